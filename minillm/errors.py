@@ -1,0 +1,31 @@
+"""The errors a user can cause, each with the exit code the command line gives it."""
+
+
+class MinillmError(Exception):
+    """Something failed that the user can do something about. One line, no traceback."""
+
+    exit_code = 1
+
+
+class UsageError(MinillmError, ValueError):
+    """An option, an argument or a setting does not make sense."""
+
+    exit_code = 2
+
+
+class DataError(MinillmError):
+    """A file is missing, damaged, or does not hold what was asked of it."""
+
+    exit_code = 3
+
+
+class DeviceError(MinillmError):
+    """The device is not there, cannot be used, or has too little memory."""
+
+    exit_code = 4
+
+
+class DivergedError(MinillmError):
+    """The loss or a gradient stopped being a finite number."""
+
+    exit_code = 5
