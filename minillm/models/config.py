@@ -1,0 +1,113 @@
+"""What a model is, apart from its weights: a frozen, self-checking, JSON-able record.
+
+`SIZES` names the series that `minillm train --size` offers.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from minillm.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a transformer language model and how its weights are drawn.
+
+    `init="gpt2"` draws every matrix with standard deviation 0.02; `"fan_in"` with
+    1/sqrt(fan in) and the embeddings with `embedding_sd`. Both divide the
+    projections that write into the residual stream by sqrt(2 * n_layers)
+    (Radford et al. 2019, section 2.3).
+    """
+
+    vocab_size: int
+    n_layers: int
+    d_model: int
+    n_heads: int
+    context: int
+    arch: str = "gpt"
+    d_ff: int = 0  # 0: 4 * d_model
+    norm: str = "pre"
+    positions: str = "learned"
+    bias: bool = True
+    tied: bool = True
+    dropout: float = 0.0
+    init: str = "gpt2"
+    embedding_sd: float = 0.02
+
+    def __post_init__(self):
+        for name in ("vocab_size", "n_layers", "d_model", "n_heads", "context"):
+            _check_count(name, getattr(self, name), at_least=1)
+        _check_count("d_ff", self.d_ff, at_least=0)
+        if self.d_model % self.n_heads:
+            raise UsageError(
+                f"width {self.d_model} cannot be divided among {self.n_heads} heads: "
+                f"choose a width that is a multiple of the number of heads"
+            )
+        _check_choice("arch", self.arch, ARCHITECTURES)
+        _check_choice("norm", self.norm, ("pre", "post"))
+        _check_choice("positions", self.positions, ("learned", "sinusoidal"))
+        _check_choice("init", self.init, ("gpt2", "fan_in"))
+        if not 0.0 <= self.dropout < 1.0:
+            raise UsageError(f"dropout must be in [0, 1), got {self.dropout}")
+        if not 0.0 < self.embedding_sd < 100.0:
+            raise UsageError(f"embedding_sd must be positive, got {self.embedding_sd}")
+
+    @property
+    def feed_forward_width(self) -> int:
+        return self.d_ff or 4 * self.d_model
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict) -> "ModelConfig":
+        """The configuration in a record. Raises UsageError on a key it does not know."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(record) - known)
+        if unknown:
+            raise UsageError(f"unknown model setting {unknown[0]!r}")
+        return cls(**record)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A named model shape with the training it is meant for."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    context: int
+    tokens: int  # what `train` runs by default
+
+
+ARCHITECTURES = ("gpt", "bert")
+
+SIZES = {
+    "pico": Size(2, 16, 1, 64, 500_000),
+    "nano": Size(2, 32, 2, 128, 1_000_000),
+    "micro": Size(4, 64, 4, 128, 2_000_000),
+    "tiny": Size(4, 128, 4, 128, 4_000_000),
+    "mini": Size(6, 192, 6, 256, 20_000_000),
+    "small": Size(8, 384, 6, 256, 150_000_000),
+    "medium": Size(12, 512, 8, 512, 750_000_000),
+    "base": Size(12, 768, 12, 1024, 1_700_000_000),
+}
+
+
+def size(name: str) -> Size:
+    """The named size. Raises UsageError listing the names there are."""
+    if name not in SIZES:
+        raise UsageError(f"unknown size {name!r}: choose one of {', '.join(SIZES)}")
+    return SIZES[name]
+
+
+def _check_count(name: str, value, at_least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{name} must be a whole number, got {value!r}")
+    if not at_least <= value <= 10**8:
+        raise UsageError(f"{name} must be from {at_least} to 10^8, got {value}")
+
+
+def _check_choice(name: str, value, choices) -> None:
+    if value not in choices:
+        raise UsageError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

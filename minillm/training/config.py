@@ -1,0 +1,176 @@
+"""Everything that decides a training run, in one frozen record.
+
+The names are the command line's options. `None` means "the default for this size",
+which `resolve` fills in, so that the record of a run holds what was really used.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from minillm.errors import UsageError
+from minillm.models.config import ModelConfig, size
+
+OBJECTIVES = ("clm", "mlm")
+SCHEDULES = ("cosine", "wsd", "constant")
+OPTIMIZERS = ("adamw", "sgd")
+TOKENIZERS = ("bpe", "bytes", "chars")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The options of `minillm train`. Lengths are in tokens or optimizer steps."""
+
+    # the model
+    size: str | None = None
+    layers: int | None = None
+    width: int | None = None
+    heads: int | None = None
+    context: int | None = None
+    arch: str | None = None
+    tied: bool = True
+    bias: bool = True
+    init: str = "gpt2"
+    # the data
+    objective: str = "clm"
+    data: str = "stdlib"
+    tokenizer: str = "bpe"
+    vocab: int | None = None
+    # the run
+    batch: int = 32
+    steps: int | None = None
+    tokens: int | None = None
+    optimizer: str = "adamw"
+    lr: float | None = None
+    min_lr: float | None = None
+    schedule: str = "cosine"
+    warmup: int | None = None
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.1
+    clip: float = 1.0
+    dropout: float = 0.0
+    accumulate: int = 1
+    seed: int = 0
+    # the machine
+    device: str = "auto"
+    workers: str = "auto"
+    # the record
+    out: str | None = None
+    eval_every: int | None = None
+    save_every: int | None = None
+    keep: int = 2
+
+    def __post_init__(self):
+        counts = "layers width heads context vocab batch steps tokens accumulate"
+        for name in [*counts.split(), "eval_every", "save_every", "keep"]:
+            _check_number(name, getattr(self, name), low=1, whole=True)
+        for name in ("warmup", "seed"):
+            _check_number(name, getattr(self, name), low=0, whole=True)
+        for name in ("lr", "min_lr", "weight_decay", "clip", "dropout"):
+            _check_number(name, getattr(self, name), low=0)
+        for name in ("beta1", "beta2", "dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        _check_choice("objective", self.objective, OBJECTIVES)
+        _check_choice("schedule", self.schedule, SCHEDULES)
+        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        _check_choice("tokenizer", self.tokenizer, TOKENIZERS)
+        if self.steps is not None and self.tokens is not None:
+            raise UsageError("give --steps or --tokens, not both")
+        if self.batch % self.accumulate:
+            raise UsageError(
+                f"a batch of {self.batch} sequences cannot be split into "
+                f"{self.accumulate} equal microbatches"
+            )
+
+    def resolve(self) -> "TrainConfig":
+        """The same run with every default of its size written out."""
+        if self.size is not None or self.layers is None or self.width is None:
+            named = size(self.size or "nano")
+            name = self.size or "nano"
+        else:
+            named = name = None
+        layers = self.layers or named.n_layers
+        width = self.width or named.d_model
+        heads = self.heads or (named.n_heads if named else max(1, width // 32))
+        context = self.context or (named.context if named else 128)
+        tokens_per_step = self.batch * context
+        if self.steps is None:
+            tokens = self.tokens or (named.tokens if named else 1_000_000)
+            steps = max(1, round(tokens / tokens_per_step))
+        else:
+            steps = self.steps
+        lr = default_lr(width) if self.lr is None else self.lr
+        filled = {
+            "size": name,
+            "layers": layers,
+            "width": width,
+            "heads": heads,
+            "context": context,
+            "arch": self.arch or ("bert" if self.objective == "mlm" else "gpt"),
+            "vocab": self.vocab or 1024,
+            "steps": steps,
+            "tokens": None,
+            "lr": lr,
+            "min_lr": lr / 10 if self.min_lr is None else self.min_lr,
+            "warmup": min(100, steps // 10) if self.warmup is None else self.warmup,
+            "eval_every": self.eval_every or max(1, steps // 4),
+            "save_every": self.save_every or max(1, steps // 2),
+        }
+        return dataclasses.replace(self, **filled)
+
+    def model(self, vocab_size: int) -> ModelConfig:
+        """The model this run trains. Call it on a resolved configuration."""
+        return ModelConfig(
+            vocab_size=vocab_size,
+            n_layers=self.layers,
+            d_model=self.width,
+            n_heads=self.heads,
+            context=self.context,
+            arch=self.arch,
+            bias=self.bias,
+            tied=self.tied,
+            dropout=self.dropout,
+            init=self.init,
+            embedding_sd=0.1 if self.init == "fan_in" else 0.02,
+        )
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch * self.context
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict) -> "TrainConfig":
+        """The configuration in a record. Raises UsageError on a key it does not know."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(record) - known)
+        if unknown:
+            raise UsageError(
+                f"unknown setting {unknown[0]!r}: choose from {', '.join(sorted(known))}"
+            )
+        return cls(**record)
+
+
+def default_lr(width: int) -> float:
+    """Peak learning rate by width: the rule the scaling recipe was measured with."""
+    return 0.0075 * (32 / width) ** 0.8
+
+
+def _check_number(name: str, value, low, whole: bool = False) -> None:
+    if value is None:
+        return
+    kind = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        what = "a whole number" if whole else "a number"
+        raise UsageError(f"{name} must be {what}, got {value!r}")
+    if not math.isfinite(value) or value < low:
+        raise UsageError(f"{name} must be at least {low}, got {value}")
+
+
+def _check_choice(name: str, value, choices) -> None:
+    if value not in choices:
+        raise UsageError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
