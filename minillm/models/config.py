@@ -61,7 +61,7 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, record: dict) -> "ModelConfig":
-        """The configuration in a record. Raises UsageError on a key it does not know."""
+        """The configuration in a record. Raises UsageError on an unknown key."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(record) - known)
         if unknown:
@@ -80,7 +80,7 @@ class Size:
     tokens: int  # what `train` runs by default
 
 
-ARCHITECTURES = ("gpt", "bert")
+ARCHITECTURES = ("gpt", "encoder")
 
 SIZES = {
     "pico": Size(2, 16, 1, 64, 500_000),

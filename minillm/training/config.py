@@ -108,7 +108,7 @@ class TrainConfig:
             "width": width,
             "heads": heads,
             "context": context,
-            "arch": self.arch or ("bert" if self.objective == "mlm" else "gpt"),
+            "arch": self.arch or ("encoder" if self.objective == "mlm" else "gpt"),
             "vocab": self.vocab or 1024,
             "steps": steps,
             "tokens": None,
@@ -145,12 +145,13 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, record: dict) -> "TrainConfig":
-        """The configuration in a record. Raises UsageError on a key it does not know."""
+        """The configuration in a record. Raises UsageError on an unknown key."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(record) - known)
         if unknown:
             raise UsageError(
-                f"unknown setting {unknown[0]!r}: choose from {', '.join(sorted(known))}"
+                f"unknown setting {unknown[0]!r}: the settings are "
+                f"{', '.join(sorted(known))}"
             )
         return cls(**record)
 

@@ -1,0 +1,46 @@
+"""The switch between NumPy and CuPy, and the only room where a device is named.
+
+`xp` stands for the array module: ops are written once, in `xp`. `use` chooses it.
+`faster` registers a quicker body for an op; `plain` runs the op's text instead.
+"""
+
+from minillm.backend import cpu  # noqa: F401  (registers NumPy's faster bodies)
+from minillm.backend.registry import (
+    body_of,
+    faster,
+    has_body,
+    inherit,
+    kernel,
+    plain,
+    registered,
+)
+from minillm.backend.switch import (
+    Backend,
+    current,
+    describe,
+    of,
+    register,
+    running,
+    to_numpy,
+    use,
+    xp,
+)
+
+__all__ = [
+    "Backend",
+    "body_of",
+    "current",
+    "describe",
+    "faster",
+    "has_body",
+    "inherit",
+    "kernel",
+    "of",
+    "plain",
+    "register",
+    "registered",
+    "running",
+    "to_numpy",
+    "use",
+    "xp",
+]

@@ -1,0 +1,49 @@
+"""Bytes of host memory: what this process took at most, and what the machine has."""
+
+import os
+import sys
+
+
+def peak_bytes() -> int:
+    """The largest resident size of this process so far; 0 where it cannot be asked."""
+    if sys.platform == "win32":
+        return _windows_peak_bytes()
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def total_bytes() -> int:
+    """The memory of this machine; 0 where it cannot be asked."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def _windows_peak_bytes() -> int:
+    import ctypes
+    from ctypes import wintypes
+
+    class Counters(ctypes.Structure):
+        """PROCESS_MEMORY_COUNTERS of psapi.h."""
+
+        _fields_ = [
+            ("cb", wintypes.DWORD),
+            ("PageFaultCount", wintypes.DWORD),
+            *[(f"field{i}", ctypes.c_size_t) for i in range(8)],
+        ]
+
+    counters = Counters(cb=ctypes.sizeof(Counters))
+    kernel = ctypes.windll.kernel32
+    kernel.GetCurrentProcess.restype = wintypes.HANDLE
+    kernel.K32GetProcessMemoryInfo.argtypes = [
+        wintypes.HANDLE,
+        ctypes.POINTER(Counters),
+        wintypes.DWORD,
+    ]
+    process = kernel.GetCurrentProcess()
+    if not kernel.K32GetProcessMemoryInfo(process, counters, counters.cb):
+        return 0
+    return counters.field0  # PeakWorkingSetSize

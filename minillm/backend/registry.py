@@ -1,0 +1,76 @@
+"""Faster bodies: the same op under the same name, quicker on one kind of backend.
+
+The definition in `ops/` is the text: the maths, in `xp`. A body registered here takes
+the same arguments and keeps the same contract. `with plain():` runs the text instead,
+so that the two can be compared.
+"""
+
+import contextlib
+import contextvars
+import functools
+
+from minillm.backend import switch
+
+_bodies: dict[tuple[str, str], object] = {}
+_plain = contextvars.ContextVar("plain", default=False)
+
+
+def faster(name: str, kind: str = "cpu"):
+    """Register a faster body for the op or kernel of this name."""
+
+    def register(body):
+        _bodies[kind, name] = body
+        return body
+
+    return register
+
+
+def body_of(name: str, text, kind: str):
+    """What runs for an op: its faster body on this kind of backend, or its text."""
+    if _plain.get():
+        return text
+    return _bodies.get((kind, name), text)
+
+
+def has_body(name: str, kind: str = "cpu") -> bool:
+    return (kind, name) in _bodies
+
+
+def registered(kind: str = "cpu") -> list[str]:
+    """The names of the ops and kernels that have a faster body."""
+    return sorted(name for body_kind, name in _bodies if body_kind == kind)
+
+
+@contextlib.contextmanager
+def plain():
+    """Run the text of every op, in this thread, for the length of the block."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def inherit(function):
+    """The function with this thread's `plain`, `no_grad` and debug mode, for a worker.
+
+    A new thread starts without them; call `inherit` in the thread that starts it.
+    """
+    return functools.partial(contextvars.copy_context().run, function)
+
+
+def kernel(text):
+    """Make a function on arrays that updates in place and has no gradient.
+
+    It runs in the backend of its first array, with that backend's faster body.
+    """
+    name = text.__name__
+
+    @functools.wraps(text)
+    def run(*arrays, **settings):
+        backend = switch.of(*arrays)
+        with switch.running(backend):
+            return body_of(name, text, backend.kind)(*arrays, **settings)
+
+    run.text = text
+    return run

@@ -1,0 +1,16 @@
+"""Models: an architecture is a short file that arranges the layers of `nn`."""
+
+import numpy as np
+
+from minillm.models.config import SIZES, ModelConfig, size
+from minillm.models.encoder import Encoder
+from minillm.models.gpt import GPT
+
+__all__ = ["GPT", "SIZES", "Encoder", "ModelConfig", "build", "size"]
+
+_CLASSES = {"gpt": GPT, "encoder": Encoder}
+
+
+def build(config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
+    """The model a configuration describes, its weights drawn from `rng`."""
+    return _CLASSES[config.arch](config, rng, dtype)

@@ -1,0 +1,42 @@
+"""What a model costs before it is built: parameters, FLOPs, memory."""
+
+from minillm.models.config import ModelConfig
+
+
+def parameters(config: ModelConfig) -> dict:
+    """The number of parameters, counted three ways.
+
+    `embedding` holds the token and position tables and an untied output projection;
+    `non_embedding` is the rest (Kaplan et al. 2020 fit their laws in it);
+    `matrices_and_head` is what takes part in a matrix product, the output included.
+    """
+    d, v, bias = config.d_model, config.vocab_size, config.bias
+    d_ff, layers = config.feed_forward_width, config.n_layers
+    matrices = layers * (4 * d * d + 2 * d * d_ff)
+    norms = (2 * layers + 1) * d * (2 if bias else 1)
+    biases = layers * (4 * d + d_ff + d) if bias else 0
+    positions = config.context * d if config.positions == "learned" else 0
+    embedding = v * d * (1 if config.tied else 2) + positions
+    non_embedding = matrices + norms + biases
+    return {
+        "total": embedding + non_embedding,
+        "embedding": embedding,
+        "non_embedding": non_embedding,
+        "matrices_and_head": matrices + v * d,
+    }
+
+
+def flops_per_token(config: ModelConfig) -> int:
+    """Training FLOPs for each token: forward, and twice as much backward.
+
+    A multiply-add counts two. Matrix products only: 2·(4d² + 2d·d_ff) a layer, 2Vd for
+    the output, and attention's two products, 2Td each, of which a causal model needs
+    half.
+    """
+    d, layers = config.d_model, config.n_layers
+    matrices = 2 * layers * (4 * d * d + 2 * d * config.feed_forward_width)
+    head = 2 * config.vocab_size * d
+    attention = 4 * layers * config.context * d
+    if config.arch == "gpt":
+        attention //= 2
+    return 3 * (matrices + head + attention)

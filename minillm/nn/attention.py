@@ -1,0 +1,61 @@
+"""Multi-head attention: the layer around the op, and the cache that decoding uses."""
+
+from minillm.backend import xp
+from minillm.errors import UsageError
+from minillm.nn.init import Initializer
+from minillm.nn.layers import Linear
+from minillm.nn.module import Module
+from minillm.ops import attention, self_attention
+from minillm.ops.attention import merge_heads, split_heads
+from minillm.tensor import Tensor
+
+
+class MultiHeadAttention(Module):
+    """Queries, keys and values from x, attention in every head, one projection back.
+
+    The causal mask is applied in the op (`ops/attention.py`), before the softmax.
+    """
+
+    def __init__(self, width, n_heads, *, init: Initializer, causal, bias=True):
+        if width % n_heads:
+            raise UsageError(f"width {width} cannot be divided among {n_heads} heads")
+        self.n_heads = n_heads
+        self.causal = causal
+        self.qkv = Linear(width, 3 * width, init=init, bias=bias)
+        self.out = Linear(width, width, init=init, bias=bias, residual=True)
+
+    def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
+        """`mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive."""
+        y = self_attention(
+            self.qkv(x), n_heads=self.n_heads, causal=self.causal, mask=mask
+        )
+        return self.out(y)
+
+    def decode(self, x: Tensor, cache: "KeyValueCache") -> Tensor:
+        """The same for tokens that follow those in the cache; remembers their keys and
+        values. No gradient.   (B, t, D) -> (B, t, D)"""
+        q, k, v = split_heads(self.qkv(x).data, 3, self.n_heads)
+        keys, values = cache.append(k, v)
+        y = attention(q, keys, values, causal=self.causal)
+        return self.out(Tensor(merge_heads(y.data)))
+
+
+class KeyValueCache:
+    """The keys and values of the tokens so far, for one layer.
+
+    A causal model's keys and values of a token never change once computed: decoding
+    a new token needs only its own.   k, v (B, H, capacity, D/H), `length` of them used
+    """
+
+    def __init__(self, batch: int, n_heads: int, capacity: int, head_width: int, dtype):
+        self.k = xp.zeros((batch, n_heads, capacity, head_width), dtype=dtype)
+        self.v = xp.zeros((batch, n_heads, capacity, head_width), dtype=dtype)
+        self.length = 0
+
+    def append(self, k, v):
+        """Store the next tokens' keys and values; return views of all so far."""
+        begin, end = self.length, self.length + k.shape[2]
+        self.k[:, :, begin:end] = k
+        self.v[:, :, begin:end] = v
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]

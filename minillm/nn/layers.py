@@ -1,0 +1,49 @@
+"""The layers without attention: linear map, embedding, layer norm, feed-forward."""
+
+from minillm.nn.init import Initializer
+from minillm.nn.module import Module
+from minillm.ops import embedding, gelu, layer_norm, linear
+from minillm.tensor import Tensor
+
+
+class Linear(Module):
+    """x W + b."""
+
+    def __init__(self, d_in, d_out, *, init: Initializer, bias=True, residual=False):
+        self.weight = init.matrix(d_in, d_out, residual=residual)
+        self.bias = init.zeros(d_out) if bias else None
+
+    def __call__(self, x: Tensor) -> Tensor:  # (..., d_in) -> (..., d_out)
+        return linear(x, self.weight, self.bias)
+
+
+class Embedding(Module):
+    """A learned vector for each of n whole numbers."""
+
+    def __init__(self, n, width, *, init: Initializer):
+        self.weight = init.table(n, width)
+
+    def __call__(self, ids) -> Tensor:  # (...) -> (..., width)
+        return embedding(self.weight, ids=ids)
+
+
+class LayerNorm(Module):
+    """Each vector brought to mean 0 and variance 1, then scaled and shifted."""
+
+    def __init__(self, width, *, init: Initializer, bias=True):
+        self.gain = init.ones(width)
+        self.bias = init.zeros(width) if bias else None
+
+    def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
+        return layer_norm(x, self.gain, self.bias)
+
+
+class FeedForward(Module):
+    """GELU(x W₁) W₂: each position by itself, through a wider layer."""
+
+    def __init__(self, width, d_ff, *, init: Initializer, bias=True):
+        self.up = Linear(width, d_ff, init=init, bias=bias)
+        self.down = Linear(d_ff, width, init=init, bias=bias, residual=True)
+
+    def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., d_ff) -> (..., D)
+        return self.down(gelu(self.up(x)))

@@ -1,0 +1,55 @@
+"""A module is a plain object that holds tensors and other modules."""
+
+import copy
+from collections.abc import Iterator
+
+from minillm.tensor import Tensor
+
+
+class Module:
+    """Finds its parameters by looking at its own attributes. There is no registration,
+    and no training mode: whoever wants dropout passes a `Noise`."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """(name, tensor) of every parameter, in the order of definition.
+
+        A parameter that is used twice (tied weights) comes once, under its first name.
+        """
+        seen = set()
+        for name, tensor in _walk(self, ""):
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                yield name, tensor
+
+    def parameters(self) -> list[Tensor]:
+        return [tensor for _, tensor in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for tensor in self.parameters():
+            tensor.grad = None
+
+    def replica(self) -> "Module":
+        """A copy of the module tree over the same weights, with gradients of its own."""
+        same_weights = {
+            id(tensor): Tensor(tensor.data, requires_grad=True)
+            for tensor in self.parameters()
+        }
+        return copy.deepcopy(self, same_weights)
+
+
+def _walk(value, name: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        if value.requires_grad:
+            yield name, value
+        return
+    if isinstance(value, Module):
+        children = vars(value).items()
+    elif isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, (list, tuple)):
+        children = enumerate(value)
+    else:
+        return
+    for key, child in children:
+        yield from _walk(child, f"{name}.{key}" if name else str(key))

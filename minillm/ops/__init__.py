@@ -1,0 +1,71 @@
+"""Every differentiable rule, forward and backward side by side.
+
+In reading order: arithmetic, shape, reduction, neural, attention, loss.
+"""
+
+from minillm.ops import methods  # noqa: F401  (Tensor's operators)
+from minillm.ops.arithmetic import (
+    add,
+    div,
+    exp,
+    log,
+    matmul,
+    mul,
+    neg,
+    power,
+    sqrt,
+    sub,
+    tanh,
+    where,
+)
+from minillm.ops.attention import attention, self_attention
+from minillm.ops.loss import IGNORED, cross_entropy, linear_cross_entropy
+from minillm.ops.neural import (
+    dropout,
+    embedding,
+    gelu,
+    layer_norm,
+    linear,
+    log_softmax,
+    relu,
+    sigmoid,
+    softmax,
+)
+from minillm.ops.reduction import max, mean, sum
+from minillm.ops.shape import concatenate, getitem, reshape, transpose
+
+__all__ = [
+    "IGNORED",
+    "add",
+    "attention",
+    "concatenate",
+    "cross_entropy",
+    "div",
+    "dropout",
+    "embedding",
+    "exp",
+    "gelu",
+    "getitem",
+    "layer_norm",
+    "linear",
+    "linear_cross_entropy",
+    "log",
+    "log_softmax",
+    "matmul",
+    "max",
+    "mean",
+    "mul",
+    "neg",
+    "power",
+    "relu",
+    "reshape",
+    "self_attention",
+    "sigmoid",
+    "softmax",
+    "sqrt",
+    "sub",
+    "sum",
+    "tanh",
+    "transpose",
+    "where",
+]

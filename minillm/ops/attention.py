@@ -1,0 +1,79 @@
+"""Scaled dot-product attention (Vaswani et al. 2017, eq. 1), and its masks."""
+
+import math
+
+from minillm.backend import xp
+from minillm.tensor import joint, op
+
+
+@op
+def attention(q, k, v, *, causal: bool = False, mask=None):
+    """softmax(q kᵀ / √d) v, softmax along the keys.
+
+    q (..., T, d), k (..., S, d), v (..., S, e) -> (..., T, e)
+
+    `causal` lets query i see the keys up to i only (the last query lines up with the
+    last key). `mask` is added to the scores, or, where boolean, says which keys a query
+    may see; its shape broadcasts to (..., T, S). A query that may see nothing gets
+    zeros, and gives no gradient.
+    """
+    scale = 1 / math.sqrt(q.shape[-1])
+    scores = (q @ k.swapaxes(-1, -2)) * scale
+    if causal:
+        scores = xp.where(causal_mask(*scores.shape[-2:]), scores, -math.inf)
+    if mask is not None and mask.dtype == bool:
+        scores = xp.where(mask, scores, -math.inf)
+    elif mask is not None:
+        scores = scores + mask.astype(scores.dtype)
+    weights = _softmax_or_zero(scores)
+
+    def pullback(g):
+        gw = g @ v.swapaxes(-1, -2)
+        gs = weights * (gw - (gw * weights).sum(-1, keepdims=True)) * scale
+        return gs @ k, gs.swapaxes(-1, -2) @ q, weights.swapaxes(-1, -2) @ g
+
+    return weights @ v, joint(pullback)
+
+
+@op
+def self_attention(qkv, *, n_heads: int, causal: bool = False, mask=None):
+    """Attention of a sequence to itself in several heads at once.
+
+    qkv (B, T, 3D) holds queries, keys and values side by side -> (B, T, D). Head h has
+    columns h·D/H to (h+1)·D/H of each. `mask` broadcasts to (B, H, T, T).
+    """
+    q, k, v = split_heads(qkv, 3, n_heads)
+    y, joined = attention.rule(q, k, v, causal=causal, mask=mask)
+
+    def pullback(g):
+        (gy,) = split_heads(g, 1, n_heads)
+        return xp.concatenate([merge_heads(part) for part in joined.pullback(gy)], -1)
+
+    return merge_heads(y), pullback
+
+
+def causal_mask(n_queries: int, n_keys: int):
+    """True where a query may look: at its own position and before it.   (T, S)"""
+    query = xp.arange(n_queries)[:, None] + (n_keys - n_queries)
+    return xp.arange(n_keys)[None, :] <= query
+
+
+def split_heads(x, parts: int, n_heads: int):
+    """(B, T, parts·D) -> parts views of shape (B, H, T, D/H)."""
+    batch, length, width = x.shape
+    heads = x.reshape(batch, length, parts, n_heads, width // (parts * n_heads))
+    return heads.transpose(2, 0, 3, 1, 4)
+
+
+def merge_heads(x):
+    """(B, H, T, D/H) -> (B, T, D)."""
+    batch, n_heads, length, width = x.shape
+    return x.swapaxes(1, 2).reshape(batch, length, n_heads * width)
+
+
+def _softmax_or_zero(scores):
+    """softmax along the last axis; zeros in a row that is −∞ throughout."""
+    largest = scores.max(-1, keepdims=True)
+    e = xp.exp(scores - xp.where(largest == -math.inf, 0, largest))
+    total = e.sum(-1, keepdims=True)
+    return e / xp.where(total == 0, 1, total)

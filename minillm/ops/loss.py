@@ -1,0 +1,48 @@
+"""Cross-entropy, the loss of every objective here, in nats.
+
+The loss is a *sum* over the kept targets divided by `n_targets`, the number of kept
+targets in the whole batch: shards of unequal counts then add up to the whole's loss.
+"""
+
+from minillm.backend import xp
+from minillm.tensor import joint, op
+
+IGNORED = -1  # the target of a position that takes no part in the loss
+
+
+@op
+def cross_entropy(logits, *, targets, n_targets: int | None = None):
+    """−Σ log softmax(logits)[target] / n_targets over the kept targets.
+
+    logits (..., V), targets (...) whole numbers, IGNORED where none -> scalar, nats per
+    target. Without `n_targets` the kept targets are counted. No kept target: loss 0.
+    """
+    kept = (targets != IGNORED)[..., None]
+    if n_targets is None:
+        n = xp.maximum(kept.sum(dtype=logits.dtype), 1)
+    else:
+        n = max(n_targets, 1)
+    z = logits - logits.max(-1, keepdims=True)
+    log_p = z - xp.log(xp.exp(z).sum(-1, keepdims=True))
+    # (..., V): 1 at the target; nowhere where the target is IGNORED
+    one_hot = xp.arange(logits.shape[-1]) == targets[..., None]
+    loss = -xp.where(one_hot, log_p, 0).sum() / n
+    return loss, lambda g: (xp.exp(log_p) - one_hot) * kept * (g / n)
+
+
+@op
+def linear_cross_entropy(x, weight, *, targets, n_targets: int | None = None):
+    """The cross-entropy of logits x Wᵀ: output projection and loss in one op.
+
+    x (..., D), weight (V, D), targets (...) -> scalar. As one op, so that a faster body
+    need not keep the logits, by far the largest array of a small model.
+    """
+    logits = x @ weight.T
+    loss, pull_logits = cross_entropy.rule(logits, targets=targets, n_targets=n_targets)
+
+    def pullback(g):
+        gl = pull_logits(g)
+        rows = gl.reshape(-1, gl.shape[-1])
+        return gl @ weight, rows.T @ x.reshape(-1, x.shape[-1])
+
+    return loss, joint(pullback)

@@ -1,0 +1,142 @@
+"""The ops a network is built from: linear maps, lookups, activations, normalisation."""
+
+import math
+
+from minillm.backend import xp
+from minillm.ops.special import erf
+from minillm.tensor import joint, op
+
+
+@op
+def linear(x, weight, bias):
+    """x W + b.   (..., n) @ (n, m) + (m,) -> (..., m); bias may be None."""
+    if x.shape[-1] != weight.shape[0]:
+        raise ValueError(
+            f"linear: x of shape {x.shape} does not fit weight of shape {weight.shape}"
+        )
+
+    def pull_weight(g):
+        return _rows(x).T @ _rows(g)
+
+    y = x @ weight if bias is None else x @ weight + bias
+    return y, lambda g: g @ weight.T, pull_weight, lambda g: _rows(g).sum(0)
+
+
+@op
+def embedding(table, *, ids):
+    """Row ids[...] of the table.   (V, D), ids (...) -> (..., D)
+
+    `ids` are whole numbers from 0 to V − 1; the models check that on the host.
+    """
+
+    def pullback(g):
+        gradient = xp.zeros_like(table)
+        xp.add.at(gradient, ids, g)  # a repeated id collects all of its gradients
+        return gradient
+
+    return table[ids], pullback
+
+
+@op
+def layer_norm(x, gain, bias, *, eps: float = 1e-5):
+    """(x − mean) / sqrt(variance + eps) · gain + bias over the last axis (Ba et al.
+    2016, eq. 4).   (..., D), (D,), (D,) or None -> (..., D)"""
+    centred = x - x.mean(-1, keepdims=True)
+    inverse_sd = 1 / xp.sqrt((centred * centred).mean(-1, keepdims=True) + eps)
+    unit = centred * inverse_sd
+    y = unit * gain if bias is None else unit * gain + bias
+
+    def pullback(g):
+        gu = g * gain
+        # The mean and the scale were computed from x: their share is subtracted.
+        gx = gu - gu.mean(-1, keepdims=True)
+        gx = (gx - unit * (gu * unit).mean(-1, keepdims=True)) * inverse_sd
+        return gx, _rows(g * unit).sum(0), _rows(g).sum(0)
+
+    return y, joint(pullback)
+
+
+@op
+def relu(x):
+    positive = x > 0
+    return x * positive, lambda g: g * positive
+
+
+@op
+def sigmoid(x):
+    """1 / (1 + exp(−x)), by way of tanh, which does not overflow."""
+    y = 0.5 * xp.tanh(0.5 * x) + 0.5
+    return y, lambda g: g * y * (1 - y)
+
+
+@op
+def gelu(x, *, form: str = "tanh"):
+    """x·Φ(x), the Gaussian error linear unit (Hendrycks & Gimpel 2016).
+
+    `form="erf"` is exact; `"tanh"` is their approximation, which GPT-2 uses.
+    """
+    if form == "erf":
+        cdf = 0.5 * (1 + erf(x * math.sqrt(0.5)))
+        density = xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        return x * cdf, lambda g: g * (cdf + x * density)
+    c = math.sqrt(2 / math.pi)
+    squared = x * x
+    t = xp.tanh(c * x * (1 + 0.044715 * squared))
+    y = 0.5 * x * (1 + t)
+
+    def pullback(g):
+        slope = c * (1 + 3 * 0.044715 * squared)
+        return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
+
+    return y, pullback
+
+
+@op
+def softmax(x, *, axis: int = -1):
+    """exp(x) / Σ exp(x), shifted by the maximum so that it cannot overflow."""
+    e = xp.exp(x - x.max(axis, keepdims=True))
+    y = e / e.sum(axis, keepdims=True)
+    return y, lambda g: y * (g - (g * y).sum(axis, keepdims=True))
+
+
+@op
+def log_softmax(x, *, axis: int = -1):
+    """x − log Σ exp(x), the logarithm of softmax, shifted by the maximum."""
+    z = x - x.max(axis, keepdims=True)
+    y = z - xp.log(xp.exp(z).sum(axis, keepdims=True))
+    return y, lambda g: g - xp.exp(y) * g.sum(axis, keepdims=True)
+
+
+@op
+def dropout(x, *, rate: float, key: int, first_row: int = 0):
+    """Zero a share `rate` of the numbers and divide the others by 1 − rate, so that the
+    mean stays (Srivastava et al. 2014).
+
+    The mask is a hash of the key and of a number's place in the *whole* batch, of which
+    x holds the rows from `first_row` on: it is the same on every backend, and however
+    many workers share the batch.
+    """
+    kept = hashed_uniform(x.shape, key, first_row) >= int(rate * 2**32)
+    scaled = kept.astype(x.dtype) / (1 - rate)
+    return x * scaled, lambda g: g * scaled
+
+
+def hashed_uniform(shape: tuple, key: int, first_row: int):
+    """Whole numbers uniform in [0, 2³²): a hash of the key and each place in the batch.
+
+    Two rounds of multiply and xor-shift, as in MurmurHash3's last step.
+    """
+    per_row = math.prod(shape[1:])
+    first = (first_row * per_row + key * 0x9E3779B9) & 0xFFFFFFFF
+    h = xp.arange(math.prod(shape), dtype=xp.uint32)
+    h += xp.asarray(first, dtype=xp.uint32)  # uint32 arithmetic is modulo 2³²
+    for shift, multiplier in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        h ^= h >> shift
+        h *= xp.asarray(multiplier, dtype=xp.uint32)
+    h ^= h >> 16
+    return h.reshape(shape)
+
+
+def _rows(x):
+    """All axes but the last made one: (..., D) -> (N, D)."""
+    return x.reshape(-1, x.shape[-1])

@@ -1,0 +1,59 @@
+"""Ops that take an axis away: sum, mean, max.
+
+`axis` is one axis, several, or None for all; negative axes count from the end.
+"""
+
+import math
+
+from minillm.backend import xp
+from minillm.tensor import op
+
+
+@op
+def sum(x, *, axis=None, keepdims: bool = False):
+    spread = _spread(x, axis, keepdims)
+    return x.sum(axis, keepdims=keepdims), spread
+
+
+@op
+def mean(x, *, axis=None, keepdims: bool = False):
+    n = math.prod(x.shape[i] for i in _axes(x, axis))
+    spread = _spread(x, axis, keepdims)
+    return x.mean(axis, keepdims=keepdims), lambda g: spread(g / n)
+
+
+@op
+def max(x, *, axis=None, keepdims: bool = False):
+    """The largest element; where several are equal, they share the gradient."""
+    spread = _spread(x, axis, keepdims)
+    y = x.max(axis, keepdims=keepdims)
+
+    def pullback(g):
+        is_largest = x == spread(y)
+        return (
+            spread(g) * is_largest / is_largest.sum(axis, keepdims=True, dtype=x.dtype)
+        )
+
+    return y, pullback
+
+
+def _axes(x, axis) -> tuple:
+    """The axes meant, from 0, sorted. Raises ValueError where one is out of range."""
+    axes = range(x.ndim) if axis is None else axis
+    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    for i in axes:
+        if not -x.ndim <= i < x.ndim:
+            raise ValueError(f"axis {i} of an array of shape {x.shape}")
+    return tuple(sorted(i % x.ndim for i in axes))
+
+
+def _spread(x, axis, keepdims):
+    """The function that stretches a reduced array over x's shape again."""
+    axes = _axes(x, axis)
+
+    def spread(g):
+        if not keepdims:
+            g = xp.expand_dims(g, axes)
+        return xp.broadcast_to(g, x.shape)
+
+    return spread

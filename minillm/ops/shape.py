@@ -1,0 +1,52 @@
+"""Ops that move numbers about and change none of them."""
+
+from minillm.backend import xp
+from minillm.tensor import joint, op
+
+
+@op
+def reshape(x, *, shape: tuple):
+    """The same numbers in another shape; one length may be -1."""
+    return x.reshape(shape), lambda g: g.reshape(x.shape)
+
+
+@op
+def transpose(x, *, axes: tuple | None = None):
+    """The axes in another order; None reverses them."""
+    axes = tuple(range(x.ndim))[::-1] if axes is None else axes
+    axes = tuple(axis % x.ndim for axis in axes)
+    inverse = sorted(range(x.ndim), key=axes.__getitem__)
+    return x.transpose(axes), lambda g: g.transpose(inverse)
+
+
+@op
+def getitem(x, *, index):
+    """x[index], for slices, numbers and arrays of whole numbers."""
+
+    def pullback(g):
+        gx = xp.zeros_like(x)
+        if _is_basic(index):
+            gx[index] = g
+        else:
+            xp.add.at(gx, index, g)  # an index may occur twice: gradients add up
+        return gx
+
+    return x[index], pullback
+
+
+@op
+def concatenate(*arrays, axis: int = 0):
+    """The arrays one after the other along an axis."""
+    lengths = [x.shape[axis] for x in arrays]
+    ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]
+
+    def pullback(g):
+        return xp.split(g, ends[:-1], axis=axis)
+
+    return xp.concatenate(arrays, axis=axis), joint(pullback)
+
+
+def _is_basic(index) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    basic = (int, slice, type(None), type(Ellipsis))
+    return all(isinstance(part, basic) for part in parts)

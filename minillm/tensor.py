@@ -1,0 +1,391 @@
+"""Reverse-mode automatic differentiation: `Tensor`, `@op` and `backward`.
+
+An op is a plain function on arrays that returns its value and one *pullback* per
+positional argument: the function that turns the gradient of the loss with respect to
+the value into the gradient with respect to that argument. `@op` does everything else.
+`Tensor.backward` walks the recorded ops from the loss back to the leaves.
+
+There is no double backward: a pullback computes on arrays and records nothing.
+"""
+
+import contextlib
+import contextvars
+import functools
+import sys
+
+import numpy as np
+
+from minillm import backend
+
+_recording = contextvars.ContextVar("recording", default=True)
+_debugging = contextvars.ContextVar("debugging", default=False)
+
+
+class Tensor:
+    """An array that remembers the op it came from.
+
+    `data` is a floating-point array of the current backend: numbers, lists and whole
+    numbers become float32, floating-point arrays keep their type. A *leaf* made with
+    `requires_grad=True` collects its gradient in `grad`, an array of the same shape and
+    type that belongs to it alone. Raises TypeError for text and other objects.
+    """
+
+    __slots__ = ("__weakref__", "data", "edges", "grad", "made_by", "requires_grad")
+
+    # NumPy then leaves `array + tensor` to Tensor.__radd__.
+    __array_ufunc__ = None
+
+    def __init__(self, data, requires_grad: bool = False):
+        self.data = _as_float_array(data)
+        self.requires_grad = requires_grad
+        self.grad = None
+        self.edges = ()  # [(inputs, pullback)], empty for a leaf
+        self.made_by = None  # the op's name (and, in debug mode, the line that ran it)
+
+    @property
+    def shape(self) -> tuple:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    def item(self) -> float:
+        """The single number in this tensor, on the host."""
+        return self.data.item()
+
+    def numpy(self) -> np.ndarray:
+        """The values on the host, without their history."""
+        return backend.to_numpy(self.data)
+
+    def detach(self) -> "Tensor":
+        """The same array without its history."""
+        return _wrap(self.data)
+
+    def backward(self, grad=None) -> None:
+        """Add d(self)/d(leaf) to the `grad` of every leaf this tensor was made from.
+
+        `grad` is the gradient with respect to this tensor; it may be left out for a
+        scalar, where it is 1. The graph is freed on the way: a second call raises
+        RuntimeError.
+        """
+        backward(self, grad)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return self.shape[0]
+
+    def __bool__(self):
+        raise TypeError("a tensor has no truth value: compare tensor.item()")
+
+    def __array__(self, *_args, **_kwargs):
+        raise TypeError(
+            "a Tensor does not turn into an array by itself, which would silently "
+            "drop its history: use tensor.numpy() or tensor.data"
+        )
+
+    def __setitem__(self, _index, _value):
+        raise TypeError(
+            "a Tensor cannot be written to, since its gradient would be wrong: "
+            "build a new one with where() or concatenate(), or change tensor.data"
+        )
+
+    def __repr__(self) -> str:
+        origin = f", made by {self.made_by}" if self.made_by else ""
+        grad = ", requires_grad=True" if self.requires_grad and not origin else ""
+        numbers = np.array2string(self.numpy(), precision=4, separator=", ")
+        return f"Tensor({numbers}, shape={self.shape}{grad}{origin})"
+
+
+# ---------------------------------------------------------------------- recording
+
+
+class joint:
+    """Marks one pullback that returns the gradients of all arguments together."""
+
+    def __init__(self, pullback):
+        self.pullback = pullback
+
+
+def op(rule):
+    """Make a differentiable op on Tensors out of a rule on arrays.
+
+    The rule takes arrays (its positional arguments, None where one is left out) and
+    settings (keyword-only), and returns `value, pullback, pullback, …` with one
+    pullback per positional argument, or `value, joint(pullback)`. It writes into
+    nothing it is given and reads no value of an array.
+    """
+    name = rule.__name__
+
+    @functools.wraps(rule)
+    def apply(*inputs, **settings):
+        arrays = [_array_of(x) for x in inputs]
+        where = backend.of(*arrays) or backend.current()
+        with backend.running(where):
+            body = backend.body_of(name, rule, where.kind)
+            value, *pullbacks = body(*arrays, **settings)
+            result = _wrap(where.xp.asarray(value))
+        if _recording.get():
+            _record(result, name, inputs, pullbacks)
+        if _debugging.get():
+            _check_value(result, name, inputs)
+        return result
+
+    apply.rule = rule
+    return apply
+
+
+def _record(result, name, inputs, pullbacks) -> None:
+    wanted = [_requires_grad(x) for x in inputs]
+    if not any(wanted):
+        return
+    result.requires_grad = True
+    result.made_by = name
+    if isinstance(pullbacks[0], joint):
+        # None stands for an argument that needs no gradient.
+        parents = tuple(x if w else None for x, w in zip(inputs, wanted, strict=True))
+        result.edges = [(parents, pullbacks[0].pullback)]
+    else:
+        result.edges = [
+            ((x,), _alone(pullback))
+            for x, w, pullback in zip(inputs, wanted, pullbacks, strict=True)
+            if w
+        ]
+
+
+def _alone(pullback):
+    return lambda g: (pullback(g),)
+
+
+@contextlib.contextmanager
+def no_grad():
+    """Record nothing, in this thread, for the length of the block."""
+    token = _recording.set(False)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def is_recording() -> bool:
+    return _recording.get()
+
+
+# ----------------------------------------------------------------------- backward
+
+
+def backward(root: Tensor, grad=None) -> None:
+    """Run the pullbacks of everything `root` was made from, last op first."""
+    if not _recording.get():
+        raise RuntimeError("backward() inside no_grad: nothing was recorded here")
+    if not root.requires_grad:
+        raise RuntimeError("backward() of a tensor that needs no gradient")
+    gradients = {id(root): _seed(root, grad)}
+    # Gradients that backward itself allocated. All others are borrowed from a pullback,
+    # which may have returned its own input or a view of saved values.
+    owned = set()
+    order = topological_order(root)
+    while order:  # popped, so that what has been used is freed at once
+        tensor = order.pop()
+        g = gradients.pop(id(tensor))
+        if not tensor.edges:
+            _add_to_leaf(tensor, g)
+            continue
+        where = backend.of(g)
+        with backend.running(where):
+            for parents, pullback in tensor.edges:
+                for parent, share in zip(parents, pullback(g), strict=True):
+                    if parent is not None:
+                        share = unbroadcast(share, parent.shape)
+                        if _debugging.get():
+                            _check_gradient(tensor, parent, share)
+                        _accumulate(gradients, owned, parent, share)
+        tensor.edges = FREED
+
+
+def topological_order(root: Tensor) -> list[Tensor]:
+    """Every tensor that `root` was made from and that needs a gradient, users last.
+
+    Why sorted: in `b = a + a; c = b + b` the gradient of b has two parts. Passing b's
+    gradient on before both have arrived would send the first part down twice; walking
+    paths instead of tensors would take 2^n steps for a chain of n such lines. In this
+    order a tensor comes before whatever uses it; backward takes it from the end.
+    """
+    order, seen = [], set()
+    stack = [(root, False)]  # a loop, since a chain may be deeper than Python recurses
+    while stack:
+        tensor, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(tensor)
+            continue
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        if tensor.edges is FREED:
+            raise RuntimeError(
+                "backward() a second time through the same graph: it was freed by the "
+                "first; run the forward pass again"
+            )
+        stack.append((tensor, True))
+        for parents, _ in tensor.edges:
+            for parent in parents:
+                if parent is not None and id(parent) not in seen:
+                    stack.append((parent, False))
+    return order
+
+
+def unbroadcast(g, shape: tuple):
+    """Sum a gradient over the axes along which its array was broadcast to g's shape."""
+    if g.shape == shape:
+        return g
+    leading = g.ndim - len(shape)
+    stretched = tuple(
+        leading + axis
+        for axis, length in enumerate(shape)
+        if length == 1 and g.shape[leading + axis] != 1
+    )
+    g = g.sum(tuple(range(leading)) + stretched, keepdims=True)
+    return g.reshape(shape)
+
+
+def _accumulate(gradients, owned, tensor, share) -> None:
+    key = id(tensor)
+    if share.dtype != tensor.dtype:
+        share = share.astype(tensor.dtype)
+    if key not in gradients:
+        gradients[key] = share  # borrowed: most tensors are used once
+    elif key not in owned:
+        gradients[key] = gradients[key] + share
+        owned.add(key)
+    else:
+        gradients[key] += share
+
+
+def _add_to_leaf(leaf, g) -> None:
+    if leaf.grad is None:
+        with backend.running(backend.of(leaf.data)):
+            leaf.grad = backend.xp.array(g, order="C")  # a copy: leaves own theirs
+    else:
+        leaf.grad += g
+
+
+def _seed(root, grad):
+    where = backend.of(root.data)
+    if grad is None:
+        if root.size != 1:
+            raise RuntimeError(
+                f"backward() of a tensor of shape {root.shape}: only a scalar has an "
+                f"obvious gradient; sum it up first or pass backward(grad)"
+            )
+        return where.xp.ones_like(root.data)
+    grad = _array_of(grad)
+    if backend.of(grad) is not where:
+        grad = where.xp.asarray(grad)
+    if grad.shape != root.shape:
+        raise ValueError(
+            f"gradient of shape {grad.shape} for a tensor of shape {root.shape}"
+        )
+    return grad.astype(root.dtype)
+
+
+FREED = []  # the edges of a tensor whose history backward has already used up
+
+
+# --------------------------------------------------------------------- debug mode
+
+
+@contextlib.contextmanager
+def debug():
+    """Check every value and gradient, in this thread, for the length of the block.
+
+    The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,
+    TypeError or ValueError with the op's name and the line of the forward call.
+    """
+    token = _debugging.set(True)
+    try:
+        yield
+    finally:
+        _debugging.reset(token)
+
+
+def _check_value(result, name, inputs) -> None:
+    where = f"{name} at {_calling_line()}"
+    if result.requires_grad:
+        result.made_by = where
+    _check_finite(result.data, f"the value of {where}")
+    dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)]
+    if dtypes and result.dtype not in dtypes:
+        raise TypeError(f"the value of {where} is {result.dtype}, not {dtypes[0]}")
+
+
+def _check_gradient(tensor, parent, share) -> None:
+    what = f"the gradient through {tensor.made_by}"
+    _check_finite(share, what)
+    if share.shape != parent.shape:
+        raise ValueError(f"{what} has shape {share.shape}, not {parent.shape}")
+    if share.dtype != parent.dtype:
+        raise TypeError(f"{what} is {share.dtype}, not {parent.dtype}")
+
+
+def _check_finite(array, what) -> None:
+    host = backend.to_numpy(array)
+    if not np.isfinite(host).all():
+        kind = "NaN" if np.isnan(host).any() else "infinity"
+        raise FloatingPointError(f"{what} contains {kind}")
+
+
+def _calling_line() -> str:
+    frame = sys._getframe()
+    while frame.f_code.co_filename == __file__ and frame.f_back:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+# ------------------------------------------------------------------ tensors, arrays
+
+
+def _wrap(array) -> Tensor:
+    tensor = Tensor.__new__(Tensor)
+    tensor.data = array
+    tensor.requires_grad = False
+    tensor.grad = None
+    tensor.edges = ()
+    tensor.made_by = None
+    return tensor
+
+
+def _requires_grad(x) -> bool:
+    return isinstance(x, Tensor) and x.requires_grad
+
+
+def _array_of(x):
+    """What a rule gets for an argument: an array, a Python number, or None."""
+    if isinstance(x, Tensor):
+        return x.data
+    if x is None or backend.of(x):
+        return x
+    if isinstance(x, np.generic):
+        return x.item()  # a Python number leaves float32 as it is; np.float64 would not
+    if isinstance(x, (int, float)):
+        return x
+    return _as_float_array(x)
+
+
+def _as_float_array(data):
+    array = data if backend.of(data) else np.asarray(data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"a Tensor holds real numbers, not {data!r:.60}")
+    if array.dtype.kind != "f" or not hasattr(data, "dtype"):
+        array = array.astype(np.float32)
+    if isinstance(array, np.ndarray):
+        array = backend.current().asarray(array)
+    return array
