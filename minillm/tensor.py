@@ -16,6 +16,7 @@ import sys
 import numpy as np
 
 from minillm import backend
+from minillm.backend import joint
 
 _recording = contextvars.ContextVar("recording", default=True)
 _debugging = contextvars.ContextVar("debugging", default=False)
@@ -109,13 +110,6 @@ class Tensor:
 # ---------------------------------------------------------------------- recording
 
 
-class joint:
-    """Marks one pullback that returns the gradients of all arguments together."""
-
-    def __init__(self, pullback):
-        self.pullback = pullback
-
-
 def op(rule):
     """Make a differentiable op on Tensors out of a rule on arrays.
 
@@ -124,14 +118,14 @@ def op(rule):
     pullback per positional argument, or `value, joint(pullback)`. It writes into
     nothing it is given and reads no value of an array.
     """
-    name = rule.__name__
+    name = backend.text(rule).__name__
 
     @functools.wraps(rule)
     def apply(*inputs, **settings):
         arrays = [_array_of(x) for x in inputs]
         where = backend.of(*arrays) or backend.current()
         with backend.running(where):
-            body = backend.body_of(name, rule, where.kind)
+            body = backend.body_of(name, where.kind)
             value, *pullbacks = body(*arrays, **settings)
             result = _wrap(where.xp.asarray(value))
         if _recording.get():

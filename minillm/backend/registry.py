@@ -12,7 +12,26 @@ import functools
 from minillm.backend import switch
 
 _bodies: dict[tuple[str, str], object] = {}
+_texts: dict[str, object] = {}
 _plain = contextvars.ContextVar("plain", default=False)
+
+
+class joint:
+    """Marks one pullback that returns the gradients of all arguments together."""
+
+    def __init__(self, pullback):
+        self.pullback = pullback
+
+
+def text(rule):
+    """Make the text of an op or kernel known by its name."""
+    _texts[rule.__name__] = rule
+    return rule
+
+
+def text_of(name: str):
+    """The op's text, for a body that meets a case which it does not cover."""
+    return _texts[name]
 
 
 def faster(name: str, kind: str = "cpu"):
@@ -25,15 +44,11 @@ def faster(name: str, kind: str = "cpu"):
     return register
 
 
-def body_of(name: str, text, kind: str):
+def body_of(name: str, kind: str):
     """What runs for an op: its faster body on this kind of backend, or its text."""
     if _plain.get():
-        return text
-    return _bodies.get((kind, name), text)
-
-
-def has_body(name: str, kind: str = "cpu") -> bool:
-    return (kind, name) in _bodies
+        return _texts[name]
+    return _bodies.get((kind, name)) or _texts[name]
 
 
 def registered(kind: str = "cpu") -> list[str]:
@@ -59,18 +74,17 @@ def inherit(function):
     return functools.partial(contextvars.copy_context().run, function)
 
 
-def kernel(text):
+def kernel(rule):
     """Make a function on arrays that updates in place and has no gradient.
 
     It runs in the backend of its first array, with that backend's faster body.
     """
-    name = text.__name__
+    name = text(rule).__name__
 
-    @functools.wraps(text)
+    @functools.wraps(rule)
     def run(*arrays, **settings):
         backend = switch.of(*arrays)
         with switch.running(backend):
-            return body_of(name, text, backend.kind)(*arrays, **settings)
+            return body_of(name, backend.kind)(*arrays, **settings)
 
-    run.text = text
     return run

@@ -30,7 +30,7 @@ class Module:
             tensor.grad = None
 
     def replica(self) -> "Module":
-        """A copy of the module tree over the same weights, with gradients of its own."""
+        """A copy of the module tree over the same weights, with its own gradients."""
         same_weights = {
             id(tensor): Tensor(tensor.data, requires_grad=True)
             for tensor in self.parameters()

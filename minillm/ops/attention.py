@@ -2,8 +2,8 @@
 
 import math
 
-from minillm.backend import xp
-from minillm.tensor import joint, op
+from minillm.backend import joint, xp
+from minillm.tensor import op
 
 
 @op

@@ -4,8 +4,8 @@ The loss is a *sum* over the kept targets divided by `n_targets`, the number of 
 targets in the whole batch: shards of unequal counts then add up to the whole's loss.
 """
 
-from minillm.backend import xp
-from minillm.tensor import joint, op
+from minillm.backend import joint, xp
+from minillm.tensor import op
 
 IGNORED = -1  # the target of a position that takes no part in the loss
 

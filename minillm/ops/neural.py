@@ -2,9 +2,9 @@
 
 import math
 
-from minillm.backend import xp
+from minillm.backend import joint, xp
 from minillm.ops.special import erf
-from minillm.tensor import joint, op
+from minillm.tensor import op
 
 
 @op

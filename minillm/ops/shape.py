@@ -1,7 +1,7 @@
 """Ops that move numbers about and change none of them."""
 
-from minillm.backend import xp
-from minillm.tensor import joint, op
+from minillm.backend import joint, xp
+from minillm.tensor import op
 
 
 @op
