@@ -1,0 +1,202 @@
+"""One look for every picture, and a file that is never half there.
+
+    with style():
+        figure, axes = new_figure()
+        axes.plot(x, y, color=COLOURS["blue"])
+        save(figure, "curve.svg")
+
+Matplotlib is imported only when something is drawn; pyplot's state is not touched.
+"""
+
+import contextlib
+import functools
+import io
+import os
+import warnings
+from pathlib import Path
+
+from minillm.errors import UsageError
+
+# Okabe and Ito (2008): told apart by colour-blind readers, and in grey.
+COLOURS = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "red": "#D55E00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "yellow": "#F0E442",
+    "black": "#222222",
+    "grey": "#777777",
+}
+CYCLE = ["blue", "red", "green", "orange", "purple", "sky"]
+
+# The usual Chinese fonts of Linux, Windows and macOS; those not installed are skipped.
+CJK_FONTS = [
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Microsoft YaHei",
+    "SimHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Heiti TC",
+    "Arial Unicode MS",
+]
+FORMATS = {".png": "png", ".svg": "svg"}
+
+
+@contextlib.contextmanager
+def style():
+    """Draw inside this: the shared settings hold here and are put back afterwards."""
+    import matplotlib
+    from cycler import cycler
+
+    settings = {
+        "figure.dpi": 100,
+        "savefig.dpi": 150,
+        # The generic name last: it is for whoever opens an SVG elsewhere.
+        "font.family": [*font_families(), "sans-serif"],
+        "font.size": 11,
+        "axes.titlesize": 12,
+        "axes.labelsize": 11,
+        "xtick.labelsize": 10,
+        "ytick.labelsize": 10,
+        "legend.fontsize": 9.5,
+        "legend.frameon": False,
+        "axes.titlelocation": "left",
+        "axes.titlepad": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": COLOURS["grey"],
+        "axes.labelcolor": COLOURS["black"],
+        "text.color": COLOURS["black"],
+        "xtick.color": COLOURS["grey"],
+        "ytick.color": COLOURS["grey"],
+        "xtick.labelcolor": COLOURS["black"],
+        "ytick.labelcolor": COLOURS["black"],
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "#E6E6E6",
+        "grid.linewidth": 0.8,
+        "lines.linewidth": 2.0,
+        "axes.prop_cycle": cycler(color=[COLOURS[name] for name in CYCLE]),
+        # Text stays text (searchable, small), and equal figures give equal bytes.
+        "svg.fonttype": "none",
+        "svg.hashsalt": "minillm",
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def new_figure(
+    width: float = 6.6, height: float = 4.4, rows: int = 1, columns: int = 1
+):
+    """A figure of width × height inches and its axes (an array if more than one)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns)
+
+
+def log_axis(axis) -> None:
+    """Make an x or y axis logarithmic, with ticks written as 10 k, 30 k, 1 M."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def short(value: float) -> str:
+    """A positive number in three digits: 9216 -> '9.22 k', 0.00012 -> '0.00012'."""
+    for unit, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        # 999.6 would be rounded up to 1e+03; the next larger unit takes it.
+        if abs(value) >= 0.9995 * unit:
+            return f"{value / unit:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def save(figure, path: str | os.PathLike) -> Path:
+    """Write a figure as PNG (150 dots per inch) or SVG, whole or not at all.
+
+    Missing folders are made. Where no installed font has a character, a PNG shows its
+    code (`\\u4e2d`); an SVG keeps the text, and the viewer's fonts draw it.
+    Raises UsageError for another suffix and for a place that cannot be written.
+    """
+    path = Path(path)
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise UsageError(f"{path}: a figure is written as .png or .svg; name it so")
+    picture = io.BytesIO()
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        if kind == "svg":
+            figure.savefig(picture, format=kind, metadata={"Date": None})
+        else:
+            with legible_texts(figure):
+                figure.savefig(picture, format=kind)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(picture.getvalue())
+        os.replace(unfinished, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        reason = error.strerror or error
+        raise UsageError(
+            f"{path}: cannot be written ({reason}); choose another place"
+        ) from error
+    return path
+
+
+@functools.cache
+def font_families() -> tuple[str, ...]:
+    """DejaVu Sans (it comes with matplotlib), then the Chinese fonts found here."""
+    from matplotlib import font_manager
+
+    installed = set(font_manager.get_font_names())
+    return ("DejaVu Sans", *(name for name in CJK_FONTS if name in installed))
+
+
+@functools.cache
+def drawable_characters() -> frozenset[int]:
+    """The code points that the fonts of `font_families` can draw between them."""
+    from matplotlib import font_manager
+
+    known = set()
+    for name in font_families():
+        font = font_manager.get_font(font_manager.findfont(name))
+        known.update(font.get_charmap())
+    return frozenset(known)
+
+
+def legible(text: str) -> str:
+    """The text, with the characters that no installed font has written as codes."""
+    known = drawable_characters()
+    return "".join(
+        c if ord(c) in known or c == "\n" else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
+
+@contextlib.contextmanager
+def legible_texts(figure):
+    """Replace what cannot be drawn in all texts of a figure, and put it back."""
+    from matplotlib.text import Text
+
+    texts = [(item, item.get_text()) for item in figure.findobj(Text)]
+    changed = [(item, text) for item, text in texts if legible(text) != text]
+    for item, text in changed:
+        item.set_text(legible(text))
+    try:
+        yield
+    finally:
+        for item, text in changed:
+            item.set_text(text)
