@@ -124,10 +124,9 @@ def op(rule):
     def apply(*inputs, **settings):
         arrays = [_array_of(x) for x in inputs]
         where = backend.of(*arrays) or backend.current()
-        with backend.running(where):
-            body = backend.body_of(name, where.kind)
-            value, *pullbacks = body(*arrays, **settings)
-            result = _wrap(where.xp.asarray(value))
+        body = backend.body_of(name, where.kind)
+        value, *pullbacks = backend.run_in(where, body, *arrays, **settings)
+        result = _wrap(where.xp.asarray(value))
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if _debugging.get():
@@ -194,15 +193,14 @@ def backward(root: Tensor, grad=None) -> None:
         if not tensor.edges:
             _add_to_leaf(tensor, g)
             continue
-        where = backend.of(g)
-        with backend.running(where):
-            for parents, pullback in tensor.edges:
-                for parent, share in zip(parents, pullback(g), strict=True):
-                    if parent is not None:
-                        share = unbroadcast(share, parent.shape)
-                        if _debugging.get():
-                            _check_gradient(tensor, parent, share)
-                        _accumulate(gradients, owned, parent, share)
+        for parents, pullback in tensor.edges:
+            shares = backend.run_in(backend.of(g), pullback, g)
+            for parent, share in zip(parents, shares, strict=True):
+                if parent is not None:
+                    share = unbroadcast(share, parent.shape)
+                    if _debugging.get():
+                        _check_gradient(tensor, parent, share)
+                    _accumulate(gradients, owned, parent, share)
         tensor.edges = FREED
 
 
@@ -266,8 +264,8 @@ def _accumulate(gradients, owned, tensor, share) -> None:
 
 def _add_to_leaf(leaf, g) -> None:
     if leaf.grad is None:
-        with backend.running(backend.of(leaf.data)):
-            leaf.grad = backend.xp.array(g, order="C")  # a copy: leaves own theirs
+        xp = backend.of(g).xp
+        leaf.grad = xp.array(g, order="C")  # a copy: leaves own their gradients
     else:
         leaf.grad += g
 

@@ -84,7 +84,7 @@ def kernel(rule):
     @functools.wraps(rule)
     def run(*arrays, **settings):
         backend = switch.of(*arrays)
-        with switch.running(backend):
-            return body_of(name, backend.kind)(*arrays, **settings)
+        body = body_of(name, backend.kind)
+        return switch.run_in(backend, body, *arrays, **settings)
 
     return run

@@ -92,6 +92,14 @@ def running(backend: Backend):
         _running.reset(token)
 
 
+def run_in(backend: Backend, function, *arrays, **settings):
+    """Call a function on arrays while `xp` means this backend."""
+    if backend is (_running.get() or _chosen):
+        return function(*arrays, **settings)
+    with running(backend):
+        return function(*arrays, **settings)
+
+
 def register(backend: Backend) -> Backend:
     """Make a backend's array type known, so that ops on such arrays run in it."""
     _by_array_type[backend.array_type] = backend
