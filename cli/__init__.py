@@ -1,0 +1,1 @@
+"""The command `minillm`, one file a subcommand: parse, call, print."""

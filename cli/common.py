@@ -1,0 +1,165 @@
+"""What every command shares: --json, --config, where a value came from, printing."""
+
+import difflib
+import json
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from minillm.errors import DataError, UsageError
+
+SOURCES = {
+    ParameterSource.COMMANDLINE: "command line",
+    ParameterSource.ENVIRONMENT: "environment",
+    ParameterSource.DEFAULT_MAP: "file",
+    ParameterSource.DEFAULT: "default",
+}
+
+
+def shared(function):
+    """Add --config and --json, which every command has, below its own options."""
+    function = click.option(
+        "--json", is_flag=True, help="Print one JSON object on stdout."
+    )(function)
+    return click.option(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        callback=_read_config,
+        help="Take options from a TOML file or a run.json.",
+    )(function)
+
+
+def sources() -> dict[str, str]:
+    """Where each parameter of the running command got its value from.
+
+    The command line wins over the environment (MINILLM_<COMMAND>_<OPTION>), that over
+    the --config file, and that over the default.
+    """
+    ctx = click.get_current_context()
+    return {
+        name: SOURCES.get(ctx.get_parameter_source(name), "default")
+        for name in ctx.params
+    }
+
+
+def _read_config(ctx: click.Context, _, file: str | None) -> None:
+    """Make a file's values the defaults of the command. Unknown keys are an error."""
+    if file is None:
+        return
+    known = {_key(p): p for p in ctx.command.params if p.name not in ("config", "help")}
+    values = {}
+    for key, value in read_settings(Path(file)).items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise UsageError(f"{file}: unknown key {key!r}{_nearest(name, known)}")
+        if value is not None:
+            values[known[name].name] = _checked(ctx, known[name], value, file, key)
+    ctx.default_map = values
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The options in a TOML file, or those that a run.json was made with.
+
+    A run's own folder is left out: a second run needs a folder of its own.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such configuration file") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cannot be read as a configuration: {error}") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{file}: holds no table of options")
+    if isinstance(values.get("options"), dict):
+        values = {k: v for k, v in values["options"].items() if k != "out"}
+    return values
+
+
+def _key(param: click.Parameter) -> str:
+    """What a parameter is called in a file: its long option, or an argument's name."""
+    flags = [flag for flag in param.opts if flag.startswith("--")]
+    name = flags[0] if flags else param.name
+    return name.lstrip("-").replace("-", "_")
+
+
+def _nearest(name: str, known) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
+
+
+def _checked(ctx, param: click.Parameter, value, file: str, key: str):
+    """A file's value in the form that click reads from a command line."""
+    items = value if isinstance(value, list) else [value]
+    many = param.multiple or param.nargs != 1
+    flag = getattr(param, "is_flag", False)
+    if isinstance(value, list) != many or any(
+        isinstance(item, (dict, list)) or isinstance(item, bool) != flag
+        for item in items
+    ):
+        raise UsageError(f"{file}: {key} = {value!r} is not what {key} takes")
+    text = [item if flag else str(item) for item in items]
+    try:
+        param.type_cast_value(ctx, text if many else text[0])
+    except click.UsageError as error:
+        raise UsageError(f"{file}: {key}: {error.message}") from None
+    return text if many else text[0]
+
+
+def print_json(record: dict) -> None:
+    """One JSON object on one line. What is not a finite number becomes null."""
+    click.echo(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # a NumPy array or scalar
+        return _plain(value.tolist())
+    return str(value) if isinstance(value, Path) else value
+
+
+def print_table(heads: list[str], rows: list[list], title: str | None = None) -> None:
+    """A table on stdout. A column of figures stands to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for head, column in zip(heads, zip(*rows, strict=True), strict=True):
+        figures = all(str(cell)[:1].isdigit() for cell in column)
+        table.add_column(head, overflow="fold", justify="right" if figures else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console().print(table)
+
+
+def console(stderr: bool = False):
+    """Rich on stdout or stderr, printing text as it is: no markup, no highlighting."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def say_next(command: str) -> None:
+    """The next command worth typing, on stderr."""
+    click.echo(f"next: {command}", err=True)
+
+
+def count(number: float) -> str:
+    """A number short enough for a table: 197k, 2.7M, 1.2e13."""
+    if number >= 1e12:
+        return f"{number:.1e}".replace("e+", "e")
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"

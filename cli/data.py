@@ -1,0 +1,101 @@
+"""`minillm data`: the corpora there are, fetching one, looking into one."""
+
+from dataclasses import asdict
+
+import click
+
+from minillm_cli import common
+
+
+@click.group(invoke_without_command=True, epilog="Example:  minillm data show stdlib")
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List, download and look into corpora."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@command.command("list", epilog="Example:  minillm data list")
+@common.shared
+def list_(json: bool) -> None:
+    """List the corpora that have a name."""
+    from minillm.text.catalogue import cached, catalogue
+
+    entries = catalogue().values()
+    here = {entry.name: cached(entry.name) is not None for entry in entries}
+    if json:
+        corpora = [{**asdict(entry), "here": here[entry.name]} for entry in entries]
+        return common.print_json({"corpora": corpora})
+    rows = [["stdlib", "this Python's own standard library", "PSF-2.0", "11MB", "yes"]]
+    rows += [
+        [
+            entry.name,
+            entry.title,
+            entry.licence,
+            common.count(entry.size) + "B",
+            "yes" if here[entry.name] else "no",
+        ]
+        for entry in entries
+    ]
+    common.print_table(["name", "what it is", "licence", "size", "here"], rows)
+    common.say_next("minillm data get NAME")
+
+
+@command.command(epilog="Example:  minillm data get tinyshakespeare")
+@click.argument("name")
+@common.shared
+def get(name: str, json: bool) -> None:
+    """Download a corpus, verify it, and print where it lies."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    from minillm.text.catalogue import catalogue, fetch
+
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=common.console(stderr=True)) as bar:
+        task = bar.add_task(name)
+        path = fetch(
+            name,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if json:
+        entry = catalogue()[name]
+        return common.print_json(
+            {"name": name, "path": path, "bytes": entry.size, "sha256": entry.sha256}
+        )
+    click.echo(path)
+    common.say_next(f"minillm train --data {name}")
+
+
+@command.command(epilog="Example:  minillm data show book.txt")
+@click.argument("data")
+@common.shared
+def show(data: str, json: bool) -> None:
+    """Show how large a corpus is and how it begins.
+
+    DATA is a name of `minillm data list`, a text file, or a folder of them.
+    """
+    from minillm.text.corpus import load_corpus
+
+    corpus = load_corpus(data)
+    record = {
+        "name": corpus.name,
+        "note": corpus.note,
+        "bytes": corpus.n_bytes,
+        "train_characters": len(corpus.train),
+        "val_characters": len(corpus.val),
+        "sha256": corpus.sha256,
+        "beginning": corpus.train[:300],
+    }
+    if json:
+        return common.print_json(record)
+    beginning = record.pop("beginning")
+    common.print_table(
+        ["corpus", "value"],
+        [[k, f"{v:,}" if isinstance(v, int) else v] for k, v in record.items()],
+    )
+    click.echo(beginning)

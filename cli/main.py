@@ -1,0 +1,151 @@
+"""The command `minillm`: find the subcommand, run it, turn an error into its exit code.
+
+0 done, 1 failure, 2 usage, 3 bad data or checkpoint, 4 device or memory, 5 diverged,
+130 interrupted, 143 terminated.
+"""
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import threading
+import traceback
+
+import click
+from click.core import ParameterSource
+
+import minillm
+from minillm.errors import DataError, DeviceError, MinillmError, UsageError
+
+# `minillm --help` shows these without importing what the commands need.
+COMMANDS = {
+    "train": "Train a language model on a text.",
+    "scale": "Train a series of sizes and fit the law of their losses.",
+    "fit": "Fit a scaling law to a table of measurements.",
+    "generate": "Continue a text with a trained model.",
+    "eval": "Measure a trained model's loss on a text.",
+    "sizes": "Show the named sizes and what each one costs.",
+    "data": "List, download and look into corpora.",
+    "doctor": "Show what this machine offers for training.",
+    "bench": "Measure the training speed of a size.",
+    "completion": "Print the completion script of a shell.",
+}
+
+
+class Commands(click.Group):
+    """The subcommands, each imported from its own file when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"minillm_cli.{name}").command
+
+    def format_commands(self, ctx, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=Commands,
+    commands=dict.fromkeys(COMMANDS),  # for "Did you mean ...?"
+    invoke_without_command=True,
+    context_settings={
+        "auto_envvar_prefix": "MINILLM",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 88,
+    },
+    epilog="Example:  minillm train --size nano",
+)
+@click.version_option(
+    minillm.__version__, prog_name="minillm", allow_from_autoenv=False
+)
+@click.pass_context
+def commands(ctx: click.Context) -> None:
+    """Train small language models and measure how their loss falls with size."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+class Terminated(SystemExit):
+    """SIGTERM arrived. A SystemExit, so that workers and `finally` take it calmly."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    _speak_utf8()
+    try:
+        with _sigterm_raises():
+            return commands.main(argv, "minillm", standalone_mode=False) or 0
+    except BaseException as error:
+        if os.environ.get("MINILLM_TRACEBACK"):
+            traceback.print_exc()
+        code, message = explain(error)
+        if message:
+            click.echo("minillm: " + " ".join(message.split()), err=True)
+        return code
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit code of an error, and the line that tells the user about it."""
+    match error:
+        case MinillmError():
+            return error.exit_code, str(error)
+        case click.UsageError():
+            return UsageError.exit_code, _usage_message(error)
+        case click.ClickException():
+            return error.exit_code, error.format_message()
+        case click.Abort() if error.__cause__:  # click's wrapping of the next two
+            return explain(error.__cause__)
+        case KeyboardInterrupt():
+            return 130, "interrupted"
+        case Terminated():
+            return 143, "terminated"
+        case SystemExit():  # from click or rich: a pipe's reader has gone, for one
+            return int(error.code or 0), ""
+        case MemoryError():
+            return (
+                DeviceError.exit_code,
+                f"out of memory: {error or 'try a smaller size'}",
+            )
+        case FileNotFoundError():
+            return DataError.exit_code, f"{error.filename}: no such file"
+        case OSError() if error.filename:
+            return 1, f"{error.filename}: {error.strerror}"
+    kind = type(error).__name__
+    return 1, f"{kind}: {error} (to see where: MINILLM_TRACEBACK=1 minillm ...)"
+
+
+def _usage_message(error: click.UsageError) -> str:
+    message, ctx = error.format_message(), error.ctx
+    param = getattr(error, "param", None)
+    if param and ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT:
+        message += f" (environment: {ctx.auto_envvar_prefix}_{param.name.upper()})"
+    return f"{message} See `{ctx.command_path if ctx else 'minillm'} --help`."
+
+
+def _speak_utf8() -> None:
+    """Text is Unicode, also under LC_ALL=C and on a console with an old code page."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _sigterm_raises():
+    """Let SIGTERM unwind the stack, so that files are closed and workers are ended."""
+
+    def terminate(*_):
+        raise Terminated(143)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

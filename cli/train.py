@@ -1,0 +1,117 @@
+"""`minillm train`: every field of TrainConfig is an option of the same name."""
+
+import dataclasses
+import shlex
+import typing
+
+import click
+
+from minillm.models.config import ARCHITECTURES, SIZES
+from minillm.training.config import (
+    OBJECTIVES,
+    OPTIMIZERS,
+    SCHEDULES,
+    TOKENIZERS,
+    TrainConfig,
+)
+from minillm_cli import common
+
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+
+
+def setting(name: str, help: str, metavar: str | None = None, choices=None):
+    """The option for a field of TrainConfig, with the type and default it has there."""
+    field = FIELDS[name]
+    kind = (typing.get_args(field.type) or (field.type,))[0]
+    flag = "--" + name.replace("_", "-")
+    if kind is bool:
+        flag = f"{flag}/--no-{name}"
+    elif choices:
+        kind = click.Choice(list(choices))
+        metavar = metavar or "|".join(choices)
+    if field.default is not None:
+        help = f"{help}  [{str(field.default).lower()}]"
+    metavar = metavar or {int: "N", float: "X"}.get(kind)
+    return click.option(
+        flag, type=kind, metavar=metavar, default=field.default, help=help
+    )
+
+
+@click.command(epilog="Example:  minillm train --size nano --data book.txt --seed 7")
+@setting("size", "A shape that `minillm sizes` lists.", "NAME", choices=SIZES)
+@setting("layers", "Transformer blocks.")
+@setting("width", "Width of the residual stream (d_model).")
+@setting("heads", "Attention heads, a divisor of the width.")
+@setting("context", "Tokens in a sequence.")
+@setting("arch", "Default: by objective.", choices=ARCHITECTURES)
+@setting("tied", "Embedding and output share a matrix.")
+@setting("bias", "Layers and norms have a bias.")
+@setting("init", "How weights are drawn.", metavar="gpt2|fan_in")
+@setting("objective", "Next or masked tokens.", choices=OBJECTIVES)
+@setting("data", "Corpus, text file or folder.", "NAME|PATH")
+@setting("tokenizer", "Turns text to numbers.", choices=TOKENIZERS)
+@setting("vocab", "Most entries of a bpe vocabulary.")
+@setting("batch", "Sequences in a step.")
+@setting("steps", "Length of the run in optimizer steps ...")
+@setting("tokens", "... or in tokens. Default: by size.")
+@setting("optimizer", "Update rule.", choices=OPTIMIZERS)
+@setting("lr", "Peak learning rate. Default: by width.")
+@setting("min_lr", "Last learning rate. Default: lr / 10.")
+@setting("schedule", "How lr falls.", choices=SCHEDULES)
+@setting("warmup", "Steps up to the peak learning rate.")
+@setting("beta1", "AdamW's memory of the gradient.")
+@setting("beta2", "AdamW's memory of its square.")
+@setting("weight_decay", "Decay of matrices, times lr.")
+@setting("clip", "Largest norm of the gradient.")
+@setting("dropout", "Share of activations set to zero.")
+@setting("accumulate", "Microbatches in a step.")
+@setting("seed", "The same seed gives the same losses.")
+@setting("device", "auto, cpu, cuda or cuda:N.", "NAME")
+@setting("workers", "Replicas that share a batch.", "N|auto")
+@setting("out", "The run's folder. Default: new, in runs/.", "DIR")
+@setting("eval_every", "Steps from one validation to the next.")
+@setting("save_every", "Steps from one checkpoint to the next.")
+@setting("keep", "Checkpoints to keep.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@common.shared
+def command(resume: bool, json: bool, **options) -> None:
+    """Train a language model on a text."""
+    from minillm import train
+    from minillm.training.progress import Reporter
+
+    sources = {k: v for k, v in common.sources().items() if k in FIELDS}
+    drop_overruled_length(options, sources)
+    record = train(
+        TrainConfig(**options), reporter=Reporter(), sources=sources, resume=resume
+    )
+    if json:
+        common.print_json(record)
+    else:
+        print_results(record)
+    run = shlex.quote(str(record["options"]["out"]))
+    common.say_next(f'minillm generate {run} "The "')
+
+
+def drop_overruled_length(options: dict, sources: dict[str, str]) -> None:
+    """A length on the command line overrules the other kind of length in a file."""
+    ranks = list(common.SOURCES.values())
+    weaker, stronger = sorted(
+        ("steps", "tokens"), key=lambda name: ranks.index(sources[name]), reverse=True
+    )
+    if sources[weaker] != sources[stronger]:
+        options[weaker] = None
+        sources[weaker] = "default"
+
+
+def print_results(record: dict) -> None:
+    results = record["results"]
+    rows = [
+        ["validation loss (nats/token)", f"{results['val_loss']:.4f}"],
+        ["validation perplexity", f"{results['val_perplexity']:.2f}"],
+        ["validation bits per byte", f"{results['val_bits_per_byte']:.3f}"],
+        ["validation accuracy", f"{results['val_accuracy']:.1%}"],
+        ["training tokens", f"{results['tokens']:,}"],
+        ["tokens per second", f"{results['tokens_per_second']:,.0f}"],
+        ["seconds", f"{results['seconds']:.1f}"],
+    ]
+    common.print_table(["result", "value"], rows, str(record["options"]["out"]))

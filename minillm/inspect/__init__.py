@@ -1,0 +1,1 @@
+"""Looking at the machine and into the model: `doctor`, `bench`."""

@@ -1,0 +1,113 @@
+"""What this machine offers for training, measured on the spot."""
+
+import os
+import platform
+import time
+from importlib import metadata
+
+import numpy as np
+import threadpoolctl
+
+import minillm
+from minillm import backend, ops
+from minillm.backend import xp
+from minillm.backend.memory import total_bytes
+from minillm.tensor import Tensor, no_grad
+
+LIBRARIES = (
+    "numpy",
+    "tokenizers",
+    "safetensors",
+    "threadpoolctl",
+    "matplotlib",
+    "rich",
+    "click",
+)
+
+
+def examine() -> dict:
+    """Versions, BLAS, cores, memory, and every device with its measured speed.
+
+    A device that cannot be used carries the reason. `matmul_flops_per_second` and
+    `gelu_bytes_per_second` are in float32, with all the threads BLAS takes by itself.
+    """
+    return {
+        "minillm": minillm.__version__,
+        "python": platform.python_version(),
+        "os": platform.platform(),
+        "machine": platform.machine(),
+        "versions": {name: _version(name) for name in LIBRARIES},
+        "blas": _blas(),
+        "cores": _usable_cores(),
+        "memory_bytes": total_bytes(),
+        "devices": [_examine(device) for device in backend.describe()],
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _blas() -> list[dict]:
+    """The linear algebra libraries NumPy runs on, each with its number of threads."""
+    found = [
+        {
+            "name": pool["internal_api"],
+            "version": pool["version"],
+            "threads": pool["num_threads"],
+        }
+        for pool in threadpoolctl.threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+    if found:
+        return found
+    # threadpoolctl does not know every library (Accelerate on macOS, for one).
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return [{"name": built["name"], "version": built.get("version"), "threads": None}]
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _examine(device: dict) -> dict:
+    if not device["usable"]:
+        return device
+    with backend.use(device["name"]):
+        return {
+            **device,
+            "matmul_flops_per_second": _matmul_speed(),
+            "gelu_bytes_per_second": _gelu_speed(),
+        }
+
+
+def _matmul_speed() -> float:
+    """FLOP/s of a square matrix product; n of them fill the device for a moment."""
+    n = 1024 if backend.current().kind == "cpu" else 8192
+    a = xp.ones((n, n), dtype=xp.float32)
+    return 2 * n**3 / _seconds(lambda: a @ a)
+
+
+def _gelu_speed() -> float:
+    """Bytes per second read and written by the op gelu, a kernel bound by memory."""
+    n = 2**22 if backend.current().kind == "cpu" else 2**28
+    x = Tensor(xp.ones(n, dtype=xp.float32))
+    with no_grad():
+        return 2 * 4 * n / _seconds(lambda: ops.gelu(x))
+
+
+def _seconds(work, repeats: int = 5) -> float:
+    """The shortest of a few runs, after one that warms up, each awaited."""
+    device = backend.current()
+    times = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        work()
+        device.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
