@@ -134,7 +134,9 @@ def print_table(heads: list[str], rows: list[list], title: str | None = None) ->
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    if title:
+        click.echo(f"\n{title}")
+    table = Table(box=box.SIMPLE_HEAD)
     for head, column in zip(heads, zip(*rows, strict=True), strict=True):
         figures = all(str(cell)[:1].isdigit() for cell in column)
         table.add_column(head, overflow="fold", justify="right" if figures else "left")

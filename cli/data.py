@@ -6,6 +6,15 @@ import click
 
 from minillm_cli import common
 
+# The corpus that every Python carries; its size differs a little between versions.
+STDLIB = {
+    "name": "stdlib",
+    "title": "this Python's own standard library",
+    "licence": "PSF-2.0",
+    "size": 11_000_000,
+    "here": True,
+}
+
 
 @click.group(invoke_without_command=True, epilog="Example:  minillm data show stdlib")
 @click.pass_context
@@ -21,21 +30,21 @@ def list_(json: bool) -> None:
     """List the corpora that have a name."""
     from minillm.text.catalogue import cached, catalogue
 
-    entries = catalogue().values()
-    here = {entry.name: cached(entry.name) is not None for entry in entries}
+    corpora = [STDLIB] + [
+        {**asdict(entry), "here": cached(entry.name) is not None}
+        for entry in catalogue().values()
+    ]
     if json:
-        corpora = [{**asdict(entry), "here": here[entry.name]} for entry in entries]
         return common.print_json({"corpora": corpora})
-    rows = [["stdlib", "this Python's own standard library", "PSF-2.0", "11MB", "yes"]]
-    rows += [
+    rows = [
         [
-            entry.name,
-            entry.title,
-            entry.licence,
-            common.count(entry.size) + "B",
-            "yes" if here[entry.name] else "no",
+            corpus["name"],
+            corpus["title"],
+            corpus["licence"],
+            common.count(corpus["size"]) + "B",
+            "yes" if corpus["here"] else "no",
         ]
-        for entry in entries
+        for corpus in corpora
     ]
     common.print_table(["name", "what it is", "licence", "size", "here"], rows)
     common.say_next("minillm data get NAME")

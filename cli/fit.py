@@ -1,0 +1,74 @@
+"""`minillm fit`: the law behind a table of measurements."""
+
+import shlex
+
+import click
+
+from minillm_cli import common
+
+LOSSES = ["huber", "l1", "lsq"]
+
+
+@click.command(epilog="Example:  minillm fit runs.csv --x N --y loss --plot law.svg")
+@click.argument("file")
+@click.option(
+    "--x",
+    metavar="COLUMN",
+    multiple=True,
+    default=["N"],
+    help="Column of sizes; a second --x for a second one.  [N]",
+)
+@click.option(
+    "--y", metavar="COLUMN", default="loss", help="What the law explains.  [loss]"
+)
+@click.option(
+    "--loss",
+    metavar="|".join(LOSSES),
+    type=click.Choice(LOSSES),
+    default="huber",
+    help="What the fit makes small.  [huber]",
+)
+@click.option("--sigma", metavar="COLUMN", help="Standard deviations of y, for lsq.")
+@click.option("--no-floor", is_flag=True, help="A pure power law: E = 0.")
+@click.option("--bootstrap", metavar="N", default=0, help="Resamples.  [1000]")
+@click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
+@click.option("--plot", metavar="FILE", help="Draw points, law and band (svg, png).")
+@common.shared
+def command(file, x, no_floor: bool, plot: str | None, json: bool, **settings) -> None:
+    """Fit a scaling law to a table of measurements.
+
+    FILE is a CSV file with a header line and a row for each run. One size gives
+    y = E + A x^(-alpha); with `--x N --x D` a term B D^(-beta) joins it.
+    """
+    from minillm.scaling import fit
+
+    law = fit(file, x, floor=not no_floor, **settings)
+    if plot:
+        from minillm.scaling.figures import draw_law
+
+        draw_law(law, plot)
+    if json:
+        return common.print_json(law.to_json())
+    print_law(law)
+    if not plot:
+        common.say_next(f"minillm fit {shlex.quote(file)} --plot law.svg")
+
+
+def print_law(law) -> None:
+    """The formula, its unknowns with their intervals, and what to think of it."""
+    heads = ["unknown", "value", "95 % from", "to"]
+    columns = [law.parameters.values(), *zip(*law.interval95.values(), strict=True)]
+    if law.standard_errors:
+        heads.append("standard error")
+        columns.append(law.standard_errors.values())
+    rows = [
+        [name, *(f"{number:.5g}" for number in row)]
+        for name, *row in zip(law.parameters, *columns, strict=True)
+    ]
+    common.print_table(heads, rows, law.law)
+    click.echo(f"{law.n} rows, {len(law.excluded)} left out")
+    if law.leave_largest_out is not None:
+        missed = f"{law.leave_largest_out:.2%}"
+        click.echo(f"the largest run, predicted by the others: {missed} off")
+    for warning in law.warnings:
+        click.echo(f"warning: {warning}")

@@ -1,0 +1,57 @@
+"""`minillm data`: what the catalogue and the corpora show of themselves."""
+
+import json
+
+import pytest
+
+from minillm.text.catalogue import catalogue
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINILLM_CACHE", str(tmp_path / "cache"))
+
+
+def test_list_names_every_corpus(minillm):
+    corpora = json.loads(minillm("data", "list", "--json")[1])["corpora"]
+    assert {corpus["name"] for corpus in corpora} == {"stdlib", *catalogue()}
+    out = minillm("data", "list")[1]
+    assert all(name in out for name in catalogue())
+
+
+def test_get_prints_where_a_corpus_lies(minillm):
+    (name,) = [entry.name for entry in catalogue().values() if entry.file]
+    code, out, err = minillm("data", "get", name)
+    assert code == 0
+    assert out.endswith(".txt\n")
+    assert f"next: minillm train --data {name}" in err
+    record = json.loads(minillm("data", "get", name, "--json")[1])
+    assert record["path"] == out.strip()
+    assert record["sha256"] == catalogue()[name].sha256
+
+
+def test_show_counts_and_quotes(minillm, tmp_path):
+    book = tmp_path / "book.txt"
+    book.write_text("一二三四五六七八九十\n" * 200, encoding="utf-8")
+    record = json.loads(minillm("data", "show", str(book), "--json")[1])
+    assert record["bytes"] == 200 * 31
+    assert record["train_characters"] + record["val_characters"] == 200 * 11
+    assert record["beginning"].startswith("一二三")
+    assert "6,200" in minillm("data", "show", str(book))[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no such file"), (b"", "holds no text"), (b"ab\xff", "offset 2")],
+)
+def test_bad_text_is_refused(minillm, tmp_path, content, words):
+    path = tmp_path / "book.txt"
+    if content is not None:
+        path.write_bytes(content)
+    code, out, err = minillm("data", "show", str(path))
+    assert (code, out) == (3, "")
+    assert words in err
+
+
+def test_an_unknown_name_is_refused(minillm):
+    assert minillm("data", "get", "nothing")[0] == 2

@@ -1,0 +1,60 @@
+"""`minillm fit` on a table whose law is known."""
+
+import json
+import shlex
+
+import pytest
+
+
+@pytest.fixture
+def table(tmp_path):
+    sizes = [10_000 * 2**i for i in range(8)]
+    rows = [f"{n},{1.5 + 80 * n**-0.4!r}" for n in sizes]
+    path = tmp_path / "表.csv"
+    path.write_text("\n".join(["N,loss", *rows]), encoding="utf-8")
+    return str(path)
+
+
+def test_the_law_comes_back(minillm, table):
+    code, out, err = minillm("fit", table, "--json")
+    record = json.loads(out)
+    assert (code, err) == (0, "")
+    assert record["parameters"] == pytest.approx({"E": 1.5, "A": 80, "alpha": 0.4})
+    assert record["standard_errors"] == {}
+    assert record["n"] == 8
+
+
+def test_the_options_reach_the_fit(minillm, table):
+    argv = ["--loss", "lsq", "--no-floor", "--bootstrap", "20", "--json"]
+    record = json.loads(minillm("fit", table, *argv)[1])
+    assert list(record["parameters"]) == ["A", "alpha"]
+    assert list(record["standard_errors"]) == ["A", "alpha"]
+    assert record["law"] == "loss = A·N^(−alpha)"
+
+
+def test_people_get_a_table_and_the_next_command(minillm, table):
+    code, out, err = minillm("fit", table, "--bootstrap", "20")
+    assert code == 0
+    assert "loss = E + A·N^(−alpha)" in out
+    assert any(line.split()[:2] == ["alpha", "0.4"] for line in out.splitlines())
+    assert err == f"next: minillm fit {shlex.quote(table)} --plot law.svg\n"
+
+
+def test_a_plot_is_drawn(minillm, table, tmp_path):
+    figure = tmp_path / "law.svg"
+    assert minillm("fit", table, "--plot", str(figure))[0] == 0
+    assert figure.read_text(encoding="utf-8").startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["no.csv"], 3, "no.csv"),
+        (["{table}", "--y", "accuracy"], 2, "accuracy"),
+        (["{table}", "--x", "N", "--x", "N", "--x", "loss"], 2, "one or two"),
+    ],
+)
+def test_bad_input_is_refused(minillm, table, argv, code, words):
+    got, out, err = minillm("fit", *(arg.format(table=table) for arg in argv))
+    assert (got, out) == (code, "")
+    assert words in err
