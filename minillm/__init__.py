@@ -1,3 +1,31 @@
 """minillm: a from-scratch language-model engine in pure arrays."""
 
+import importlib
+
 __version__ = "0.1.0"
+
+# Each name and the room it comes from, opened when the name is first used.
+_ROOMS = {
+    "Tensor": "minillm.tensor",
+    "TrainConfig": "minillm.training.config",
+    "fit": "minillm.scaling.law",
+    "generate": "minillm.generate",
+    "load_run": "minillm.training.folder",
+    "no_grad": "minillm.tensor",
+    "scale": "minillm.scaling.series",
+    "train": "minillm.training.loop",
+    "use": "minillm.backend",
+}
+__all__ = sorted(_ROOMS)
+
+
+def __getattr__(name: str):
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'minillm' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_ROOMS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

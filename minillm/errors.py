@@ -29,3 +29,11 @@ class DivergedError(MinillmError):
     """The loss or a gradient stopped being a finite number."""
 
     exit_code = 5
+
+
+class Interrupted(MinillmError):
+    """Stopped by Ctrl-C (130) or a request to terminate (143), its work saved."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -232,6 +232,40 @@ def linear_cross_entropy(x, weight, *, targets, n_targets=None):
     return x.dtype.type(loss / n), joint(lambda g: (gx * g, gw * g))
 
 
+@faster("adamw")
+def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale):
+    """A piece of all four arrays at a time, in two pieces of scratch memory."""
+    step_size = lr / (1 - beta1**step)
+    root_correction = 1 / math.sqrt(1 - beta2**step)
+    g = np.empty(min(CHUNK, data.size), data.dtype)
+    work = np.empty_like(g)
+    for begin in range(0, data.size, CHUNK):
+        piece = slice(begin, begin + CHUNK)
+        ds, ms, vs = data[piece], m[piece], v[piece]
+        gs, ws = g[: ds.size], work[: ds.size]
+        np.multiply(grad[piece], scale, out=gs)
+        ms *= beta1
+        ms += np.multiply(gs, 1 - beta1, out=ws)
+        vs *= beta2
+        gs *= gs
+        gs *= 1 - beta2
+        vs += gs
+        np.sqrt(vs, out=gs)
+        gs *= root_correction
+        gs += eps
+        np.divide(ms, gs, out=gs)
+        gs *= step_size
+        if weight_decay:
+            ds *= 1 - lr * weight_decay
+        ds -= gs
+
+
+@faster("squared_norm")
+def squared_norm(grad):
+    """One pass, in the type of the gradient."""
+    return np.dot(grad, grad)
+
+
 def _rows(x):
     """(..., D) -> (N, D)."""
     return x.reshape(-1, x.shape[-1])

@@ -109,7 +109,7 @@ class TrainConfig:
             "heads": heads,
             "context": context,
             "arch": self.arch or ("encoder" if self.objective == "mlm" else "gpt"),
-            "vocab": self.vocab or 1024,
+            "vocab": self.vocab or (1024 if self.tokenizer == "bpe" else None),
             "steps": steps,
             "tokens": None,
             "lr": lr,

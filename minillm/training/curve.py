@@ -1,0 +1,46 @@
+"""The learning curve of a run, drawn from its metrics.jsonl."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from minillm.figures import COLOURS, new_figure, save, style
+
+
+def draw_curve(folder: Path) -> Path:
+    """Draw loss.svg into a run folder; returns its path."""
+    lines = [
+        json.loads(line)
+        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    tokens = np.array([line["tokens"] for line in lines])
+    loss = np.array([line["loss"] for line in lines])
+    with style():
+        figure, axes = new_figure()
+        axes.plot(tokens, loss, color=COLOURS["sky"], linewidth=0.8, alpha=0.6)
+        axes.plot(tokens, _smooth(loss), color=COLOURS["blue"], label="training")
+        val_loss = record["results"]["val_loss"]
+        axes.plot(
+            tokens[-1],
+            val_loss,
+            "o",
+            color=COLOURS["red"],
+            label=f"validation {val_loss:.3f}",
+        )
+        axes.set_xscale("log")
+        axes.set_xlabel("tokens seen")
+        axes.set_ylabel("loss (nats per token)")
+        axes.set_title(f"{folder.name}: {record['data']['name']}")
+        axes.legend()
+        return save(figure, folder / "loss.svg")
+
+
+def _smooth(loss: np.ndarray) -> np.ndarray:
+    """The mean over a window that grows with the step, as the log axis shrinks it."""
+    sums = np.concatenate([[0.0], np.cumsum(loss)])
+    i = np.arange(len(loss))
+    half = np.maximum(1, i // 12)
+    first, last = np.maximum(0, i - half), np.minimum(len(loss), i + half + 1)
+    return (sums[last] - sums[first]) / (last - first)

@@ -1,0 +1,77 @@
+"""run.json: everything there is to know about a run, with the names of the plan."""
+
+import importlib.metadata
+import platform
+
+import numpy as np
+
+import minillm
+from minillm import backend
+from minillm.models import count
+from minillm.models.config import ModelConfig
+from minillm.training.config import TrainConfig
+from minillm.training.data import Text
+
+
+def new_record(
+    config: TrainConfig, shape: ModelConfig, text: Text, sources: dict, workers: tuple
+) -> dict:
+    """What is known before the first step. `options` repeats the run; `model` rebuilds
+    its shape."""
+    options = config.to_json()
+    del options["out"]  # where a run lies is not what it is
+    kind, n = workers
+    return {
+        "status": "running",
+        "config": {
+            "arch": config.arch,
+            "objective": config.objective,
+            "size": config.size,
+            **shape.to_json(),
+        },
+        "options": options,
+        "model": shape.to_json(),
+        "sources": sources,
+        "data": {
+            "name": text.name,
+            "note": text.note,
+            "sha256": text.sha256,
+            "bytes": text.n_bytes,
+            "train_tokens": len(text.train),
+            "val_tokens": len(text.val),
+            "epochs": config.steps * config.tokens_per_step / len(text.train),
+            "tokenizer": {
+                "kind": text.tokenizer.kind,
+                "vocab_size": text.tokenizer.vocab_size,
+                "sha256": text.tokenizer.sha256,
+            },
+        },
+        "parameters": count.parameters(shape),
+        "flops": flops(config, shape),
+        "results": None,
+        "seed": config.seed,
+        "device": backend.current().name,
+        "workers": {"kind": kind, "n": n},
+        "versions": versions(),
+    }
+
+
+def flops(config: TrainConfig, shape: ModelConfig) -> dict:
+    """Exact training FLOPs, beside the usual estimate of six for each parameter and
+    token (Kaplan et al. 2020, section 2.1)."""
+    tokens = config.steps * config.tokens_per_step
+    per_token = count.flops_per_token(shape)
+    return {
+        "per_token": per_token,
+        "total": per_token * tokens,
+        "six_nd": 6 * count.parameters(shape)["non_embedding"] * tokens,
+    }
+
+
+def versions() -> dict:
+    return {
+        "minillm": minillm.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "tokenizers": importlib.metadata.version("tokenizers"),
+    }

@@ -1,0 +1,112 @@
+"""A replica turns a share of each batch into a gradient.
+
+It is a copy of the model over the same weights, with a flat gradient of its own. Every
+replica does the same three things at the same time: compute its gradient, add up one
+slice of everybody's gradients, update that slice of the weights.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minillm.models import GPT
+from minillm.nn import Noise
+from minillm.text import OBJECTIVES, Batch, Tokenizer, Windows
+from minillm.training.config import TrainConfig
+from minillm.training.evaluate import score
+from minillm.training.flat import FlatParameters
+from minillm.training.optimizer import squared_norm
+from minillm.training.streams import OBJECTIVE, VALIDATION
+
+
+@dataclass
+class Workplace:
+    """What all replicas of a run share."""
+
+    config: TrainConfig  # resolved
+    model: GPT
+    flat: FlatParameters
+    optimizer: object
+    gradients: list  # one flat buffer for each replica
+    windows: Windows
+    validation: np.ndarray  # (n, T+1)
+    tokenizer: Tokenizer
+
+
+class Replica:
+    """Replica `rank` of `n`."""
+
+    def __init__(self, work: Workplace, rank: int, n: int):
+        self.work = work
+        self.rank = rank
+        self.n = n
+        self.gradient = work.gradients[rank]
+        # The first replica is the model itself.
+        self.model = work.model.replica() if rank else work.model
+        work.flat.collect_gradients(self.model, self.gradient)
+        # Slices begin at cache lines, so that no two replicas write into one.
+        lines = work.flat.size // 16
+        self.part = slice(
+            rank * lines // n * 16,
+            (rank + 1) * lines // n * 16 if rank + 1 < n else work.flat.size,
+        )
+
+    def compute(self, step: int):
+        """The gradient of this replica's share of the step's batch; returns its share
+        of the loss (nats per kept target of the whole batch)."""
+        config = self.work.config
+        batch = batch_at(self.work, step)
+        self.gradient[...] = 0
+        total = 0.0
+        share = batch.shard(self.rank, self.n)
+        for i in range(config.accumulate):
+            micro = share.shard(i, config.accumulate)
+            if len(micro.ids) == 0:
+                continue
+            noise = None
+            if config.dropout:
+                noise = Noise(config.dropout, config.seed, step, micro.first_row)
+            loss = self.model.loss(micro, noise)
+            loss.backward()
+            total = total + loss.data
+        return total
+
+    def reduce(self):
+        """Add up this replica's slice of all gradients, in the order of rank, into the
+        first one; returns the squared norm of the sum."""
+        total = self.work.gradients[0][self.part]
+        for other in self.work.gradients[1:]:
+            total += other[self.part]
+        return squared_norm(total)
+
+    def update(self, step: int, lr: float, scale: float) -> None:
+        """Update this replica's slice of the weights. `step` counts from 0."""
+        self.work.optimizer.update(
+            self.part, self.work.gradients[0], lr=lr, step=step + 1, scale=scale
+        )
+
+    def evaluate(self, limit: int) -> np.ndarray:
+        """This replica's share of the first `limit` validation windows: the sum of the
+        losses, the number of right guesses, the number of targets.   (3,)"""
+        windows = self.work.validation[:limit]
+        size = self.work.config.batch
+        batches = range(0, len(windows), size)
+        sums = np.zeros(3)
+        for i, begin in enumerate(batches):
+            if i % self.n != self.rank:
+                continue
+            rng = np.random.default_rng((0, i, VALIDATION))  # the same for every run
+            batch = make_batch(self.work, windows[begin : begin + size], rng)
+            sums += score(self.model, batch)
+        return sums
+
+
+def batch_at(work: Workplace, step: int) -> Batch:
+    """The whole batch of a step: a pure function of the run's seed and the step."""
+    config = work.config
+    rng = np.random.default_rng((config.seed, step, OBJECTIVE))
+    return make_batch(work, work.windows.at(step, config.batch), rng)
+
+
+def make_batch(work: Workplace, windows: np.ndarray, rng) -> Batch:
+    return OBJECTIVES[work.config.objective](windows, rng=rng, tokenizer=work.tokenizer)

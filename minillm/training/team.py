@@ -1,0 +1,142 @@
+"""Workers: the same object in several processes or threads, told what to do together.
+
+Processes are forked (Linux), so that each starts with everything its parent has and
+sees the same shared buffers; they are spared the interpreter lock. Elsewhere, and when
+asked, threads.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+
+from minillm import backend
+from minillm.errors import MinillmError, UsageError
+
+
+def parse_workers(text: str, batch: int) -> tuple[str, int]:
+    """What `--workers` means here: ("processes" | "threads", number).
+
+    "auto" takes every core this process may use, but no more than one for four
+    sequences; "2", "threads:2" and "processes:2" say it. Raises UsageError.
+    """
+    forks = sys.platform == "linux"
+    kind, _, number = str(text).rpartition(":")
+    if kind not in ("", "threads", "processes"):
+        raise UsageError(
+            f"--workers {text}: say auto, a number, threads:N or processes:N"
+        )
+    kind = "processes" if forks and kind != "threads" else "threads"
+    if number == "auto":
+        return kind, max(1, min(available_cores(), batch // 4))
+    if not number.isdecimal() or int(number) < 1:
+        raise UsageError(
+            f"--workers {text}: say auto, a number from 1, threads:N or processes:N"
+        )
+    if int(number) > batch:
+        raise UsageError(
+            f"--workers {text}: more workers than the {batch} sequences of a batch"
+        )
+    return kind, int(number)
+
+
+def available_cores() -> int:
+    """The cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Team:
+    """n members that do the same call at the same time.
+
+    `make(rank)` makes a member; rank 0 is the caller itself. `call("name", …)` runs the
+    method of that name on every member and returns the answers by rank. A member's
+    error is raised here; a member that died raises MinillmError.
+    """
+
+    def __init__(self, make, kind: str, n: int):
+        self.first = make(0)
+        self._others = []
+        self._connections = []
+        for rank in range(1, n):
+            here, there = multiprocessing.Pipe()
+            self._connections.append(here)
+            start = _fork if kind == "processes" else _start_thread
+            worker = start(make, rank, there, self._connections)
+            self._others.append(worker)
+
+    def call(self, method: str, *arguments) -> list:
+        for connection in self._connections:
+            _send(connection, (method, arguments))
+        answers = [getattr(self.first, method)(*arguments)]
+        for rank, connection in enumerate(self._connections, start=1):
+            try:
+                answer, error = connection.recv()
+            except EOFError:
+                raise MinillmError(
+                    f"worker {rank} died: out of memory? Try --workers 1"
+                ) from None
+            if error is not None:
+                raise error
+            answers.append(answer)
+        return answers
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        for worker in self._others:
+            worker.join(timeout=5)
+
+    def __enter__(self) -> "Team":
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _send(connection, message) -> None:
+    with contextlib.suppress(BrokenPipeError):  # recv then says what happened
+        connection.send(message)
+
+
+def _fork(make, rank, connection, parents_ends):
+    def run():
+        # Ctrl-C reaches every process of a terminal; the parent decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for end in parents_ends:  # or this process would never see the parent go
+            end.close()
+        _serve(make(rank), connection)
+
+    process = multiprocessing.get_context("fork").Process(target=run, daemon=True)
+    with warnings.catch_warnings():
+        # Python warns of any fork beside threads. BLAS keeps idle threads and is made
+        # to be forked; nothing else has started one yet.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
+    connection.close()
+    return process
+
+
+def _start_thread(make, rank, connection, _parents_ends):
+    member = make(rank)
+    target = backend.inherit(_serve)
+    thread = threading.Thread(target=target, args=(member, connection), daemon=True)
+    thread.start()
+    return thread
+
+
+def _serve(member, connection) -> None:
+    """Do what arrives, until the other end is closed."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            method, arguments = connection.recv()
+            try:
+                answer, error = getattr(member, method)(*arguments), None
+            except Exception as failure:
+                answer, error = None, failure
+            connection.send((answer, error))
