@@ -1,0 +1,22 @@
+"""Text in, integer batches out: corpora, tokenizers, windows, objectives."""
+
+from minillm.text.batches import Windows, validation_windows
+from minillm.text.corpus import Corpus, load_corpus
+from minillm.text.objectives import IGNORED, MASK, OBJECTIVES, Batch, causal, masked
+from minillm.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+
+__all__ = [
+    "IGNORED",
+    "MASK",
+    "OBJECTIVES",
+    "Batch",
+    "Corpus",
+    "Tokenizer",
+    "Windows",
+    "causal",
+    "load_corpus",
+    "load_tokenizer",
+    "masked",
+    "train_tokenizer",
+    "validation_windows",
+]

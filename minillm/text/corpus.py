@@ -1,0 +1,176 @@
+"""Corpora: a text in two parts, one to train on and one to validate."""
+
+import codecs
+import hashlib
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minillm.errors import DataError
+from minillm.text.catalogue import catalogue, fetch
+from minillm.text.stdlib import fit_for_validation, standard_library
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A training text, a validation text, and where they come from.
+
+    `sha256` is the hex digest of the UTF-8 bytes of `train` followed by `val`;
+    `n_bytes` counts them.
+    """
+
+    name: str
+    train: str = field(repr=False)
+    val: str = field(repr=False)
+    sha256: str
+    n_bytes: int
+    note: str
+
+
+def load_corpus(data: str | os.PathLike) -> Corpus:
+    """The corpus behind a name (`stdlib`, or one of the catalogue) or a path.
+
+    A file gives its last tenth to validation, a folder whole files in the order of a
+    hash of their paths. A name goes before a path: write `./stdlib` for a file that is
+    called so. A corpus of the catalogue is downloaded the first time. Raises DataError
+    for what is missing, empty or not UTF-8.
+    """
+    data = os.fspath(data)
+    if data == "stdlib":
+        return _from_standard_library()
+    entries = catalogue()
+    if data in entries:
+        entry = entries[data]
+        text = read_text(fetch(data))
+        return _from_text(data, text, f"{entry.title} ({entry.licence})")
+    path = Path(data)
+    if data and path.is_dir():
+        return _from_folder(path)
+    if data and path.exists():
+        return _from_file(path)
+    names = ", ".join(["stdlib", *entries])
+    raise DataError(f"{data!r}: no such file or folder, nor a corpus ({names})")
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file exactly as it stands (line endings too), less a byte order mark.
+
+    Raises DataError if it cannot be read, or with the offset of the first bad byte.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    start = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
+    try:
+        return str(memoryview(raw)[start:], "utf-8")
+    except UnicodeDecodeError as error:
+        offset = start + error.start
+        raise DataError(
+            f"{path}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset:,}; save it"
+            " as UTF-8 text"
+        ) from error
+
+
+def _from_file(path: Path) -> Corpus:
+    text = read_text(path)
+    if _is_blank(text):
+        raise DataError(f"{path}: holds no text")
+    return _from_text(path.name, text, "a text file")
+
+
+def _from_text(name: str, text: str, note: str) -> Corpus:
+    cut = _tail(text)
+    return _corpus(name, text[:cut], text[cut:], note)
+
+
+def _from_folder(folder: Path) -> Corpus:
+    texts = {path: read_text(path) for path in _files(folder)}
+    documents = {
+        path.relative_to(folder).as_posix(): text
+        for path, text in texts.items()
+        if not _is_blank(text)
+    }
+    if not documents:
+        raise DataError(f"{folder}: no file in it holds text")
+    name = folder.resolve().name
+    note = f"a folder of {len(documents)} text files"
+    size = _validation_size(sum(map(len, documents.values())))
+    train, val = _split(documents, size)
+    if train and val:
+        return _corpus(name, "\n".join(train), "\n".join(val), note)
+    return _from_text(name, "\n".join(train or val), note)
+
+
+def _from_standard_library() -> Corpus:
+    documents = standard_library()
+    size = sum(map(len, documents.values())) * 3 // 100
+    train, val = _split(documents, size, fit_for_validation)
+    note = f"Python {platform.python_version()} standard library"
+    return _corpus("stdlib", "\n".join(train), "\n".join(val), note)
+
+
+def _corpus(name: str, train: str, val: str, note: str) -> Corpus:
+    digest = hashlib.sha256()
+    n_bytes = 0
+    for text in (train, val):
+        for start in range(0, len(text), 1 << 20):
+            piece = text[start : start + (1 << 20)].encode("utf-8")
+            digest.update(piece)
+            n_bytes += len(piece)
+    return Corpus(name, train, val, digest.hexdigest(), n_bytes, note)
+
+
+def _validation_size(n: int) -> int:
+    """A tenth of n characters: more of a tiny text, at most a million characters."""
+    return min(max(n // 10, min(n // 4, 4_096)), 1_000_000)
+
+
+def _tail(text: str) -> int:
+    """Where the validation tail begins: at a line if one begins nearby."""
+    size = _validation_size(len(text))
+    cut = len(text) - size
+    line_end = text.find("\n", max(cut - 1, 0), cut + size // 4)
+    return cut if line_end < 0 else line_end + 1
+
+
+def _split(
+    documents: dict[str, str],
+    size: int,
+    fit: Callable[[str, str], bool] = lambda path, text: True,
+) -> tuple[list[str], list[str]]:
+    """Training and validation documents, both in the order of their paths' hashes.
+
+    Whole documents, so that nothing of a validated one was trained on. The hash mixes
+    the folders, and puts a path on the same side on every machine. Validation takes the
+    first fit ones up to `size` characters, and none that would double it.
+    """
+    train, val = [], []
+    taken = 0
+    for path in sorted(documents, key=_path_hash):
+        text = documents[path]
+        if taken < size and taken + len(text) <= 2 * size and fit(path, text):
+            val.append(text)
+            taken += len(text)
+        else:
+            train.append(text)
+    return train, val
+
+
+def _path_hash(path: str) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    """Every file below a folder, without the hidden ones."""
+    found = []
+    for parent, subfolders, names in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return found
+
+
+def _is_blank(text: str) -> bool:
+    return not text or text.isspace()
