@@ -13,15 +13,12 @@ import numpy as np
 import tokenizers
 
 from minillm.errors import DataError, UsageError
+from minillm.text.pieces import pieces, sample
 
 DEFAULT_BPE_VOCAB = 1_024
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 ASCII = "\t\n" + "".join(map(chr, range(32, 127)))
 UNKNOWN = "\ufffd"
-
-PIECE_CHARACTERS = 1 << 16
-SAMPLE_CHARACTERS = 4_000_000
-SAMPLE_PIECES = 64
 
 
 class Tokenizer(ABC):
@@ -37,8 +34,8 @@ class Tokenizer(ABC):
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate."""
-        parts = self._encode(map(_checked, _pieces(text)))
-        return np.concatenate([np.empty(0, np.int32), *parts])
+        ids = self._encode(pieces(text))
+        return np.concatenate([np.empty(0, np.int32), *ids])
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of token ids; bytes that are not UTF-8 become U+FFFD.
@@ -69,7 +66,7 @@ class Tokenizer(ABC):
         return hashlib.sha256(self._json().encode("utf-8")).hexdigest()
 
     @abstractmethod
-    def _encode(self, pieces: Iterator[str]) -> Iterator[np.ndarray]: ...
+    def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]: ...
 
     @abstractmethod
     def _decode(self, ids: list[int]) -> str: ...
@@ -89,8 +86,8 @@ class ByteTokenizer(Tokenizer):
         self._bytes = [bytes([i]) for i in range(256)]
         self._bytes += [name.encode("utf-8") for name in specials]
 
-    def _encode(self, pieces: Iterator[str]) -> Iterator[np.ndarray]:
-        for piece in pieces:
+    def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
+        for piece in parts:
             yield np.frombuffer(piece.encode("utf-8"), np.uint8).astype(np.int32)
 
     def _decode(self, ids: list[int]) -> str:
@@ -119,8 +116,8 @@ class CharTokenizer(Tokenizer):
         self._ids = np.full(int(codes.max(initial=0)) + 2, other, np.int32)
         self._ids[codes] = np.arange(other)
 
-    def _encode(self, pieces: Iterator[str]) -> Iterator[np.ndarray]:
-        for piece in pieces:
+    def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
+        for piece in parts:
             yield self._ids[np.minimum(_codes(piece), len(self._ids) - 1)]
 
     def _decode(self, ids: list[int]) -> str:
@@ -178,13 +175,13 @@ class BpeTokenizer(Tokenizer):
             initial_alphabet=byte_level.alphabet(),
             show_progress=False,
         )
-        bpe.train_from_iterator(map(_checked, _sample(text)), trainer)
+        bpe.train_from_iterator(sample(text), trainer)
         return cls(bpe)
 
-    def _encode(self, pieces: Iterator[str]) -> Iterator[np.ndarray]:
+    def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         # The library shares a batch out to the cores. A batch is kept small, for an
         # encoding holds far more than its ids.
-        while batch := list(islice(pieces, 16)):
+        while batch := list(islice(parts, 16)):
             for encoding in self._bpe.encode_batch_fast(
                 batch, add_special_tokens=False
             ):
@@ -258,8 +255,8 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             return CharTokenizer(
                 "".join(_distinct([*alphabet])), _distinct(settings["specials"])
             )
-        parts = (settings["model"]["type"], settings["decoder"]["type"])
-        if parts == ("BPE", "ByteLevel"):
+        types = (settings["model"]["type"], settings["decoder"]["type"])
+        if types == ("BPE", "ByteLevel"):
             return BpeTokenizer(_from_json(content))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a tokenizer of minillm ({error})") from error
@@ -289,7 +286,7 @@ def _alphabet(text: str, most: int | None) -> str:
     Of equally frequent ones the lower code points stay.
     """
     counts = np.zeros(0x110000, np.int64)
-    for piece in map(_checked, _pieces(text)):
+    for piece in pieces(text):
         codes, repeats = np.unique(_codes(piece), return_counts=True)
         counts[codes] += repeats
     codes = np.flatnonzero(counts)
@@ -302,40 +299,3 @@ def _alphabet(text: str, most: int | None) -> str:
 def _codes(text: str) -> np.ndarray:
     """Code points: (T,) uint32."""
     return np.frombuffer(text.encode("utf-32-le"), np.uint32)
-
-
-def _sample(text: str) -> Iterator[str]:
-    if len(text) <= SAMPLE_CHARACTERS:
-        yield from _pieces(text)
-        return
-    for i in range(SAMPLE_PIECES):
-        start = i * len(text) // SAMPLE_PIECES
-        yield text[start : start + SAMPLE_CHARACTERS // SAMPLE_PIECES]
-
-
-def _pieces(text: str, size: int = PIECE_CHARACTERS) -> Iterator[str]:
-    """Consecutive pieces of at most `size` characters.
-
-    Where it can, a cut comes before a line end that follows a visible character: BPE
-    splits there in any case, so that the pieces give the ids of the whole.
-    """
-    start = 0
-    while len(text) - start > size:
-        stop = start + size
-        line_end = text.rfind("\n", start + 1, stop)
-        while line_end > 0 and text[line_end - 1].isspace():
-            line_end = text.rfind("\n", start + 1, line_end)
-        stop = line_end if line_end > 0 else stop
-        yield text[start:stop]
-        start = stop
-    yield text[start:]
-
-
-def _checked(piece: str) -> str:
-    """The same piece; UsageError where it holds a lone surrogate."""
-    try:
-        piece.encode("utf-8")
-    except UnicodeEncodeError as error:
-        half = ascii(piece[error.start])
-        raise UsageError(f"not valid Unicode: {half} is half a character") from error
-    return piece
