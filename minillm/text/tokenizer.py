@@ -287,8 +287,8 @@ def _alphabet(text: str, most: int | None) -> str:
     """
     counts = np.zeros(0x110000, np.int64)
     for piece in pieces(text):
-        codes, repeats = np.unique(_codes(piece), return_counts=True)
-        counts[codes] += repeats
+        here = np.bincount(_codes(piece))
+        counts[: len(here)] += here
     codes = np.flatnonzero(counts)
     if most is not None and len(codes) > most:
         ranked = np.argsort(-counts[codes], kind="stable")
