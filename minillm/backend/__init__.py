@@ -5,6 +5,7 @@
 """
 
 from minillm.backend import cpu  # noqa: F401  (registers NumPy's faster bodies)
+from minillm.backend.base import Backend
 from minillm.backend.registry import (
     body_of,
     faster,
@@ -17,7 +18,6 @@ from minillm.backend.registry import (
     text_of,
 )
 from minillm.backend.switch import (
-    Backend,
     current,
     describe,
     of,

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from minillm.backend.switch import Backend
+from minillm.backend.base import Backend
 from minillm.errors import DeviceError
 
 INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"

@@ -11,36 +11,8 @@ import re
 
 import numpy as np
 
+from minillm.backend.base import Backend
 from minillm.errors import DeviceError, UsageError
-
-
-class Backend:
-    """An array library: its module, its array type, and the way to and from the host.
-
-    This one is NumPy's; `cuda.py` holds CuPy's.
-    """
-
-    name = "cpu"
-    kind = "cpu"  # which faster bodies fit: "cpu" or "cuda"
-    alignment = 64  # bytes; where a parameter may begin in the flat buffer
-    xp = np
-    array_type = np.ndarray
-
-    def asarray(self, host):
-        """A host array, moved here. Here it already is one."""
-        return np.asarray(host)
-
-    def to_numpy(self, array) -> np.ndarray:
-        return np.asarray(array)
-
-    def synchronize(self) -> None:
-        """Wait until the device has done all it was asked to."""
-
-    def memory(self) -> dict:
-        """Bytes the process holds on this device: {"peak": ..., "total": ...}."""
-        from minillm.backend import memory
-
-        return {"peak": memory.peak_bytes(), "total": memory.total_bytes()}
 
 
 _cpu = Backend()

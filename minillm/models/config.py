@@ -77,20 +77,21 @@ class Size:
     d_model: int
     n_heads: int
     context: int
+    batch: int  # sequences in a training step
     tokens: int  # what `train` runs by default
 
 
 ARCHITECTURES = ("gpt", "encoder")
 
 SIZES = {
-    "pico": Size(2, 16, 1, 64, 500_000),
-    "nano": Size(2, 32, 2, 128, 1_000_000),
-    "micro": Size(4, 64, 4, 128, 2_000_000),
-    "tiny": Size(4, 128, 4, 128, 4_000_000),
-    "mini": Size(6, 192, 6, 256, 20_000_000),
-    "small": Size(8, 384, 6, 256, 150_000_000),
-    "medium": Size(12, 512, 8, 512, 750_000_000),
-    "base": Size(12, 768, 12, 1024, 1_700_000_000),
+    "pico": Size(2, 16, 1, 64, 16, 500_000),
+    "nano": Size(2, 32, 2, 128, 8, 1_000_000),
+    "micro": Size(4, 64, 4, 128, 16, 2_000_000),
+    "tiny": Size(4, 128, 4, 128, 16, 4_000_000),
+    "mini": Size(6, 192, 6, 256, 16, 20_000_000),
+    "small": Size(8, 384, 6, 256, 64, 150_000_000),
+    "medium": Size(12, 512, 8, 512, 64, 750_000_000),
+    "base": Size(12, 768, 12, 1024, 64, 1_700_000_000),
 }
 
 

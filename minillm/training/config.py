@@ -28,16 +28,16 @@ class TrainConfig:
     heads: int | None = None
     context: int | None = None
     arch: str | None = None
-    tied: bool = True
+    tied: bool = False
     bias: bool = True
-    init: str = "gpt2"
+    init: str = "fan_in"
     # the data
     objective: str = "clm"
     data: str = "stdlib"
     tokenizer: str = "bpe"
     vocab: int | None = None
     # the run
-    batch: int = 32
+    batch: int | None = None
     steps: int | None = None
     tokens: int | None = None
     optimizer: str = "adamw"
@@ -78,11 +78,6 @@ class TrainConfig:
         _check_choice("tokenizer", self.tokenizer, TOKENIZERS)
         if self.steps is not None and self.tokens is not None:
             raise UsageError("give --steps or --tokens, not both")
-        if self.batch % self.accumulate:
-            raise UsageError(
-                f"a batch of {self.batch} sequences cannot be split into "
-                f"{self.accumulate} equal microbatches"
-            )
 
     def resolve(self) -> "TrainConfig":
         """The same run with every default of its size written out."""
@@ -95,10 +90,15 @@ class TrainConfig:
         width = self.width or named.d_model
         heads = self.heads or (named.n_heads if named else max(1, width // 32))
         context = self.context or (named.context if named else 128)
-        tokens_per_step = self.batch * context
+        batch = self.batch or (named.batch if named else 16)
+        if batch % self.accumulate:
+            raise UsageError(
+                f"a batch of {batch} sequences cannot be split into "
+                f"{self.accumulate} equal microbatches"
+            )
         if self.steps is None:
             tokens = self.tokens or (named.tokens if named else 1_000_000)
-            steps = max(1, round(tokens / tokens_per_step))
+            steps = max(1, round(tokens / (batch * context)))
         else:
             steps = self.steps
         lr = default_lr(width) if self.lr is None else self.lr
@@ -109,6 +109,7 @@ class TrainConfig:
             "heads": heads,
             "context": context,
             "arch": self.arch or ("encoder" if self.objective == "mlm" else "gpt"),
+            "batch": batch,
             "vocab": self.vocab or (1024 if self.tokenizer == "bpe" else None),
             "steps": steps,
             "tokens": None,

@@ -16,8 +16,8 @@ FLOORS = [
     ["minillm.ops"],
     ["minillm.nn"],
     ["minillm.models", "minillm.text", "minillm.figures"],
-    ["minillm.generate", "minillm.training"],
-    ["minillm.scaling", "minillm.inspect"],
+    ["minillm.training"],
+    ["minillm.generate", "minillm.scaling", "minillm.inspect", "minillm.testing"],
     ["minillm_cli", "minillm_data"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
