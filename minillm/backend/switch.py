@@ -14,7 +14,6 @@ import numpy as np
 from minillm.backend.base import Backend
 from minillm.errors import DeviceError, UsageError
 
-
 _cpu = Backend()
 _chosen = _cpu
 _running = contextvars.ContextVar("running backend", default=None)

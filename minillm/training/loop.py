@@ -5,7 +5,7 @@ import json
 import math
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,9 @@ class Silent:
     def finish(self, record: dict) -> None:
         """The whole record."""
 
+    def close(self) -> None:
+        """No more will come: the run is over, or an error ended it."""
+
 
 def train(
     config: TrainConfig | None = None,
@@ -89,6 +92,7 @@ def train(
         elif config.workers not in ("auto", "1"):
             raise UsageError(f"--workers {config.workers}: a GPU takes one")
         folder, record = claim(config, resume)
+        config = replace(config, out=str(folder))
         if record is not None and record["status"] == "finished":
             reporter.note(
                 f"{folder} holds this run already, finished: delete it or choose "
@@ -109,8 +113,10 @@ def train(
             raise
         session.text.tokenizer.save(folder / "tokenizer.json")
         checkpoint.write_json(folder / "run.json", record)
-        reporter.start(record)
-        record = session.run(record)
+        try:
+            record = session.run(record)
+        finally:
+            reporter.close()
     if draw:
         from minillm.training.curve import draw_curve
 
@@ -175,6 +181,7 @@ class _Session:
             Interrupts() as interrupts,
             (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics,
         ):
+            self.reporter.start(record)  # after the fork: it may start a thread
             while self.step < config.steps:
                 lr = learning_rate(config, self.step)
                 loss = float(sum(team.call("compute", self.step)))

@@ -18,8 +18,6 @@ def new_record(
 ) -> dict:
     """What is known before the first step. `options` repeats the run; `model` rebuilds
     its shape."""
-    options = config.to_json()
-    del options["out"]  # where a run lies is not what it is
     kind, n = workers
     return {
         "status": "running",
@@ -29,7 +27,7 @@ def new_record(
             "size": config.size,
             **shape.to_json(),
         },
-        "options": options,
+        "options": config.to_json(),
         "model": shape.to_json(),
         "sources": sources,
         "data": {
