@@ -31,7 +31,7 @@ from minillm.training.streams import WEIGHTS
 from minillm.training.team import Team, parse_workers
 
 MOST_LINES = 2_000  # of metrics.jsonl, for a run of any length
-INTERIM_SHARE = 8  # evaluations on the way look at an eighth of the validation windows
+INTERIM = 8  # evaluations on the way look at every eighth validation window
 
 
 class Silent:
@@ -174,7 +174,6 @@ class _Session:
         losses = _Losses(config.steps)
         kind, n = self.workers
         every = max(1, config.steps // MOST_LINES)
-        interim = max(1, len(self.work.validation) // INTERIM_SHARE)
         with (
             one_blas_thread(),
             Team(lambda rank: Replica(self.work, rank, n), kind, n) as team,
@@ -200,14 +199,14 @@ class _Session:
                     self.reporter.step(line)
                 if self.step % config.eval_every == 0 and not last:
                     begun = time.perf_counter()
-                    self.reporter.evaluated(self.step, self._evaluate(team, interim))
+                    self.reporter.evaluated(self.step, self._evaluate(team, INTERIM))
                     evaluating += time.perf_counter() - begun
                 if self.step % config.save_every == 0 or last or interrupts.signal:
                     self._save(time.perf_counter() - started - evaluating)
                 if interrupts.signal and not last:
                     self._interrupted(record, interrupts.signal)
             seconds = time.perf_counter() - started - evaluating
-            result = self._evaluate(team, len(self.work.validation))
+            result = self._evaluate(team)
             decode = None
             if config.arch == "gpt":
                 decode = seconds_per_token(self.work.model)
@@ -240,8 +239,8 @@ class _Session:
             "seconds": self.seconds_before + seconds,
         }
 
-    def _evaluate(self, team: Team, limit: int) -> dict:
-        sums = np.sum(team.call("evaluate", limit), axis=0)
+    def _evaluate(self, team: Team, every: int = 1) -> dict:
+        sums = np.sum(team.call("evaluate", every), axis=0)
         return summarise(
             sums.tolist(),
             self.text.val_bytes,

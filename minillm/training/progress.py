@@ -10,10 +10,12 @@ SECONDS_BETWEEN_LINES = 10  # where stderr is no terminal
 
 
 class Reporter:
-    """Shows a run on stderr: a progress line in a terminal, a line now and then else."""
+    """Shows a run on stderr: a live line in a terminal, else a line now and then."""
 
     def __init__(self):
-        self.console = Console(stderr=True, markup=False, highlight=False)
+        self.console = Console(
+            stderr=True, markup=False, highlight=False, soft_wrap=True
+        )
         self.progress = None
         self.last_line = 0.0
 
