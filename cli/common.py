@@ -145,6 +145,19 @@ def print_table(heads: list[str], rows: list[list], title: str | None = None) ->
     console().print(table)
 
 
+def evaluation_rows(result: dict) -> list[list[str]]:
+    """The figures of an evaluation, as rows for `print_table`."""
+    rows = [
+        ["validation loss (nats/token)", f"{result['val_loss']:.4f}"],
+        ["validation perplexity", f"{result['val_perplexity']:.2f}"],
+        ["validation accuracy", f"{result['val_accuracy']:.1%}"],
+    ]
+    if result["val_bits_per_byte"] is not None:  # means nothing for a masked model
+        per_byte = f"{result['val_bits_per_byte']:.3f}"
+        rows.insert(2, ["validation bits per byte", per_byte])
+    return rows
+
+
 def console(stderr: bool = False):
     """Rich on stdout or stderr, printing text as it is: no markup, no highlighting."""
     from rich.console import Console
@@ -155,13 +168,3 @@ def console(stderr: bool = False):
 def say_next(command: str) -> None:
     """The next command worth typing, on stderr."""
     click.echo(f"next: {command}", err=True)
-
-
-def count(number: float) -> str:
-    """A number short enough for a table: 197k, 2.7M, 1.2e13."""
-    if number >= 1e12:
-        return f"{number:.1e}".replace("e+", "e")
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.3g}"

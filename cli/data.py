@@ -28,6 +28,7 @@ def command(ctx: click.Context) -> None:
 @common.shared
 def list_(json: bool) -> None:
     """List the corpora that have a name."""
+    from minillm.figures import short
     from minillm.text.catalogue import cached, catalogue
 
     corpora = [STDLIB] + [
@@ -41,7 +42,7 @@ def list_(json: bool) -> None:
             corpus["name"],
             corpus["title"],
             corpus["licence"],
-            common.count(corpus["size"]) + "B",
+            short(corpus["size"]) + "B",
             "yes" if corpus["here"] else "no",
         ]
         for corpus in corpora

@@ -1,7 +1,5 @@
 """`minillm eval`: how well a trained model predicts a text."""
 
-import shlex
-
 import click
 
 from minillm_cli import common
@@ -14,25 +12,19 @@ from minillm_cli import common
     metavar="NAME|PATH",
     help="Corpus whose validation part is read. Default: the run's own.",
 )
-@click.option("--limit", type=int, help="Sequences to read at most.")
+@click.option("--limit", type=int, help="Tokens to read at most.")
 @common.shared
 def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     """Measure a trained model's loss on a text.
 
     RUN is the folder of a run.
     """
+    from minillm import load_run
     from minillm.training.evaluate import evaluate_run
-    from minillm.training.run import load_run
 
     result = evaluate_run(load_run(run), data=data, limit=limit)
     if json:
         return common.print_json(result)
-    rows = [
-        ["loss (nats/token)", f"{result['val_loss']:.4f}"],
-        ["perplexity", f"{result['val_perplexity']:.2f}"],
-        ["bits per byte", f"{result['val_bits_per_byte']:.3f}"],
-        ["accuracy", f"{result['val_accuracy']:.1%}"],
-        ["tokens", f"{result['val_tokens']:,}"],
-    ]
+    rows = common.evaluation_rows(result)
+    rows.append(["validation tokens", f"{result['val_tokens']:,}"])
     common.print_table(["result", "value"], rows, f"{run} on {result['data']['name']}")
-    common.say_next(f'minillm generate {shlex.quote(run)} "The "')

@@ -44,9 +44,10 @@ def command(file, x, no_floor: bool, plot: str | None, json: bool, **settings) -
 
     law = fit(file, x, floor=not no_floor, **settings)
     if plot:
+        from minillm.figures import save
         from minillm.scaling.figures import draw_law
 
-        draw_law(law, plot)
+        save(draw_law(law), plot)
     if json:
         return common.print_json(law.to_json())
     print_law(law)

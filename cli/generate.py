@@ -24,9 +24,8 @@ def command(run: str, prompt: str, json: bool, **options) -> None:
     RUN is the folder of a run, PROMPT the text to go on from.
     """
     from minillm import generate
-    from minillm.training.run import load_run
 
-    text = generate(load_run(run), prompt, **options)
+    text = generate(run, prompt, **options)
     if json:
         record = {"run": run, "prompt": prompt, "text": text, **options}
         return common.print_json(record)

@@ -7,15 +7,16 @@ from minillm_cli import common
 
 @click.command(epilog="Example:  minillm sizes --vocab 4096")
 @click.option("--vocab", default=1024, show_default=True, help="Vocabulary entries.")
-@click.option("--batch", default=32, show_default=True, help="Sequences in a step.")
+@click.option("--batch", type=int, help="Sequences in a step.  [default: by size]")
 @click.option("--workers", default=1, show_default=True, help="Replicas in training.")
 @common.shared
-def command(vocab: int, batch: int, workers: int, json: bool) -> None:
+def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     """Show the named sizes and what each one costs.
 
     FLOPs are exact for training, forward and backward; memory is the predicted peak
     of a training process on the CPU.
     """
+    from minillm.figures import short
     from minillm.models import count
     from minillm.models.config import SIZES, ModelConfig
 
@@ -29,14 +30,15 @@ def command(vocab: int, batch: int, workers: int, json: bool) -> None:
             "d_model": size.d_model,
             "n_heads": size.n_heads,
             "context": size.context,
+            "batch": batch or size.batch,
             "tokens": size.tokens,
             "parameters": count.parameters(config),
             "flops_per_token": count.flops_per_token(config),
-            "memory_bytes": count.memory_bytes(config, batch, workers),
+            "memory_bytes": count.memory_bytes(config, batch or size.batch, workers),
         }
     if json:
         return common.print_json(
-            {"sizes": sizes, "vocab_size": vocab, "batch": batch, "workers": workers}
+            {"sizes": sizes, "vocab_size": vocab, "workers": workers}
         )
     heads = ["size", "layers", "width", "heads", "context"]
     heads += ["embedding", "other", "FLOPs a token", "memory", "tokens"]
@@ -44,13 +46,13 @@ def command(vocab: int, batch: int, workers: int, json: bool) -> None:
         [
             name,
             *(row[key] for key in ("n_layers", "d_model", "n_heads", "context")),
-            common.count(row["parameters"]["embedding"]),
-            common.count(row["parameters"]["non_embedding"]),
-            common.count(row["flops_per_token"]),
-            common.count(row["memory_bytes"]) + "B",
-            common.count(row["tokens"]),
+            short(row["parameters"]["embedding"]),
+            short(row["parameters"]["non_embedding"]),
+            short(row["flops_per_token"]),
+            short(row["memory_bytes"]) + "B",
+            short(row["tokens"]),
         ]
         for name, row in sizes.items()
     ]
-    common.print_table(heads, rows, f"vocabulary {vocab}, batch {batch}")
+    common.print_table(heads, rows)
     common.say_next("minillm train --size nano")

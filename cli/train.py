@@ -18,6 +18,13 @@ from minillm_cli import common
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
+# `--tokens` on the command line means that `steps` in a file is not wanted any more.
+OVERRULED_BY = {
+    "steps": ["tokens"],
+    "tokens": ["steps"],
+    "size": ["layers", "width", "heads", "context"],
+}
+
 
 def setting(name: str, help: str, metavar: str | None = None, choices=None):
     """The option for a field of TrainConfig, with the type and default it has there."""
@@ -51,7 +58,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("data", "Corpus, text file or folder.", "NAME|PATH")
 @setting("tokenizer", "Turns text to numbers.", choices=TOKENIZERS)
 @setting("vocab", "Most entries of a bpe vocabulary.")
-@setting("batch", "Sequences in a step.")
+@setting("batch", "Sequences in a step. Default: by size.")
 @setting("steps", "Length of the run in optimizer steps ...")
 @setting("tokens", "... or in tokens. Default: by size.")
 @setting("optimizer", "Update rule.", choices=OPTIMIZERS)
@@ -80,7 +87,7 @@ def command(resume: bool, json: bool, **options) -> None:
     from minillm.training.progress import Reporter
 
     sources = {k: v for k, v in common.sources().items() if k in FIELDS}
-    drop_overruled_length(options, sources)
+    drop_overruled(options, sources)
     record = train(
         TrainConfig(**options), reporter=Reporter(), sources=sources, resume=resume
     )
@@ -88,30 +95,29 @@ def command(resume: bool, json: bool, **options) -> None:
         common.print_json(record)
     else:
         print_results(record)
-    run = shlex.quote(str(record["options"]["out"]))
-    common.say_next(f'minillm generate {run} "The "')
+    run = shlex.quote(options["out"] or record["options"]["out"])
+    if record["config"]["objective"] == "clm":
+        common.say_next(f'minillm generate {run} "The "')
+    else:
+        common.say_next(f"minillm eval {run}")
 
 
-def drop_overruled_length(options: dict, sources: dict[str, str]) -> None:
-    """A length on the command line overrules the other kind of length in a file."""
+def drop_overruled(options: dict, sources: dict[str, str]) -> None:
+    """Put back to its default what something said in a stronger place contradicts."""
     ranks = list(common.SOURCES.values())
-    weaker, stronger = sorted(
-        ("steps", "tokens"), key=lambda name: ranks.index(sources[name]), reverse=True
-    )
-    if sources[weaker] != sources[stronger]:
-        options[weaker] = None
-        sources[weaker] = "default"
+    for name, others in OVERRULED_BY.items():
+        for other in others:
+            if ranks.index(sources[name]) < ranks.index(sources[other]):
+                options[other] = FIELDS[other].default
+                sources[other] = "default"
 
 
 def print_results(record: dict) -> None:
     results = record["results"]
     rows = [
-        ["validation loss (nats/token)", f"{results['val_loss']:.4f}"],
-        ["validation perplexity", f"{results['val_perplexity']:.2f}"],
-        ["validation bits per byte", f"{results['val_bits_per_byte']:.3f}"],
-        ["validation accuracy", f"{results['val_accuracy']:.1%}"],
+        *common.evaluation_rows(results),
         ["training tokens", f"{results['tokens']:,}"],
         ["tokens per second", f"{results['tokens_per_second']:,.0f}"],
         ["seconds", f"{results['seconds']:.1f}"],
     ]
-    common.print_table(["result", "value"], rows, str(record["options"]["out"]))
+    common.print_table(["result", "value"], rows)

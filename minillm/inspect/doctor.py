@@ -1,6 +1,5 @@
 """What this machine offers for training, measured on the spot."""
 
-import os
 import platform
 import time
 from importlib import metadata
@@ -12,7 +11,9 @@ import minillm
 from minillm import backend, ops
 from minillm.backend import xp
 from minillm.backend.memory import total_bytes
+from minillm.inspect.bench import matmul_peak
 from minillm.tensor import Tensor, no_grad
+from minillm.training.team import available_cores
 
 LIBRARIES = (
     "numpy",
@@ -38,7 +39,7 @@ def examine() -> dict:
         "machine": platform.machine(),
         "versions": {name: _version(name) for name in LIBRARIES},
         "blas": _blas(),
-        "cores": _usable_cores(),
+        "cores": available_cores(),
         "memory_bytes": total_bytes(),
         "devices": [_examine(device) for device in backend.describe()],
     }
@@ -69,28 +70,17 @@ def _blas() -> list[dict]:
     return [{"name": built["name"], "version": built.get("version"), "threads": None}]
 
 
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _examine(device: dict) -> dict:
     if not device["usable"]:
         return device
-    with backend.use(device["name"]):
+    with backend.use(device["name"]) as where:
         return {
             **device,
-            "matmul_flops_per_second": _matmul_speed(),
+            "matmul_flops_per_second": matmul_peak(
+                1024 if where.kind == "cpu" else 8192
+            ),
             "gelu_bytes_per_second": _gelu_speed(),
         }
-
-
-def _matmul_speed() -> float:
-    """FLOP/s of a square matrix product; n of them fill the device for a moment."""
-    n = 1024 if backend.current().kind == "cpu" else 8192
-    a = xp.ones((n, n), dtype=xp.float32)
-    return 2 * n**3 / _seconds(lambda: a @ a)
 
 
 def _gelu_speed() -> float:

@@ -11,6 +11,12 @@ import pytest
 from minillm_cli.main import COMMANDS, main
 
 
+@pytest.fixture(autouse=True)
+def no_traceback(monkeypatch):
+    """Errors in one line, also where this shell asks for more."""
+    monkeypatch.delenv("MINILLM_TRACEBACK", raising=False)
+
+
 @pytest.fixture
 def minillm(capsys):
     """A function that runs a command line: (exit code, stdout, stderr)."""

@@ -139,11 +139,3 @@ def test_a_table_prints_text_as_it_is(capsys):
     common.print_table(["name", "n"], [["[bold]书[/] :smile:", "12"], ["x", "3"]])
     lines = capsys.readouterr().out.splitlines()
     assert any("[bold]书[/] :smile:   12" in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0"), (999, "999"), (6144, "6.14k"), (2.7e6, "2.7M"), (1.23e13, "1.2e13")],
-)
-def test_counts_are_short(number, text):
-    assert common.count(number) == text

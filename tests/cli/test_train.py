@@ -1,0 +1,143 @@
+"""`minillm train`, `generate` and `eval` on a model of a few steps."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from minillm.training.config import TrainConfig
+from minillm_cli.main import main
+from minillm_cli.train import command
+
+SHAPE = ["--size", "pico", "--context", "16", "--batch", "4", "--tokenizer", "chars"]
+SHORT = [*SHAPE, "--steps", "6", "--device", "cpu", "--workers", "1"]
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("text") / "书.txt"
+    path.write_text("学而时习之，不亦说乎？ To learn, and to use it.\n" * 200, "utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def run(book, tmp_path_factory) -> str:
+    """The folder of a trained run."""
+    out = tmp_path_factory.mktemp("runs") / "a"
+    assert main(["train", *SHORT, "--data", book, "--out", str(out), "--json"]) == 0
+    return str(out)
+
+
+def read_record(run: str) -> dict:
+    with open(f"{run}/run.json", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def test_every_field_is_an_option_with_the_field_s_default():
+    options = {param.name: param for param in command.params}
+    for field in dataclasses.fields(TrainConfig):
+        assert options[field.name].default == field.default
+
+
+def test_json_is_the_record_and_nothing_else(minillm, book, tmp_path):
+    out = str(tmp_path / "b")
+    code, stdout, err = minillm(
+        "train", *SHORT, "--data", book, "--out", out, "--json", "--seed", "3"
+    )
+    record = json.loads(stdout)
+    assert code == 0
+    assert record == read_record(out)
+    assert 0 < record["results"]["val_loss"] < 2 * math.log(60)
+    assert record["sources"]["seed"] == "command line"
+    assert record["sources"]["lr"] == "default"
+    assert f"next: minillm generate {out}" in err
+
+
+def test_people_get_a_table(minillm, book, tmp_path):
+    out = str(tmp_path / "b")
+    code, stdout, _ = minillm("train", *SHORT, "--data", book, "--out", out)
+    assert code == 0
+    loss = read_record(out)["results"]["val_loss"]
+    assert f"{loss:.4f}" in stdout
+
+
+def test_a_masked_model_trains_and_is_not_sent_to_generate(minillm, book, tmp_path):
+    out = str(tmp_path / "b")
+    code, _, err = minillm(
+        "train", *SHORT, "--data", book, "--out", out, "--objective", "mlm"
+    )
+    assert code == 0
+    assert f"next: minillm eval {out}" in err
+
+
+def test_a_record_repeats_its_run(minillm, run, tmp_path):
+    again = str(tmp_path / "again")
+    assert minillm("train", "--config", f"{run}/run.json", "--out", again)[0] == 0
+    first, second = read_record(run), read_record(again)
+    assert first["results"]["val_loss"] == second["results"]["val_loss"]
+    assert second["sources"]["steps"] == "file"
+    assert second["sources"]["out"] == "command line"
+
+
+def test_a_length_in_a_stronger_place_overrules_the_other(minillm, run, tmp_path):
+    out = str(tmp_path / "longer")
+    argv = ["--config", f"{run}/run.json", "--tokens", str(4 * 16 * 9), "--out", out]
+    assert minillm("train", *argv)[0] == 0
+    assert read_record(out)["results"]["steps"] == 9
+
+
+def test_a_size_in_a_stronger_place_overrules_the_shape(minillm, book, tmp_path):
+    file = tmp_path / "shape.toml"
+    file.write_text("layers = 1\nwidth = 8\nheads = 1", encoding="utf-8")
+    out = str(tmp_path / "b")
+    argv = [*SHORT, "--data", book, "--out", out, "--config", str(file)]
+    assert minillm("train", *argv)[0] == 0
+    config = read_record(out)["config"]
+    assert (config["n_layers"], config["d_model"]) == (2, 16)
+
+
+def test_generate_continues_the_prompt(minillm, run):
+    argv = ["generate", run, "学而", "--max-tokens", "12", "--seed", "1"]
+    code, out, err = minillm(*argv)
+    assert (code, err) == (0, "")
+    assert out.startswith("学而")
+    assert len(out) == 2 + 12 + 1
+    assert minillm(*argv)[1] == out
+    record = json.loads(minillm(*argv, "--json")[1])
+    assert record["prompt"] + record["text"] + "\n" == out
+
+
+def test_eval_measures_what_training_measured(minillm, run, book):
+    record = json.loads(minillm("eval", run, "--json")[1])
+    trained = read_record(run)["results"]["val_loss"]
+    assert record["val_loss"] == pytest.approx(trained, rel=1e-6)
+    code, out, _ = minillm("eval", run, "--data", book)
+    assert code == 0
+    assert f"{trained:.4f}" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["generate", "no/run", "a"], 3, "no/run"),
+        (["generate", "{run}", "a", "--temperature", "-1"], 2, "temperature"),
+        (["eval", "{run}", "--data", "no/text"], 3, "no/text"),
+        (["train", "--data", "no/text", "--steps", "1"], 3, "no/text"),
+        (["train", "--width", "10", "--heads", "3"], 2, "10"),
+        (["train", "--device", "tpu"], 2, "tpu"),
+        (["train", "--steps", "1", "--tokens", "1"], 2, "--tokens"),
+        (["train", "--out", "{run}", "--seed", "9"], 2, "another run"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    minillm, run, tmp_path, monkeypatch, argv, code, words
+):
+    monkeypatch.chdir(tmp_path)
+    before = read_record(run)
+    got, out, err = minillm(*(arg.format(run=run) for arg in argv))
+    assert (got, out) == (code, "")
+    assert words in err
+    assert err.count("\n") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert read_record(run) == before
