@@ -61,6 +61,7 @@ def style():
         "savefig.dpi": 150,
         # The generic name last: it is for whoever opens an SVG elsewhere.
         "font.family": [*font_families(), "sans-serif"],
+        "font.sans-serif": ["DejaVu Sans", "Verdana"],
         "font.size": 11,
         "axes.titlesize": 12,
         "axes.labelsize": 11,
@@ -104,22 +105,41 @@ def new_figure(
 
 
 def log_axis(axis) -> None:
-    """Make an x or y axis logarithmic, with ticks written as 10 k, 30 k, 1 M."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Make an x or y axis logarithmic, with ticks written as 10 k, 30 k, 1 M.
+
+    To be called when all is drawn: how far the axis goes decides on its ticks.
+    """
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-    axis.set_major_locator(LogLocator(subs=(1, 3), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    low, high = axis.get_view_interval()
+    if high < 10 * low:
+        ticks = (1, 1.5, 2, 3, 4, 5, 7)
+    else:
+        ticks = (1, 3) if high < 1e4 * low else (1,)
+    axis.set_major_locator(LogLocator(subs=ticks, numticks=12))
     axis.set_minor_formatter(NullFormatter())
+    short_ticks(axis)
+
+
+def short_ticks(axis) -> None:
+    """Write an axis's numbers as `short` does."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 
 
 def short(value: float) -> str:
-    """A positive number in three digits: 9216 -> '9.22 k', 0.00012 -> '0.00012'."""
+    """A number in three digits: 9216 -> '9.22 k', 0.012 -> '0.012', 9e-5 -> '90 µ'."""
+    size = abs(value)
+    # 999.6 would be rounded up to 1e+03: the next larger unit takes it.
     for unit, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        # 999.6 would be rounded up to 1e+03; the next larger unit takes it.
-        if abs(value) >= 0.9995 * unit:
+        if size >= 0.9995 * unit:
             return f"{value / unit:.3g}{letter}"
-    return f"{value:.3g}"
+    if size == 0 or size >= 0.9995e-3:
+        return f"{value:.3g}"
+    unit, letter = (1e-6, " µ") if size >= 0.9995e-6 else (1e-9, " n")
+    return f"{value / unit:.3g}{letter}"
 
 
 def save(figure, path: str | os.PathLike) -> Path:

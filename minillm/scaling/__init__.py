@@ -1,0 +1,6 @@
+"""The scaling laboratory: how loss, accuracy, speed and cost change with size."""
+
+from minillm.scaling.fitting import fit, fit_power
+from minillm.scaling.law import LawFit
+
+__all__ = ["LawFit", "fit", "fit_power"]

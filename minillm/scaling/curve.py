@@ -1,0 +1,73 @@
+"""The law itself: y = E + A·x^(−alpha), for one variable or for two.
+
+Inside the laboratory a curve is a row of numbers `theta` = [E, ln A, alpha, ln B, beta]
+(the last two with a second variable only): ln A, because A is positive and may be huge.
+Everything here takes many curves at once: theta is (curves, 1 + 2·variables).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+AMPLITUDES = ("A", "B")
+EXPONENTS = ("alpha", "beta")
+
+
+@dataclass(frozen=True)
+class Form:
+    """Which law: its variables, and whether it has a floor E or a ceiling E.
+
+    variables: their names, one or two, e.g. ("N",) or ("N", "D").
+    floor: False is the pure power law, E = 0.
+    ceiling: True is y = E − A·x^(−alpha), for what rises towards E, as accuracy does.
+    """
+
+    variables: tuple[str, ...]
+    floor: bool = True
+    ceiling: bool = False
+
+    @property
+    def sign(self) -> float:
+        return -1.0 if self.ceiling else 1.0
+
+    @property
+    def n_columns(self) -> int:
+        """The length of theta; E keeps its place where there is no floor."""
+        return 1 + 2 * len(self.variables)
+
+    @property
+    def unknowns(self) -> tuple[str, ...]:
+        """The names of what is fitted, in the order of theta: E, A, alpha, B, beta."""
+        pairs = zip(AMPLITUDES, EXPONENTS, strict=True)
+        names = [name for pair in pairs for name in pair][: self.n_columns - 1]
+        return ("E", *names) if self.floor else tuple(names)
+
+    def formula(self, y: str) -> str:
+        """The law as a line of text, e.g. `loss = E + A·N^(−alpha)`."""
+        operator = " − " if self.ceiling else " + "
+        terms = [
+            f"{amplitude}·{variable}^(−{exponent})"
+            for variable, amplitude, exponent in zip(
+                self.variables, AMPLITUDES, EXPONENTS, strict=False
+            )
+        ]
+        start = f"{y} = E{operator}" if self.floor else f"{y} = "
+        return start + operator.join(terms)
+
+    def natural(self, theta: np.ndarray) -> np.ndarray:
+        """(curves, columns) -> (curves, unknowns): A in place of ln A, no E = 0."""
+        values = theta.copy()
+        values[:, 1::2] = np.exp(theta[:, 1::2])
+        return values if self.floor else values[:, 1:]
+
+
+def terms(theta: np.ndarray, log_x: np.ndarray) -> np.ndarray:
+    """A·x^(−alpha) by variable: log_x (variables, n) -> (curves, variables, n)."""
+    # Too large a step may end at infinity; whoever took it will see that and go back.
+    with np.errstate(over="ignore"):
+        return np.exp(theta[:, 1::2, None] - theta[:, 2::2, None] * log_x)
+
+
+def values(form: Form, theta: np.ndarray, log_x: np.ndarray) -> np.ndarray:
+    """y of every curve at every x: (curves, n)."""
+    return theta[:, :1] + form.sign * terms(theta, log_x).sum(1)

@@ -1,0 +1,105 @@
+"""How far the data leave the law open: the same fit, of many data sets that could be.
+
+With 30 points or more the rows are drawn anew (a bootstrap over runs). With fewer, that
+leaves too little: 95 % intervals of six points would hold the truth 70 % of the time.
+There, new noise is drawn around the fitted curve. Its level s is itself known from only
+n − p degrees of freedom, so each data set gets its own level, s·√((n − p)/χ²), which is
+what turns the normal distribution into Student's t.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minillm.scaling.curve import Form, values
+from minillm.scaling.objective import DELTAS, Problem
+from minillm.scaling.optimum import refine
+
+ROWS_TO_BOOTSTRAP = 30
+LEVEL = 0.95
+NUMBERS_AT_A_TIME = 400_000
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """The curves of the resampled data: theta (resamples, columns), and the best fit.
+
+    spread: what each one's noise was multiplied by, beyond the level s (1 for rows).
+    failed: how many of the n resamples did not converge, and are not among them.
+    """
+
+    form: Form
+    best: np.ndarray
+    theta: np.ndarray
+    spread: np.ndarray
+    n: int
+    failed: int
+
+    def interval95(self) -> dict[str, list[float]]:
+        """The middle 95 % of every unknown."""
+        low, high = middle(self.form.natural(self._all()))
+        pairs = zip(self.form.unknowns, low, high, strict=True)
+        return {name: [float(a), float(b)] for name, a, b in pairs}
+
+    def standard_errors(self) -> dict[str, float]:
+        """Every unknown's standard deviation about the best fit, at the level s."""
+        near = self.best + (self.theta - self.best) / self.spread[:, None]
+        sizes = self.form.natural(near).std(0)
+        return dict(zip(self.form.unknowns, map(float, sizes), strict=True))
+
+    def band(self, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The middle 95 % of the curves at every x: low (n,) and high (n,)."""
+        return middle(values(self.form, self._all(), log_x))
+
+    def _all(self) -> np.ndarray:
+        return np.concatenate([self.best[None], self.theta])
+
+
+def middle(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of the middle 95 % of all but the first, which always lies between."""
+    ends = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
+    low, high = np.quantile(samples[1:], ends, axis=0)
+    return np.minimum(low, samples[0]), np.maximum(high, samples[0])
+
+
+def resample(
+    problem: Problem, loss: str, theta: np.ndarray, n: int, seed: int
+) -> Resamples:
+    """Fit n resampled data sets, each starting from the best fit `theta` (columns,)."""
+    rng = np.random.default_rng(seed)
+    n_points = problem.y.shape[1]
+    if n_points >= ROWS_TO_BOOTSTRAP:
+        counts = rng.multinomial(n_points, np.full(n_points, 1 / n_points), size=n)
+        spread = np.ones(n)
+        weights = counts * problem.weights
+        y = np.broadcast_to(problem.y, weights.shape)
+    else:
+        spread, y = new_noise(problem, theta, n, rng)
+        weights = np.broadcast_to(problem.weights, y.shape)
+    everything = replace(problem, y=y, weights=weights)
+    found = np.empty((n, len(theta)))
+    converged = np.empty(n, bool)
+    # Three digits of l1 are far below the noise.
+    deltas = DELTAS[loss][:3]
+    step = max(1, NUMBERS_AT_A_TIME // (n_points * len(theta)))
+    for start in range(0, n, step):
+        part = slice(start, min(start + step, n))
+        begin = np.tile(theta, (part.stop - start, 1))
+        found[part], _, converged[part] = refine(everything.curves(part), deltas, begin)
+    failed = n - int(converged.sum())
+    # With nothing else to show the spread, curves short of their optimum must do.
+    kept = converged if converged.any() else ~converged
+    return Resamples(problem.form, theta, found[kept], spread[kept], n, failed)
+
+
+def new_noise(problem: Problem, theta: np.ndarray, n: int, rng: np.random.Generator):
+    """n data sets around the fitted curve: their spread (n,), their y (n, points)."""
+    residual = problem.residuals(theta[None])
+    degrees = residual.size - len(problem.form.unknowns)
+    level = np.sqrt((residual**2).sum() / degrees)
+    spread = np.sqrt(degrees / rng.chisquare(degrees, n))
+    noise = level * spread[:, None] * rng.standard_normal((n, residual.size))
+    curve = values(problem.form, theta[None], problem.log_x)
+    if problem.sigma is None:
+        return spread, curve * np.exp(noise)
+    return spread, curve + problem.sigma * noise

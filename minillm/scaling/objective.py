@@ -1,0 +1,143 @@
+"""What a fit makes small: Huber's loss of the residuals, with its exact derivatives."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minillm.scaling.curve import Form, terms
+
+# Huber's loss is quadratic within delta and linear outside: with no end to delta it is
+# least squares, and as delta goes to 0 (each step a start for the next) it is l1.
+DELTAS = {
+    "huber": (1e-3,),
+    "l1": (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10),
+    "lsq": (np.inf,),
+}
+EPSILON = np.finfo(float).eps
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be made small: the sum over points of weight · huber(residual).
+
+    log_x: (variables, n). y and weights: (curves, n).
+    sigma: None, or (n,). Residuals are ln(curve) − ln(y) where it is None, as in
+    Hoffmann et al. (2022), equation 3; else (curve − y) / sigma.
+    """
+
+    form: Form
+    log_x: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray
+    sigma: np.ndarray | None = None
+    delta: float = 1e-3
+
+    def curves(self, index) -> "Problem":
+        """The problems of some of the curves."""
+        return replace(self, y=self.y[index], weights=self.weights[index])
+
+    def about(self, centre: np.ndarray) -> "Problem":
+        """The same with ln x counted from `centre` (variables, 1)."""
+        return replace(self, log_x=self.log_x - centre)
+
+    def residuals(self, theta: np.ndarray) -> np.ndarray:
+        """(curves, n); NaN or infinite where a curve has no logarithm."""
+        signed = self.form.sign * terms(theta, self.log_x)
+        return self._difference(theta[:, :1] + signed.sum(1))
+
+    def objective(self, theta: np.ndarray) -> np.ndarray:
+        """(curves,); infinite where a residual is."""
+        return self._total(np.abs(self.residuals(theta)))
+
+    def slopes(self, theta: np.ndarray) -> "Slopes":
+        """The objective of every curve with its derivatives by theta."""
+        signed = self.form.sign * terms(theta, self.log_x)
+        curve = theta[:, :1] + signed.sum(1)
+        residual = self._difference(curve)
+        size = np.abs(residual)
+        in_logs = self.sigma is None
+        unit = curve if in_logs else np.broadcast_to(self.sigma, curve.shape)
+        jacobian = np.empty((*theta.shape, curve.shape[1]))
+        jacobian[:, 0] = 1
+        jacobian[:, 1::2] = signed
+        jacobian[:, 2::2] = -self.log_x * signed
+        jacobian /= unit[:, None]
+
+        pull = self.weights * np.clip(residual, -self.delta, self.delta)
+        inside = self.weights * (size <= self.delta)
+        # (ln m)'' = m''/m − (m'/m)²: in logs, the square joins the first-order part.
+        first_order = inside - pull if in_logs else inside
+        hessian = (jacobian * first_order[:, None]) @ jacobian.swapaxes(1, 2)
+        bend = signed * (pull / unit)[:, None]
+        mixed = (bend * self.log_x).sum(2)
+        a = np.arange(1, theta.shape[1], 2)
+        hessian[:, a, a] += bend.sum(2)
+        hessian[:, a, a + 1] -= mixed
+        hessian[:, a + 1, a] -= mixed
+        hessian[:, a + 1, a + 1] += (bend * self.log_x**2).sum(2)
+        even = self.weights * np.minimum(1, self.delta / np.maximum(size, 1e-300))
+
+        last_digit = 4 * EPSILON * (1 + np.abs(np.log(self.y)))
+        if not in_logs:
+            last_digit = 4 * EPSILON * self.y / self.sigma
+        least = (self.weights * last_digit**2).sum(1)
+        pull_rounding = inside * last_digit + 4 * EPSILON * np.abs(pull)
+        return Slopes(
+            value=self._total(size),
+            gradient=(jacobian @ pull[:, :, None])[:, :, 0],
+            gradient_rounding=(np.abs(jacobian) @ pull_rounding[:, :, None])[:, :, 0],
+            hessian=hessian,
+            stand_in=(jacobian * even[:, None]) @ jacobian.swapaxes(1, 2),
+            rounding=least + (np.abs(pull) * last_digit).sum(1),
+            least=least,
+        )
+
+    def _difference(self, curve: np.ndarray) -> np.ndarray:
+        if self.sigma is not None:
+            return (curve - self.y) / self.sigma
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.log(curve) - np.log(self.y)
+
+    def _total(self, size: np.ndarray) -> np.ndarray:
+        near = np.minimum(size, self.delta)
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = (self.weights * near * (size - 0.5 * near)).sum(1)
+        return np.where(np.isfinite(total), total, np.inf)
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The objective of every curve, and what Newton's method wants to know of it.
+
+    stand_in: the matrix of iteratively reweighted least squares, always positive. It
+    leads down from anywhere, the Hessian to the last digit.
+    rounding: how exact `value` is; least: a value that is as good as 0.
+    gradient_rounding: how exact the gradient is.
+    """
+
+    value: np.ndarray
+    gradient: np.ndarray
+    gradient_rounding: np.ndarray
+    hessian: np.ndarray
+    stand_in: np.ndarray
+    rounding: np.ndarray
+    least: np.ndarray
+
+    def newton(self, held: np.ndarray, damping: np.ndarray):
+        """The step for every curve, with the `held` parameters (curves, columns) fixed.
+
+        damping (curves,): 0 is Newton's step; the more, the shorter the step and the
+        nearer to the stand-in's. Returns the step, twice the decrease it promises, and
+        the Hessian in the units in which the stand-in has ones on its diagonal.
+        """
+        scale = np.sqrt(np.einsum("rii->ri", self.stand_in))
+        scale = np.where(held | (scale == 0), 1, scale)
+        units = scale[:, :, None] * scale[:, None, :]
+        free = ~held[:, :, None] & ~held[:, None, :]
+        eye = np.eye(held.shape[1])
+        gradient = np.where(held, 0, self.gradient / scale)
+        hessian = np.where(free, self.hessian / units, eye)
+        stand_in = np.where(free, self.stand_in / units, eye)
+        matrix = hessian + damping[:, None, None] * stand_in + 1e-13 * eye
+        step = -np.linalg.solve(matrix, gradient[:, :, None])[:, :, 0]
+        return step / scale, -(gradient * step).sum(1), hessian

@@ -1,0 +1,179 @@
+"""The best curve through the points: many starts, then Newton's method to the end.
+
+For a given exponent the rest of the law is linear with non-negative coefficients, so a
+grid of exponents gives good starts (variable projection). From each, Newton's method
+with exact derivatives goes down to an optimum. A general minimiser with its usual
+tolerances stops early and calls it converged: so came about the constants printed in
+Hoffmann et al. (2022), as Besiroglu et al. (2024) found.
+
+Every step works on a batch of curves: one for each start, or each resample of the data.
+"""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from minillm.scaling.curve import Form
+from minillm.scaling.objective import DELTAS, EPSILON, Problem
+
+LARGEST_EXPONENT = 5.0
+# Below it, over any range that can be measured, the law is one of ln x without an end.
+LEAST_EXPONENT_TO_A_CEILING = 0.05
+STARTS_KEPT = 64
+
+
+def bounds(form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest theta: E >= 0, exponents within ± 5."""
+    low = np.full(form.n_columns, -np.inf)
+    high = np.full(form.n_columns, np.inf)
+    low[0] = 0
+    high[0] = np.inf if form.floor else 0
+    low[2::2] = LEAST_EXPONENT_TO_A_CEILING if form.ceiling else -LARGEST_EXPONENT
+    high[2::2] = LARGEST_EXPONENT
+    return low, high
+
+
+def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
+    """Go down from every theta to an optimum: damped Newton steps within the bounds.
+
+    Returns theta, the objective, and `converged`: True only where the gradient is 0 as
+    far as it can be computed, or an undamped step promises less than rounding; and
+    where no direction bends down, so that it is an optimum.
+    """
+    theta = theta.copy()
+    low, high = bounds(problem.form)
+    damping = np.ones(len(theta))
+    value = np.full(len(theta), np.inf)
+    converged = np.zeros(len(theta), bool)
+    left = np.arange(len(theta))
+    for _ in range(max_steps):
+        if len(left) == 0:
+            break
+        here = theta[left]
+        slopes = problem.slopes(here)
+        held = (here <= low) & (slopes.gradient > 0)
+        held |= (here >= high) & (slopes.gradient < 0)
+        held |= low == high
+        step, promised, hessian = slopes.newton(held, damping[left])
+        # A step may leave the bounds where the gradient would not.
+        outward = (here <= low) & (step < 0) | (here >= high) & (step > 0)
+        if outward.any():
+            step, promised, hessian = slopes.newton(held | outward, damping[left])
+        there = walk(here, step, low, high)
+        reached = problem.objective(there)
+
+        better = (promised >= 0) & (reached <= slopes.value + slopes.rounding)
+        theta[left] = np.where(better[:, None], there, here)
+        value[left] = np.where(better, reached, slopes.value)
+        small = promised <= 1e-16 * slopes.value + slopes.least
+        level = held | (np.abs(slopes.gradient) <= slopes.gradient_rounding)
+        done = level.all(1) | better & small & (damping[left] == 0)
+        if done.any():
+            converged[left[done]] = np.linalg.eigvalsh(hessian[done])[:, 0] > -1e-9
+        weaker = np.where(small | (damping[left] < 0.01), 0, damping[left] / 10)
+        stronger = np.maximum(10 * damping[left], 0.01)
+        damping[left] = np.where(better, weaker, stronger)
+        going = ~done & (damping[left] < 1e12)
+        left = left[going]
+        problem = problem.curves(going)
+    return theta, value, converged
+
+
+def walk(here, step, low, high) -> np.ndarray:
+    """The end of every step, or of the part of it that stays within the bounds."""
+    wall = np.where(step < 0, low, high)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        room = np.where(step == 0, np.inf, (wall - here) / step)
+    part = np.minimum(1, room.min(1, keepdims=True))
+    return np.where(room <= part, wall, here + part * step)
+
+
+def starts(problem: Problem) -> np.ndarray:
+    """One curve for every exponent of a grid: (starts, columns).
+
+    It is the best by least squares of the relative error, or of y / sigma, for a
+    problem with one curve.
+    """
+    form = problem.form
+    sizes = np.geomspace(0.02, 4, 24 if len(form.variables) == 1 else 12)
+    grid = sizes if form.ceiling else np.concatenate([-sizes, sizes])
+    axes = np.meshgrid(*[grid] * len(form.variables), indexing="ij")
+    exponents = np.stack(axes, -1).reshape(-1, len(form.variables))
+    powers = np.exp(-exponents[:, :, None] * problem.log_x)
+    largest = powers.max(2)
+    columns = form.sign * powers / largest[:, :, None]
+    if form.floor:
+        columns = np.insert(columns, 0, 1.0, axis=1)
+    y = problem.y[0]
+    unit = y if problem.sigma is None else problem.sigma
+    found = non_negative_least_squares(columns, y, problem.weights[0] / unit**2)
+
+    theta = np.zeros((len(exponents), form.n_columns))
+    if form.floor:
+        theta[:, 0] = found[:, 0]
+        found = found[:, 1:]
+    theta[:, 1::2] = np.log(np.maximum(found, 1e-6 * y.mean()) / largest)
+    theta[:, 2::2] = exponents
+    # A term of size zero has no slope to follow.
+    useful = (found > 0).all(1)
+    return theta[useful] if useful.any() else theta
+
+
+def non_negative_least_squares(
+    columns: np.ndarray, y: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Coefficients >= 0 of the least weighted squares, by trying every set of columns.
+
+    columns (curves, k, n), y and weights (n,) -> (curves, k), for k of three or less.
+    """
+    n_curves, k, _ = columns.shape
+    products = (columns * weights) @ columns.swapaxes(1, 2)
+    right = (columns * weights) @ y
+    size = np.sqrt(np.einsum("rii->ri", products))
+    products = products / (size[:, :, None] * size[:, None, :]) + 1e-14 * np.eye(k)
+    right = right / size
+    best = np.zeros(n_curves)
+    coefficients = np.zeros((n_curves, k))
+    sets = [c for count in range(1, k + 1) for c in combinations(range(k), count)]
+    for chosen in map(list, sets):
+        part = products[:, chosen][:, :, chosen]
+        found = np.linalg.solve(part, right[:, chosen, None])[:, :, 0]
+        gain = np.where((found >= 0).all(1), (found * right[:, chosen]).sum(1), 0)
+        better = np.flatnonzero(gain > best)
+        best[better] = gain[better]
+        coefficients[better] = 0
+        coefficients[np.ix_(better, chosen)] = found[better]
+    return coefficients / size
+
+
+def refine(problem: Problem, deltas: tuple[float, ...], theta: np.ndarray):
+    """`polish` with one delta after another.
+
+    At the middle of the points, where A and alpha are the least entangled.
+    """
+    centre = problem.log_x.mean(1, keepdims=True)
+    problem = problem.about(centre)
+    theta = theta.copy()
+    theta[:, 1::2] -= theta[:, 2::2] * centre[:, 0]
+    for delta in deltas:
+        theta, value, converged = polish(replace(problem, delta=delta), theta)
+    theta[:, 1::2] += theta[:, 2::2] * centre[:, 0]
+    return theta, value, converged
+
+
+def minimise(problem: Problem, loss: str) -> tuple[np.ndarray, bool]:
+    """The best theta of a problem with one curve, and whether it has converged.
+
+    Every start goes down to its own optimum; the least of them is taken.
+    """
+    problem = replace(problem, delta=DELTAS[loss][0])
+    begin = starts(problem)
+    everywhere = problem.curves(np.zeros(len(begin), int))
+    first = everywhere.objective(begin)
+    kept = np.argsort(first)[: min(STARTS_KEPT, max(1, np.isfinite(first).sum()))]
+    theta, value, converged = refine(everywhere.curves(kept), DELTAS[loss], begin[kept])
+    as_good_as_0 = problem.y.size * (16 * EPSILON) ** 2
+    among = np.flatnonzero(value <= value.min() * (1 + 1e-9) + as_good_as_0)
+    chosen = among[np.argmax(converged[among])]
+    return theta[chosen], bool(converged[chosen])
