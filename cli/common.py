@@ -136,7 +136,7 @@ def print_table(heads: list[str], rows: list[list], title: str | None = None) ->
 
     if title:
         click.echo(f"\n{title}")
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for head, column in zip(heads, zip(*rows, strict=True), strict=True):
         figures = all(str(cell)[:1].isdigit() for cell in column)
         table.add_column(head, overflow="fold", justify="right" if figures else "left")

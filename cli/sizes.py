@@ -40,12 +40,14 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
         return common.print_json(
             {"sizes": sizes, "vocab_size": vocab, "workers": workers}
         )
-    heads = ["size", "layers", "width", "heads", "context"]
-    heads += ["embedding", "other", "FLOPs a token", "memory", "tokens"]
+    heads = ["size", "shape", "heads", "context", "embedding", "others"]
+    heads += ["FLOPs", "memory", "tokens"]
     rows = [
         [
             name,
-            *(row[key] for key in ("n_layers", "d_model", "n_heads", "context")),
+            f"{row['n_layers']} × {row['d_model']}",
+            row["n_heads"],
+            row["context"],
             short(row["parameters"]["embedding"]),
             short(row["parameters"]["non_embedding"]),
             short(row["flops_per_token"]),
@@ -55,4 +57,6 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
         for name, row in sizes.items()
     ]
     common.print_table(heads, rows)
+    click.echo("shape: layers × width; embedding, others: parameters; FLOPs: a token's")
+    click.echo("in training; tokens: what `minillm train --size` trains on by default")
     common.say_next("minillm train --size nano")

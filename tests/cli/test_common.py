@@ -138,4 +138,4 @@ def test_json_is_one_object_with_null_for_what_is_not_a_number(capsys, tmp_path)
 def test_a_table_prints_text_as_it_is(capsys):
     common.print_table(["name", "n"], [["[bold]书[/] :smile:", "12"], ["x", "3"]])
     lines = capsys.readouterr().out.splitlines()
-    assert any("[bold]书[/] :smile:   12" in line for line in lines)
+    assert any("[bold]书[/] :smile:  12" in line for line in lines)
