@@ -43,7 +43,7 @@ class TrainConfig:
     optimizer: str = "adamw"
     lr: float | None = None
     min_lr: float | None = None
-    schedule: str = "cosine"
+    schedule: str = "wsd"
     warmup: int | None = None
     beta1: float = 0.9
     beta2: float = 0.99
