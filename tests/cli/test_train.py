@@ -124,18 +124,18 @@ def test_eval_measures_what_training_measured(minillm, run, book):
         (["generate", "{run}", "a", "--temperature", "-1"], 2, "temperature"),
         (["eval", "{run}", "--data", "no/text"], 3, "no/text"),
         (["train", "--data", "no/text", "--steps", "1"], 3, "no/text"),
-        (["train", "--width", "10", "--heads", "3"], 2, "10"),
+        (["train", "--data", "{book}", "--width", "10", "--heads", "3"], 2, "10"),
         (["train", "--device", "tpu"], 2, "tpu"),
         (["train", "--steps", "1", "--tokens", "1"], 2, "--tokens"),
         (["train", "--out", "{run}", "--seed", "9"], 2, "another run"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    minillm, run, tmp_path, monkeypatch, argv, code, words
+    minillm, run, book, tmp_path, monkeypatch, argv, code, words
 ):
     monkeypatch.chdir(tmp_path)
     before = read_record(run)
-    got, out, err = minillm(*(arg.format(run=run) for arg in argv))
+    got, out, err = minillm(*(arg.format(run=run, book=book) for arg in argv))
     assert (got, out) == (code, "")
     assert words in err
     assert err.count("\n") == 1
