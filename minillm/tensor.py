@@ -31,7 +31,15 @@ class Tensor:
     type that belongs to it alone. Raises TypeError for text and other objects.
     """
 
-    __slots__ = ("__weakref__", "data", "edges", "grad", "made_by", "requires_grad")
+    __slots__ = (
+        "__weakref__",
+        "data",
+        "edges",
+        "grad",
+        "made_by",
+        "requires_grad",
+        "retains_grad",
+    )
 
     # NumPy then leaves `array + tensor` to Tensor.__radd__.
     __array_ufunc__ = None
@@ -39,6 +47,7 @@ class Tensor:
     def __init__(self, data, requires_grad: bool = False):
         self.data = _as_float_array(data)
         self.requires_grad = requires_grad
+        self.retains_grad = False
         self.grad = None
         self.edges = ()  # [(inputs, pullback)], empty for a leaf
         self.made_by = None  # the op's name (and, in debug mode, the line that ran it)
@@ -80,6 +89,16 @@ class Tensor:
         """
         backward(self, grad)
 
+    def retain_grad(self) -> "Tensor":
+        """Have backward keep this tensor's gradient in `grad`, though it is no leaf.
+
+        Raises RuntimeError for a tensor that needs no gradient.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad() of a tensor that needs no gradient")
+        self.retains_grad = True
+        return self
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a 0-d tensor")
@@ -110,20 +129,30 @@ class Tensor:
 # ---------------------------------------------------------------------- recording
 
 
-def op(rule):
+def op(rule=None, *, check=None):
     """Make a differentiable op on Tensors out of a rule on arrays.
 
     The rule takes arrays (its positional arguments, None where one is left out) and
     settings (keyword-only), and returns `value, pullback, pullback, …` with one
     pullback per positional argument, or `value, joint(pullback)`. It writes into
     nothing it is given and reads no value of an array.
+
+    `@op(check=f)` calls f with the same arguments first, so that what does not fit is
+    named with its shapes, whichever body runs.
     """
+    if rule is None:
+        return functools.partial(op, check=check)
     name = backend.text(rule).__name__
 
     @functools.wraps(rule)
     def apply(*inputs, **settings):
         arrays = [_array_of(x) for x in inputs]
-        where = backend.of(*arrays) or backend.current()
+        where = backend.of(*arrays)
+        if where is None:  # only Python numbers: float32, as in Tensor(2)
+            where = backend.current()
+            arrays = [None if x is None else _as_float_array(x) for x in arrays]
+        if check is not None:
+            check(*arrays, **settings)
         body = backend.body_of(name, where.kind)
         value, *pullbacks = backend.run_in(where, body, *arrays, **settings)
         result = _wrap(where.xp.asarray(value))
@@ -143,6 +172,11 @@ def _record(result, name, inputs, pullbacks) -> None:
         return
     result.requires_grad = True
     result.made_by = name
+    if len(pullbacks) != len(inputs) and not isinstance(pullbacks[0], joint):
+        raise TypeError(
+            f"{name} returns {len(pullbacks)} pullbacks for {len(inputs)} arguments: "
+            f"return one each, or joint(pullback)"
+        )
     if isinstance(pullbacks[0], joint):
         # None stands for an argument that needs no gradient.
         parents = tuple(x if w else None for x, w in zip(inputs, wanted, strict=True))
@@ -190,14 +224,16 @@ def backward(root: Tensor, grad=None) -> None:
     while order:  # popped, so that what has been used is freed at once
         tensor = order.pop()
         g = gradients.pop(id(tensor))
+        if tensor.retains_grad or not tensor.edges:
+            _keep(tensor, g)
         if not tensor.edges:
-            _add_to_leaf(tensor, g)
             continue
+        where = backend.of(tensor.data)
         for parents, pullback in tensor.edges:
-            shares = backend.run_in(backend.of(g), pullback, g)
+            shares = backend.run_in(where, pullback, g)
             for parent, share in zip(parents, shares, strict=True):
                 if parent is not None:
-                    share = unbroadcast(share, parent.shape)
+                    share = unbroadcast(share, parent.shape, tensor.made_by)
                     if _debugging.get():
                         _check_gradient(tensor, parent, share)
                     _accumulate(gradients, owned, parent, share)
@@ -235,18 +271,23 @@ def topological_order(root: Tensor) -> list[Tensor]:
     return order
 
 
-def unbroadcast(g, shape: tuple):
-    """Sum a gradient over the axes along which its array was broadcast to g's shape."""
+def unbroadcast(g, shape: tuple, made_by: str = "an op"):
+    """Sum a gradient over the axes along which its array was broadcast to g's shape.
+
+    Raises ValueError, with the op that made it, for a gradient of any other shape.
+    """
     if g.shape == shape:
         return g
     leading = g.ndim - len(shape)
-    stretched = tuple(
-        leading + axis
-        for axis, length in enumerate(shape)
-        if length == 1 and g.shape[leading + axis] != 1
-    )
-    g = g.sum(tuple(range(leading)) + stretched, keepdims=True)
-    return g.reshape(shape)
+    if leading < 0 or any(
+        n not in (1, m) for n, m in zip(shape, g.shape[leading:], strict=True)
+    ):
+        raise ValueError(
+            f"the gradient through {made_by} has shape {g.shape}, which does not fit "
+            f"its argument of shape {shape}"
+        )
+    stretched = [leading + axis for axis, n in enumerate(shape) if n == 1]
+    return g.sum((*range(leading), *stretched), keepdims=True).reshape(shape)
 
 
 def _accumulate(gradients, owned, tensor, share) -> None:
@@ -262,12 +303,12 @@ def _accumulate(gradients, owned, tensor, share) -> None:
         gradients[key] += share
 
 
-def _add_to_leaf(leaf, g) -> None:
-    if leaf.grad is None:
-        xp = backend.of(g).xp
-        leaf.grad = xp.array(g, order="C")  # a copy: leaves own their gradients
+def _keep(tensor, g) -> None:
+    if tensor.grad is None:
+        xp = backend.of(tensor.data).xp
+        tensor.grad = xp.array(g, order="C")  # a copy: `grad` is owned, never shared
     else:
-        leaf.grad += g
+        tensor.grad += g
 
 
 def _seed(root, grad):
@@ -322,8 +363,6 @@ def _check_value(result, name, inputs) -> None:
 def _check_gradient(tensor, parent, share) -> None:
     what = f"the gradient through {tensor.made_by}"
     _check_finite(share, what)
-    if share.shape != parent.shape:
-        raise ValueError(f"{what} has shape {share.shape}, not {parent.shape}")
     if share.dtype != parent.dtype:
         raise TypeError(f"{what} is {share.dtype}, not {parent.dtype}")
 
@@ -337,7 +376,8 @@ def _check_finite(array, what) -> None:
 
 def _calling_line() -> str:
     frame = sys._getframe()
-    while frame.f_code.co_filename == __file__ and frame.f_back:
+    inside = ("minillm.tensor", "minillm.ops")
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith(inside):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -349,6 +389,7 @@ def _wrap(array) -> Tensor:
     tensor = Tensor.__new__(Tensor)
     tensor.data = array
     tensor.requires_grad = False
+    tensor.retains_grad = False
     tensor.grad = None
     tensor.edges = ()
     tensor.made_by = None
@@ -363,21 +404,25 @@ def _array_of(x):
     """What a rule gets for an argument: an array, a Python number, or None."""
     if isinstance(x, Tensor):
         return x.data
-    if x is None or backend.of(x):
-        return x
     if isinstance(x, np.generic):
-        return x.item()  # a Python number leaves float32 as it is; np.float64 would not
-    if isinstance(x, (int, float)):
+        x = x.item()  # a Python number leaves float32 as it is; np.float64 would not
+    if x is None or isinstance(x, (int, float)):
         return x
-    return _as_float_array(x)
+    return _floating(x) if backend.of(x) else _as_float_array(x)
 
 
 def _as_float_array(data):
+    """Numbers in any form as a floating-point array of the current backend."""
+    array = _floating(data)
+    if isinstance(array, np.ndarray):
+        array = backend.current().asarray(array)
+    return array
+
+
+def _floating(data):
     array = data if backend.of(data) else np.asarray(data)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"a Tensor holds real numbers, not {data!r:.60}")
     if array.dtype.kind != "f" or not hasattr(data, "dtype"):
         array = array.astype(np.float32)
-    if isinstance(array, np.ndarray):
-        array = backend.current().asarray(array)
     return array
