@@ -25,7 +25,7 @@ def mul(x, y):
 
 @op
 def div(x, y):
-    return x / y, lambda g: g / y, lambda g: -g * x / (y * y)
+    return x / y, lambda g: _quotient(g, y), lambda g: _quotient(-g * x, y * y)
 
 
 @op
@@ -38,7 +38,12 @@ def power(x, *, exponent: float):
     """x to a constant power."""
     if exponent == 2:  # NumPy's x**3 takes 150 multiplications' time; x**2 takes one
         return x * x, lambda g: g * (2 * x)
-    return x**exponent, lambda g: g * (exponent * x ** (exponent - 1))
+
+    def pullback(g):
+        base = xp.where(g == 0, 1, x)  # see _quotient
+        return g * (exponent * base ** (exponent - 1))
+
+    return x**exponent, pullback
 
 
 @op
@@ -49,13 +54,13 @@ def exp(x):
 
 @op
 def log(x):
-    return xp.log(x), lambda g: g / x
+    return xp.log(x), lambda g: _quotient(g, x)
 
 
 @op
 def sqrt(x):
     y = xp.sqrt(x)
-    return y, lambda g: g / (2 * y)
+    return y, lambda g: _quotient(g, 2 * y)
 
 
 @op
@@ -66,8 +71,7 @@ def tanh(x):
 
 @op
 def where(x, y, *, condition):
-    """x where the condition holds, y elsewhere. No gradient leaks across: even an
-    infinite slope on the side that was not taken is cut off, not multiplied by 0."""
+    """x where the condition holds, y elsewhere; the side not taken gets gradient 0."""
     return (
         xp.where(condition, x, y),
         lambda g: xp.where(condition, g, xp.zeros_like(g)),
@@ -106,3 +110,9 @@ def matmul(x, y):
         return gy[..., 0] if y.ndim == 1 else gy
 
     return x @ y, pull_x, pull_y
+
+
+def _quotient(g, d):
+    """g / d, and 0 where g is 0, even for d = 0: a gradient that `where` cut off stays
+    0 on its way back through sqrt, log or a division at their poles."""
+    return g / xp.where(g == 0, 1, d)

@@ -3,10 +3,12 @@
 import math
 
 from minillm.backend import joint, xp
+from minillm.ops import checks
+from minillm.ops.neural import softmax
 from minillm.tensor import op
 
 
-@op
+@op(check=checks.queries_fit_keys)
 def attention(q, k, v, *, causal: bool = False, mask=None):
     """softmax(q kᵀ / √d) v, softmax along the keys.
 
@@ -25,17 +27,16 @@ def attention(q, k, v, *, causal: bool = False, mask=None):
         scores = xp.where(mask, scores, -math.inf)
     elif mask is not None:
         scores = scores + mask.astype(scores.dtype)
-    weights = _softmax_or_zero(scores)
+    weights, pull_scores = softmax.rule(scores)
 
     def pullback(g):
-        gw = g @ v.swapaxes(-1, -2)
-        gs = weights * (gw - (gw * weights).sum(-1, keepdims=True)) * scale
+        gs = pull_scores(g @ v.swapaxes(-1, -2)) * scale
         return gs @ k, gs.swapaxes(-1, -2) @ q, weights.swapaxes(-1, -2) @ g
 
     return weights @ v, joint(pullback)
 
 
-@op
+@op(check=checks.heads_fit)
 def self_attention(qkv, *, n_heads: int, causal: bool = False, mask=None):
     """Attention of a sequence to itself in several heads at once.
 
@@ -69,11 +70,3 @@ def merge_heads(x):
     """(B, H, T, D/H) -> (B, T, D)."""
     batch, n_heads, length, width = x.shape
     return x.swapaxes(1, 2).reshape(batch, length, n_heads * width)
-
-
-def _softmax_or_zero(scores):
-    """softmax along the last axis; zeros in a row that is −∞ throughout."""
-    largest = scores.max(-1, keepdims=True)
-    e = xp.exp(scores - xp.where(largest == -math.inf, 0, largest))
-    total = e.sum(-1, keepdims=True)
-    return e / xp.where(total == 0, 1, total)

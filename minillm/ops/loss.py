@@ -5,12 +5,13 @@ targets in the whole batch: shards of unequal counts then add up to the whole's 
 """
 
 from minillm.backend import joint, xp
+from minillm.ops import checks
 from minillm.tensor import op
 
 IGNORED = -1  # the target of a position that takes no part in the loss
 
 
-@op
+@op(check=checks.targets_fit)
 def cross_entropy(logits, *, targets, n_targets: int | None = None):
     """−Σ log softmax(logits)[target] / n_targets over the kept targets.
 
@@ -30,7 +31,7 @@ def cross_entropy(logits, *, targets, n_targets: int | None = None):
     return loss, lambda g: (xp.exp(log_p) - one_hot) * kept * (g / n)
 
 
-@op
+@op(check=checks.targets_fit_projection)
 def linear_cross_entropy(x, weight, *, targets, n_targets: int | None = None):
     """The cross-entropy of logits x Wᵀ: output projection and loss in one op.
 

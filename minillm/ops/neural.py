@@ -3,6 +3,7 @@
 import math
 
 from minillm.backend import joint, xp
+from minillm.ops import checks
 from minillm.ops.special import erf
 from minillm.tensor import op
 
@@ -22,11 +23,11 @@ def linear(x, weight, bias):
     return y, lambda g: g @ weight.T, pull_weight, lambda g: _rows(g).sum(0)
 
 
-@op
+@op(check=checks.ids_in_table)
 def embedding(table, *, ids):
     """Row ids[...] of the table.   (V, D), ids (...) -> (..., D)
 
-    `ids` are whole numbers from 0 to V − 1; the models check that on the host.
+    `ids` are whole numbers from 0 to V − 1.
     """
 
     def pullback(g):
@@ -58,8 +59,7 @@ def layer_norm(x, gain, bias, *, eps: float = 1e-5):
 
 @op
 def relu(x):
-    positive = x > 0
-    return x * positive, lambda g: g * positive
+    return xp.maximum(x, 0), lambda g: g * (x > 0)
 
 
 @op
@@ -91,15 +91,20 @@ def gelu(x, *, form: str = "tanh"):
     return y, pullback
 
 
-@op
+@op(check=checks.one_axis)
 def softmax(x, *, axis: int = -1):
-    """exp(x) / Σ exp(x), shifted by the maximum so that it cannot overflow."""
-    e = xp.exp(x - x.max(axis, keepdims=True))
-    y = e / e.sum(axis, keepdims=True)
+    """exp(x) / Σ exp(x), shifted by the maximum so that it cannot overflow.
+
+    A row that is −∞ throughout, where everything is masked, becomes zeros.
+    """
+    largest = x.max(axis, keepdims=True)
+    e = xp.exp(x - xp.where(largest == -math.inf, 0, largest))
+    total = e.sum(axis, keepdims=True)
+    y = e / xp.where(total == 0, 1, total)
     return y, lambda g: y * (g - (g * y).sum(axis, keepdims=True))
 
 
-@op
+@op(check=checks.one_axis)
 def log_softmax(x, *, axis: int = -1):
     """x − log Σ exp(x), the logarithm of softmax, shifted by the maximum."""
     z = x - x.max(axis, keepdims=True)
@@ -107,7 +112,7 @@ def log_softmax(x, *, axis: int = -1):
     return y, lambda g: g - xp.exp(y) * g.sum(axis, keepdims=True)
 
 
-@op
+@op(check=checks.rate_is_a_share)
 def dropout(x, *, rate: float, key: int, first_row: int = 0):
     """Zero a share `rate` of the numbers and divide the others by 1 − rate, so that the
     mean stays (Srivastava et al. 2014).

@@ -40,7 +40,7 @@ def max(x, *, axis=None, keepdims: bool = False):
 def _axes(x, axis) -> tuple:
     """The axes meant, from 0, sorted. Raises ValueError where one is out of range."""
     axes = range(x.ndim) if axis is None else axis
-    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    axes = axes if isinstance(axes, (tuple, range)) else (axes,)
     for i in axes:
         if not -x.ndim <= i < x.ndim:
             raise ValueError(f"axis {i} of an array of shape {x.shape}")

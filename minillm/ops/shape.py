@@ -1,6 +1,7 @@
 """Ops that move numbers about and change none of them."""
 
 from minillm.backend import joint, xp
+from minillm.ops import checks
 from minillm.tensor import op
 
 
@@ -10,7 +11,7 @@ def reshape(x, *, shape: tuple):
     return x.reshape(shape), lambda g: g.reshape(x.shape)
 
 
-@op
+@op(check=checks.every_axis_once)
 def transpose(x, *, axes: tuple | None = None):
     """The axes in another order; None reverses them."""
     axes = tuple(range(x.ndim))[::-1] if axes is None else axes
@@ -34,7 +35,7 @@ def getitem(x, *, index):
     return x[index], pullback
 
 
-@op
+@op(check=checks.joined)
 def concatenate(*arrays, axis: int = 0):
     """The arrays one after the other along an axis."""
     lengths = [x.shape[axis] for x in arrays]

@@ -1,0 +1,115 @@
+"""What is looked at before an op runs, so that an error can show the shapes.
+
+`@op(check=...)` calls these with the op's own arguments, whichever body runs. Shapes
+are always known on the host. Ids and targets are looked at only where they lie on the
+host: reading them would stop a GPU, which wraps an id that is out of range silently.
+"""
+
+import numpy as np
+
+
+def one_axis(x, *, axis: int = -1) -> None:
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis {axis} of an array of shape {x.shape}")
+
+
+def every_axis_once(x, *, axes: tuple | None = None) -> None:
+    if axes is None:
+        return
+    if sorted(axis % max(x.ndim, 1) for axis in axes) != list(range(x.ndim)) or any(
+        not -x.ndim <= axis < x.ndim for axis in axes
+    ):
+        raise ValueError(
+            f"transpose of an array of shape {x.shape}: axes {tuple(axes)} do not name "
+            f"each of its {x.ndim} axes once"
+        )
+
+
+def joined(*arrays, axis: int = 0) -> None:
+    shapes = [getattr(x, "shape", ()) for x in arrays]
+    what = f"concatenate of shapes {', '.join(map(str, shapes))} along axis {axis}"
+    if not arrays:
+        raise ValueError(f"{what}: nothing to join")
+    ndim = len(shapes[0])
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"{what}: there is no such axis")
+    others = {_without(shape, axis % ndim) for shape in shapes}
+    if len(others) > 1 or any(len(shape) != ndim for shape in shapes):
+        raise ValueError(f"{what}: all other lengths must agree")
+
+
+def ids_in_table(table, *, ids) -> None:
+    _whole_numbers(ids, 0, table.shape[0], f"ids for a table of shape {table.shape}")
+
+
+def targets_fit(logits, *, targets, n_targets=None) -> None:
+    what = f"targets for logits of shape {logits.shape}"
+    _targets(targets, logits.shape[:-1], logits.shape[-1], what)
+
+
+def targets_fit_projection(x, weight, *, targets, n_targets=None) -> None:
+    what = f"targets for x of shape {x.shape} and weight of shape {weight.shape}"
+    if weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear_cross_entropy: x of shape {x.shape} does not fit weight of shape "
+            f"{weight.shape}"
+        )
+    _targets(targets, x.shape[:-1], weight.shape[0], what)
+
+
+def queries_fit_keys(q, k, v, *, causal=False, mask=None) -> None:
+    shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
+    if min(q.ndim, k.ndim, v.ndim) < 2:
+        raise ValueError(f"attention of {shapes}: each needs two axes or more")
+    if q.shape[-1] != k.shape[-1]:
+        raise ValueError(f"attention of {shapes}: queries and keys differ in width")
+    if k.shape[-2] != v.shape[-2]:
+        raise ValueError(f"attention of {shapes}: keys and values differ in number")
+    _mask(mask)
+
+
+def heads_fit(qkv, *, n_heads, causal=False, mask=None) -> None:
+    if qkv.ndim != 3 or qkv.shape[-1] % (3 * n_heads):
+        raise ValueError(
+            f"self_attention of shape {qkv.shape}: (B, T, 3D) is needed, D a multiple "
+            f"of {n_heads} heads"
+        )
+    _mask(mask)
+
+
+def rate_is_a_share(x, *, rate, key, first_row=0) -> None:
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout rate {rate}: at least 0 and less than 1 is needed")
+
+
+def _targets(targets, shape: tuple, vocab_size: int, what: str) -> None:
+    _whole_numbers(targets, -1, vocab_size, what)  # −1 is IGNORED
+    if targets.shape != shape:
+        raise ValueError(f"{what}: their shape is {targets.shape}, not {shape}")
+
+
+def _whole_numbers(array, low: int, high: int, what: str) -> None:
+    if getattr(array, "dtype", np.dtype(object)).kind not in "iu":
+        raise TypeError(
+            f"{what}: an array of whole numbers is needed, not {array!r:.60}"
+        )
+    if isinstance(array, np.ndarray) and array.size:
+        smallest, largest = array.min(), array.max()
+        if smallest < low or largest >= high:
+            bad = smallest if smallest < low else largest
+            raise IndexError(
+                f"{what}: {bad} in an array of shape {array.shape} is not from {low} "
+                f"to {high - 1}"
+            )
+
+
+def _mask(mask) -> None:
+    if mask is not None and mask.dtype.kind not in "bf":
+        raise TypeError(
+            f"a mask of {mask.dtype}: boolean (True: may look) or floating-point "
+            f"(added to the scores) is needed"
+        )
+
+
+def _without(shape: tuple, axis: int) -> tuple:
+    return shape[:axis] + shape[axis + 1 :]
