@@ -1,0 +1,79 @@
+"""What README.md promises: its printed numbers, its op, its commands."""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+def test_the_tensor_example_prints_what_it_says():
+    code = next(block for block in blocks("python") if "softmax" in block)
+    promised = re.findall(r"^print.*?# (.*)$", code, re.M)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})
+    assert len(promised) == 3
+    assert printed.getvalue().splitlines() == promised
+
+
+def test_the_tensor_example_has_twelve_lines_at_most():
+    code = next(block for block in blocks("python") if "softmax" in block)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+
+
+def test_the_op_of_the_readme_passes_its_own_check():
+    definition, check = [block for block in blocks("python") if "softplus" in block]
+    exec(definition + check, {})
+
+
+def test_a_wrong_pullback_in_the_readme_would_be_found():
+    definition, check = [block for block in blocks("python") if "softplus" in block]
+    wrong = definition.replace("g / (1 + xp.exp(-x))", "g / (1 + xp.exp(x))")
+    assert wrong != definition
+    with pytest.raises(AssertionError):
+        exec(wrong + check, {})
+
+
+def commands() -> list[list[str]]:
+    lines = "\n".join(blocks("sh")).splitlines()
+    found = [
+        shlex.split(line, comments=True)
+        for line in lines
+        if line.startswith("minillm ")
+    ]
+    assert len(found) > 5
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_of_the_readme_exists_with_its_options(command):
+    import importlib
+
+    module = importlib.import_module(f"minillm_cli.{command[1]}")
+    flags = {flag for param in module.command.params for flag in param.opts}
+    assert flags >= {word for word in command[2:] if word.startswith("--")}
+
+
+def test_every_room_of_the_readme_is_there():
+    rooms = re.findall(r"`(minillm/[\w./]*)`", README)
+    assert len(rooms) > 5
+    for room in rooms:
+        assert (ROOT / room).exists(), room
+
+
+def test_links_and_pictures_of_both_readmes_are_there():
+    for page in (ROOT / "README.md", ROOT / "minillm" / "README.md"):
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#]+)", text):
+            if "://" not in target:
+                assert (page.parent / target).exists(), (page.name, target)
