@@ -50,26 +50,27 @@ def command(file, x, no_floor: bool, plot: str | None, json: bool, **settings) -
         save(draw_law(law), plot)
     if json:
         return common.print_json(law.to_json())
-    print_law(law)
+    print_law(law.to_json())
     if not plot:
         common.say_next(f"minillm fit {shlex.quote(file)} --plot law.svg")
 
 
-def print_law(law) -> None:
+def print_law(law: dict) -> None:
     """The formula, its unknowns with their intervals, and what to think of it."""
     heads = ["unknown", "value", "95 % from", "to"]
-    columns = [law.parameters.values(), *zip(*law.interval95.values(), strict=True)]
-    if law.standard_errors:
+    columns = [law["parameters"].values()]
+    columns += zip(*law["interval95"].values(), strict=True)
+    if law["standard_errors"]:
         heads.append("standard error")
-        columns.append(law.standard_errors.values())
+        columns.append(law["standard_errors"].values())
     rows = [
         [name, *(f"{number:.5g}" for number in row)]
-        for name, *row in zip(law.parameters, *columns, strict=True)
+        for name, *row in zip(law["parameters"], *columns, strict=True)
     ]
-    common.print_table(heads, rows, law.law)
-    click.echo(f"{law.n} rows, {len(law.excluded)} left out")
-    if law.leave_largest_out is not None:
-        missed = f"{law.leave_largest_out:.2%}"
-        click.echo(f"the largest run, predicted by the others: {missed} off")
-    for warning in law.warnings:
+    common.print_table(heads, rows, law["law"])
+    click.echo(f"fitted to {law['n']} points, {len(law['excluded'])} left out")
+    if law["leave_largest_out"] is not None:
+        missed = f"{law['leave_largest_out']:.2%}"
+        click.echo(f"the largest of them, predicted by the others: {missed} off")
+    for warning in law["warnings"]:
         click.echo(f"warning: {warning}")
