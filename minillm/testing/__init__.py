@@ -1,0 +1,38 @@
+"""Checks of gradients for anyone to import: an op of your own is tested in three lines.
+
+    from minillm.testing import check_gradients
+
+    check_gradients(my_op, np.random.default_rng(0).normal(size=(2, 3)))
+
+`arrays`, `shapes` and the other strategies need Hypothesis (the extra `test`); nothing
+else here does.
+"""
+
+from minillm.testing.bodies import check_body
+from minillm.testing.gradients import CheckError, check_gradients
+from minillm.testing.strategies import (
+    arrays,
+    axes,
+    broadcastable_shapes,
+    cases,
+    masks,
+    shapes,
+    token_ids,
+)
+from minillm.testing.table import TABLE, Row, gradcheck
+
+__all__ = [
+    "TABLE",
+    "CheckError",
+    "Row",
+    "arrays",
+    "axes",
+    "broadcastable_shapes",
+    "cases",
+    "check_body",
+    "check_gradients",
+    "gradcheck",
+    "masks",
+    "shapes",
+    "token_ids",
+]

@@ -1,0 +1,132 @@
+"""The table of ops: one row for each, with the inputs on which to check it.
+
+`minillm gradcheck` runs it, and `tests/ops` crosses it with everything an op promises.
+"""
+
+import dataclasses
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from minillm import ops
+from minillm.errors import UsageError
+from minillm.testing import inputs
+from minillm.testing.bodies import check_body
+from minillm.testing.choices import (
+    ANYWHERE,
+    DISTINCT,
+    NOT_NEAR_ZERO,
+    POSITIVE,
+    Choices,
+    Domain,
+    seeded,
+)
+from minillm.testing.gradients import CheckError, check_gradients
+
+
+@dataclass(frozen=True)
+class Row:
+    """An op, how to draw its inputs, the domain of their numbers, and the methods of
+    Tensor that call it."""
+
+    op: Callable
+    inputs: Callable[[Choices, Domain], tuple[list, dict]]
+    domain: Domain = ANYWHERE
+    methods: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.op.__name__
+
+    def draw(self, choices: Choices) -> tuple[list, dict]:
+        """Inputs of the op: (arrays, settings)."""
+        return self.inputs(choices, self.domain)
+
+    def examples(self, n: int) -> list[tuple[list, dict]]:
+        """n inputs, always the same."""
+        name = zlib.crc32(self.name.encode())
+        return [self.draw(seeded(name, i)) for i in range(n)]
+
+
+_ROWS = [
+    Row(ops.add, inputs.pair, methods=("__add__", "__radd__")),
+    Row(ops.sub, inputs.pair, methods=("__sub__", "__rsub__")),
+    Row(ops.mul, inputs.pair, methods=("__mul__", "__rmul__")),
+    Row(ops.div, inputs.pair, NOT_NEAR_ZERO, ("__truediv__", "__rtruediv__")),
+    Row(ops.neg, inputs.single, methods=("__neg__",)),
+    Row(ops.power, inputs.power, POSITIVE, ("__pow__",)),
+    Row(ops.exp, inputs.single, methods=("exp",)),
+    Row(ops.log, inputs.single, POSITIVE, ("log",)),
+    Row(ops.sqrt, inputs.single, POSITIVE, ("sqrt",)),
+    Row(ops.tanh, inputs.single, methods=("tanh",)),
+    Row(ops.where, inputs.where),
+    Row(ops.matmul, inputs.matmul, methods=("__matmul__", "__rmatmul__")),
+    Row(ops.reshape, inputs.reshape, methods=("reshape",)),
+    Row(ops.transpose, inputs.transpose, methods=("transpose", "T")),
+    Row(ops.getitem, inputs.getitem, methods=("__getitem__",)),
+    Row(ops.concatenate, inputs.concatenate),
+    Row(ops.sum, inputs.reduction, methods=("sum",)),
+    Row(ops.mean, inputs.reduction, methods=("mean",)),
+    Row(ops.max, inputs.reduction, DISTINCT, ("max",)),
+    Row(ops.linear, inputs.linear),
+    Row(ops.embedding, inputs.embedding),
+    Row(ops.layer_norm, inputs.layer_norm),
+    Row(ops.relu, inputs.single, NOT_NEAR_ZERO),
+    Row(ops.sigmoid, inputs.single),
+    Row(ops.gelu, inputs.gelu),
+    Row(ops.softmax, inputs.along_axis),
+    Row(ops.log_softmax, inputs.along_axis),
+    Row(ops.dropout, inputs.dropout),
+    Row(ops.attention, inputs.attention),
+    Row(ops.self_attention, inputs.self_attention),
+    Row(ops.cross_entropy, inputs.cross_entropy),
+    Row(ops.linear_cross_entropy, inputs.linear_cross_entropy),
+]
+TABLE = {row.name: row for row in _ROWS}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What checking a row found. Errors are relative; None where the check failed."""
+
+    op: str
+    ok: bool
+    cases: int
+    gradient_error: float | None
+    body_error: float | None
+    message: str
+    seconds: float
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+def gradcheck(names: Iterable[str] = (), *, n_cases: int = 10) -> Iterable[Result]:
+    """Check rows of the table (by default all) on the chosen device, one at a time.
+
+    Each case checks the gradients in float64 and the faster body against the text.
+    Raises UsageError for an op that is not in the table.
+    """
+    for name in names:
+        if name not in TABLE:
+            raise UsageError(f"no op {name!r}: choose among {', '.join(TABLE)}")
+    return (_check(TABLE[name], n_cases) for name in names or TABLE)
+
+
+def _check(row: Row, n_cases: int) -> Result:
+    started = time.perf_counter()
+    gradient_error = body_error = 0.0
+    message = ""
+    try:
+        for arrays, settings in row.examples(n_cases):
+            error = check_gradients(row.op, *arrays, **settings)
+            gradient_error = max(gradient_error, error)
+            body_error = max(body_error, check_body(row.op, *arrays, **settings))
+    except CheckError as error:
+        gradient_error = body_error = None
+        message = str(error)
+    seconds = time.perf_counter() - started
+    return Result(
+        row.name, not message, n_cases, gradient_error, body_error, message, seconds
+    )
