@@ -80,6 +80,13 @@ def test_a_record_repeats_its_run(minillm, run, tmp_path):
     assert second["sources"]["out"] == "command line"
 
 
+def test_resume_asks_for_nothing_but_the_folder(minillm, run):
+    code, out, err = minillm("train", "--resume", "--out", run, "--json")
+    assert code == 0
+    assert json.loads(out) == read_record(run)
+    assert "finished" in err
+
+
 def test_a_length_in_a_stronger_place_overrules_the_other(minillm, run, tmp_path):
     out = str(tmp_path / "longer")
     argv = ["--config", f"{run}/run.json", "--tokens", str(4 * 16 * 9), "--out", out]
