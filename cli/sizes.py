@@ -18,23 +18,25 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     """
     from minillm.figures import short
     from minillm.models import count
-    from minillm.models.config import SIZES, ModelConfig
+    from minillm.models.config import SIZES
+    from minillm.training.config import TrainConfig
 
     sizes = {}
     for name, size in SIZES.items():
-        config = ModelConfig(
-            vocab, size.n_layers, size.d_model, size.n_heads, size.context
-        )
+        run = TrainConfig(size=name, vocab=vocab, batch=batch).resolve()
+        config = run.model(vocab)
+        micro = run.batch // run.accumulate
         sizes[name] = {
             "n_layers": size.n_layers,
             "d_model": size.d_model,
             "n_heads": size.n_heads,
             "context": size.context,
-            "batch": batch or size.batch,
+            "batch": run.batch,
+            "accumulate": run.accumulate,
             "tokens": size.tokens,
             "parameters": count.parameters(config),
             "flops_per_token": count.flops_per_token(config),
-            "memory_bytes": count.memory_bytes(config, batch or size.batch, workers),
+            "memory_bytes": count.memory_bytes(config, micro, workers),
         }
     if json:
         return common.print_json(

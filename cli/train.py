@@ -71,7 +71,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("weight_decay", "Decay of matrices, times lr.")
 @setting("clip", "Largest norm of the gradient.")
 @setting("dropout", "Share of activations set to zero.")
-@setting("accumulate", "Microbatches in a step.")
+@setting("accumulate", "Microbatches in a step. Default: by size.")
 @setting("seed", "The same seed gives the same losses.")
 @setting("device", "auto, cpu, cuda or cuda:N.", "NAME")
 @setting("workers", "Replicas that share a batch.", "N|auto")

@@ -79,6 +79,7 @@ class Size:
     context: int
     batch: int  # sequences in a training step
     tokens: int  # what `train` runs by default
+    accumulate: int = 1  # microbatches in a step, to bound its memory
 
 
 ARCHITECTURES = ("gpt", "encoder")
@@ -89,9 +90,9 @@ SIZES = {
     "micro": Size(4, 64, 4, 128, 16, 2_000_000),
     "tiny": Size(4, 128, 4, 128, 16, 4_000_000),
     "mini": Size(6, 192, 6, 256, 16, 20_000_000),
-    "small": Size(8, 384, 6, 256, 64, 150_000_000),
-    "medium": Size(12, 512, 8, 512, 64, 750_000_000),
-    "base": Size(12, 768, 12, 1024, 64, 1_700_000_000),
+    "small": Size(8, 384, 6, 256, 64, 150_000_000, 2),
+    "medium": Size(12, 512, 8, 512, 64, 750_000_000, 8),
+    "base": Size(12, 768, 12, 1024, 64, 1_700_000_000, 16),
 }
 
 

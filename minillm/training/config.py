@@ -50,7 +50,7 @@ class TrainConfig:
     weight_decay: float = 0.1
     clip: float = 1.0
     dropout: float = 0.0
-    accumulate: int = 1
+    accumulate: int | None = None
     seed: int = 0
     # the machine
     device: str = "auto"
@@ -91,10 +91,13 @@ class TrainConfig:
         heads = self.heads or (named.n_heads if named else max(1, width // 32))
         context = self.context or (named.context if named else 128)
         batch = self.batch or (named.batch if named else 16)
-        if batch % self.accumulate:
+        accumulate = self.accumulate or 1
+        if named and not (self.accumulate or self.batch):
+            accumulate = named.accumulate
+        if batch % accumulate:
             raise UsageError(
                 f"a batch of {batch} sequences cannot be split into "
-                f"{self.accumulate} equal microbatches"
+                f"{accumulate} equal microbatches"
             )
         if self.steps is None:
             tokens = self.tokens or (named.tokens if named else 1_000_000)
@@ -110,6 +113,7 @@ class TrainConfig:
             "context": context,
             "arch": self.arch or ("encoder" if self.objective == "mlm" else "gpt"),
             "batch": batch,
+            "accumulate": accumulate,
             "vocab": self.vocab or (1024 if self.tokenizer == "bpe" else None),
             "steps": steps,
             "tokens": None,
