@@ -27,6 +27,8 @@ COMMANDS = {
     "eval": "Measure a trained model's loss on a text.",
     "sizes": "Show the named sizes and what each one costs.",
     "data": "List, download and look into corpora.",
+    "graph": "Draw the graph of an expression, or of one model step.",
+    "gradcheck": "Check the gradient of every op against differences.",
     "doctor": "Show what this machine offers for training.",
     "bench": "Measure the training speed of a size.",
     "completion": "Print the completion script of a shell.",

@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "Tensor": "minillm.tensor",
     "TrainConfig": "minillm.training.config",
+    "debug": "minillm.tensor",
     "fit": "minillm.scaling.law",
     "generate": "minillm.generate",
     "load_run": "minillm.training.folder",

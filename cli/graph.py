@@ -1,0 +1,65 @@
+"""`minillm graph`: what backward walks, drawn."""
+
+from pathlib import Path
+
+import click
+
+from minillm.errors import DataError, UsageError
+from minillm_cli import common
+
+SUFFIXES = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
+
+
+@click.command(epilog='Example:  minillm graph "tanh(x @ w)" --shape x=2,3 --shape w=3')
+@click.argument("expression", required=False)
+@click.option(
+    "--shape", "shapes", metavar="X=N,N", multiple=True, help="Of a variable."
+)
+@click.option("--size", metavar="NAME", default="pico", help="Of a model.  [pico]")
+@click.option("--arch", type=click.Choice(["gpt", "encoder"]), default="gpt")
+@click.option("--forward-only", is_flag=True, help="No backward, no gradient norms.")
+@click.option("--format", type=click.Choice(["dot", "mermaid"]), help="[mermaid]")
+@click.option("--out", metavar="FILE", help="Write here instead of to stdout.")
+@common.shared
+def command(expression, shapes, size, arch, forward_only, format, out, json) -> None:
+    """Draw the graph of an expression, or of one model step.
+
+    Each box shows the op, its shape and, after backward, the norm of the gradient.
+    """
+    import numpy as np
+
+    from minillm.inspect.expression import evaluate
+    from minillm.inspect.graph import draw, model_step
+
+    if expression is None:
+        value, names = model_step(size, arch)
+    else:
+        value, names = evaluate(expression, dict(map(read_shape, shapes)))
+    drawing = draw(value, names)
+    if not forward_only:
+        value.backward(np.ones(value.shape))
+    if json:
+        return common.print_json(
+            {**drawing.to_json(), "dot": drawing.dot(), "mermaid": drawing.mermaid()}
+        )
+    format = format or SUFFIXES.get(Path(out or "").suffix, "mermaid")
+    text = drawing.dot() if format == "dot" else drawing.mermaid()
+    if out is None:
+        return click.echo(text)
+    try:
+        Path(out).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror})") from None
+    return None
+
+
+def read_shape(text: str) -> tuple[str, tuple]:
+    """`x=2,3` -> ("x", (2, 3)); `x=` is a scalar."""
+    name, equals, sides = text.partition("=")
+    try:
+        shape = tuple(int(side) for side in sides.split(",") if side)
+    except ValueError:
+        shape = (-1,)
+    if not (name and equals) or min(shape, default=0) < 0:
+        raise UsageError(f"--shape {text}: write it as x=2,3")
+    return name, shape

@@ -1,0 +1,136 @@
+"""Drawing what was recorded: the graph of ops behind a tensor, as DOT or Mermaid.
+
+Backward frees the graph on its way, so it is drawn in between:
+
+    loss = (x @ w).sum()
+    drawing = draw(loss, {"x": x, "w": w})
+    loss.backward()
+    print(drawing.mermaid())
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from minillm import backend
+from minillm.errors import UsageError
+from minillm.models import ModelConfig, build, size
+from minillm.nn import Module
+from minillm.tensor import FREED, Tensor, topological_order
+from minillm.text import Batch
+
+
+def draw(tensor: Tensor, names: Mapping[str, Tensor] | Module = ()) -> "Drawing":
+    """The graph behind a tensor: what backward will walk, from the leaves to it.
+
+    `names` calls tensors by name: a dictionary, or a module, whose parameters have
+    names. Every tensor keeps its gradient from here on, so that after `backward()` the
+    drawing shows their norms. Raises UsageError where nothing is recorded.
+    """
+    if tensor.edges is FREED:
+        raise UsageError(
+            "backward() has freed this graph: draw it before, show it after"
+        )
+    if not tensor.requires_grad:
+        raise UsageError("nothing is recorded behind a tensor that needs no gradient")
+    if isinstance(names, Module):
+        names = dict(names.named_parameters())
+    called = {id(t): name for name, t in dict(names).items()}
+    order = topological_order(tensor)
+    place = {id(t): i for i, t in enumerate(order)}
+    edges = []
+    for t in order:
+        t.retain_grad()
+        parents = [p for inputs, _ in t.edges for p in inputs if p is not None]
+        edges += [(place[id(p)], place[id(t)]) for p in parents]
+    nodes = [Node(called.get(id(t), ""), _op(t), t.shape, t) for t in order]
+    return Drawing(nodes, edges)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A tensor in the graph. `op` is what made it, "" for a leaf."""
+
+    name: str
+    op: str
+    shape: tuple
+    tensor: Tensor
+
+    def grad_norm(self) -> float | None:
+        """‖gradient‖ once backward has been here, None before."""
+        if self.tensor.grad is None:
+            return None
+        return float(np.linalg.norm(backend.to_numpy(self.tensor.grad)))
+
+    def lines(self) -> list[str]:
+        """What stands in its box."""
+        norm = self.grad_norm()
+        title = " = ".join(part for part in (self.name, self.op) if part) or "leaf"
+        return [title, str(self.shape), *([] if norm is None else [f"‖g‖ {norm:.3g}"])]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Nodes in the order of computation, and edges as pairs of their numbers."""
+
+    nodes: list[Node]
+    edges: list[tuple[int, int]]
+
+    def dot(self) -> str:
+        """In the language of Graphviz."""
+        lines = ["digraph {", "  node [shape=box];"]
+        for i, node in enumerate(self.nodes):
+            label = r"\n".join(map(_dot_text, node.lines()))
+            shape = "" if node.op else ", shape=ellipse"
+            lines.append(f'  n{i} [label="{label}"{shape}];')
+        lines += [f"  n{a} -> n{b};" for a, b in self.edges]
+        return "\n".join([*lines, "}"])
+
+    def mermaid(self) -> str:
+        """In the language of Mermaid, which Markdown pages show."""
+        lines = ["flowchart TD"]
+        for i, node in enumerate(self.nodes):
+            label = "<br>".join(map(_mermaid_text, node.lines()))
+            left, right = ("[", "]") if node.op else ("([", "])")
+            lines.append(f'  n{i}{left}"{label}"{right}')
+        lines += [f"  n{a} --> n{b}" for a, b in self.edges]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict:
+        nodes = [
+            {
+                "name": node.name,
+                "op": node.op,
+                "shape": list(node.shape),
+                "grad_norm": node.grad_norm(),
+            }
+            for node in self.nodes
+        ]
+        return {"nodes": nodes, "edges": [list(edge) for edge in self.edges]}
+
+
+def model_step(size_name: str = "pico", arch: str = "gpt") -> tuple[Tensor, Module]:
+    """The loss of one training step of a named size on two sequences of random tokens,
+    and the model. Raises UsageError for an unknown size."""
+    shape = size(size_name)
+    config = ModelConfig(
+        64, shape.n_layers, shape.d_model, shape.n_heads, shape.context, arch=arch
+    )
+    rng = np.random.default_rng(0)
+    model = build(config, rng)
+    ids = rng.integers(0, config.vocab_size, (2, config.context + 1), dtype=np.int32)
+    targets = ids[:, 1:]
+    return model.loss(Batch(ids[:, :-1], targets, targets.size)), model
+
+
+def _op(tensor: Tensor) -> str:
+    return (tensor.made_by or "").split(" ")[0]  # debug mode adds the line
+
+
+def _dot_text(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"")
+
+
+def _mermaid_text(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
