@@ -171,7 +171,8 @@ def _attend(q, k, v, causal, mask, y):
     weights = q @ k_columns
     if mask is not None and mask.dtype != bool:
         weights += mask
-    weights -= weights.max(initial=-math.inf)
+    # From a finite number, since −∞ − (−∞) would warn where all scores are masked.
+    weights -= weights.max(initial=np.finfo(weights.dtype).min)
     np.exp(weights, out=weights)
     if causal:
         weights *= _causal(*weights.shape[-2:], weights.dtype)
