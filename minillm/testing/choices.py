@@ -71,7 +71,7 @@ class Choices:
         rng = self.generator()
         if not domain.distinct:
             x = rng.uniform(domain.low, domain.high, shape)
-            return x + np.copysign(domain.gap, x)
+            return np.asarray(x + np.copysign(domain.gap, x))
         size = int(np.prod(shape))
         places = rng.permutation(size) + rng.uniform(0.1, 0.9, size)
         x = domain.low + (domain.high - domain.low) * places / max(size, 1)
