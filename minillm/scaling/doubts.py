@@ -43,15 +43,20 @@ def _optimum(fit):
 def _rising_loss(fit):
     if not _is_loss(fit) or len(fit.variables) > 1:
         return
+    name = fit.variables[0]
     sizes = np.unique(fit.x[0])
-    medians = [float(np.median(fit.y[fit.x[0] == size])) for size in sizes]
-    for i in range(1, len(sizes)):
-        if medians[i] > 1.002 * medians[i - 1]:
-            yield (
-                f"{fit.y_name} rises from {medians[i - 1]:.4g} to {medians[i]:.4g} "
-                f"between {fit.variables[0]} = {sizes[i - 1]:.4g} and {sizes[i]:.4g}: "
-                "train the larger one again with a lower rate or more tokens"
-            )
+    medians = np.array([np.median(fit.y[fit.x[0] == size]) for size in sizes])
+    # Neighbours of nearly one size may differ by their seeds alone.
+    below = np.searchsorted(sizes, sizes / 1.2, side="right") - 1
+    rise = np.where(below >= 0, medians / medians[below] - 1, 0)
+    worst = int(np.argmax(rise))
+    if rise[worst] > 0.002:
+        start = below[worst]
+        yield (
+            f"{fit.y_name} rises from {medians[start]:.4g} to {medians[worst]:.4g} "
+            f"between {name} = {sizes[start]:.4g} and {sizes[worst]:.4g}: "
+            "train the larger one again with a lower rate or more tokens"
+        )
 
 
 def _residuals(fit):

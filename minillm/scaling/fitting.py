@@ -14,7 +14,8 @@ from minillm.scaling.law import LawFit, solve, too_few
 from minillm.scaling.objective import DELTAS
 from minillm.scaling.table import Table, as_table
 
-RESAMPLES = 1000
+# Without a bootstrap: 1,000 resamples, fewer of a large table, where they vary less.
+LARGEST_DRAW = 1_000_000
 
 
 def fit(
@@ -35,9 +36,10 @@ def fit(
     loss: `huber` (δ = 1e-3) and `l1` of ln(curve) − ln(y), as Hoffmann et al. (2022)
     fit; `lsq` of curve − y, divided by the column `sigma` where given.
     floor: False for y = A·x^(−alpha). ceiling: True for y = E − A·x^(−alpha).
-    bootstrap: how many resamples; standard errors come with it (0: none, and the
-    intervals use 1,000). E, A and B are never negative; a growing y has a negative
-    alpha. Rows whose y is not finite are left out and named in `excluded`.
+    bootstrap: how many resamples the intervals are made of, and the standard errors,
+    which come with it alone (0: about 1,000 for the intervals).
+    E, A and B are never negative; a growing y has a negative alpha. Rows whose y is not
+    finite are left out and named in `excluded`.
     Raises UsageError for unknown names and for too few points, DataError for a value
     that is no positive number.
     """
@@ -73,7 +75,8 @@ def fit(
             excluded=excluded,
         )
     )
-    curves = resample(fitted.problem, loss, fitted.theta, bootstrap or RESAMPLES, seed)
+    n_resamples = bootstrap or min(1000, max(100, LARGEST_DRAW // fitted.n))
+    curves = resample(fitted.problem, loss, fitted.theta, n_resamples, seed)
     fitted = replace(fitted, resamples=curves)
     return replace(fitted, warnings=doubts(fitted, table, rows))
 

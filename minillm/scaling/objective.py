@@ -77,9 +77,10 @@ class Problem:
         hessian[:, a + 1, a + 1] += (bend * self.log_x**2).sum(2)
         even = self.weights * np.minimum(1, self.delta / np.maximum(size, 1e-300))
 
-        last_digit = 4 * EPSILON * (1 + np.abs(np.log(self.y)))
-        if not in_logs:
-            last_digit = 4 * EPSILON * self.y / self.sigma
+        relative = (
+            1 + np.abs(np.log(self.y)) if in_logs else np.abs(self.y) / self.sigma
+        )
+        last_digit = 4 * EPSILON * relative
         least = (self.weights * last_digit**2).sum(1)
         pull_rounding = inside * last_digit + 4 * EPSILON * np.abs(pull)
         return Slopes(
@@ -138,6 +139,9 @@ class Slopes:
         gradient = np.where(held, 0, self.gradient / scale)
         hessian = np.where(free, self.hessian / units, eye)
         stand_in = np.where(free, self.stand_in / units, eye)
-        matrix = hessian + damping[:, None, None] * stand_in + 1e-13 * eye
-        step = -np.linalg.solve(matrix, gradient[:, :, None])[:, :, 0]
+        bends, along = np.linalg.eigh(hessian + damping[:, None, None] * stand_in)
+        # Downhill also where the objective bends down.
+        bends = np.maximum(np.abs(bends), 1e-13)
+        part = (along * gradient[:, :, None]).sum(1) / bends
+        step = -(along * part[:, None]).sum(2)
         return step / scale, -(gradient * step).sum(1), hessian

@@ -63,7 +63,7 @@ def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
         there = walk(here, step, low, high)
         reached = problem.objective(there)
 
-        better = (promised >= 0) & (reached <= slopes.value + slopes.rounding)
+        better = reached <= slopes.value + slopes.rounding
         theta[left] = np.where(better[:, None], there, here)
         value[left] = np.where(better, reached, slopes.value)
         small = promised <= 1e-16 * slopes.value + slopes.least
