@@ -6,14 +6,12 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import UsageError
-from minillm.models import build, count, size
+from minillm.models import count, size
 from minillm.text import Windows, train_tokenizer
 from minillm.training.config import TrainConfig
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import AdamW
 from minillm.training.process import keep_freed_memory, one_blas_thread
-from minillm.training.replica import Replica, Workplace
-from minillm.training.team import Team, parse_workers
+from minillm.training.replica import Replica, set_up
+from minillm.training.team import Team, choose_workers
 
 VOCAB = 1024
 
@@ -53,7 +51,7 @@ def bench(
                 | {"batch": batch, "context": context, "workers": workers}
             ).resolve()
             rows.append({"size": name, **_measure(config, vocab, seconds, where)})
-        kind, n = _workers(where, workers, 10**9)
+        kind, n = choose_workers(workers, 10**9, where)
         peak = matmul_peak() * (n if where.kind == "cpu" else 1)
         for row in rows:
             row["fraction_of_matmul_peak"] = row["flops_per_second"] / peak
@@ -70,26 +68,17 @@ def _known(name: str) -> str:
     return name
 
 
-def _workers(where, workers: str, batch: int) -> tuple[str, int]:
-    return parse_workers(workers, batch) if where.kind == "cpu" else ("device", 1)
-
-
 def _measure(config: TrainConfig, vocab: int, seconds: float, where) -> dict:
-    kind, n = _workers(where, config.workers, config.batch)
+    kind, n = workers = choose_workers(config.workers, config.batch, where)
     shape = config.model(vocab)
-    rng = np.random.default_rng(0)
-    model = build(shape, rng)
-    flat = FlatParameters(model, shared=kind == "processes" and n > 1)
     tokens = config.tokens_per_step
-    ids = rng.integers(0, vocab, 4 * tokens + config.context + 1).astype(np.int32)
-    work = Workplace(
-        config=config,
-        model=model,
-        flat=flat,
-        optimizer=AdamW(flat),
-        gradients=[flat.zeros() for _ in range(n)],
+    length = 4 * tokens + config.context + 1
+    ids = np.random.default_rng(0).integers(0, vocab, length).astype(np.int32)
+    work = set_up(
+        config,
+        shape,
+        workers,
         windows=Windows(ids, config.context, seed=0),
-        validation=np.empty((0, config.context + 1), np.int32),
         tokenizer=train_tokenizer("bytes", ""),
     )
     taken = []

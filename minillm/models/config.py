@@ -30,7 +30,6 @@ class ModelConfig:
     positions: str = "learned"
     bias: bool = True
     tied: bool = True
-    dropout: float = 0.0
     init: str = "gpt2"
     embedding_sd: float = 0.02
 
@@ -46,9 +45,7 @@ class ModelConfig:
         _check_choice("arch", self.arch, ARCHITECTURES)
         _check_choice("norm", self.norm, ("pre", "post"))
         _check_choice("positions", self.positions, ("learned", "sinusoidal"))
-        _check_choice("init", self.init, ("gpt2", "fan_in"))
-        if not 0.0 <= self.dropout < 1.0:
-            raise UsageError(f"dropout must be in [0, 1), got {self.dropout}")
+        _check_choice("init", self.init, INITS)
         if not 0.0 < self.embedding_sd < 100.0:
             raise UsageError(f"embedding_sd must be positive, got {self.embedding_sd}")
 
@@ -83,6 +80,7 @@ class Size:
 
 
 ARCHITECTURES = ("gpt", "encoder")
+INITS = ("gpt2", "fan_in")
 
 SIZES = {
     "pico": Size(2, 16, 1, 64, 16, 500_000),

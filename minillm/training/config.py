@@ -6,12 +6,15 @@ which `resolve` fills in, so that the record of a run holds what was really used
 
 import dataclasses
 import math
+import os
 from dataclasses import dataclass
 
 from minillm.errors import UsageError
-from minillm.models.config import ModelConfig, size
+from minillm.models.config import INITS, ModelConfig, Size, size
 
-OBJECTIVES = ("clm", "mlm")
+# The architecture each objective needs: one that cannot look at what it predicts.
+ARCH_OF = {"clm": "gpt", "mlm": "encoder"}
+OBJECTIVES = tuple(ARCH_OF)
 SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "bytes", "chars")
@@ -62,48 +65,66 @@ class TrainConfig:
     keep: int = 2
 
     def __post_init__(self):
+        for name in ("data", "out", "device", "workers"):
+            value = getattr(self, name)
+            if isinstance(value, (os.PathLike, int)):  # Path("my.txt"), workers=2
+                object.__setattr__(self, name, str(value))
+            elif not (isinstance(value, str) or (name == "out" and value is None)):
+                raise UsageError(f"{name} must be text, got {value!r}")
         counts = "layers width heads context vocab batch steps tokens accumulate"
         for name in [*counts.split(), "eval_every", "save_every", "keep"]:
             _check_number(name, getattr(self, name), low=1, whole=True)
         for name in ("warmup", "seed"):
             _check_number(name, getattr(self, name), low=0, whole=True)
-        for name in ("lr", "min_lr", "weight_decay", "clip", "dropout"):
+        for name in ("lr", "min_lr", "weight_decay", "clip"):
             _check_number(name, getattr(self, name), low=0)
         for name in ("beta1", "beta2", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+            _check_number(name, getattr(self, name), low=0, below=1)
+        for name in ("tied", "bias"):
+            _check_choice(name, getattr(self, name), (True, False))
+        _check_choice("init", self.init, INITS)
         _check_choice("objective", self.objective, OBJECTIVES)
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("tokenizer", self.tokenizer, TOKENIZERS)
+        if self.arch not in (None, ARCH_OF[self.objective]):
+            raise UsageError(
+                f"objective {self.objective} needs arch {ARCH_OF[self.objective]}, "
+                f"got {self.arch!r}"
+            )
         if self.steps is not None and self.tokens is not None:
             raise UsageError("give --steps or --tokens, not both")
 
     def resolve(self) -> "TrainConfig":
-        """The same run with every default of its size written out."""
-        if self.size is not None or self.layers is None or self.width is None:
-            named = size(self.size or "nano")
-            name = self.size or "nano"
+        """The same run with every default of its size written out.
+
+        `size` stays only where it names the shape, which layers, width and heads of
+        one's own may have changed.
+        """
+        if self.size is None and self.layers and self.width:
+            name = None
+            own = (self.layers, self.width, default_heads(self.width))
+            named = Size(*own, context=128, batch=16, tokens=1_000_000)
         else:
-            named = name = None
+            name = self.size or "nano"
+            named = size(name)
         layers = self.layers or named.n_layers
         width = self.width or named.d_model
-        heads = self.heads or (named.n_heads if named else max(1, width // 32))
-        context = self.context or (named.context if named else 128)
-        batch = self.batch or (named.batch if named else 16)
-        accumulate = self.accumulate or 1
-        if named and not (self.accumulate or self.batch):
-            accumulate = named.accumulate
+        heads = self.heads
+        if heads is None:
+            heads = named.n_heads if width == named.d_model else default_heads(width)
+        if (layers, width, heads) != (named.n_layers, named.d_model, named.n_heads):
+            name = None
+        context = self.context or named.context
+        batch = self.batch or named.batch
+        accumulate = self.accumulate or (1 if self.batch else named.accumulate)
         if batch % accumulate:
             raise UsageError(
-                f"a batch of {batch} sequences cannot be split into "
-                f"{accumulate} equal microbatches"
+                f"a batch of {batch} sequences cannot be split into {accumulate} equal "
+                f"microbatches"
             )
-        if self.steps is None:
-            tokens = self.tokens or (named.tokens if named else 1_000_000)
-            steps = max(1, round(tokens / (batch * context)))
-        else:
-            steps = self.steps
+        tokens = self.tokens or named.tokens
+        steps = self.steps or max(1, round(tokens / (batch * context)))
         lr = default_lr(width) if self.lr is None else self.lr
         filled = {
             "size": name,
@@ -111,10 +132,10 @@ class TrainConfig:
             "width": width,
             "heads": heads,
             "context": context,
-            "arch": self.arch or ("encoder" if self.objective == "mlm" else "gpt"),
+            "arch": ARCH_OF[self.objective],
+            "vocab": self.vocab or (1024 if self.tokenizer == "bpe" else None),
             "batch": batch,
             "accumulate": accumulate,
-            "vocab": self.vocab or (1024 if self.tokenizer == "bpe" else None),
             "steps": steps,
             "tokens": None,
             "lr": lr,
@@ -136,7 +157,6 @@ class TrainConfig:
             arch=self.arch,
             bias=self.bias,
             tied=self.tied,
-            dropout=self.dropout,
             init=self.init,
             embedding_sd=0.1 if self.init == "fan_in" else 0.02,
         )
@@ -166,17 +186,26 @@ def default_lr(width: int) -> float:
     return 0.0075 * (32 / width) ** 0.8
 
 
-def _check_number(name: str, value, low, whole: bool = False) -> None:
+def default_heads(width: int) -> int:
+    """Heads of at least 32 numbers, as many as divide the width."""
+    most = max(1, width // 32)
+    return next(n for n in range(most, 0, -1) if width % n == 0)
+
+
+def _check_number(name: str, value, low, below=math.inf, whole: bool = False) -> None:
     if value is None:
         return
     kind = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kind):
         what = "a whole number" if whole else "a number"
         raise UsageError(f"{name} must be {what}, got {value!r}")
-    if not math.isfinite(value) or value < low:
-        raise UsageError(f"{name} must be at least {low}, got {value}")
+    if not low <= value < below:  # not for NaN either
+        end = "" if below == math.inf else f" and below {below}"
+        raise UsageError(f"{name} must be at least {low}{end}, got {value}")
 
 
 def _check_choice(name: str, value, choices) -> None:
     if value not in choices:
-        raise UsageError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise UsageError(
+            f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
+        )

@@ -21,11 +21,12 @@ def draw_curve(folder: Path) -> Path:
         figure, axes = new_figure()
         axes.plot(tokens, loss, color=COLOURS["sky"], linewidth=0.8, alpha=0.6)
         axes.plot(tokens, _smooth(loss), color=COLOURS["blue"], label="training")
+        validated = [line for line in lines if "val_loss" in line]
         val_loss = record["results"]["val_loss"]
         axes.plot(
-            tokens[-1],
-            val_loss,
-            "o",
+            [*(line["tokens"] for line in validated), tokens[-1]],
+            [*(line["val_loss"] for line in validated), val_loss],
+            "o-",
             color=COLOURS["red"],
             label=f"validation {val_loss:.3f}",
         )

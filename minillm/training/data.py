@@ -1,5 +1,7 @@
 """From a configuration to token ids: the corpus, its tokenizer, its two parts."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +13,7 @@ from minillm.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus as token ids."""
+    """A corpus as token ids. Sizes are in UTF-8 bytes."""
 
     name: str
     sha256: str
@@ -22,24 +24,19 @@ class Text:
     train: np.ndarray = field(repr=False)
     val: np.ndarray = field(repr=False)
 
+    @property
+    def bytes_per_token(self) -> float:
+        """Of the validation part."""
+        return self.val_bytes / max(len(self.val), 1)
+
 
 def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None) -> Text:
     """Load the corpus and encode it, with a new tokenizer unless one is given.
 
-    Raises DataError for a missing, unreadable or too short corpus, with the length that
-    is needed.
+    Raises DataError for a missing or unreadable corpus.
     """
     corpus = load_corpus(config.data)
-    if tokenizer is None:
-        tokenizer = new_tokenizer(config, corpus)
-    train, val = tokenizer.encode(corpus.train), tokenizer.encode(corpus.val)
-    for part, ids in (("training", train), ("validation", val)):
-        if len(ids) < config.context + 1:
-            raise DataError(
-                f"{corpus.name}: its {part} part has {len(ids):,} tokens, but a "
-                f"context of {config.context} needs at least {config.context + 1:,}: "
-                f"give more text or a shorter --context"
-            )
+    tokenizer = tokenizer or new_tokenizer(config, corpus)
     return Text(
         name=corpus.name,
         sha256=corpus.sha256,
@@ -47,13 +44,23 @@ def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None) -> Text:
         note=corpus.note,
         val_bytes=len(corpus.val.encode()),
         tokenizer=tokenizer,
-        train=train,
-        val=val,
+        train=tokenizer.encode(corpus.train),
+        val=tokenizer.encode(corpus.val),
     )
 
 
 def new_tokenizer(config: TrainConfig, corpus: Corpus) -> Tokenizer:
+    """A tokenizer for a corpus: one with a [MASK] where the objective needs it."""
     specials = (MASK,) if config.objective == "mlm" else ()
     return train_tokenizer(
         config.tokenizer, corpus.train, vocab_size=config.vocab, specials=specials
     )
+
+
+@contextlib.contextmanager
+def named_in_errors(corpus: str) -> Iterator[None]:
+    """Put a corpus's name before what is found wrong with it inside the block."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{corpus}: {error}") from None

@@ -3,7 +3,20 @@
 import math
 
 from minillm.backend import kernel, xp
+from minillm.training.config import TrainConfig
 from minillm.training.flat import FlatParameters
+
+
+def new_optimizer(config: TrainConfig, flat: FlatParameters) -> "AdamW | SGD":
+    """The optimizer that a configuration names."""
+    if config.optimizer == "sgd":
+        return SGD(flat, weight_decay=config.weight_decay)
+    return AdamW(
+        flat,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        weight_decay=config.weight_decay,
+    )
 
 
 class AdamW:

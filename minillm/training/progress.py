@@ -24,7 +24,6 @@ class Reporter:
         options, workers = record["options"], record["workers"]
         tokens = options["steps"] * options["batch"] * config["context"]
         self.steps = options["steps"]
-        self.began = time.perf_counter()
         self.console.print(
             f"{config['arch']} {config['n_layers']} layers × {config['d_model']}, "
             f"{record['parameters']['total']:,} parameters; "
@@ -48,8 +47,8 @@ class Reporter:
             self.progress.update(self.task, completed=line["step"], line=line)
         elif time.perf_counter() - self.last_line > SECONDS_BETWEEN_LINES:
             self.last_line = time.perf_counter()
-            left = self._seconds_left(line["step"])
-            self.console.print(f"step {line['step']}/{self.steps}  {told(line, left)}")
+            step = f"step {line['step']}/{self.steps}"
+            self.console.print(f"{step}  {told(line, self.steps)}")
 
     def evaluated(self, step: int, result: dict) -> None:
         self.console.print(f"step {step}/{self.steps}  {told_evaluation(result)}")
@@ -66,21 +65,20 @@ class Reporter:
             self.progress.stop()
             self.progress = None
 
-    def _seconds_left(self, step: int) -> float:
-        return (time.perf_counter() - self.began) * (self.steps - step) / step
-
 
 class _Fields(ProgressColumn):
     """Loss, speed and time left, from the last line of metrics."""
 
     def render(self, task) -> Text:
         line = task.fields.get("line")
-        return Text(told(line, task.time_remaining) if line else "")
+        return Text(told(line, task.total) if line else "")
 
 
-def told(line: dict, seconds_left: float | None) -> str:
-    left = "" if seconds_left is None else f"  {clock(seconds_left)} left"
-    return f"loss {line['loss']:.3f}  {line['tokens_per_second']:,.0f} tokens/s{left}"
+def told(line: dict, steps: int) -> str:
+    """A line of metrics in words, in a run of so many steps."""
+    left = clock(line["seconds"] * (steps - line["step"]) / line["step"])
+    speed = f"{line['tokens_per_second']:,.0f} tokens/s"
+    return f"loss {line['loss']:.3f}  {speed}  {left} left"
 
 
 def told_evaluation(result: dict) -> str:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minillm.models import GPT
+from minillm.models import GPT, ModelConfig, build
 from minillm.nn import Noise
 from minillm.text import OBJECTIVES, Batch, Tokenizer, Windows
 from minillm.training.config import TrainConfig
-from minillm.training.evaluate import score
+from minillm.training.evaluate import evaluate
 from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import squared_norm
-from minillm.training.streams import OBJECTIVE, VALIDATION
+from minillm.training.optimizer import SGD, AdamW, new_optimizer, squared_norm
+from minillm.training.streams import OBJECTIVE, WEIGHTS
 
 
 @dataclass
@@ -26,11 +26,37 @@ class Workplace:
     config: TrainConfig  # resolved
     model: GPT
     flat: FlatParameters
-    optimizer: object
+    optimizer: AdamW | SGD
     gradients: list  # one flat buffer for each replica
     windows: Windows
-    validation: np.ndarray  # (n, T+1)
     tokenizer: Tokenizer
+    validation: Batch | None
+
+
+def set_up(
+    config: TrainConfig,
+    shape: ModelConfig,
+    workers: tuple[str, int],
+    *,
+    windows: Windows,
+    tokenizer: Tokenizer,
+    validation: Batch | None = None,
+) -> Workplace:
+    """A workplace with a new model, its weights drawn from the run's seed."""
+    kind, n = workers
+    rng = np.random.default_rng((config.seed, 0, WEIGHTS))
+    model = build(shape, rng)
+    flat = FlatParameters(model, shared=kind == "processes" and n > 1)
+    return Workplace(
+        config=config,
+        model=model,
+        flat=flat,
+        optimizer=new_optimizer(config, flat),
+        gradients=[flat.zeros() for _ in range(n)],
+        windows=windows,
+        tokenizer=tokenizer,
+        validation=validation,
+    )
 
 
 class Replica:
@@ -86,27 +112,21 @@ class Replica:
         )
 
     def evaluate(self, every: int = 1) -> np.ndarray:
-        """This replica's share of every n-th validation window: the sum of the losses,
-        the number of right guesses, the number of targets.   (3,)"""
-        windows = self.work.validation[::every]
-        size = self.work.config.batch
-        batches = range(0, len(windows), size)
-        sums = np.zeros(3)
-        for i, begin in enumerate(batches):
-            if i % self.n != self.rank:
-                continue
-            rng = np.random.default_rng((0, i, VALIDATION))  # the same for every run
-            batch = make_batch(self.work, windows[begin : begin + size], rng)
-            sums += score(self.model, batch)
-        return sums
+        """This replica's share of the validation batch: the sum of the losses, the
+        number of right guesses, the number of targets.   (3,)"""
+        return evaluate(
+            self.model,
+            self.work.validation,
+            self.work.config.batch,
+            every=every,
+            rank=self.rank,
+            n=self.n,
+        )
 
 
 def batch_at(work: Workplace, step: int) -> Batch:
     """The whole batch of a step: a pure function of the run's seed and the step."""
     config = work.config
+    windows = work.windows.at(step, config.batch)
     rng = np.random.default_rng((config.seed, step, OBJECTIVE))
-    return make_batch(work, work.windows.at(step, config.batch), rng)
-
-
-def make_batch(work: Workplace, windows: np.ndarray, rng) -> Batch:
-    return OBJECTIVES[work.config.objective](windows, rng=rng, tokenizer=work.tokenizer)
+    return OBJECTIVES[config.objective](windows, rng=rng, tokenizer=work.tokenizer)

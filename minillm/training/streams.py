@@ -4,4 +4,6 @@ Every stream is derived anew from these three numbers, so that a resumed run, a 
 other workers and a run on another device draw the same.
 """
 
-WEIGHTS, OBJECTIVE, VALIDATION, TEXT = range(4)
+# 0 stays free: NumPy takes (seed, epoch), the stream that shuffles the windows
+# (text/batches.py), for (seed, epoch, 0).
+WEIGHTS, OBJECTIVE, VALIDATION = 1, 2, 3

@@ -14,28 +14,40 @@ import threading
 import warnings
 
 from minillm import backend
+from minillm.backend import Backend
 from minillm.errors import MinillmError, UsageError
+
+PATIENCE = 5  # seconds that a worker has for its last step, when all is over
+
+
+def choose_workers(text: str, batch: int, device: Backend) -> tuple[str, int]:
+    """The workers of a run on a device: `parse_workers`, but a GPU takes one.
+
+    Raises UsageError.
+    """
+    if device.kind == "cpu":
+        return parse_workers(text, batch)
+    if text not in ("auto", "1"):
+        raise UsageError(f"--workers {text}: {device.name} takes one")
+    return "device", 1
 
 
 def parse_workers(text: str, batch: int) -> tuple[str, int]:
-    """What `--workers` means here: ("processes" | "threads", number).
+    """What `--workers` means on this machine: ("processes" | "threads", number).
 
     "auto" takes every core this process may use, but no more than one for four
     sequences; "2", "threads:2" and "processes:2" say it. Raises UsageError.
     """
     forks = sys.platform == "linux"
     kind, _, number = str(text).rpartition(":")
-    if kind not in ("", "threads", "processes"):
+    counts = number == "auto" or (number.isdecimal() and int(number) > 0)
+    if kind not in ("", "threads", "processes") or not counts:
         raise UsageError(
-            f"--workers {text}: say auto, a number, threads:N or processes:N"
+            f"--workers {text}: say auto, a number from 1, threads:N or processes:N"
         )
     kind = "processes" if forks and kind != "threads" else "threads"
     if number == "auto":
         return kind, max(1, min(available_cores(), batch // 4))
-    if not number.isdecimal() or int(number) < 1:
-        raise UsageError(
-            f"--workers {text}: say auto, a number from 1, threads:N or processes:N"
-        )
     if int(number) > batch:
         raise UsageError(
             f"--workers {text}: more workers than the {batch} sequences of a batch"
@@ -66,17 +78,17 @@ class Team:
             here, there = multiprocessing.Pipe()
             self._connections.append(here)
             start = _fork if kind == "processes" else _start_thread
-            worker = start(make, rank, there, self._connections)
-            self._others.append(worker)
+            self._others.append(start(make, rank, there, self._connections))
 
     def call(self, method: str, *arguments) -> list:
         for connection in self._connections:
-            _send(connection, (method, arguments))
+            with contextlib.suppress(OSError):  # recv then says what happened
+                connection.send((method, arguments))
         answers = [getattr(self.first, method)(*arguments)]
         for rank, connection in enumerate(self._connections, start=1):
             try:
                 answer, error = connection.recv()
-            except EOFError:
+            except (EOFError, OSError):
                 raise MinillmError(
                     f"worker {rank} died: out of memory? Try --workers 1"
                 ) from None
@@ -85,29 +97,28 @@ class Team:
             answers.append(answer)
         return answers
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
+        """Send the others home: after their step, or at once."""
         for connection in self._connections:
             connection.close()
         for worker in self._others:
-            worker.join(timeout=5)
+            if at_once and isinstance(worker, multiprocessing.process.BaseProcess):
+                worker.kill()  # it shares memory only, which stays as it is
+            worker.join(timeout=PATIENCE)
 
     def __enter__(self) -> "Team":
         return self
 
-    def __exit__(self, *_):
-        self.close()
-
-
-def _send(connection, message) -> None:
-    with contextlib.suppress(BrokenPipeError):  # recv then says what happened
-        connection.send(message)
+    def __exit__(self, error, *_):
+        self.close(at_once=error is not None)
 
 
 def _fork(make, rank, connection, parents_ends):
     def run():
-        # Ctrl-C reaches every process of a terminal; the parent decides what it means.
+        # Ctrl-C reaches every process of a terminal, and a batch system's SIGTERM all
+        # of a job; the parent decides what they mean.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for end in parents_ends:  # or this process would never see the parent go
             end.close()
         _serve(make(rank), connection)
@@ -132,7 +143,7 @@ def _start_thread(make, rank, connection, _parents_ends):
 
 def _serve(member, connection) -> None:
     """Do what arrives, until the other end is closed."""
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(EOFError, OSError), connection:
         while True:
             method, arguments = connection.recv()
             try:

@@ -1,0 +1,110 @@
+"""Which folder a run may write to, and with which options it may go on."""
+
+import contextlib
+import itertools
+from pathlib import Path
+
+from minillm.errors import UsageError
+from minillm.text import load_corpus
+from minillm.training.config import TrainConfig
+from minillm.training.data import Text
+from minillm.training.files import writing
+from minillm.training.folder import read_record
+
+# What a run may be repeated or resumed with: it changes no result beyond rounding. The
+# text is known by its hash, wherever it lies.
+FREE = {"out", "device", "workers", "keep", "save_every", "data"}
+
+
+def sources_of(config: TrainConfig) -> dict:
+    """Where each option came from, for a configuration made in Python."""
+    return {
+        name: "default" if value == getattr(TrainConfig, name) else "argument"
+        for name, value in config.to_json().items()
+    }
+
+
+def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
+    """The options of the run in `config.out` and where they came from.
+
+    What is asked for now must agree with them, but for what is free to change. Raises
+    UsageError or DataError.
+    """
+    if config.out is None:
+        raise UsageError("--resume needs --out: which run?")
+    record = read_record(Path(config.out))
+    asked = {
+        name: value
+        for name, value in config.to_json().items()
+        if sources.get(name, "default") != "default"
+    }
+    options = {**record["options"], **asked, "out": config.out}
+    if "tokens" in asked:
+        options["steps"] = None
+    config = TrainConfig.from_json(options).resolve()
+    for name, old, new in _differences(record, config):
+        raise UsageError(
+            f"{config.out}: cannot go on with {name} {new}: this run has {old}"
+        )
+    return config, {**record["sources"], **{name: sources[name] for name in asked}}
+
+
+def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | None:
+    """The record of this very run, if `out` holds it and it is done; else None.
+
+    Raises UsageError where the folder holds anything else, or where this run is
+    unfinished and nobody asked to resume it.
+    """
+    if config.out is None:
+        return None
+    path = Path(config.out)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path}: is a file, not a folder")
+    if not path.exists() or not any(path.iterdir()):
+        return None
+    if not (path / "run.json").exists():
+        raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
+    record = read_record(path)
+    for name, old, new in _differences(record, config):
+        raise UsageError(
+            f"{path}: already holds another run, with {name} {old} instead of {new}: "
+            f"choose another --out"
+        )
+    if record["status"] != "finished":
+        if resume:
+            return None
+        raise UsageError(
+            f"{path}: holds this run, {record['status']}: add --resume to go on with "
+            f"it, or choose another --out"
+        )
+    if record["data"]["sha256"] != (text or load_corpus(config.data)).sha256:
+        raise UsageError(
+            f"{path}: already holds a run on another text, or {config.data} has "
+            f"changed since: choose another --out"
+        )
+    return record
+
+
+def new_folder(config: TrainConfig) -> Path:
+    """Make the folder of a new run: `out`, or one of its own under runs/."""
+    if config.out is not None:
+        path = Path(config.out)
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+    shape = config.size or f"{config.layers}x{config.width}"
+    for i in itertools.count(1):
+        path = Path("runs") / f"{shape}-{config.objective}-{i}"
+        with writing(path), contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)  # fails where another process was quicker
+            return path
+
+
+def _differences(record: dict, config: TrainConfig) -> list[tuple]:
+    """(setting, recorded value, this value) where a configuration differs from a
+    recorded one in what decides the result."""
+    return [
+        (name, record["options"].get(name), value)
+        for name, value in config.to_json().items()
+        if name not in FREE and record["options"].get(name) != value
+    ]

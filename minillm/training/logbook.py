@@ -1,0 +1,145 @@
+"""The logbook of a run: what is written into its folder while it trains."""
+
+import math
+import shlex
+import signal
+from pathlib import Path
+
+from minillm.errors import DataError, DivergedError, Interrupted
+from minillm.training import checkpoint
+from minillm.training.files import replacing, write_json
+from minillm.training.metrics import Metrics, Stopwatch
+from minillm.training.replica import Workplace
+
+
+class Logbook:
+    """Keeps run.json, metrics.jsonl and the checkpoints of a run.
+
+    `step` counts the steps that are done; `watch`, once started, their seconds.
+    """
+
+    def __init__(self, folder: Path, record: dict, work: Workplace, reporter):
+        self.folder = folder
+        self.record = record
+        self.work = work
+        self.reporter = reporter
+        self.checkpoints = folder / "checkpoints"
+        self.metrics = Metrics(folder / "metrics.jsonl", work.config)
+        self.step = 0
+        self.earlier = 0.0  # seconds of the sittings before
+
+    def begin(self) -> None:
+        """Write what is known before the first step."""
+        with replacing(self.folder / "tokenizer.json") as temporary:
+            self.work.tokenizer.save(temporary)
+        self._write_record("running")
+
+    def go_on(self) -> None:
+        """Go back to the newest whole checkpoint, or to the start where there is none.
+
+        Raises DataError where it belongs to another model, text or tokenizer.
+        """
+        newest = checkpoint.latest(self.checkpoints)
+        if newest is None:
+            self.reporter.note(f"{self.folder}: no whole checkpoint: from the start")
+            state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0}
+        else:
+            state = checkpoint.load(newest, self.work.flat, self.work.optimizer)
+            for name, sha256 in self._hashes().items():
+                if state[name] != sha256:
+                    what = name.removesuffix("_sha256")
+                    raise DataError(f"{newest}: was trained with another {what}")
+        self.step = state["step"]
+        self.earlier = state["seconds"]
+        self.metrics.go_back(state)
+        self._write_record("running")
+
+    def start(self) -> None:
+        """The first step of this sitting comes next. Called when workers have been
+        forked, for a reporter may start a thread."""
+        self.watch = Stopwatch(self.earlier)
+        self.reporter.start(self.record)
+
+    def add_step(
+        self, loss: float, lr: float, grad_norm: float, result: dict | None
+    ) -> None:
+        """Take in a step, and the figures of its evaluation if there was one."""
+        self.step += 1
+        if result is not None:
+            self.reporter.evaluated(self.step, result)
+        line = self.metrics.add(
+            self.step,
+            loss,
+            lr=lr,
+            grad_norm=grad_norm,
+            seconds=self.watch.seconds,
+            val_loss=None if result is None else result["val_loss"],
+        )
+        if line is not None:
+            self.reporter.step(line)
+
+    def save(self) -> None:
+        """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
+        old ones, where a weight is not finite."""
+        self.check(largest_weight=float(abs(self.work.flat.data).max()))
+        state = {
+            "step": self.step,
+            "seconds": self.watch.seconds,
+            **self.metrics.state(),
+            **self._hashes(),
+        }
+        checkpoint.save(self.checkpoints, self.work.flat, self.work.optimizer, state)
+        checkpoint.prune(self.checkpoints, self.work.config.keep)
+
+    def check(self, **figures: float) -> None:
+        """Raise DivergedError unless all of these are finite numbers."""
+        if all(map(math.isfinite, figures.values())):
+            return
+        self._write_record("diverged")
+        newest = checkpoint.latest(self.checkpoints)
+        kept = f"{newest} is kept" if newest else "there was no checkpoint yet"
+        told = ", ".join(
+            f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
+        )
+        raise DivergedError(
+            f"diverged after {self.step} steps: {told}; {kept}; try a smaller --lr"
+        )
+
+    def interrupted(self, number: int) -> None:
+        """Raise Interrupted, with the way to go on. `number` is the signal's."""
+        self._write_record("interrupted")
+        raise Interrupted(
+            f"interrupted after step {self.step}, checkpoint written; go on with: "
+            f"minillm train --resume --out {shlex.quote(str(self.folder))}",
+            exit_code=130 if number == signal.SIGINT else 143,
+        )
+
+    def finish(self, result: dict, **measured) -> dict:
+        """The record of a run that is done, with its results."""
+        config = self.work.config
+        seconds = self.watch.seconds
+        tokens = config.steps * config.tokens_per_step
+        self.reporter.evaluated(self.step, result)
+        self.record["results"] = {
+            "steps": config.steps,
+            "tokens": tokens,
+            "train_loss": self.metrics.final_loss(),
+            **result,
+            "tokens_per_second": tokens / seconds,
+            "seconds": seconds,
+            **measured,
+        }
+        self._write_record("finished")
+        return self.record
+
+    def _hashes(self) -> dict:
+        """What the steps after a checkpoint depend on beside it."""
+        data = self.record["data"]
+        return {
+            "data_sha256": data["sha256"],
+            "tokenizer_sha256": data["tokenizer"]["sha256"],
+        }
+
+    def _write_record(self, status: str) -> None:
+        self.record["status"] = status
+        write_json(self.folder / "run.json", self.record)

@@ -1,0 +1,102 @@
+"""metrics.jsonl: one line for each logged step of a run."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+
+from minillm.training.config import TrainConfig
+from minillm.training.files import replacing, writing
+
+MOST_LINES = 2_000  # for a run of any length
+
+
+class Metrics:
+    """Writes the lines, and remembers the losses they are made of.
+
+    A line has `step`, `tokens`, `loss` (the mean since the line before), `lr`,
+    `grad_norm`, `tokens_per_second`, `seconds` (of training, so far), and `val_loss`
+    where the model was evaluated.
+    """
+
+    def __init__(self, path: Path, config: TrainConfig):
+        self.path = path
+        self.config = config
+        self.every = max(1, config.steps // MOST_LINES)
+        self.n_final = max(1, min(100, config.steps // 20))
+        self.losses = []  # of the last steps
+        self.logged = 0  # the step of the last line
+
+    def add(
+        self,
+        step: int,
+        loss: float,
+        *,
+        lr: float,
+        grad_norm: float,
+        seconds: float,
+        val_loss: float | None = None,
+    ) -> dict | None:
+        """Take in a step, counted from 1; returns the line it wrote, or None."""
+        self.losses.append(loss)
+        del self.losses[: -max(self.every, self.n_final)]
+        last = step == self.config.steps
+        if step % self.every and not last and val_loss is None:
+            return None
+        tokens = step * self.config.tokens_per_step
+        line = {
+            "step": step,
+            "tokens": tokens,
+            "loss": fmean(self.losses[self.logged - step :]),
+            "lr": lr,
+            "grad_norm": grad_norm,
+            "tokens_per_second": tokens / max(seconds, 1e-9),
+            "seconds": seconds,
+        }
+        if val_loss is not None:
+            line["val_loss"] = val_loss
+        self.logged = step
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        return line
+
+    def final_loss(self) -> float:
+        """The mean over the last twentieth of the run (at most 100 steps)."""
+        return fmean(self.losses[-self.n_final :])
+
+    def state(self) -> dict:
+        """What a checkpoint keeps, so that the lines after it come out the same."""
+        return {"losses": self.losses, "logged": self.logged}
+
+    def go_back(self, state: dict) -> None:
+        """Continue from a checkpoint: the lines after it will be written again."""
+        self.losses = list(state["losses"])
+        self.logged = state["logged"]
+        kept = []
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):  # a line cut off by a crash
+                    if json.loads(line)["step"] <= self.logged:
+                        kept.append(line + "\n")
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+
+
+class Stopwatch:
+    """Seconds of training, in this sitting and those before."""
+
+    def __init__(self, earlier: float):
+        self._began = time.perf_counter() - earlier
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside, an evaluation, does not count."""
+        begun = time.perf_counter()
+        yield
+        self._began += time.perf_counter() - begun
