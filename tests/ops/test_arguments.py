@@ -1,0 +1,147 @@
+"""Inputs that do not fit: an error that shows the shapes, whichever body runs."""
+
+import numpy as np
+import pytest
+
+from minillm import Tensor, backend, ops
+
+
+@pytest.fixture(params=["faster", "plain"], autouse=True)
+def body(request):
+    if request.param == "plain":
+        with backend.plain():
+            yield
+    else:
+        yield
+
+
+def ones(*shape):
+    return Tensor(np.ones(shape), requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: ones(2, 3) + ones(4), ValueError, ["(2,3)", "(4,)"]),
+        (lambda: ones(2, 3) @ ones(4, 2), ValueError, ["(2, 3)", "(4, 2)", "3 and 4"]),
+        (lambda: ones(2, 3) @ Tensor(1.0), ValueError, ["(2, 3)", "()"]),
+        (lambda: ones(2, 2, 3) @ ones(3, 3, 1), ValueError, ["(2,2,3)", "(3,3,1)"]),
+        (
+            lambda: ops.concatenate(ones(2, 3), ones(2, 4)),
+            ValueError,
+            ["(2, 3)", "(2, 4)", "axis 0"],
+        ),
+        (
+            lambda: ops.concatenate(ones(2, 3), ones(2), axis=1),
+            ValueError,
+            ["(2, 3)", "(2,)"],
+        ),
+        (
+            lambda: ops.concatenate(ones(2, 3), ones(2, 3), axis=2),
+            ValueError,
+            ["(2, 3)", "axis 2"],
+        ),
+        (lambda: ops.concatenate(), ValueError, ["nothing to join"]),
+        (lambda: ones(2, 3).sum(axis=2), ValueError, ["axis 2", "(2, 3)"]),
+        (lambda: ones(2, 3).mean(axis=(0, -3)), ValueError, ["axis -3", "(2, 3)"]),
+        (lambda: ones(2, 3).max(axis=5), ValueError, ["axis 5", "(2, 3)"]),
+        (lambda: ops.softmax(ones(2, 3), axis=2), ValueError, ["axis 2", "(2, 3)"]),
+        (lambda: ops.softmax(Tensor(1.0)), ValueError, ["axis -1", "()"]),
+        (lambda: ops.log_softmax(ones(2), axis=-2), ValueError, ["axis -2", "(2,)"]),
+        (lambda: ones(2, 3).transpose(0, 2), ValueError, ["(0, 2)", "(2, 3)"]),
+        (lambda: ones(2, 3).transpose(0, 0), ValueError, ["(0, 0)", "(2, 3)"]),
+        (lambda: ones(2, 3).transpose(1), ValueError, ["(1,)", "(2, 3)"]),
+        (lambda: ones(2, 3).transpose(0, 1, 2), ValueError, ["(0, 1, 2)", "(2, 3)"]),
+        (lambda: ones(2, 3).reshape(4, 2), ValueError, ["6", "(4,2)"]),
+        (lambda: ones(2, 3)[2], IndexError, ["2", "axis 0"]),
+        (lambda: ones(2, 3)[np.array([0, 2])], IndexError, ["2", "axis 0"]),
+        (
+            lambda: ops.linear(ones(2, 3), ones(4, 5), None),
+            ValueError,
+            ["(2, 3)", "(4, 5)"],
+        ),
+        (
+            lambda: ops.embedding(ones(4, 2), ids=np.array([[0, 4]])),
+            IndexError,
+            ["(4, 2)", "4", "(1, 2)", "0 to 3"],
+        ),
+        (
+            lambda: ops.embedding(ones(4, 2), ids=np.array([-1])),
+            IndexError,
+            ["(4, 2)", "-1"],
+        ),
+        (
+            lambda: ops.embedding(ones(4, 2), ids=np.array([0.0])),
+            TypeError,
+            ["whole numbers"],
+        ),
+        (lambda: ops.embedding(ones(4, 2), ids=[0]), TypeError, ["whole numbers"]),
+        (
+            lambda: ops.cross_entropy(ones(2, 3), targets=np.array([0, 3])),
+            IndexError,
+            ["(2, 3)", "3", "-1 to 2"],
+        ),
+        (
+            lambda: ops.cross_entropy(ones(2, 3), targets=np.array([0, -2])),
+            IndexError,
+            ["-2"],
+        ),
+        (
+            lambda: ops.cross_entropy(ones(2, 3), targets=np.array([[0], [1]])),
+            ValueError,
+            ["(2, 3)", "(2, 1)", "(2,)"],
+        ),
+        (
+            lambda: ops.linear_cross_entropy(
+                ones(2, 3), ones(5, 4), targets=np.array([0, 1])
+            ),
+            ValueError,
+            ["(2, 3)", "(5, 4)"],
+        ),
+        (
+            lambda: ops.linear_cross_entropy(
+                ones(2, 4), ones(5, 4), targets=np.array([0, 5])
+            ),
+            IndexError,
+            ["(5, 4)", "5", "-1 to 4"],
+        ),
+        (
+            lambda: ops.attention(ones(2, 3), ones(2, 4), ones(2, 4)),
+            ValueError,
+            ["(2, 3)", "(2, 4)", "width"],
+        ),
+        (
+            lambda: ops.attention(ones(2, 3), ones(2, 3), ones(3, 3)),
+            ValueError,
+            ["(2, 3)", "(3, 3)", "number"],
+        ),
+        (
+            lambda: ops.attention(ones(3), ones(3), ones(3)),
+            ValueError,
+            ["(3,)", "two axes"],
+        ),
+        (
+            lambda: ops.attention(
+                ones(2, 3), ones(2, 3), ones(2, 3), mask=np.eye(2, 2, 0, int)
+            ),
+            TypeError,
+            ["int64", "boolean"],
+        ),
+        (
+            lambda: ops.self_attention(ones(1, 2, 6), n_heads=4),
+            ValueError,
+            ["(1, 2, 6)", "4 heads"],
+        ),
+        (lambda: ops.dropout(ones(2), rate=1.0, key=0), ValueError, ["1.0"]),
+        (lambda: ops.dropout(ones(2), rate=-0.1, key=0), ValueError, ["-0.1"]),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_shapes(call, error, words):
+    with pytest.raises(error) as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_an_axis_may_be_a_numpy_number():
+    assert ones(2, 3).sum(axis=np.int64(1)).shape == (2,)

@@ -1,0 +1,129 @@
+"""Every registered faster body does what its text says, on small inputs and large."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minillm import backend
+from minillm.ops import IGNORED
+from minillm.testing import TABLE, cases, check_body
+from minillm.training import optimizer  # noqa: F401  (its kernels have bodies too)
+
+KERNELS = {"adamw", "sgd", "squared_norm"}
+BODIES = sorted(set(backend.registered("cpu")) - KERNELS)
+TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def test_every_body_belongs_to_an_op_or_a_kernel():
+    assert set(BODIES) <= set(TABLE)
+    assert set(backend.registered("cpu")) <= set(BODIES) | KERNELS
+
+
+@pytest.mark.parametrize("name", BODIES)
+@given(data=st.data())
+def test_a_body_equals_its_text(name, data):
+    arrays, settings = data.draw(cases(TABLE[name]))
+    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
+    check_body(TABLE[name].op, *arrays, dtype=dtype, **settings)
+
+
+def large(name: str) -> list:
+    """[(arrays, settings)] beyond the pieces in which bodies work, and where the
+    shortcuts that they take must be given up."""
+    rng = np.random.default_rng(0)
+    normal = rng.standard_normal
+    padding = rng.random((3, 1, 1, 70)) < 0.7
+    tokens = np.where(rng.random(900) < 0.8, rng.integers(0, 300, 900), IGNORED)
+    match name:
+        case "linear":
+            return [((normal((3, 50, 40)), normal((40, 90)), normal(90)), {})]
+        case "embedding":
+            ids = rng.integers(0, 70, (30, 40))
+            return [((normal((70, 30)),), {"ids": ids})]
+        case "layer_norm":
+            return [((normal((40, 50, 60)) + 3, normal(60), normal(60)), {})]
+        case "gelu":
+            return [((4 * normal((7, 150, 101)),), {})]
+        case "attention":
+            q, k, v = (
+                normal((3, 2, 70, 8)),
+                normal((3, 2, 70, 8)),
+                normal((3, 2, 70, 5)),
+            )
+            far = k.copy()
+            far[0] *= 100  # one row's scores far above all others'
+            return [
+                ((q, k, v), {"causal": True}),
+                ((q, k, v), {"mask": padding}),
+                ((q, far, v), {"causal": True}),
+                ((q[:, :, :9], k, v), {"causal": True}),
+            ]
+        case "self_attention":
+            qkv = normal((3, 70, 48))
+            far = qkv.copy()
+            far[0] *= 10
+            return [
+                ((qkv,), {"n_heads": 2, "causal": True}),
+                ((qkv,), {"n_heads": 4, "mask": padding}),
+                ((far,), {"n_heads": 2, "causal": True}),
+            ]
+        case "linear_cross_entropy":
+            x, weight = normal((900, 40)), normal((300, 40))
+            settings = {"targets": tokens.astype(np.int32), "n_targets": 3}
+            return [((x, weight), settings), ((30 * x, weight), settings)]
+    raise LookupError(f"write down a large case of {name}")
+
+
+@TYPES
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_equals_its_text_on_large_inputs(name, dtype):
+    for arrays, settings in large(name):
+        # Sums of many numbers, taken in another order, differ by more roundings.
+        tolerance = 2000 * np.finfo(dtype).eps
+        op = TABLE[name].op
+        check_body(op, *arrays, dtype=dtype, tolerance=tolerance, **settings)
+
+
+def run_kernel(name: str, dtype, kind: str, **settings):
+    """The arrays a kernel leaves behind, and what it returns."""
+    rng = np.random.default_rng(0)
+    size = 70_001
+    arrays = [rng.standard_normal(size).astype(dtype) for _ in range(2)]
+    if name == "adamw":
+        arrays += [rng.standard_normal(size).astype(dtype)]
+        arrays += [rng.random(size).astype(dtype)]
+    if name == "squared_norm":
+        arrays = arrays[:1]
+    rule = backend.text_of(name) if kind == "text" else backend.body_of(name, "cpu")
+    returned = rule(*arrays, **settings)
+    return [*arrays, *([] if returned is None else [np.asarray(returned)])]
+
+
+ADAMW = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "step": 3, "scale": 0.7}
+
+
+@TYPES
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("adamw", {**ADAMW, "weight_decay": 0.1}),
+        ("adamw", {**ADAMW, "weight_decay": 0.0, "step": 1}),
+        ("sgd", {"lr": 0.01, "weight_decay": 0.1, "scale": 0.7}),
+        ("squared_norm", {}),
+    ],
+)
+def test_a_kernels_body_equals_its_text(name, settings, dtype):
+    found = run_kernel(name, dtype, "body", **settings)
+    expected = run_kernel(name, dtype, "text", **settings)
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype == dtype
+        np.testing.assert_allclose(a, b, rtol=1e3 * np.finfo(dtype).eps, atol=1e-7)
+
+
+def test_plain_runs_the_text_and_no_more():
+    body, text = backend.body_of("linear", "cpu"), backend.text_of("linear")
+    assert body is not text
+    with backend.plain():
+        assert backend.body_of("linear", "cpu") is text
+    assert backend.body_of("linear", "cpu") is body

@@ -1,0 +1,293 @@
+"""Where published rules have gone wrong: extremes, ties, masks, repeated indices."""
+
+import numpy as np
+import pytest
+
+from minillm import Tensor, backend, ops
+from minillm.ops import IGNORED
+from minillm.tensor import op
+from minillm.testing import check_gradients
+
+
+@pytest.fixture(params=["faster", "plain"], autouse=True)
+def body(request):
+    """Each test runs with the faster bodies and with the texts."""
+    if request.param == "plain":
+        with backend.plain():
+            yield
+    else:
+        yield
+
+
+def leaf(array, dtype=np.float64) -> Tensor:
+    return Tensor(np.array(array, dtype), requires_grad=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_softmax_of_plus_and_minus_1000(dtype):
+    x = leaf([[1000, -1000, 999], [-1000, -1000, -1000]], dtype)
+    y = ops.softmax(x)
+    e = np.exp(-1.0)
+    expected = [[1 / (1 + e), 0, e / (1 + e)], [1 / 3, 1 / 3, 1 / 3]]
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6)
+    (y * y).sum().backward()
+    assert np.isfinite(x.grad).all()
+
+
+def test_log_softmax_and_cross_entropy_of_plus_and_minus_1000():
+    x = leaf([[1000.0, -1000.0], [-1000.0, -1000.0]])
+    y = ops.log_softmax(x)
+    np.testing.assert_allclose(y.numpy(), [[0, -2000], [-np.log(2), -np.log(2)]])
+    loss = ops.cross_entropy(x, targets=np.array([1, 0]))
+    assert loss.item() == pytest.approx((2000 + np.log(2)) / 2)
+    loss.backward()
+    np.testing.assert_allclose(x.grad, [[0.5, -0.5], [-0.25, 0.25]])
+
+
+def test_the_projected_loss_of_huge_logits():
+    x, w = leaf([[1000.0], [-1000.0]]), leaf([[1.0], [-1.0]])
+    loss = ops.linear_cross_entropy(x, w, targets=np.array([1, 0]))
+    assert loss.item() == pytest.approx(2000)
+    loss.backward()
+    np.testing.assert_allclose(x.grad, [[1.0], [-1.0]])
+
+
+def test_softmax_of_a_row_that_is_masked_throughout_is_zero():
+    x = leaf([[-np.inf, -np.inf], [0, -np.inf]])
+    y = ops.softmax(x)
+    assert y.numpy().tolist() == [[0, 0], [1, 0]]
+    y.sum().backward()
+    assert x.grad.tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("additive", [False, True])
+def test_a_query_that_may_see_nothing_gets_zeros_and_gives_no_gradient(additive):
+    rng = np.random.default_rng(0)
+    q, k, v = (leaf(rng.standard_normal((1, 2, 3))) for _ in range(3))
+    mask = np.array([[False, False], [True, True]])
+    if additive:
+        mask = np.where(mask, 0, -np.inf)
+    y = ops.attention(q, k, v, mask=mask)
+    assert not y.numpy()[0, 0].any()
+    assert y.numpy()[0, 1].any()
+    y.sum().backward()
+    assert not q.grad[0, 0].any()
+    assert np.isfinite([q.grad, k.grad, v.grad]).all()
+
+
+def test_attention_in_which_nobody_sees_anything():
+    qkv = leaf(np.random.default_rng(0).standard_normal((2, 3, 6)))
+    y = ops.self_attention(qkv, n_heads=1, mask=np.zeros((2, 1, 1, 3), bool))
+    y.sum().backward()
+    assert not y.numpy().any()
+    assert not qkv.grad.any()
+
+
+def test_attention_does_not_write_into_a_single_key():
+    """Transposed, one key lies in memory as it did before: a copy that is not one."""
+    k = np.array([[[[1.0, 2.0]]]])
+    ops.attention(k, k, k, causal=True)
+    assert k.tolist() == [[[[1, 2]]]]
+
+
+def test_scores_of_plus_and_minus_1000():
+    q, k = leaf([[[1000.0], [-1000.0]]]), leaf([[[1.0], [-1.0]]])
+    v = leaf([[[3.0], [5.0]]])
+    y = ops.attention(q, k, v)
+    np.testing.assert_allclose(y.numpy(), [[[3], [5]]])
+    y.sum().backward()
+    np.testing.assert_allclose(v.grad, [[[1], [1]]])
+    assert np.isfinite(q.grad).all()
+
+
+def test_where_keeps_an_infinite_slope_out():
+    x = leaf([0.0, 4.0])
+    ops.where(x.sqrt(), 0.0, condition=np.array([False, True])).sum().backward()
+    assert x.grad.tolist() == [0, 0.25]
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x.log(), lambda x: 1 / x, lambda x: x**0.5, lambda x: x**-1],
+    ids=["log", "1/x", "x**0.5", "x**-1"],
+)
+def test_where_keeps_every_pole_out(function):
+    x = leaf([0.0, 1.0])
+    y = ops.where(function(x), 0.0, condition=np.array([False, True]))
+    y.sum().backward()
+    assert x.grad[0] == 0
+    assert np.isfinite(x.grad).all()
+
+
+def test_sqrt_has_an_infinite_slope_at_zero():
+    x = leaf([0.0])
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        x.sqrt().sum().backward()
+    assert x.grad.tolist() == [np.inf]
+
+
+def test_relu_at_infinity():
+    assert ops.relu(leaf([-np.inf, np.inf])).numpy().tolist() == [0, np.inf]
+
+
+def test_sigmoid_and_gelu_far_out():
+    x = leaf([-1000.0, 1000.0])
+    assert ops.sigmoid(x).numpy().tolist() == [0, 1]
+    for form in ("tanh", "erf"):
+        y = ops.gelu(x, form=form)
+        y.sum().backward()
+        np.testing.assert_allclose(y.numpy(), [0, 1000])
+    np.testing.assert_allclose(x.grad, [0, 2])
+
+
+def test_cross_entropy_with_all_targets_ignored_is_zero():
+    x, w = leaf(np.ones((2, 3))), leaf(np.ones((4, 3)))
+    targets = np.full(2, IGNORED)
+    loss = ops.cross_entropy(x, targets=targets)
+    loss = loss + ops.linear_cross_entropy(x, w, targets=targets, n_targets=0)
+    assert loss.item() == 0
+    loss.backward()
+    assert not x.grad.any()
+    assert not w.grad.any()
+
+
+def test_cross_entropy_with_no_targets_at_all_is_zero():
+    x, w = leaf(np.ones((0, 3))), leaf(np.ones((4, 3)))
+    loss = ops.linear_cross_entropy(x, w, targets=np.zeros(0, np.int32))
+    loss.backward()
+    assert loss.item() == 0
+    assert not w.grad.any()
+
+
+def test_an_ignored_position_gets_no_gradient():
+    x = leaf(np.random.default_rng(0).standard_normal((3, 4)))
+    ops.cross_entropy(x, targets=np.array([1, IGNORED, 2])).backward()
+    assert not x.grad[1].any()
+    assert x.grad[0].any()
+
+
+def test_two_shards_of_unequal_counts_add_up_to_the_whole_batch():
+    rng = np.random.default_rng(0)
+    data, weight = rng.standard_normal((4, 6, 5)), rng.standard_normal((7, 5))
+    targets = rng.integers(0, 7, (4, 6))
+    targets[0, :5] = targets[1] = IGNORED
+    n = int((targets != IGNORED).sum())
+    whole, w = leaf(data), leaf(weight)
+    loss = ops.linear_cross_entropy(whole, w, targets=targets)
+    loss.backward()
+    parts, w_of_parts, sum_of_losses = [], leaf(weight), 0.0
+    for rows in (slice(0, 1), slice(1, 4)):
+        part = leaf(data[rows])
+        share = ops.linear_cross_entropy(
+            part, w_of_parts, targets=targets[rows], n_targets=n
+        )
+        share.backward()
+        sum_of_losses += share.item()
+        parts.append(part.grad)
+    assert sum_of_losses == pytest.approx(loss.item(), rel=1e-12)
+    np.testing.assert_allclose(np.concatenate(parts), whole.grad, atol=1e-15)
+    np.testing.assert_allclose(w_of_parts.grad, w.grad, atol=1e-15)
+
+
+def test_layer_norm_does_not_see_a_constant_that_is_added():
+    rng = np.random.default_rng(0)
+    x, gain, bias = rng.standard_normal((5, 8)), rng.random(8), rng.random(8)
+    here = ops.layer_norm(x, gain, bias).numpy()
+    there = ops.layer_norm(x + 1e4, gain, bias).numpy()
+    np.testing.assert_allclose(there, here, atol=1e-9)
+    arrays = [a.astype(np.float32) for a in (x + 1e4, gain, bias)]
+    np.testing.assert_allclose(ops.layer_norm(*arrays).numpy(), here, atol=0.01)
+
+
+def test_the_gradient_of_layer_norm_is_orthogonal_to_ones_and_to_the_unit_row():
+    """Adding a constant to x, or stretching it, changes nothing: no slope there."""
+    rng = np.random.default_rng(0)
+    x = leaf(rng.standard_normal((5, 8)))
+    y = ops.layer_norm(x, np.ones(8), np.zeros(8), eps=0.0)
+    y.backward(rng.standard_normal((5, 8)))
+    assert np.abs(x.grad).max() > 0.1
+    np.testing.assert_allclose(x.grad.sum(-1), 0, atol=1e-14)
+    np.testing.assert_allclose((x.grad * y.numpy()).sum(-1), 0, atol=1e-14)
+
+
+def test_the_inverse_of_a_3_cycle():
+    """A 3-cycle is not its own inverse; a swap of two axes, the usual test, is."""
+    x = leaf(np.arange(24.0).reshape(2, 3, 4))
+    y = x.transpose(1, 2, 0)
+    g = np.random.default_rng(0).standard_normal(y.shape)
+    y.backward(g)
+    np.testing.assert_array_equal(x.grad, np.moveaxis(g, 2, 0))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, -3, (0,), (0, 2), (-1, 0), (2, 0, 1), None])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("name", ["sum", "mean", "max"])
+def test_axis_zero_tuples_and_negative_axes(name, axis, keepdims):
+    x = np.random.default_rng(0).permutation(24).reshape(2, 3, 4) / 7
+    reduce = getattr(ops, name)
+    found = reduce(x, axis=axis, keepdims=keepdims).numpy()
+    expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
+    np.testing.assert_allclose(found, expected)
+    check_gradients(reduce, x, axis=axis, keepdims=keepdims)
+
+
+def test_the_largest_share_the_gradient_where_they_are_equal():
+    x = leaf([[2.0, 2.0, 1.0], [0.0, 3.0, 0.0]])
+    x.max(axis=1).sum().backward()
+    assert x.grad.tolist() == [[0.5, 0.5, 0], [0, 1, 0]]
+
+
+def test_getitem_with_repeated_indices_adds_up():
+    x = leaf([1.0, 2.0, 3.0])
+    x[np.array([0, 2, 2, 2])].sum().backward()
+    assert x.grad.tolist() == [1, 0, 3]
+    x = leaf([[1.0, 2.0], [3.0, 4.0]])
+    x[np.array([1, 1]), np.array([0, 0])].sum().backward()
+    assert x.grad.tolist() == [[0, 0], [2, 0]]
+
+
+def test_embedding_with_repeated_ids_adds_up():
+    table = leaf(np.zeros((4, 2)))
+    ids = np.array([[3, 0, 3], [3, 3, 0]])
+    ops.embedding(table, ids=ids).sum().backward()
+    assert table.grad.tolist() == [[2, 2], [0, 0], [0, 0], [4, 4]]
+
+
+def test_embedding_without_ids():
+    table = leaf(np.ones((4, 2)))
+    ops.embedding(table, ids=np.zeros((0, 3), np.int32)).sum().backward()
+    assert not table.grad.any()
+
+
+def test_concatenate_with_itself():
+    x = leaf([[1.0, 2.0]])
+    g = np.array([[1.0, 2.0], [10.0, 20.0]])
+    ops.concatenate(x, x).backward(g)
+    assert x.grad.tolist() == [[11, 22]]
+
+
+def test_a_causal_mask_lines_up_at_the_end_where_keys_are_more_than_queries():
+    """As in decoding: the last query sees all keys, the one before all but the last."""
+    v = np.eye(4)[None]
+    y = ops.attention(np.zeros((1, 2, 3)), np.zeros((1, 4, 3)), v, causal=True).numpy()
+    np.testing.assert_allclose(y[0], [[1 / 3, 1 / 3, 1 / 3, 0], [1 / 4] * 4])
+
+
+def test_erf_to_the_precision_of_each_type():
+    import math
+
+    from minillm.ops.special import erf
+
+    x = np.linspace(-6, 6, 2001)
+    expected = np.vectorize(math.erf)(x)
+    np.testing.assert_allclose(erf(x), expected, atol=2e-14)
+    np.testing.assert_allclose(erf(x.astype(np.float32)), expected, atol=4e-7)
+
+
+def test_a_rule_of_ones_own_needs_no_more_than_the_decorator():
+    @op
+    def cube(x):
+        return x**3, lambda g: g * 3 * x**2
+
+    check_gradients(cube, np.array([[1.0, -2.0]]))

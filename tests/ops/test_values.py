@@ -1,0 +1,145 @@
+"""The value of every op against NumPy, written out as plainly as can be."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minillm import backend
+from minillm.testing import TABLE, cases
+
+
+def along(x, axis, function):
+    return np.apply_along_axis(function, axis, x)
+
+
+def layer_norm(x, gain, bias, *, eps):
+    def unit(row):
+        return (row - row.mean()) / np.sqrt(row.var() + eps)
+
+    return along(x, -1, unit) * gain + (0 if bias is None else bias)
+
+
+def gelu(x, *, form):
+    if form == "erf":
+        return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+def attention(q, k, v, *, causal, mask):
+    n_queries, n_keys = q.shape[-2], k.shape[-2]
+    leading = q.shape[:-2]
+    added = np.zeros((*leading, n_queries, n_keys))
+    if mask is not None:
+        added = added + (np.where(mask, 0, -np.inf) if mask.dtype == bool else mask)
+    y = np.zeros((*leading, n_queries, v.shape[-1]))
+    for place in np.ndindex(leading):
+        for i in range(n_queries):
+            last = n_keys - n_queries + i if causal else n_keys - 1
+            for_each_key = [
+                math.exp(q[place][i] @ k[place][j] / math.sqrt(q.shape[-1]))
+                * math.exp(added[place][i, j])
+                for j in range(last + 1)
+            ]
+            for j, weight in enumerate(for_each_key):
+                if weight:
+                    y[place][i] += weight / sum(for_each_key) * v[place][j]
+    return y
+
+
+def self_attention(qkv, *, n_heads, causal, mask):
+    q, k, v = np.split(qkv, 3, axis=-1)
+    if mask is not None:
+        batch, length, _ = qkv.shape
+        mask = np.broadcast_to(mask, (batch, n_heads, length, length))
+    heads = zip(*(np.split(part, n_heads, axis=-1) for part in (q, k, v)), strict=True)
+    return np.concatenate(
+        [
+            attention(*head, causal=causal, mask=None if mask is None else mask[:, h])
+            for h, head in enumerate(heads)
+        ],
+        axis=-1,
+    )
+
+
+def dropout(x, *, rate, key, first_row):
+    """The hash in Python's whole numbers."""
+    y = np.zeros_like(x)
+    flat, per_row = y.reshape(-1), x[0].size
+    for i, number in enumerate(x.reshape(-1)):
+        h = (i + first_row * per_row + key * 0x9E3779B9) % 2**32
+        for shift, multiplier in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+            h = (h ^ (h >> shift)) * multiplier % 2**32
+        if h >= int(rate * 2**32):
+            flat[i] = number / (1 - rate)
+    return y
+
+
+def cross_entropy(logits, *, targets, n_targets):
+    rows = logits.reshape(-1, logits.shape[-1])
+    kept = [
+        (row, t) for row, t in zip(rows, targets.reshape(-1), strict=True) if t >= 0
+    ]
+    losses = [math.log(np.exp(row).sum()) - row[t] for row, t in kept]
+    return sum(losses) / max(1, len(kept) if n_targets is None else n_targets)
+
+
+REFERENCES = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "power": lambda x, exponent: np.power(x, exponent),
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "tanh": np.tanh,
+    "where": lambda x, y, condition: np.where(condition, x, y),
+    "matmul": np.matmul,
+    "reshape": lambda x, shape: np.reshape(x, shape),
+    "transpose": lambda x, axes: np.transpose(x, axes),
+    "getitem": lambda x, index: x[index],
+    "concatenate": lambda *arrays, axis: np.concatenate(arrays, axis),
+    "sum": np.sum,
+    "mean": np.mean,
+    "max": np.max,
+    "linear": lambda x, w, b: (
+        np.einsum("...n,nm->...m", x, w) + (0 if b is None else b)
+    ),
+    "embedding": lambda table, ids: table[ids],
+    "layer_norm": layer_norm,
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "gelu": gelu,
+    "softmax": lambda x, axis: along(x, axis, lambda r: np.exp(r) / np.exp(r).sum()),
+    "log_softmax": lambda x, axis: along(
+        x, axis, lambda r: r - np.log(np.exp(r).sum())
+    ),
+    "dropout": dropout,
+    "attention": attention,
+    "self_attention": self_attention,
+    "cross_entropy": cross_entropy,
+    "linear_cross_entropy": lambda x, w, **kw: cross_entropy(x @ w.T, **kw),
+}
+
+
+def test_every_row_has_a_reference():
+    assert set(REFERENCES) == set(TABLE)
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+@given(data=st.data())
+def test_the_value_is_numpys(row, data):
+    arrays, settings = data.draw(cases(row))
+    expected = REFERENCES[row.name](*arrays, **settings)
+    for dtype, tolerance in ((np.float64, 1e-12), (np.float32, 2e-5)):
+        inputs = [None if x is None else np.asarray(x, dtype) for x in arrays]
+        found = row.op(*inputs, **settings).numpy()
+        with backend.plain():
+            plain = row.op(*inputs, **settings).numpy()
+        assert found.shape == plain.shape == np.shape(expected)
+        np.testing.assert_allclose(plain, expected, tolerance, tolerance)
+        np.testing.assert_allclose(found, expected, tolerance, tolerance)
