@@ -44,52 +44,69 @@ def fit(
     that is no positive number.
     """
     form = _form(x, floor, ceiling)
+    points, table, rows = _measured(source, form, y, loss, sigma)
+    law = solve(replace(points, bootstrap=bootstrap))
+    return _with_intervals(law, table, rows, seed)
+
+
+def fit_power(
+    source,
+    x: str = "N",
+    y: str = "seconds",
+    *,
+    loss: str = "huber",
+    bootstrap: int = 0,
+    seed: int = 0,
+) -> LawFit:
+    """Fit y = a·xⁿ + b to accuracy, seconds or cost; read it with `as_power()`.
+
+    What rises and levels off is b − |a|·x^(−|n|): both signs of a are tried, and the
+    better is taken. The rest is as in `fit`.
+    """
+    points, table, rows = _measured(source, _form(x, True, False), y, loss, None)
+    points = replace(points, bootstrap=bootstrap)
+    ceiling = replace(points, form=_form(x, True, True))
+    law = min(solve(points), solve(ceiling), key=lambda law: law.objective)
+    return _with_intervals(law, table, rows, seed)
+
+
+def _measured(source, form: Form, y: str, loss: str, sigma: str | None):
+    """The points of a table that a law will be fitted to, the table, and their rows."""
     if loss not in DELTAS:
         raise UsageError(f"loss {loss!r}: choose one of {', '.join(DELTAS)}")
     if sigma is not None and loss != "lsq":
         raise UsageError(f"sigma goes with loss 'lsq', not {loss!r}")
-    if bootstrap < 0:
-        raise UsageError(f"bootstrap {bootstrap}: a number of resamples, 0 or more")
     table = as_table(source)
     rows, excluded = _usable(table, y)
-    points = np.stack([_positive(table, name, rows) for name in form.variables])
+    x = np.stack([_positive(table, name, rows) for name in form.variables])
     measured = _positive(table, y, rows)
+    _check_enough(table, form, x)
     if loss != "lsq":
         scale = None
     elif sigma is None:
         scale = np.ones(len(measured))
     else:
         scale = _positive(table, sigma, rows)
-    _check_enough(table, form, points)
-    fitted = solve(
-        LawFit(
-            form=form,
-            y_name=y,
-            loss=loss,
-            x=points,
-            y=measured,
-            sigma=scale,
-            theta=np.zeros(form.n_columns),
-            converged=False,
-            bootstrap=bootstrap,
-            excluded=excluded,
-        )
+    points = LawFit(
+        form=form,
+        y_name=y,
+        loss=loss,
+        x=x,
+        y=measured,
+        sigma=scale,
+        theta=np.zeros(form.n_columns),
+        converged=False,
+        excluded=excluded,
     )
-    n_resamples = bootstrap or min(1000, max(100, LARGEST_DRAW // fitted.n))
-    curves = resample(fitted.problem, loss, fitted.theta, n_resamples, seed)
-    fitted = replace(fitted, resamples=curves)
-    return replace(fitted, warnings=doubts(fitted, table, rows))
+    return points, table, rows
 
 
-def fit_power(source, x: str = "N", y: str = "seconds", **settings) -> LawFit:
-    """Fit y = a·xⁿ + b to accuracy, seconds or cost; read it with `as_power()`.
-
-    What rises and levels off is b − |a|·x^(−|n|); both signs of a are tried, the better
-    is taken. `settings` are those of `fit`.
-    """
-    rising_or_falling = fit(source, x, y, **settings)
-    levelling_off = fit(source, x, y, ceiling=True, **settings)
-    return min(rising_or_falling, levelling_off, key=lambda law: law.objective)
+def _with_intervals(law: LawFit, table: Table, rows: np.ndarray, seed: int) -> LawFit:
+    if law.bootstrap < 0:
+        raise UsageError(f"bootstrap {law.bootstrap}: a number of resamples, 0 or more")
+    n = law.bootstrap or min(1000, max(100, LARGEST_DRAW // law.n))
+    law = replace(law, resamples=resample(law.problem, law.loss, law.theta, n, seed))
+    return replace(law, warnings=doubts(law, table, rows))
 
 
 def _form(x, floor: bool, ceiling: bool) -> Form:

@@ -20,7 +20,7 @@ from minillm.scaling.objective import DELTAS, EPSILON, Problem
 LARGEST_EXPONENT = 5.0
 # Below it, over any range that can be measured, the law is one of ln x without an end.
 LEAST_EXPONENT_TO_A_CEILING = 0.05
-STARTS_KEPT = 64
+STARTS_KEPT = 32
 
 
 def bounds(form: Form) -> tuple[np.ndarray, np.ndarray]:
