@@ -1,0 +1,116 @@
+"""Tensors among arrays, numbers and everything that is neither."""
+
+import numpy as np
+import pytest
+
+from minillm import Tensor, ops
+
+
+@pytest.fixture
+def x():
+    return Tensor(np.array([1.0, 2.0], np.float32), requires_grad=True)
+
+
+def test_an_array_on_the_left_leaves_the_work_to_the_tensor(x):
+    y = np.array([10.0, 20.0], np.float32) + x
+    assert isinstance(y, Tensor)
+    assert y.requires_grad
+    assert y.numpy().tolist() == [11, 22]
+    assert (np.ones((2, 2), np.float32) @ x).made_by == "matmul"
+
+
+@pytest.mark.parametrize(
+    "number", [2, 2.0, np.float32(2), np.float64(2), np.int64(2), True]
+)
+def test_a_number_on_either_side_keeps_float32(x, number):
+    for y in (number * x, x * number, number - x, x / number, number / x):
+        assert isinstance(y, Tensor)
+        assert y.dtype == np.float32
+        y.sum().backward()
+    assert x.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, bool])
+def test_whole_numbers_become_float32(x, dtype):
+    assert (x + np.ones(2, dtype)).dtype == np.float32
+    assert Tensor(np.ones(2, dtype)).dtype == np.float32
+    assert ops.concatenate(x, np.zeros(1, dtype)).dtype == np.float32
+
+
+def test_lists_and_numbers_become_float32(x):
+    assert (x * [1, 2]).dtype == np.float32
+    assert Tensor([[1.5]]).dtype == np.float32
+    assert Tensor(2).shape == ()
+    assert ops.where(1.0, 0.0, condition=np.array([True, False])).dtype == np.float32
+
+
+def test_floating_point_arrays_keep_their_type():
+    assert Tensor(np.ones(1)).dtype == np.float64
+    assert Tensor(np.float64(1)).dtype == np.float64
+    assert Tensor(np.ones(1, np.float16)).dtype == np.float16
+
+
+@pytest.mark.parametrize(
+    "bad", ["text", ["a"], [None], object(), 1j, np.array(["x"]), {}]
+)
+def test_what_holds_no_real_numbers_is_refused(x, bad):
+    with pytest.raises(TypeError, match="a Tensor holds real numbers, not"):
+        Tensor(bad)
+    with pytest.raises(TypeError, match=r"real numbers|unsupported"):
+        x + bad
+
+
+def test_a_complex_number_of_numpy_is_refused(x):
+    with pytest.raises(TypeError, match="real numbers"):
+        x * np.complex64(1j)
+
+
+def test_a_ragged_list_is_refused():
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        Tensor([[1.0], [1.0, 2.0]])
+
+
+def test_writing_into_a_tensor_says_what_to_do_instead(x):
+    with pytest.raises(TypeError, match=r"where\(\) or concatenate\(\)"):
+        x[0] = 5.0
+    with pytest.raises(TypeError, match="cannot be written to"):
+        (x * 2)[0] = 5.0
+
+
+def test_turning_into_an_array_says_what_to_do_instead(x):
+    for convert in (np.asarray, np.array, Tensor, lambda t: Tensor([t, t])):
+        with pytest.raises(TypeError, match=r"tensor\.numpy\(\)"):
+            convert(x * 2)
+
+
+def test_a_tensor_has_no_truth_value(x):
+    with pytest.raises(TypeError, match="item"):
+        bool(x.sum())
+
+
+def test_a_tensor_as_an_exponent_is_refused(x):
+    with pytest.raises(TypeError):
+        x**x
+
+
+def test_length_and_iteration_go_along_the_first_axis():
+    x = Tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)
+    assert len(x) == 3
+    rows = list(x)
+    assert [row.numpy().tolist() for row in rows] == [[0, 1], [2, 3], [4, 5]]
+    rows[1].sum().backward()
+    assert x.grad.tolist() == [[0, 0], [1, 1], [0, 0]]
+    with pytest.raises(TypeError, match="0-d"):
+        len(Tensor(1.0))
+
+
+def test_numbers_come_out_again(x):
+    assert x.sum().item() == 3.0
+    assert isinstance(x.sum().item(), float)
+    assert (x.shape, x.ndim, x.size) == ((2,), 1, 2)
+
+
+def test_it_prints_itself(x):
+    assert repr(x) == "Tensor([1., 2.], shape=(2,), requires_grad=True)"
+    assert repr(x.sum()) == "Tensor(3., shape=(), made by sum)"
+    assert repr(Tensor([0.5])) == "Tensor([0.5], shape=(1,))"
