@@ -1,0 +1,131 @@
+"""Layers against their formulas, and the rule by which weights are drawn."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minillm import Tensor, ops
+from minillm.nn import (
+    Block,
+    Embedding,
+    FeedForward,
+    Initializer,
+    KeyValueCache,
+    LayerNorm,
+    Linear,
+    MultiHeadAttention,
+)
+from minillm.testing import check_gradients
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((2, 3, 8))
+
+
+@pytest.fixture
+def init():
+    return Initializer(np.random.default_rng(1), "fan_in", dtype=np.float64)
+
+
+def parameters_of(layer, *names):
+    return [vars(layer)[name].numpy() for name in names]
+
+
+def test_linear(init):
+    layer = Linear(8, 5, init=init)
+    w, b = parameters_of(layer, "weight", "bias")
+    np.testing.assert_allclose(layer(Tensor(X)).numpy(), X @ w + b)
+
+
+def test_embedding(init):
+    layer = Embedding(7, 4, init=init)
+    ids = np.array([[6, 0]])
+    np.testing.assert_array_equal(layer(ids).numpy(), layer.weight.numpy()[ids])
+
+
+def test_layer_norm(init):
+    y = LayerNorm(8, init=init)(Tensor(X)).numpy()
+    np.testing.assert_allclose(y.mean(-1), 0, atol=1e-14)
+    np.testing.assert_allclose(y.var(-1), 1, rtol=1e-3)
+
+
+def test_feed_forward(init):
+    layer = FeedForward(8, 16, init=init)
+    hidden = ops.gelu(layer.up(Tensor(X)))
+    np.testing.assert_allclose(layer(Tensor(X)).numpy(), layer.down(hidden).numpy())
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_multi_head_attention_is_attention_in_each_head(init, causal):
+    layer = MultiHeadAttention(8, 2, init=init, causal=causal)
+    packed = layer.qkv(Tensor(X)).numpy()
+    q, k, v = (packed[..., i * 8 : (i + 1) * 8] for i in range(3))
+    heads = [
+        ops.attention(*(part[..., h : h + 4] for part in (q, k, v)), causal=causal)
+        for h in (0, 4)
+    ]
+    joined = np.concatenate([head.numpy() for head in heads], -1)
+    np.testing.assert_allclose(layer(Tensor(X)).numpy(), layer.out(joined).numpy())
+
+
+def test_attention_over_padding_is_attention_without_it(init):
+    layer = MultiHeadAttention(8, 2, init=init, causal=False)
+    mask = np.array([True, True, False])[None, None, None, :]
+    padded = layer(Tensor(X), mask).numpy()[:, :2]
+    np.testing.assert_allclose(padded, layer(Tensor(X[:, :2])).numpy())
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_block_puts_the_norm_where_it_is_asked_to(init, norm):
+    block = Block(8, 2, 16, init=init, causal=True, norm=norm)
+    x = Tensor(X)
+    if norm == "pre":
+        h = x + block.attention(block.norm1(x))
+        expected = h + block.feed_forward(block.norm2(h))
+    else:
+        h = block.norm1(x + block.attention(x))
+        expected = block.norm2(h + block.feed_forward(h))
+    np.testing.assert_allclose(block(x).numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_gradient_of_a_block(init, norm):
+    block = Block(8, 2, 16, init=init, causal=True, norm=norm)
+    check_gradients(block, X)
+
+
+def test_decoding_token_by_token_is_attention_at_once(init):
+    layer = MultiHeadAttention(8, 2, init=init, causal=True)
+    cache = KeyValueCache(2, 2, 3, 4, np.float64)
+    parts = [layer.decode(Tensor(X[:, t : t + 1]), cache).numpy() for t in range(3)]
+    np.testing.assert_allclose(np.concatenate(parts, 1), layer(Tensor(X)).numpy())
+    assert cache.length == 3
+
+
+def test_decoding_with_one_head_leaves_the_cache_as_it_was(init):
+    """One key of one head lies in memory as its transpose does: whoever scales that
+    "copy" scales the cache."""
+    layer = MultiHeadAttention(8, 1, init=init, causal=True)
+    cache = KeyValueCache(1, 1, 3, 8, np.float64)
+    x = X[:1]
+    parts = [layer.decode(Tensor(x[:, t : t + 1]), cache).numpy() for t in range(3)]
+    np.testing.assert_allclose(np.concatenate(parts, 1), layer(Tensor(x)).numpy())
+
+
+@pytest.mark.parametrize(("rule", "sd"), [("gpt2", 0.02), ("fan_in", 0.05)])
+def test_weights_are_drawn_by_the_rule(rule, sd):
+    init = Initializer(np.random.default_rng(0), rule, n_layers=8, embedding_sd=0.1)
+    assert init.matrix(400, 300).numpy().std() == pytest.approx(sd, rel=0.02)
+    residual = init.matrix(400, 300, residual=True).numpy()
+    assert residual.std() == pytest.approx(sd / math.sqrt(16), rel=0.02)
+    assert init.table(500, 200).numpy().std() == pytest.approx(0.1, rel=0.02)
+    assert init.projection(300, 400).numpy().std() == pytest.approx(sd, rel=0.02)
+
+
+def test_weights_of_one_seed_are_the_same_in_both_types():
+    drawn = [
+        Initializer(np.random.default_rng(5), dtype=dtype).matrix(3, 4).numpy()
+        for dtype in (np.float32, np.float64)
+    ]
+    assert [a.dtype for a in drawn] == [np.float32, np.float64]
+    np.testing.assert_array_equal(drawn[0], drawn[1].astype(np.float32))

@@ -1,0 +1,132 @@
+"""The architectures: who sees whom, and what they compute alike."""
+
+import numpy as np
+import pytest
+
+from minillm.errors import UsageError
+from minillm.models import ModelConfig, build
+from minillm.text import Batch
+
+VOCAB, LENGTH = 11, 6
+RNG = np.random.default_rng(0)
+IDS = RNG.integers(0, VOCAB, (3, LENGTH))
+
+
+def model(arch="gpt", dtype=np.float64, **settings):
+    settings = {"init": "fan_in", "embedding_sd": 0.5, **settings}
+    config = ModelConfig(VOCAB, 2, 8, 2, 8, arch=arch, **settings)
+    return build(config, np.random.default_rng(1), dtype)
+
+
+VARIANTS = pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"norm": "post"},
+        {"positions": "sinusoidal"},
+        {"bias": False, "tied": False},
+    ],
+    ids=str,
+)
+
+
+def changed_positions(m, t: int) -> np.ndarray:
+    """Where the output changes when token t does."""
+    other = IDS.copy()
+    other[:, t] = (other[:, t] + 1) % VOCAB
+    return (np.abs(m(other).numpy() - m(IDS).numpy()) > 1e-9).any((0, 2))
+
+
+@VARIANTS
+@pytest.mark.parametrize("t", range(LENGTH))
+def test_a_causal_model_sees_the_past_and_only_the_past(settings, t):
+    changed = changed_positions(model("gpt", **settings), t)
+    assert changed.tolist() == [False] * t + [True] * (LENGTH - t)
+
+
+@VARIANTS
+@pytest.mark.parametrize("t", [0, 3, LENGTH - 1])
+def test_a_masked_model_sees_both_sides(settings, t):
+    assert changed_positions(model("encoder", **settings), t).all()
+
+
+def test_the_loss_at_a_position_sends_no_gradient_into_its_future():
+    m = model()
+    targets = np.full_like(IDS, -1)
+    targets[:, 2] = 1
+    m.loss(Batch(IDS, targets, len(IDS))).backward()
+    used = np.abs(m.positions.grad).max(-1) > 0
+    assert used.tolist() == [True] * 3 + [False] * 5
+
+
+@pytest.mark.parametrize("arch", ["gpt", "encoder"])
+def test_the_rows_of_a_batch_do_not_see_each_other(arch):
+    m = model(arch)
+    together = m(IDS).numpy()
+    for row in range(len(IDS)):
+        np.testing.assert_allclose(m(IDS[row : row + 1]).numpy()[0], together[row])
+
+
+@pytest.mark.parametrize("arch", ["gpt", "encoder"])
+def test_what_padding_holds_changes_nothing(arch):
+    m = model(arch)
+    mask = np.ones(IDS.shape, bool)
+    mask[:, 4:] = False
+    other = IDS.copy()
+    other[:, 4:] = 0
+    found = [m(ids, mask=mask).numpy()[:, :4] for ids in (IDS, other)]
+    np.testing.assert_allclose(*found, atol=1e-12)
+
+
+@VARIANTS
+def test_decoding_with_a_cache_is_the_same_as_without(settings):
+    m = model(**settings)
+    cache = m.new_cache(3)
+    expected = m(IDS).numpy()
+    np.testing.assert_allclose(m.decode(IDS[:, :2], cache), expected[:, 1])
+    for t in range(2, LENGTH):
+        np.testing.assert_allclose(m.decode(IDS[:, t : t + 1], cache), expected[:, t])
+
+
+@pytest.mark.parametrize("arch", ["gpt", "encoder"])
+def test_the_loss_is_the_mean_over_the_kept_targets(arch):
+    m = model(arch)
+    targets = IDS.copy()
+    targets[0, :3] = -1
+    logits = m(IDS).numpy()
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    chosen = np.take_along_axis(p, np.maximum(targets, 0)[..., None], -1)[..., 0]
+    expected = -np.log(chosen)[targets >= 0].mean()
+    n = int((targets >= 0).sum())
+    assert m.loss(Batch(IDS, targets, n)).item() == pytest.approx(expected)
+
+
+def test_a_batch_with_nothing_chosen_is_legal():
+    m = model("encoder")
+    loss = m.loss(Batch(IDS, np.full_like(IDS, -1), 0))
+    loss.backward()
+    assert loss.item() == 0
+    assert not any(p.grad.any() for p in m.parameters())
+
+
+def test_one_seed_gives_one_model_in_both_types():
+    a, b = model(dtype=np.float32), model(dtype=np.float64)
+    np.testing.assert_allclose(a(IDS).numpy(), b(IDS).numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [VOCAB, -1])
+def test_ids_outside_the_vocabulary(bad):
+    ids = IDS.copy()
+    ids[0, 0] = bad
+    with pytest.raises(UsageError, match=f"token id {bad} is outside .* of {VOCAB}"):
+        model()(ids)
+
+
+def test_a_sequence_longer_than_the_context():
+    with pytest.raises(UsageError, match=r"9 tokens is longer than .* context of 8"):
+        model()(np.zeros((1, 9), int))
+    m = model()
+    cache = m.new_cache(1)
+    m.decode(np.zeros((1, 8), int), cache)
+    with pytest.raises(UsageError, match="9 tokens"):
+        m.decode(np.zeros((1, 1), int), cache)
