@@ -81,7 +81,7 @@ class Logbook:
     def save(self) -> None:
         """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
         old ones, where a weight is not finite."""
-        self.check(largest_weight=float(abs(self.work.flat.data).max()))
+        self.check(largest_weight=abs(self.work.flat.data).max().item())
         state = {
             "step": self.step,
             "seconds": self.watch.seconds,

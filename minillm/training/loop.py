@@ -130,7 +130,7 @@ def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -
         book.start()
         for step in range(book.step, config.steps):
             lr = learning_rate(config, step)
-            loss = float(sum(team.call("compute", step)))
+            loss = backend.to_numpy(sum(team.call("compute", step))).item()
             norm = global_norm(team.call("reduce"))
             book.check(loss=loss, gradient_norm=norm, learning_rate=lr)
             team.call("update", step, lr, clip_scale(norm, config.clip))

@@ -2,7 +2,7 @@
 
 import math
 
-from minillm.backend import kernel, xp
+from minillm.backend import kernel, to_numpy, xp
 from minillm.training.config import TrainConfig
 from minillm.training.flat import FlatParameters
 
@@ -104,7 +104,7 @@ def clip_scale(norm: float, clip: float) -> float:
 
 def global_norm(parts) -> float:
     """The norm of a gradient from the squared norms of its parts."""
-    return math.sqrt(sum(float(part) for part in parts))
+    return math.sqrt(sum(to_numpy(part).item() for part in parts))
 
 
 def _by_decay(part: slice, n_decayed: int, weight_decay: float):
