@@ -1,0 +1,167 @@
+"""Training, evaluation, generation and checkpoints of each architecture, on a stand-in
+that fails where a GPU would."""
+
+import json
+
+import numpy as np
+import pytest
+
+import minillm
+from minillm import backend
+from minillm.models import ModelConfig, build
+from minillm.nn import Noise
+from minillm.text import Batch
+from minillm.training import checkpoint
+from minillm.training.evaluate import evaluate_run, score
+from minillm.training.flat import FlatParameters
+from minillm.training.optimizer import SGD, AdamW, squared_norm
+
+ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder"])
+VARIANTS = pytest.mark.parametrize(
+    "settings",
+    [{}, {"norm": "post", "positions": "sinusoidal", "bias": False, "tied": False}],
+    ids=["default", "other"],
+)
+IDS = np.random.default_rng(0).integers(0, 11, (3, 6), dtype=np.int32)
+MASK = np.arange(6) < np.array([[6], [4], [5]])
+
+
+def make(arch, settings):
+    config = ModelConfig(11, 2, 8, 2, 6, arch=arch, **settings)
+    return build(config, np.random.default_rng(0))
+
+
+def batch():
+    targets = np.where(MASK, np.roll(IDS, 1), -1).astype(np.int32)
+    return Batch(IDS, targets, int(MASK.sum()), mask=MASK)
+
+
+def train_and_score(arch, settings, optimizer=AdamW):
+    """Three steps: (losses, squared norms, what the last model scores, the weights)."""
+    model = make(arch, settings)
+    flat = FlatParameters(model)
+    gradient = flat.zeros()
+    flat.collect_gradients(model, gradient)
+    optimizer = optimizer(flat, weight_decay=0.1)
+    numbers = []
+    for step in range(1, 4):
+        gradient[...] = 0
+        loss = model.loss(batch(), Noise(0.1, 0, step))
+        loss.backward()
+        numbers += [loss.item(), squared_norm(gradient).item()]
+        optimizer.update(slice(0, flat.size), gradient, lr=0.01, step=step, scale=0.9)
+    weights = {
+        name: backend.to_numpy(view) for name, view in flat.views(flat.data).items()
+    }
+    return numbers, list(score(model, batch())), weights
+
+
+@ARCHITECTURES
+@VARIANTS
+@pytest.mark.parametrize("optimizer", [AdamW, SGD])
+def test_training_steps_and_evaluation_are_the_cpus(arch, settings, optimizer, strict):
+    numbers, scores, weights = train_and_score(arch, settings, optimizer)
+    with backend.use(strict):
+        found = train_and_score(arch, settings, optimizer)
+    np.testing.assert_allclose(found[0], numbers, rtol=1e-4)
+    np.testing.assert_allclose(found[1], scores, rtol=1e-4)
+    for name, x in found[2].items():
+        np.testing.assert_allclose(x, weights[name], atol=1e-4)
+
+
+@VARIANTS
+def test_decoding_is_the_cpus(settings, strict):
+    def decode():
+        model = make("gpt", settings)
+        cache = model.new_cache(3)
+        first = model.decode(IDS[:, :3], cache)
+        return [first, *(model.decode(IDS[:, t : t + 1], cache) for t in (3, 4, 5))]
+
+    expected = decode()
+    with backend.use(strict):
+        found = decode()
+    for a, b in zip(found, expected, strict=True):
+        assert type(a) is np.ndarray
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@ARCHITECTURES
+def test_a_checkpoint_travels_between_backends(arch, strict, tmp_path):
+    def pieces():
+        flat = FlatParameters(make(arch, {}))
+        return flat, AdamW(flat)
+
+    with backend.use(strict):
+        flat, optimizer = pieces()
+        flat.data += 1
+        optimizer.state["m"] += 2
+        path = checkpoint.save(tmp_path, flat, optimizer, {"step": 7, "note": "x"})
+    here, optimizer_here = pieces()
+    state = checkpoint.load(path, here, optimizer_here)
+    assert state == {"step": 7, "note": "x"}
+    views = flat.views(flat.data)
+    for name, view in here.views(here.data).items():
+        np.testing.assert_array_equal(view, backend.to_numpy(views[name]))
+    moments = optimizer_here.state["m"]
+    assert all((view == 2).all() for view in here.views(moments).values())
+    with backend.use(strict):
+        checkpoint.load(path, *pieces())
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    path = tmp_path / "text.txt"
+    words = np.random.default_rng(0).choice(["ein", "zwei", "drei", "vier"], 3000)
+    path.write_text(" ".join(words), encoding="utf-8")
+    return path
+
+
+OPTIONS = {
+    "size": "pico",
+    "context": 16,
+    "batch": 4,
+    "tokenizer": "chars",
+    "dropout": 0.1,
+    "accumulate": 2,
+    "workers": "1",
+    "seed": 3,
+}
+
+
+@pytest.mark.parametrize("objective", ["clm", "mlm"])
+def test_a_whole_run_is_the_cpus(objective, strict, corpus, tmp_path):
+    options = {**OPTIONS, "objective": objective, "data": str(corpus), "steps": 6}
+    records = {
+        device: minillm.train(
+            **options, device=device, out=tmp_path / device, draw=False
+        )
+        for device in ("cpu", "cuda")
+    }
+    here, there = records["cpu"]["results"], records["cuda"]["results"]
+    assert records["cuda"]["device"] == "strict"
+    for key in ("train_loss", "val_loss", "val_accuracy"):
+        assert there[key] == pytest.approx(here[key], rel=1e-3), key
+    lines = (tmp_path / "cuda" / "metrics.jsonl").read_text(encoding="utf-8")
+    assert len([json.loads(line) for line in lines.splitlines()]) == 6
+
+
+def test_a_run_is_resumed_evaluated_and_continued(strict, corpus, tmp_path):
+    from minillm.training import loop
+
+    options = {**OPTIONS, "data": str(corpus), "steps": 6, "save_every": 3}
+    whole = minillm.train(**options, device="cuda", out=tmp_path / "whole", draw=False)
+    checkpoints = tmp_path / "whole" / "checkpoints"
+    record = json.loads((tmp_path / "whole" / "run.json").read_text(encoding="utf-8"))
+    record["status"] = "interrupted"
+    (tmp_path / "whole" / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    (checkpoints / "step-000006" / "model.safetensors").unlink()  # the machine failed
+    again = loop.train(
+        out=str(tmp_path / "whole"), resume=True, device="cuda", draw=False
+    )
+    assert again["results"]["val_loss"] == whole["results"]["val_loss"]
+    with backend.use(strict):
+        run = minillm.load_run(tmp_path / "whole")
+        figures = evaluate_run(run)
+        text = minillm.generate(run, "ein ", max_tokens=20, seed=1)
+    assert figures["val_loss"] == pytest.approx(whole["results"]["val_loss"], rel=1e-5)
+    assert text == minillm.generate(tmp_path / "whole", "ein ", max_tokens=20, seed=1)
