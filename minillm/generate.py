@@ -1,5 +1,7 @@
 """Generation: a causal model continues a text, token by token."""
 
+import math
+
 import numpy as np
 
 from minillm.errors import UsageError
@@ -19,9 +21,12 @@ def generate(
     """The continuation of a prompt, without the prompt.
 
     `run` is a run (`load_run`) or the path of one. A temperature of 0 takes the
-    likeliest token every time; `top_k` draws among the k likeliest only. Raises
-    UsageError for a model that is not causal and for settings out of range.
+    likeliest token every time; `top_k` draws among the k likeliest only. The same seed
+    draws the same. Raises UsageError for a model that is not causal and for settings
+    out of range.
     """
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, got {seed}")
     if not isinstance(run, Run):
         run = load_run(run)
     if not run.model.causal:
@@ -48,7 +53,7 @@ def continue_ids(
     ids: np.ndarray,
     *,
     max_tokens: int,
-    temperature: float = 1.0,
+    temperature: float,
     top_k: int | None = None,
     rng: np.random.Generator,
 ) -> list[int]:
@@ -56,27 +61,27 @@ def continue_ids(
 
     Keys and values of earlier tokens are kept, so that each new one costs one column.
     Positions end at the model's context: when it is full, decoding begins anew from its
-    later half.
+    later half. Raises UsageError for settings out of range.
     """
     if max_tokens < 0:
         raise UsageError(f"max_tokens must be at least 0, got {max_tokens}")
+    if not 0 <= temperature < math.inf:
+        raise UsageError(f"temperature must be at least 0, got {temperature}")
+    if top_k is not None and top_k < 1:
+        raise UsageError(f"top_k must be at least 1, got {top_k}")
     context = model.config.context
     seen = list(ids)
-    new = []
-    cache = None
+    cache = model.new_cache(1)
+    pending = seen[-context:]
     for _ in range(max_tokens):
-        if cache is None:
-            cache = model.new_cache(1)
-            pending = seen[-context:]
-        elif cache[0].length == context:
+        if cache[0].length + len(pending) > context:
             cache = model.new_cache(1)
             pending = seen[-max(1, context // 2) :]
         logits = model.decode(np.array([pending]), cache)[0]
         token = sample(logits, temperature, top_k, rng)
         seen.append(token)
-        new.append(token)
         pending = [token]
-    return new
+    return seen[len(ids) :]
 
 
 def sample(
@@ -86,15 +91,12 @@ def sample(
     rng: np.random.Generator,
 ) -> int:
     """Draw a token from softmax(logits / temperature), logits (V,) on the host."""
-    if temperature < 0 or not np.isfinite(temperature):
-        raise UsageError(f"temperature must be at least 0, got {temperature}")
-    if top_k is not None and top_k < 1:
-        raise UsageError(f"top_k must be at least 1, got {top_k}")
     if temperature == 0:
         return int(logits.argmax())
-    z = logits.astype(np.float64) / temperature
+    # Shifted first: a difference of 0 stays 0 at any temperature.
+    z = (logits.astype(np.float64) - logits.max()) / temperature
     if top_k is not None and top_k < len(z):
         kth = np.partition(z, -top_k)[-top_k]
         z[z < kth] = -np.inf
-    p = np.exp(z - z.max())
+    p = np.exp(z)
     return int(rng.choice(len(p), p=p / p.sum()))

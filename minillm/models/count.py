@@ -42,19 +42,24 @@ def flops_per_token(config: ModelConfig) -> int:
     return 3 * (matrices + head + attention)
 
 
-# What Python, NumPy and a small corpus take before there is any model.
-BASE_BYTES = 45_000_000
+# What Python, NumPy and a small corpus take before there is any model, and what every
+# further worker adds to it.
+BASE_BYTES = 50_000_000
+WORKER_BYTES = 10_000_000
 
 
 def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     """The predicted peak of training in float32, all workers together.
 
-    Weights, AdamW's two moments, and a gradient for each worker; and what the forward
-    pass keeps for the backward pass: in each layer about 13 vectors of the model's
-    width and three of the feed-forward's for each token, and the attention weights.
+    Weights, AdamW's two moments, and a gradient for each worker; what the forward pass
+    of `batch` sequences keeps for the backward pass: in each layer about 13 vectors of
+    the model's width and three of the feed-forward's for each token, and the attention
+    weights; and at the turn from one to the other the output's gradient, twice.
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]
     per_token = 13 * d + 3 * config.feed_forward_width + config.n_heads * config.context
     activations = batch * config.context * (config.n_layers * per_token + 4 * d)
-    return workers * BASE_BYTES + 4 * (states + activations)
+    turn = 2 * config.vocab_size * d
+    base = BASE_BYTES + WORKER_BYTES * (workers - 1)
+    return base + 4 * (states + activations + turn)

@@ -3,6 +3,8 @@
 import signal
 import threading
 
+DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
 
 class Interrupts:
     """While active, a first SIGINT or SIGTERM is only noted in `signal`; a second one
@@ -15,15 +17,18 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._usual[number] = signal.signal(number, self._note)
+            for number in DEFAULT:
+                usual = signal.signal(number, self._note)
+                self._usual[number] = usual or signal.SIG_DFL
         return self
 
     def __exit__(self, *_):
         for number, usual in self._usual.items():
             signal.signal(number, usual)
-        self._usual = {}
 
     def _note(self, number, _frame):
         self.signal = number
-        self.__exit__()
+        for number, usual in self._usual.items():
+            # A shell starts what it puts in the background with SIGINT ignored.
+            ignored = usual == signal.SIG_IGN
+            signal.signal(number, DEFAULT[number] if ignored else usual)

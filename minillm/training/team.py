@@ -17,7 +17,7 @@ from minillm import backend
 from minillm.backend import Backend
 from minillm.errors import MinillmError, UsageError
 
-PATIENCE = 5  # seconds that a worker has for its last step, when all is over
+PATIENCE = 5.0  # seconds that a worker has for its last step, when all is over
 
 
 def choose_workers(text: str, batch: int, device: Backend) -> tuple[str, int]:
@@ -104,7 +104,7 @@ class Team:
         for worker in self._others:
             if at_once and isinstance(worker, multiprocessing.process.BaseProcess):
                 worker.kill()  # it shares memory only, which stays as it is
-            worker.join(timeout=PATIENCE)
+            worker.join(timeout=0.1 if at_once else PATIENCE)
 
     def __enter__(self) -> "Team":
         return self
