@@ -1,0 +1,122 @@
+"""Each neural op against torch.nn.functional: values and gradients."""
+
+import numpy as np
+import pytest
+
+from minillm import Tensor, ops
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+pytestmark = pytest.mark.peers
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((3, 5, 8))
+TARGETS = RNG.integers(0, 8, (3, 5))
+TARGETS[0, :3] = -1
+IDS = RNG.integers(0, 6, (3, 5))
+MASK = RNG.random((3, 1, 5, 5)) < 0.6
+MASK[..., 0] = True  # PyTorch gives NaN where a query may see nothing
+ADDED = np.where(MASK, RNG.standard_normal((5,)), -np.inf)
+
+
+def heads(x):
+    """(3, 5, 24) -> q, k, v of shape (3, 2, 5, 4)"""
+    parts = x.reshape(3, 5, 3, 2, 4)
+    return [parts[:, :, i].transpose(1, 2) for i in range(3)]
+
+
+def their_self_attention(x, **settings):
+    y = F.scaled_dot_product_attention(*heads(x), **settings)
+    return y.transpose(1, 2).reshape(3, 5, 8)
+
+
+def weights(*shape):
+    return RNG.standard_normal(shape)
+
+
+QKV = [weights(3, 2, 5, 4) for _ in range(3)]
+CASES = {
+    "linear": (
+        [X, weights(8, 4), weights(4)],
+        ops.linear,
+        lambda x, w, b: F.linear(x, w.T, b),
+    ),
+    "linear without bias": (
+        [X, weights(8, 4)],
+        lambda x, w: ops.linear(x, w, None),
+        lambda x, w: F.linear(x, w.T),
+    ),
+    "embedding": (
+        [weights(6, 4)],
+        lambda table: ops.embedding(table, ids=IDS),
+        lambda table: F.embedding(torch.tensor(IDS), table),
+    ),
+    "layer_norm": (
+        [X, weights(8), weights(8)],
+        ops.layer_norm,
+        lambda x, gain, bias: F.layer_norm(x, (8,), gain, bias),
+    ),
+    "relu": ([X], ops.relu, F.relu),
+    "sigmoid": ([X], ops.sigmoid, torch.sigmoid),
+    "gelu": ([X], ops.gelu, lambda x: F.gelu(x, approximate="tanh")),
+    "gelu by erf": ([X], lambda x: ops.gelu(x, form="erf"), F.gelu),
+    "softmax": ([X], ops.softmax, lambda x: F.softmax(x, -1)),
+    "softmax along axis 1": (
+        [X],
+        lambda x: ops.softmax(x, axis=1),
+        lambda x: F.softmax(x, 1),
+    ),
+    "log_softmax": ([X], ops.log_softmax, lambda x: F.log_softmax(x, -1)),
+    "attention": (QKV, ops.attention, F.scaled_dot_product_attention),
+    "causal attention": (
+        QKV,
+        lambda *qkv: ops.attention(*qkv, causal=True),
+        lambda *qkv: F.scaled_dot_product_attention(*qkv, is_causal=True),
+    ),
+    "attention with a boolean mask": (
+        QKV,
+        lambda *qkv: ops.attention(*qkv, mask=MASK),
+        lambda *qkv: F.scaled_dot_product_attention(*qkv, torch.tensor(MASK)),
+    ),
+    "attention with an additive mask": (
+        QKV,
+        lambda *qkv: ops.attention(*qkv, mask=ADDED),
+        lambda *qkv: F.scaled_dot_product_attention(
+            *qkv, torch.tensor(ADDED, dtype=qkv[0].dtype)
+        ),
+    ),
+    "self_attention": (
+        [weights(3, 5, 24)],
+        lambda x: ops.self_attention(x, n_heads=2, causal=True),
+        lambda x: their_self_attention(x, is_causal=True),
+    ),
+    "cross_entropy": (
+        [X],
+        lambda x: ops.cross_entropy(x, targets=TARGETS),
+        lambda x: F.cross_entropy(
+            x.reshape(-1, 8), torch.tensor(TARGETS.ravel()), ignore_index=-1
+        ),
+    ),
+    "linear_cross_entropy": (
+        [X, weights(8, 8)],
+        lambda x, w: ops.linear_cross_entropy(x, w, targets=TARGETS),
+        lambda x, w: F.cross_entropy(
+            (x @ w.T).reshape(-1, 8), torch.tensor(TARGETS.ravel()), ignore_index=-1
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+@pytest.mark.parametrize("name", CASES)
+def test_an_op_is_pytorchs(name, dtype, rtol):
+    arrays, our_op, their_op = CASES[name]
+    ours = [Tensor(a.astype(dtype), requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a.astype(dtype), requires_grad=True) for a in arrays]
+    y, z = our_op(*ours), their_op(*theirs)
+    g = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    y.backward(g)
+    z.backward(torch.tensor(g))
+    np.testing.assert_allclose(y.numpy(), z.detach().numpy(), rtol, rtol)
+    for ours_x, theirs_x in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(ours_x.grad, theirs_x.grad.numpy(), rtol, rtol)
