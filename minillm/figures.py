@@ -132,6 +132,8 @@ def short_ticks(axis) -> None:
 def short(value: float) -> str:
     """A number in three digits: 9216 -> '9.22 k', 0.012 -> '0.012', 9e-5 -> '90 µ'."""
     size = abs(value)
+    if size >= 1e15:
+        return f"{value:.3g}".replace("e+", "e")
     # 999.6 would be rounded up to 1e+03: the next larger unit takes it.
     for unit, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if size >= 0.9995 * unit:

@@ -89,7 +89,8 @@ def _exponents(fit):
     for name in EXPONENTS[: len(fit.variables)]:
         low, high = fit.interval95[name]
         interval = f"95 % interval {low:.3g} to {high:.3g}"
-        if low <= max(0, least) <= high:
+        # Without noise the interval is as narrow as rounding.
+        if low - 1e-6 <= max(0, least) <= high + 1e-6:
             yield (
                 f"{name} is not distinguishable from 0 ({interval}): the data show no "
                 "power law; widen the range or add seeds"

@@ -93,7 +93,9 @@ def _draw_one_variable(axes, fit: LawFit, repeats, held_out) -> None:
     for size, seeds in repeats.items():
         ends = [min(seeds), max(seeds)]
         axes.plot([size] * 2, ends, "_-", ms=13, lw=1.3, color=COLOURS["blue"])
-    if fit.without_floor is not None:
+    # A floor of 0 leaves the pure power law, and nothing to tell apart.
+    floor = fit.form.floor and fit.parameters["E"] > 0
+    if floor and not fit.form.ceiling:
         pure = fit.without_floor.predict
         label = "power law without a floor"
         if held_out:
@@ -111,7 +113,7 @@ def _draw_one_variable(axes, fit: LawFit, repeats, held_out) -> None:
             label=f"held out: {measured:.4g}, predicted {predicted:.4g} "
             f"({_percent(predicted, measured)})",
         )
-    if fit.form.floor:
+    if floor:
         _draw_floor(axes, fit)
 
 

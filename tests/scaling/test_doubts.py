@@ -30,6 +30,7 @@ def test_a_good_series_gives_none():
         ("fit both variables (--x N --x D)", {"D": np.geomspace(1e6, 1e7, 8)}),
         ("batch changes from 8 to 16", {"batch": [8] * 4 + [16] * 4}),
         ("is not distinguishable from 0", {"y": 20 * SIZES**-0.1}),
+        ("show no power law", {"y": np.full(8, 2.0)}),
         ("show no power law", {"y": 2 + 0.1 * np.sin(np.arange(8) ** 2)}),
     ],
 )

@@ -122,6 +122,7 @@ def test_characters_without_a_font_are_written_as_codes(monkeypatch):
         (999.7, "1 k"),
         (331776, "332 k"),
         (1.5e9, "1.5 G"),
+        (3e21, "3e21"),
         (0.012, "0.012"),
         (9e-5, "90 µ"),
         (0, "0"),
