@@ -153,7 +153,7 @@ def op(rule=None, *, check=None):
             arrays = [None if x is None else _as_float_array(x) for x in arrays]
         if check is not None:
             check(*arrays, **settings)
-        body = backend.body_of(name, where.kind)
+        body = backend.body_of(rule, where.kind)
         value, *pullbacks = backend.run_in(where, body, *arrays, **settings)
         result = _wrap(where.xp.asarray(value))
         if _recording.get():

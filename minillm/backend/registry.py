@@ -24,9 +24,19 @@ class joint:
 
 
 def text(rule):
-    """Make the text of an op or kernel known by its name."""
-    _texts[rule.__name__] = rule
+    """Make the text of an op or kernel known by its name.
+
+    The names of this package stay its own: a `softmax` that someone else writes runs
+    beside it, as it is written, and replaces nothing.
+    """
+    holder = _texts.get(rule.__name__, rule)
+    if _is_ours(rule) or not _is_ours(holder):
+        _texts[rule.__name__] = rule
     return rule
+
+
+def _is_ours(rule) -> bool:
+    return rule.__module__.startswith("minillm.")
 
 
 def text_of(name: str):
@@ -44,11 +54,12 @@ def faster(name: str, kind: str = "cpu"):
     return register
 
 
-def body_of(name: str, kind: str):
-    """What runs for an op: its faster body on this kind of backend, or its text."""
-    if _plain.get():
-        return _texts[name]
-    return _bodies.get((kind, name)) or _texts[name]
+def body_of(rule, kind: str):
+    """What runs for a text: its faster body on this kind of backend, or itself."""
+    name = rule.__name__
+    if _plain.get() or _texts[name] is not rule:
+        return rule
+    return _bodies.get((kind, name), rule)
 
 
 def registered(kind: str = "cpu") -> list[str]:
@@ -79,12 +90,12 @@ def kernel(rule):
 
     It runs in the backend of its first array, with that backend's faster body.
     """
-    name = text(rule).__name__
+    text(rule)
 
     @functools.wraps(rule)
     def run(*arrays, **settings):
         backend = switch.of(*arrays)
-        body = body_of(name, backend.kind)
+        body = body_of(rule, backend.kind)
         return switch.run_in(backend, body, *arrays, **settings)
 
     return run

@@ -16,7 +16,10 @@ RULES = pytest.mark.parametrize(
     ("row", "rule"),
     [
         *((row, row.op.rule) for row in TABLE.values()),
-        *((TABLE[name], backend.body_of(name, "cpu")) for name in sorted(BODIES)),
+        *(
+            (TABLE[name], backend.body_of(TABLE[name].op.rule, "cpu"))
+            for name in sorted(BODIES)
+        ),
     ],
     ids=[*TABLE, *(f"{name} (faster)" for name in sorted(BODIES))],
 )
