@@ -1,0 +1,171 @@
+"""The check itself: it finds what is wrong, says where, and lets what is right pass."""
+
+import re
+
+import numpy as np
+import pytest
+
+from minillm import Tensor, backend
+from minillm.backend import joint, xp
+from minillm.nn import Initializer, Linear
+from minillm.tensor import op
+from minillm.testing import CheckError, check_body, check_gradients
+
+X = np.random.default_rng(0).standard_normal((2, 3))
+
+
+@op
+def right(x, y):
+    return x * y, lambda g: g * y, lambda g: g * x
+
+
+@op
+def wrong_in_y(x, y):
+    return x * y, lambda g: g * y, lambda g: g * x * 1.001
+
+
+@op
+def wrong_in_one_place(x):
+    def pullback(g):
+        gx = 2 * g
+        gx[1, 2] = 0
+        return gx
+
+    return 2 * x, pullback
+
+
+def test_what_is_right_passes_with_a_tiny_error():
+    for elements in (False, True):
+        assert check_gradients(right, X, X + 1, elements=elements) < 1e-9
+
+
+def test_what_is_wrong_is_named_with_both_numbers():
+    with pytest.raises(
+        CheckError, match=r"wrong_in_y: .* with respect to y "
+    ) as caught:
+        check_gradients(wrong_in_y, X, X + 1)
+    says, say = re.findall(r"say?s? (-?[\d.]+)", str(caught.value))
+    assert float(says) == pytest.approx(1.001 * float(say), rel=1e-6)
+
+
+def test_every_element_names_the_index():
+    with pytest.raises(CheckError, match=r"with respect to x\[1, 2\]") as caught:
+        check_gradients(wrong_in_one_place, X, elements=True)
+    assert "the pullback says 0," in str(caught.value)
+    with pytest.raises(CheckError, match="along a random direction"):
+        check_gradients(wrong_in_one_place, X)
+
+
+def test_the_tolerance_is_the_callers():
+    assert check_gradients(wrong_in_y, X, X + 1, tolerance=0.01) > 1e-5
+
+
+def test_one_of_many_arrays_is_named_by_its_place():
+    @op
+    def total(*arrays):
+        return sum(arrays), joint(lambda g: [g, g, 2 * g])
+
+    with pytest.raises(CheckError, match=r"arrays\[2\]"):
+        check_gradients(total, X, X, X)
+
+
+def test_a_function_of_ones_own_and_a_layer():
+    check_gradients(lambda x, w: (x @ w).tanh().mean(), X, X.T)
+    layer = Linear(3, 4, init=Initializer(np.random.default_rng(0), dtype=np.float64))
+    assert check_gradients(layer, X) < 1e-9
+
+
+def test_none_is_handed_on_and_settings_arrive():
+    @op
+    def scaled(x, offset, *, factor):
+        y = factor * x if offset is None else factor * x + offset
+        return y, lambda g: factor * g, lambda g: g
+
+    check_gradients(scaled, X, None, factor=3.0)
+    check_gradients(scaled, X, X[0], factor=np.array([[2.0], [5.0]]))
+
+
+def test_an_input_that_is_not_used_has_gradient_zero():
+    check_gradients(lambda x, y: x * 2, X, X)
+    with pytest.raises(CheckError, match="with respect to y"):
+        check_gradients(lambda x, y: x * Tensor(y.data), X, X)
+
+
+def test_a_gradient_that_is_zero_in_theory():
+    check_gradients(lambda x: x / x, X)
+
+
+def test_what_gives_other_values_each_time_is_found():
+    rng = np.random.default_rng(0)
+    with pytest.raises(CheckError, match="a second time"):
+        check_gradients(lambda x: x * rng.standard_normal(), X)
+
+
+def test_a_value_that_is_not_finite():
+    with np.errstate(invalid="ignore"), pytest.raises(CheckError, match="not finite"):
+        check_gradients(lambda x: x.log(), X)
+
+
+def test_a_function_that_returns_no_tensor():
+    with pytest.raises(TypeError, match="returns ndarray"):
+        check_gradients(lambda x: x.numpy(), X)
+
+
+def test_a_gradient_of_nan_is_wrong():
+    @op
+    def broken(x):
+        return 2 * x, lambda g: g * np.nan
+
+    with pytest.raises(CheckError, match="broken"):
+        check_gradients(broken, X)
+    with pytest.raises(CheckError, match="broken"):
+        check_gradients(broken, X, elements=True)
+
+
+def test_large_and_small_numbers():
+    for scale in (1e-3, 1e4):
+        check_gradients(lambda x: (x * x).sum(), scale * X)
+
+
+def test_whole_numbers_and_lists_are_taken_as_float64():
+    check_gradients(lambda x: x**3, [1, 2, 3])
+
+
+@pytest.fixture
+def body_of_right():
+    """A function that registers a faster body for `right`."""
+    from minillm.backend import registry
+
+    def register(body):
+        registry.faster("right")(body)
+
+    yield register
+    registry._bodies.pop(("cpu", "right"), None)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (lambda x, y: (x * y, lambda g: g * y, lambda g: g * x), None),
+        (lambda x, y: (x * y * 1.1, lambda g: g * y, lambda g: g * x), "value differs"),
+        (lambda x, y: (x * y, lambda g: g * y, lambda g: g), "gradient 1 differs"),
+        (lambda x, y: ((x * y)[:1], lambda g: x, lambda g: x), "value is"),
+        (
+            lambda x, y: ((x * y).astype(np.float32), lambda g: g * y, lambda g: g * x),
+            "float32",
+        ),
+    ],
+    ids=["right", "value", "gradient", "shape", "type"],
+)
+def test_a_body_is_compared_with_its_text(body_of_right, body, words):
+    body_of_right(body)
+    if words is None:
+        assert check_body(right, X, X) == 0
+    else:
+        with pytest.raises(CheckError, match=words):
+            check_body(right, X, X)
+
+
+def test_xp_is_numpy_here():
+    assert backend.current().name == "cpu"
+    assert xp.exp is np.exp
