@@ -9,7 +9,7 @@ _ROOMS = {
     "Tensor": "minillm.tensor",
     "TrainConfig": "minillm.training.config",
     "debug": "minillm.tensor",
-    "fit": "minillm.scaling.law",
+    "fit": "minillm.scaling.fitting",
     "generate": "minillm.generate",
     "load_run": "minillm.training.folder",
     "no_grad": "minillm.tensor",
