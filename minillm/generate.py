@@ -94,7 +94,8 @@ def sample(
     if temperature == 0:
         return int(logits.argmax())
     # Shifted first: a difference of 0 stays 0 at any temperature.
-    z = (logits.astype(np.float64) - logits.max()) / temperature
+    with np.errstate(over="ignore"):
+        z = (logits.astype(np.float64) - logits.max()) / temperature
     if top_k is not None and top_k < len(z):
         kth = np.partition(z, -top_k)[-top_k]
         z[z < kth] = -np.inf

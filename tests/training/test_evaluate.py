@@ -1,0 +1,151 @@
+"""The figures of an evaluation, against NumPy in float64."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minillm.errors import DataError, UsageError
+from minillm.text import Batch
+from minillm.training import evaluate as room
+from minillm.training.evaluate import (
+    evaluate,
+    evaluate_run,
+    score,
+    summarise,
+    validation_batch,
+)
+from minillm.training.folder import load_run
+from minillm.training.replica import Replica
+
+
+def by_hand(model, batch: Batch) -> tuple[float, float]:
+    """(nats per target, share of right guesses)."""
+    logits = model(batch.ids).numpy().astype(float)
+    nats, right = [], []
+    for row, targets in zip(logits, batch.targets, strict=True):
+        for z, target in zip(row, targets, strict=True):
+            if target != -1:
+                nats.append(np.log(np.exp(z).sum()) - z[target])
+                right.append(z.argmax() == target)
+    return float(np.mean(nats)), float(np.mean(right))
+
+
+@pytest.mark.parametrize("chunk", [1, 1000, 1 << 20])
+@pytest.mark.parametrize("objective", ["clm", "mlm"])
+def test_loss_and_accuracy_are_those_of_a_loop(
+    workplace, train_steps, monkeypatch, objective, chunk
+):
+    monkeypatch.setattr(room, "CHUNK", chunk)
+    work = workplace(objective=objective, lr=0.02)
+    train_steps(work)
+    batch = work.validation
+    loss, accuracy = by_hand(work.model, batch)
+    found = summarise(evaluate(work.model, batch, 8), objective, 1.0)
+    assert found["val_loss"] == pytest.approx(loss, rel=1e-6)
+    assert found["val_accuracy"] == pytest.approx(accuracy)
+    assert found["val_perplexity"] == pytest.approx(math.exp(loss), rel=1e-5)
+    assert 0 < accuracy < 1
+
+
+def test_a_model_that_knows_nothing_has_the_vocabulary_as_its_perplexity(workplace):
+    work = workplace()
+    work.model.head.data[...] = 0
+    found = summarise(evaluate(work.model, work.validation, 8), "clm", 1.0)
+    assert found["val_perplexity"] == pytest.approx(work.tokenizer.vocab_size)
+
+
+def test_bits_per_byte_by_hand():
+    # 100 tokens at ln 8 nats, which is 3 bits each; a token stands for 2.5 bytes.
+    found = summarise((100 * math.log(8), 25, 100), "clm", 2.5)
+    assert found == pytest.approx(
+        {
+            "val_loss": math.log(8),
+            "val_perplexity": 8.0,
+            "val_bits_per_byte": 3 / 2.5,
+            "val_accuracy": 0.25,
+        }
+    )
+
+
+def test_a_masked_model_has_no_bits_per_byte():
+    assert summarise((1.0, 1, 1), "mlm", 2.5)["val_bits_per_byte"] is None
+
+
+def test_nothing_to_predict_is_loss_zero_and_a_lost_model_a_finite_perplexity():
+    assert summarise((0.0, 0, 0), "mlm", 1.0)["val_loss"] == 0
+    assert math.isfinite(summarise((1e9, 0, 1), "clm", 1.0)["val_perplexity"])
+
+
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("objective", ["clm", "mlm"])
+def test_workers_share_an_evaluation(workplace, objective, every):
+    work = workplace("threads", 3, objective=objective)
+    shares = [Replica(work, rank, 3).evaluate(every) for rank in range(3)]
+    alone = Replica(workplace(objective=objective), 0, 1).evaluate(every)
+    np.testing.assert_allclose(np.sum(shares, axis=0), alone, rtol=1e-6)
+    assert min(share[2] for share in shares) > 0
+
+
+def test_parts_do_not_change_the_sums(workplace):
+    work = workplace()
+    whole = score(work.model, work.validation)
+    for size in (1, 7, 10_000):
+        np.testing.assert_allclose(
+            evaluate(work.model, work.validation, size), whole, rtol=1e-6
+        )
+
+
+def test_every_run_restores_the_same_masked_tokens(texts):
+    text = texts["mlm"]
+    batches = [
+        validation_batch(text.val, 16, "mlm", text.tokenizer, limit)
+        for limit in (10_000, 10_000, 320)
+    ]
+    np.testing.assert_array_equal(batches[0].targets, batches[1].targets)
+    assert len(batches[2].ids) == 20
+
+
+def test_evaluation_leaves_the_gradient_alone(workplace):
+    work = workplace()
+    replica = Replica(work, 0, 1)
+    replica.compute(0)
+    before = work.gradients[0].copy()
+    replica.evaluate()
+    np.testing.assert_array_equal(work.gradients[0], before)
+
+
+@pytest.mark.parametrize("objective", ["clm", "mlm"])
+def test_a_run_is_measured_as_it_was_at_its_end(quick_train, tmp_path, objective):
+    results = quick_train("a", objective=objective)["results"]
+    found = evaluate_run(load_run(tmp_path / "a"))
+    for name in ("val_loss", "val_perplexity", "val_accuracy"):
+        assert found[name] == pytest.approx(results[name], rel=1e-6)
+    if objective == "clm":
+        expected = pytest.approx(results["val_bits_per_byte"], rel=1e-6)
+        assert found["val_bits_per_byte"] == expected
+    assert found["val_tokens"] > 100
+    assert set(found["data"]) == {"name", "sha256"}
+
+
+def test_a_run_is_measured_on_another_text(quick_train, tmp_path):
+    quick_train("a")
+    other = tmp_path / "other.txt"
+    other.write_text("the sea 大海 she read 她读\n" * 300, encoding="utf-8")
+    run = load_run(tmp_path / "a")
+    here, there = evaluate_run(run), evaluate_run(run, data=str(other))
+    assert here["data"] != there["data"]
+    assert here["val_loss"] != there["val_loss"]
+    limited = evaluate_run(run, limit=16)
+    assert limited["val_tokens"] == 16
+
+
+def test_what_cannot_be_measured_is_said(quick_train, tmp_path):
+    quick_train("a")
+    run = load_run(tmp_path / "a")
+    short = tmp_path / "short.txt"
+    short.write_text("too short", encoding="utf-8")
+    with pytest.raises(DataError, match=r"short\.txt.*at least 17"):
+        evaluate_run(run, data=str(short))
+    with pytest.raises(UsageError, match="limit"):
+        evaluate_run(run, limit=0)

@@ -1,0 +1,50 @@
+"""The shapes of the learning rate."""
+
+import numpy as np
+import pytest
+
+from minillm.training.config import TrainConfig
+from minillm.training.schedule import learning_rate
+
+
+def rates(schedule: str, **options) -> np.ndarray:
+    settings = {"steps": 1000, "warmup": 100, "lr": 0.01, "min_lr": 0.002, **options}
+    config = TrainConfig(schedule=schedule, **settings)
+    return np.array([learning_rate(config, step) for step in range(config.steps)])
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "wsd", "constant"])
+def test_warm_up_is_a_straight_line_to_the_peak(schedule):
+    lr = rates(schedule)
+    np.testing.assert_allclose(lr[:100], 0.01 * np.arange(1, 101) / 100)
+    assert lr.max() == pytest.approx(0.01)
+    assert lr.min() > 0
+
+
+def test_cosine_falls_to_min_lr_by_half_at_half_way():
+    lr = rates("cosine")
+    assert (np.diff(lr[100:]) <= 0).all()
+    assert lr[550] == pytest.approx(0.006)  # the middle of the fall
+    assert lr[-1] == pytest.approx(0.002, rel=1e-4)
+    np.testing.assert_allclose(lr[100:] + lr[100:][::-1], 0.012, rtol=1e-2)
+
+
+def test_wsd_stays_and_then_falls_in_a_straight_line_to_zero():
+    lr = rates("wsd")
+    np.testing.assert_allclose(lr[100:801], 0.01)
+    np.testing.assert_allclose(lr[800:], 0.01 * np.arange(200, 0, -1) / 200)
+
+
+def test_constant_stays():
+    np.testing.assert_allclose(rates("constant")[100:], 0.01)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "wsd", "constant"])
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (1, 1), (2, 5), (3, 3)])
+def test_a_very_short_run_has_a_rate_at_every_step(schedule, steps, warmup):
+    lr = rates(schedule, steps=steps, warmup=warmup)
+    assert ((lr > 0) & (lr <= 0.01)).all()
+
+
+def test_no_warm_up_begins_at_the_peak():
+    assert rates("cosine", warmup=0)[0] == 0.01
