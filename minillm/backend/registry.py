@@ -36,7 +36,7 @@ def text(rule):
 
 
 def _is_ours(rule) -> bool:
-    return rule.__module__.startswith("minillm.")
+    return (rule.__module__ or "").startswith("minillm.")  # None in an exec
 
 
 def text_of(name: str):
