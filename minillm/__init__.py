@@ -6,9 +6,9 @@ __version__ = "0.1.0"
 
 # Each name and the room it comes from, opened when the name is first used.
 _ROOMS = {
-    "Tensor": "minillm.tensor",
+    "Tensor": "minillm.ops.methods",  # with its operators
     "TrainConfig": "minillm.training.config",
-    "debug": "minillm.tensor",
+    "debug": "minillm.backend",
     "fit": "minillm.scaling.fitting",
     "generate": "minillm.generate",
     "load_run": "minillm.training.folder",

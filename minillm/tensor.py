@@ -11,15 +11,14 @@ There is no double backward: a pullback computes on arrays and records nothing.
 import contextlib
 import contextvars
 import functools
-import sys
 
 import numpy as np
 
 from minillm import backend
 from minillm.backend import joint
+from minillm.backend.debug_mode import calling_line, check_array, debugging
 
 _recording = contextvars.ContextVar("recording", default=True)
-_debugging = contextvars.ContextVar("debugging", default=False)
 
 
 class Tensor:
@@ -158,7 +157,7 @@ def op(rule=None, *, check=None):
         result = _wrap(where.xp.asarray(value))
         if _recording.get():
             _record(result, name, inputs, pullbacks)
-        if _debugging.get():
+        if debugging():
             _check_value(result, name, inputs)
         return result
 
@@ -191,6 +190,14 @@ def _record(result, name, inputs, pullbacks) -> None:
 
 def _alone(pullback):
     return lambda g: (pullback(g),)
+
+
+def _check_value(result, name, inputs) -> None:
+    where = f"{name} at {calling_line()}"
+    if result.requires_grad:
+        result.made_by = where
+    dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)] or [result.dtype]
+    check_array(result.data, f"the value of {where}", dtypes)
 
 
 @contextlib.contextmanager
@@ -234,8 +241,9 @@ def backward(root: Tensor, grad=None) -> None:
             for parent, share in zip(parents, shares, strict=True):
                 if parent is not None:
                     share = unbroadcast(share, parent.shape, tensor.made_by)
-                    if _debugging.get():
-                        _check_gradient(tensor, parent, share)
+                    if debugging():
+                        what = f"the gradient through {tensor.made_by}"
+                        check_array(share, what, [parent.dtype])
                     _accumulate(gradients, owned, parent, share)
         tensor.edges = FREED
 
@@ -331,55 +339,6 @@ def _seed(root, grad):
 
 
 FREED = []  # the edges of a tensor whose history backward has already used up
-
-
-# --------------------------------------------------------------------- debug mode
-
-
-@contextlib.contextmanager
-def debug():
-    """Check every value and gradient, in this thread, for the length of the block.
-
-    The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,
-    TypeError or ValueError with the op's name and the line of the forward call.
-    """
-    token = _debugging.set(True)
-    try:
-        yield
-    finally:
-        _debugging.reset(token)
-
-
-def _check_value(result, name, inputs) -> None:
-    where = f"{name} at {_calling_line()}"
-    if result.requires_grad:
-        result.made_by = where
-    _check_finite(result.data, f"the value of {where}")
-    dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)]
-    if dtypes and result.dtype not in dtypes:
-        raise TypeError(f"the value of {where} is {result.dtype}, not {dtypes[0]}")
-
-
-def _check_gradient(tensor, parent, share) -> None:
-    what = f"the gradient through {tensor.made_by}"
-    _check_finite(share, what)
-    if share.dtype != parent.dtype:
-        raise TypeError(f"{what} is {share.dtype}, not {parent.dtype}")
-
-
-def _check_finite(array, what) -> None:
-    host = backend.to_numpy(array)
-    if not np.isfinite(host).all():
-        kind = "NaN" if np.isnan(host).any() else "infinity"
-        raise FloatingPointError(f"{what} contains {kind}")
-
-
-def _calling_line() -> str:
-    frame = sys._getframe()
-    inside = ("minillm.tensor", "minillm.ops")
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(inside):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 # ------------------------------------------------------------------ tensors, arrays

@@ -6,6 +6,7 @@
 
 from minillm.backend import cpu  # noqa: F401  (registers NumPy's faster bodies)
 from minillm.backend.base import Backend
+from minillm.backend.debug_mode import debug
 from minillm.backend.registry import (
     body_of,
     faster,
@@ -33,6 +34,7 @@ __all__ = [
     "Backend",
     "body_of",
     "current",
+    "debug",
     "describe",
     "faster",
     "inherit",

@@ -1,5 +1,8 @@
 """Tensors among arrays, numbers and everything that is neither."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -114,3 +117,9 @@ def test_it_prints_itself(x):
     assert repr(x) == "Tensor([1., 2.], shape=(2,), requires_grad=True)"
     assert repr(x.sum()) == "Tensor(3., shape=(), made by sum)"
     assert repr(Tensor([0.5])) == "Tensor([0.5], shape=(1,))"
+
+
+def test_the_first_tensor_of_a_program_has_its_operators():
+    code = "from minillm import Tensor; print((2 * Tensor([1.0, 2.0])).sum().item())"
+    out = subprocess.check_output([sys.executable, "-c", code], encoding="utf-8")
+    assert out == "6.0\n"

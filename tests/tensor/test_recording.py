@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from minillm import Tensor, backend, no_grad
-from minillm.tensor import debug, is_recording
+from minillm import Tensor, backend, debug, no_grad
+from minillm.tensor import is_recording
 
 
 @pytest.fixture
