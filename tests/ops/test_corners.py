@@ -303,3 +303,9 @@ def test_an_op_of_ones_own_may_have_the_name_of_one_of_ours():
     check_gradients(gelu, np.ones(2))
     assert gelu(leaf([1.0])).numpy().tolist() == [3]
     np.testing.assert_allclose(ops.gelu(leaf([1.0])).numpy(), [0.8412], atol=1e-4)
+
+
+def test_relu_has_slope_zero_at_zero():
+    x = leaf([0.0, -0.0, 2.0])
+    ops.relu(x).sum().backward()
+    assert x.grad.tolist() == [0, 0, 1]
