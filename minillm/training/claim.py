@@ -38,9 +38,12 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
         for name, value in config.to_json().items()
         if sources.get(name, "default") != "default"
     }
-    options = {**record["options"], **asked, "out": config.out}
+    options = dict(record["options"])
+    if "size" in asked:  # compared by what it means
+        options |= {"layers": None, "width": None, "heads": None}
     if "tokens" in asked:
         options["steps"] = None
+    options |= {**asked, "out": config.out}
     config = TrainConfig.from_json(options).resolve()
     for name, old, new in _differences(record, config):
         raise UsageError(

@@ -1,0 +1,203 @@
+"""Which folder a run may write to, and what it may be resumed with."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from minillm.errors import DataError, Interrupted, UsageError
+from minillm.training.config import TrainConfig
+from minillm.training.loop import Silent, train
+
+
+class Interrupting(Silent):
+    """Stops a run after its second step, as Ctrl-C does."""
+
+    def step(self, line: dict) -> None:
+        if line["step"] == 2:
+            signal.raise_signal(signal.SIGINT)
+
+
+class Listening(Silent):
+    """Counts the steps and keeps the notes."""
+
+    def __init__(self):
+        self.notes = []
+        self.steps = 0
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def step(self, line: dict) -> None:
+        self.steps += 1
+
+
+@pytest.fixture
+def unfinished(quick_train, tmp_path) -> str:
+    """The folder of a run that was interrupted."""
+    with pytest.raises(Interrupted):
+        quick_train("parts", reporter=Interrupting())
+    return str(tmp_path / "parts")
+
+
+def everything_in(folder) -> dict:
+    return {
+        path: path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def test_the_same_run_finished_is_handed_back(quick_train, tmp_path):
+    record = quick_train("a")
+    before = everything_in(tmp_path)
+    for resume in (False, True):
+        reporter = Listening()
+        assert quick_train("a", reporter=reporter, resume=resume) == record
+        assert reporter.steps == 0
+        assert "already, finished" in reporter.notes[0]
+    assert everything_in(tmp_path) == before
+
+
+def test_other_workers_do_not_make_it_another_run(quick_train):
+    record = quick_train("a")
+    assert quick_train("a", workers="threads:2", keep=5, save_every=1) == record
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("seed", 1),
+        ("lr", 0.5),
+        ("steps", 11),
+        ("width", 32),
+        ("tokenizer", "bytes"),
+        ("objective", "mlm"),
+    ],
+)
+def test_another_run_is_refused(quick_train, tmp_path, option, value):
+    quick_train("a")
+    before = everything_in(tmp_path)
+    with pytest.raises(UsageError, match=r"already holds another run.*another --out"):
+        quick_train("a", **{option: value})
+    assert everything_in(tmp_path) == before
+
+
+def test_a_text_that_has_changed_makes_another_run(book, config, tmp_path):
+    text = tmp_path / "text.txt"
+    shutil.copy(book, text)
+    options = config(out=str(tmp_path / "a"), data=str(text))
+    record = train(options, draw=False)
+    moved = tmp_path / "moved.txt"
+    text.rename(moved)
+    again = config(out=str(tmp_path / "a"), data=str(moved))
+    assert train(again, draw=False) == record
+    moved.write_text(moved.read_text(encoding="utf-8") + "!", encoding="utf-8")
+    with pytest.raises(UsageError, match="another text"):
+        train(again, draw=False)
+
+
+def test_an_unfinished_run_wants_to_be_resumed(quick_train, unfinished):
+    with pytest.raises(UsageError, match=r"interrupted: add --resume"):
+        quick_train("parts")
+
+
+def test_a_folder_with_something_else_is_refused(quick_train, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "thesis.tex").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="not empty and holds no run"):
+        quick_train("a")
+    with pytest.raises(UsageError, match="a file, not a folder"):
+        quick_train("a/thesis.tex")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["thesis.tex"]
+
+
+def test_an_empty_folder_is_taken(quick_train, tmp_path):
+    (tmp_path / "a").mkdir()
+    assert quick_train("a")["options"]["out"] == str(tmp_path / "a")
+
+
+def test_runs_without_a_name_get_one_each(config, texts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outs = [
+        train(config(), text=texts["clm"], draw=False)["options"]["out"]
+        for _ in range(2)
+    ]
+    assert [Path(out).parts for out in outs] == [
+        ("runs", "2x16-clm-1"),
+        ("runs", "2x16-clm-2"),
+    ]
+
+
+def test_a_place_that_cannot_be_is_one_line(quick_train, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(DataError, match="cannot be written") as caught:
+        quick_train("file/a")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_before_the_first_step_leaves_nothing(config, tmp_path):
+    short = tmp_path / "short.txt"
+    short.write_text("short", encoding="utf-8")
+    out = tmp_path / "deep" / "run"
+    with pytest.raises(DataError, match=r"short\.txt.*needs at least 17"):
+        train(config(out=str(out), data=str(short)))
+    with pytest.raises(DataError, match="no/text"):
+        train(config(out=str(out), data="no/text"))
+    with pytest.raises(UsageError, match="--workers 9"):
+        train(config(out=str(out), workers="9"))
+    assert not out.parent.exists()
+
+
+def test_there_must_be_a_run_to_resume(quick_train, config, tmp_path):
+    with pytest.raises(UsageError, match="which run"):
+        train(config(), resume=True)
+    with pytest.raises(DataError, match="no such run"):
+        quick_train("nothing", resume=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no run"):
+        quick_train("empty", resume=True)
+    assert [*tmp_path.iterdir()] == [tmp_path / "empty"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lr": 0.5}, "lr 0.5: this run has 0.0"),
+        ({"steps": 11}, "steps 11: this run has 10"),
+        ({"tokens": 128 * 11}, "steps 11: this run has 10"),
+        ({"size": "tiny"}, "this run has None"),
+        ({"tokenizer": "bytes"}, "tokenizer bytes: this run has chars"),
+    ],
+)
+def test_a_run_is_resumed_as_it_began(texts, unfinished, options, words):
+    asked = TrainConfig(out=unfinished, **options)
+    with pytest.raises(UsageError, match=words):
+        train(asked, text=texts["clm"], resume=True)
+
+
+def test_what_agrees_may_be_said_again(texts, unfinished):
+    asked = TrainConfig(out=unfinished, tokens=128 * 10, layers=2, keep=1)
+    record = train(asked, text=texts["clm"], resume=True, draw=False)
+    assert record["status"] == "finished"
+    assert record["options"]["keep"] == 1
+    assert record["options"]["steps"] == 10
+
+
+def test_a_text_that_has_changed_stops_a_resume(book, config, tmp_path):
+    text = tmp_path / "text.txt"
+    shutil.copy(book, text)
+    options = config(out=str(tmp_path / "a"), data=str(text))
+    with pytest.raises(Interrupted):
+        train(options, reporter=Interrupting())
+    text.write_text(text.read_text(encoding="utf-8") + "!", encoding="utf-8")
+    with pytest.raises(DataError, match="another data"):
+        train(options, resume=True)
+
+
+def test_another_tokenizer_stops_a_resume(config, unfinished, tmp_path):
+    other = config(tokenizer="bytes", out=str(tmp_path / "b"))
+    train(other, draw=False)
+    shutil.copy(tmp_path / "b" / "tokenizer.json", unfinished)
+    with pytest.raises(DataError):
+        train(config(out=unfinished), resume=True)

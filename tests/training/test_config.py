@@ -1,0 +1,116 @@
+"""The options of a run: defaults by size, and what is refused."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from minillm.errors import UsageError
+from minillm.models.config import SIZES
+from minillm.training.config import TrainConfig, default_heads
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_size_fills_in_everything(name):
+    config, size = TrainConfig(size=name).resolve(), SIZES[name]
+    assert config.size == name
+    shape = config.model(1000)
+    assert (shape.n_layers, shape.d_model) == (size.n_layers, size.d_model)
+    assert (shape.n_heads, shape.context) == (size.n_heads, size.context)
+    tokens = config.steps * config.tokens_per_step
+    assert tokens == pytest.approx(size.tokens, rel=0.01)
+    assert config.resolve() == config
+    assert TrainConfig.from_json(config.to_json()) == config
+
+
+def test_the_default_is_nano():
+    assert TrainConfig().resolve() == TrainConfig(size="nano").resolve()
+
+
+def test_a_shape_of_one_s_own_has_no_name():
+    own = TrainConfig(layers=3, width=100).resolve()
+    assert (own.size, own.layers, own.width) == (None, 3, 100)
+    assert 100 % own.heads == 0
+    assert TrainConfig(size="tiny", layers=3).resolve().size is None
+    assert TrainConfig(layers=3).resolve().width == SIZES["nano"].d_model
+    assert TrainConfig(size="tiny", batch=3, context=9).resolve().size == "tiny"
+
+
+@pytest.mark.parametrize("width", [1, 7, 16, 31, 33, 48, 96, 97, 100, 384, 768])
+def test_heads_divide_any_width(width):
+    heads = default_heads(width)
+    assert width % heads == 0
+    assert heads == 1 or width // heads >= 32
+
+
+def test_tokens_become_steps():
+    config = TrainConfig(size="nano", tokens=10_000, batch=4, context=50).resolve()
+    assert (config.steps, config.tokens) == (50, None)
+    assert TrainConfig(tokens=1).resolve().steps == 1
+
+
+def test_the_objective_decides_the_architecture():
+    assert TrainConfig().resolve().arch == "gpt"
+    assert TrainConfig(objective="mlm").resolve().arch == "encoder"
+    with pytest.raises(UsageError, match="clm needs arch gpt"):
+        TrainConfig(arch="encoder")
+
+
+def test_paths_and_numbers_are_understood_as_text():
+    config = TrainConfig(data=Path("a.txt"), out=Path("b"), workers=2)
+    assert (config.data, config.out, config.workers) == ("a.txt", "b", "2")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("size", "huge"),
+        ("layers", 0),
+        ("width", -1),
+        ("heads", 1.5),
+        ("batch", True),
+        ("steps", "10"),
+        ("tokens", 0),
+        ("seed", -1),
+        ("warmup", -1),
+        ("lr", -0.1),
+        ("lr", math.nan),
+        ("lr", math.inf),
+        ("weight_decay", -1),
+        ("clip", "much"),
+        ("dropout", 1.0),
+        ("dropout", -0.1),
+        ("beta1", 1),
+        ("beta2", math.nan),
+        ("accumulate", 0),
+        ("accumulate", 3),
+        ("keep", 0),
+        ("tied", "yes"),
+        ("init", "zeros"),
+        ("arch", "lstm"),
+        ("objective", "rtd"),
+        ("schedule", "step"),
+        ("optimizer", "lion"),
+        ("tokenizer", "words"),
+        ("data", None),
+        ("device", 1.5),
+        ("out", []),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(option, value):
+    with pytest.raises(UsageError) as caught:
+        TrainConfig(**{option: value}).resolve().model(100)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert option in message or "size" in message or "microbatches" in message
+    assert str(value) in message
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(UsageError, match="unknown setting 'layer'"):
+        TrainConfig.from_json({"layer": 2})
+
+
+def test_steps_and_tokens_exclude_each_other():
+    with pytest.raises(UsageError, match="not both"):
+        TrainConfig(steps=1, tokens=1)

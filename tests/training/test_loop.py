@@ -1,0 +1,404 @@
+"""A whole run: its record, its files, the same again, interrupted and resumed."""
+
+import json
+import math
+import os
+import signal
+import threading
+import xml.etree.ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minillm.errors import DataError, DivergedError, Interrupted, UsageError
+from minillm.training import checkpoint
+from minillm.training.config import TrainConfig
+from minillm.training.loop import Silent, train
+
+# DESIGN's table: `run.json` has at least these.
+KEYS = {
+    "config": "arch objective size n_layers d_model n_heads vocab_size context",
+    "data": "name sha256 bytes train_tokens val_tokens epochs tokenizer",
+    "parameters": "total embedding non_embedding matrices_and_head",
+    "flops": "per_token total six_nd",
+    "results": "steps tokens train_loss val_loss val_perplexity val_bits_per_byte "
+    "val_accuracy tokens_per_second seconds peak_memory_bytes decode_seconds_per_token",
+    "workers": "kind n",
+}
+LINE = "step tokens loss lr grad_norm tokens_per_second seconds"
+OF_TIME = ("tokens_per_second", "seconds", "peak_memory_bytes")
+
+
+def lines_of(folder: Path) -> list[dict]:
+    """metrics.jsonl, without what depends on the clock."""
+    text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
+    lines = map(json.loads, text.splitlines())
+    return [{k: v for k, v in line.items() if k not in OF_TIME} for line in lines]
+
+
+def results_of(record: dict) -> dict:
+    """The results, without what depends on the clock."""
+    timed = (*OF_TIME, "decode_seconds_per_token")
+    return {k: v for k, v in record["results"].items() if k not in timed}
+
+
+def weights_of(folder: Path) -> bytes:
+    newest = checkpoint.latest(folder / "checkpoints")
+    return (newest / "model.safetensors").read_bytes()
+
+
+class At(Silent):
+    """Does something at a step, and remembers what it was told."""
+
+    def __init__(self, step: int, action):
+        self.at = step
+        self.action = action
+        self.told = []
+
+    def step(self, line: dict) -> None:
+        self.told.append(("step", line["step"]))
+        if line["step"] == self.at:
+            self.action()
+
+    def evaluated(self, step: int, result: dict) -> None:
+        self.told.append(("evaluated", step))
+
+    def note(self, text: str) -> None:
+        self.told.append(("note", text))
+
+    def start(self, record: dict) -> None:
+        self.told.append(("start", record["status"]))
+
+    def finish(self, record: dict) -> None:
+        self.told.append(("finish", record["status"]))
+
+    def close(self) -> None:
+        self.told.append(("close", None))
+
+
+def at_no_time() -> At:
+    return At(-1, None)
+
+
+class Crash(Exception):
+    """Not an error of minillm: what a killed process looks like from inside."""
+
+
+def crash():
+    raise Crash
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_the_record_has_the_keys_that_others_rely_on(quick_train, tmp_path):
+    record = quick_train("a")
+    for part, names in KEYS.items():
+        assert set(names.split()) <= set(record[part]), part
+    tokenizer = record["data"]["tokenizer"]
+    assert set(tokenizer) == {"kind", "vocab_size", "sha256"}
+    assert set(record["sources"]) == set(record["options"])
+    assert record["seed"] == 0
+    assert record["device"] == "cpu"
+    assert record["workers"]["n"] == 1
+    assert record["versions"]["numpy"] == np.__version__
+    saved = (tmp_path / "a" / "run.json").read_text(encoding="utf-8")
+    assert json.loads(saved) == record
+
+
+def test_the_record_says_what_was_done(quick_train, texts, book):
+    record = quick_train("a", tokenizer="bytes", steps=20)
+    results, data = record["results"], record["data"]
+    n_bytes = Path(book).stat().st_size
+    assert data["bytes"] == n_bytes == data["train_tokens"] + data["val_tokens"]
+    assert data["sha256"] == texts["clm"].sha256
+    assert results["steps"] == 20
+    assert results["tokens"] == 20 * 8 * 16
+    assert data["epochs"] == results["tokens"] / data["train_tokens"]
+    per_token = record["flops"]["per_token"]
+    assert record["flops"]["total"] == per_token * results["tokens"]
+    loss = results["val_loss"]
+    assert loss < math.log(256)
+    assert results["val_perplexity"] == pytest.approx(math.exp(loss))
+    assert results["val_bits_per_byte"] == pytest.approx(loss / math.log(2))
+    assert results["seconds"] > 0
+    assert results["decode_seconds_per_token"] > 0
+    assert results["peak_memory_bytes"] > 10_000_000
+
+
+def test_a_masked_model_has_a_record_too(quick_train):
+    record = quick_train("a", objective="mlm")
+    assert record["config"]["arch"] == "encoder"
+    assert record["results"]["val_bits_per_byte"] is None
+    assert record["results"]["decode_seconds_per_token"] is None
+    assert 0 <= record["results"]["val_accuracy"] <= 1
+
+
+def test_metrics_have_a_line_for_each_step(quick_train, tmp_path):
+    record = quick_train("a", steps=20, eval_every=8)
+    text = (tmp_path / "a" / "metrics.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["step"] for line in lines] == [*range(1, 21)]
+    assert [line["tokens"] for line in lines] == [128 * i for i in range(1, 21)]
+    evaluated = [line["step"] for line in lines if "val_loss" in line]
+    assert evaluated == [8, 16]
+    for line in lines:
+        assert [*line][:7] == LINE.split()
+        assert all(math.isfinite(value) for value in line.values())
+    # train_loss is the mean over the last twentieth
+    assert record["results"]["train_loss"] == lines[-1]["loss"]
+
+
+def test_a_long_run_writes_few_lines_with_mean_losses(
+    quick_train, tmp_path, monkeypatch
+):
+    quick_train("each", steps=20)
+    monkeypatch.setattr("minillm.training.metrics.MOST_LINES", 6)
+    quick_train("some", steps=20)
+    each = [line["loss"] for line in lines_of(tmp_path / "each")]
+    some = lines_of(tmp_path / "some")
+    ends = [3, 5, 6, 9, 10, 12, 15, 18, 20]  # every third, evaluations, the last
+    assert [line["step"] for line in some] == ends
+    for begin, line in zip([0, *ends], some, strict=False):
+        assert line["loss"] == pytest.approx(np.mean(each[begin : line["step"]]))
+
+
+def test_a_reporter_hears_of_everything_in_order(quick_train):
+    reporter = at_no_time()
+    quick_train("a", steps=3, eval_every=2, reporter=reporter)
+    assert reporter.told == [
+        ("start", "running"),
+        ("step", 1),
+        ("evaluated", 2),
+        ("step", 2),
+        ("step", 3),
+        ("evaluated", 3),
+        ("close", None),
+        ("finish", "finished"),
+    ]
+
+
+def test_the_curve_is_a_picture(quick_train, tmp_path):
+    for name, steps in (("a", 10), ("书", 1)):
+        quick_train(name, steps=steps, draw=True)
+        svg = xml.etree.ElementTree.parse(tmp_path / name / "loss.svg").getroot()
+        assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+        words = " ".join(svg.itertext())
+        assert "validation" in words and "nats per token" in words and name in words
+
+
+@pytest.mark.parametrize("options", [{}, {"objective": "mlm"}, {"workers": "2"}])
+def test_the_same_seed_gives_the_same_run(quick_train, tmp_path, options):
+    one, two = (quick_train(name, **options) for name in "ab")
+    assert results_of(one) == results_of(two)
+    assert lines_of(tmp_path / "a") == lines_of(tmp_path / "b")
+    assert weights_of(tmp_path / "a") == weights_of(tmp_path / "b")
+    other = quick_train("c", seed=1, **options)
+    assert results_of(other) != results_of(one)
+
+
+RESUMED = [
+    {},
+    {"objective": "mlm"},
+    {"dropout": 0.1, "accumulate": 2},
+    {"optimizer": "sgd", "lr": 0.1},
+    {"workers": "threads:2"},
+    {"workers": "2"},
+]
+
+
+@pytest.mark.parametrize("options", RESUMED, ids=str)
+def test_interrupted_and_resumed_is_uninterrupted(quick_train, tmp_path, options):
+    options = {"steps": 30, "eval_every": 4, "save_every": 7, **options}
+    whole = quick_train("whole", **options)
+    stops = np.sort(np.random.default_rng().choice(np.arange(1, 30), 2, replace=False))
+    for i, (stop, number) in enumerate(
+        zip(stops, (signal.SIGINT, signal.SIGTERM), strict=True)
+    ):
+        reporter = At(stop, lambda number=number: signal.raise_signal(number))
+        with pytest.raises(Interrupted, match=f"after step {stop}, .*--resume") as what:
+            quick_train("parts", reporter=reporter, resume=i > 0, **options)
+        assert what.value.exit_code == 128 + number
+    parts = quick_train("parts", resume=True, **options)
+    assert results_of(parts) == results_of(whole), stops
+    assert lines_of(tmp_path / "parts") == lines_of(tmp_path / "whole"), stops
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole"), stops
+    assert parts["results"]["seconds"] > 0
+
+
+def test_the_last_mean_counts_losses_from_before_an_interruption(quick_train):
+    options = {"steps": 60}  # the mean of the last three
+    whole = quick_train("whole", **options)
+    with pytest.raises(Interrupted):
+        quick_train("parts", reporter=At(59, interrupt), **options)
+    parts = quick_train("parts", resume=True, **options)
+    assert parts["results"]["train_loss"] == whole["results"]["train_loss"]
+
+
+@pytest.mark.parametrize("stop", [3, 7, 12, 20])
+def test_crashed_and_resumed_is_uninterrupted(quick_train, tmp_path, stop, monkeypatch):
+    monkeypatch.setattr("minillm.training.metrics.MOST_LINES", 10)
+    options = {"steps": 20, "eval_every": 4, "save_every": 7}
+    whole = quick_train("whole", **options)
+    lines = [line["step"] for line in lines_of(tmp_path / "whole")]
+    stop = min(step for step in lines if step >= stop)
+    with pytest.raises(Crash):
+        quick_train("parts", reporter=At(stop, crash), **options)
+    metrics = tmp_path / "parts" / "metrics.jsonl"
+    with metrics.open("a", encoding="utf-8") as file:
+        file.write('{"step": 9')  # cut off
+    parts = quick_train("parts", resume=True, **options)
+    assert results_of(parts) == results_of(whole)
+    assert lines_of(tmp_path / "parts") == lines_of(tmp_path / "whole")
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+
+
+def test_a_run_without_a_checkpoint_resumes_from_the_start(quick_train, tmp_path):
+    whole = quick_train("whole")
+    with pytest.raises(Crash):
+        quick_train("parts", reporter=At(2, crash))
+    reporter = at_no_time()
+    parts = quick_train("parts", reporter=reporter, resume=True)
+    assert "from the start" in reporter.told[0][1]
+    assert results_of(parts) == results_of(whole)
+    assert lines_of(tmp_path / "parts") == lines_of(tmp_path / "whole")
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
+    quick_train, tmp_path
+):
+    options = {"steps": 20, "save_every": 5}
+    whole = quick_train("whole", **options)
+    with pytest.raises(Crash):
+        quick_train("parts", reporter=At(13, crash), **options)
+    newest = tmp_path / "parts" / "checkpoints" / "step-000010"
+    (newest / "optimizer.safetensors").write_bytes(b"")
+    parts = quick_train("parts", resume=True, **options)
+    assert results_of(parts) == results_of(whole)
+    assert lines_of(tmp_path / "parts") == lines_of(tmp_path / "whole")
+
+
+def test_a_resumed_run_remembers_where_its_options_came_from(config, texts, tmp_path):
+    made = config(out=str(tmp_path / "a"), steps=20)
+    sources = dict.fromkeys(made.to_json(), "command line")
+    with pytest.raises(Interrupted):
+        train(
+            made,
+            text=texts["clm"],
+            sources=sources,
+            reporter=At(5, interrupt),
+        )
+    asked = TrainConfig(out=str(tmp_path / "a"), workers="threads:2")
+    record = train(asked, text=texts["clm"], resume=True, draw=False)
+    assert record["options"]["steps"] == 20
+    assert record["workers"] == {"kind": "threads", "n": 2}
+    assert record["sources"]["steps"] == "command line"
+    assert record["sources"]["workers"] == "argument"
+
+
+def test_only_so_many_checkpoints_are_kept(quick_train, tmp_path):
+    quick_train("a", steps=12, save_every=2, keep=3)
+    names = sorted(os.listdir(tmp_path / "a" / "checkpoints"))
+    assert names == ["step-000008", "step-000010", "step-000012"]
+
+
+@pytest.mark.parametrize("lr", [1e3, 1e20])
+@pytest.mark.parametrize("workers", ["1", "2", "threads:2"])
+def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(
+    quick_train, tmp_path, lr, workers
+):
+    options = {"lr": lr, "steps": 60, "save_every": 1, "warmup": 1, "clip": 0.0}
+    with pytest.raises(DivergedError, match="smaller --lr") as caught:
+        quick_train("a", workers=workers, **options)
+    assert "\n" not in str(caught.value)
+    record = json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8"))
+    assert record["status"] == "diverged"
+    assert record["results"] is None
+    newest = checkpoint.latest(tmp_path / "a" / "checkpoints")
+    if newest is None:
+        assert "no checkpoint yet" in str(caught.value)
+    else:
+        assert newest.name in str(caught.value)
+        for array in checkpoint.load_arrays(newest / "model.safetensors").values():
+            assert np.isfinite(array).all()
+    for line in lines_of(tmp_path / "a"):
+        assert all(map(math.isfinite, line.values()))
+
+
+def test_a_loss_that_is_no_number_writes_no_weights(quick_train, tmp_path, monkeypatch):
+    def poison(self, part, grad, *, lr, step, scale):
+        if step == 7:
+            self.flat.data[...] = np.nan
+
+    quick_train("whole", steps=5)
+    monkeypatch.setattr("minillm.training.optimizer.AdamW.update", poison)
+    for save_every, last in ((5, "step-000005"), (7, None)):
+        name = f"every-{save_every}"
+        with pytest.raises(DivergedError):
+            quick_train(name, steps=10, save_every=save_every)
+        newest = checkpoint.latest(tmp_path / name / "checkpoints")
+        assert (newest and newest.name) == last
+
+
+def test_a_model_that_is_lost_at_its_last_step_is_not_called_finished(
+    quick_train, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "minillm.training.loop.summarise", lambda *_: {"val_loss": math.nan}
+    )
+    with pytest.raises(DivergedError, match="validation loss nan"):
+        quick_train("a", steps=2, eval_every=5)
+    record = json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8"))
+    assert record["status"] == "diverged"
+
+
+def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
+    quick_train, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    options = {"steps": 20, "save_every": 5}
+    whole = quick_train("whole", **options)
+    with monkeypatch.context() as patch:
+        action = lambda: patch.setattr(checkpoint, "save_file", full)  # noqa: E731
+        with pytest.raises(DataError, match=r"step-000010: .*No space left") as caught:
+            quick_train("parts", reporter=At(7, action), **options)
+    assert "\n" not in str(caught.value)
+    parts = quick_train("parts", resume=True, **options)
+    assert results_of(parts) == results_of(whole)
+
+
+def test_training_works_beside_the_main_thread(quick_train, tmp_path):
+    thread = threading.Thread(target=quick_train, args=("a",))
+    thread.start()
+    thread.join()
+    assert (tmp_path / "a" / "run.json").exists()
+
+
+def test_signal_handlers_are_put_back(quick_train):
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    quick_train("a", steps=2)
+    with pytest.raises(Interrupted):
+        quick_train("b", reporter=At(1, interrupt), steps=5)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_second_signal_leaves_at_once(quick_train, tmp_path):
+    def twice():
+        interrupt()
+        interrupt()
+
+    with pytest.raises(KeyboardInterrupt):
+        quick_train("a", reporter=At(5, twice), workers="2")
+    assert checkpoint.latest(tmp_path / "a" / "checkpoints") is None
+
+
+def test_settings_come_as_a_config_or_by_name():
+    with pytest.raises(UsageError, match="not both"):
+        train(TrainConfig(), seed=1)
+    with pytest.raises(UsageError, match="unknown setting 'sed'"):
+        train(sed=1)
