@@ -175,3 +175,10 @@ def test_an_empty_array_is_no_special_case(name):
     x = Tensor(np.ones((0, 3)), requires_grad=True)
     TABLE[name].op(x, **EMPTY[name]).sum().backward()
     assert x.grad.shape == (0, 3)
+
+
+def test_leaves_of_two_types_get_gradients_of_their_own():
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    y = Tensor(np.ones(2, np.float64), requires_grad=True)
+    (x * y).sum().backward()
+    assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
