@@ -1,0 +1,48 @@
+"""The text of a series: the same for every size, read once by each."""
+
+from minillm.errors import DataError
+from minillm.scaling.ladder import Ladder
+from minillm.training.data import Text, prepare
+
+UNKNOWN_AT_MOST = 0.02  # of the characters
+
+
+def prepared(ladder: Ladder, data: str) -> tuple[Text, str, int, list[str]]:
+    """The text, the kind of its tokenizer, the tokens for each model, and warnings.
+
+    Characters, or bytes where the 97 most frequent characters are too few for a text.
+    A text too short for the ladder's tokens gives fewer; DataError where it is too
+    short for any law.
+    """
+    kind = "chars"
+    warnings = []
+    text = _prepare(ladder, data, kind)
+    unknown = float((text.train == len(text.tokenizer.alphabet)).mean())
+    if unknown > UNKNOWN_AT_MOST:
+        kind = "bytes"
+        text = _prepare(ladder, data, kind)
+        warnings.append(
+            f"{text.name} is read by bytes: the 97 most frequent characters would "
+            f"leave out {unknown:.0%} of it; losses are nats per byte"
+        )
+    # One window less than fits: see Windows.
+    there = max(0, len(text.train) // ladder.context - 1) * ladder.context
+    if there < ladder.least_tokens:
+        raise DataError(
+            f"{text.name}: {there:,} tokens to train on, but a series needs at least "
+            f"{ladder.least_tokens:,}, none read twice: give "
+            f"{ladder.least_tokens / max(there, 1):.1f} times as much text"
+        )
+    if there < ladder.tokens:
+        warnings.append(
+            f"{text.name} has {there:,} tokens to train on: each model reads them "
+            f"once, instead of {ladder.tokens:,}"
+        )
+    return text, kind, ladder.whole_steps(min(there, ladder.tokens)), warnings
+
+
+def _prepare(ladder: Ladder, data: str, kind: str) -> Text:
+    config = ladder.config(
+        ladder.held_out, data=data, tokenizer=kind, tokens=ladder.tokens, seed=0
+    )
+    return prepare(config.resolve())

@@ -1,0 +1,147 @@
+"""Tasks in processes of their own, some side by side.
+
+A task of one core goes twice as fast on two cores when there are two of them: nothing
+has to be shared out or waited for.
+"""
+
+import contextlib
+import multiprocessing
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+
+from minillm.errors import MinillmError
+
+TICK = 0.5  # seconds between two looks, at most
+PATIENCE = 3.0  # seconds that a stopped task has for saving its work
+
+
+@dataclass(frozen=True)
+class Task:
+    """`function(send, *arguments)`; what it sends is heard while it works."""
+
+    name: str
+    function: Callable
+    arguments: tuple = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a task has sent, answered or died of.
+
+    kind: "started"; "sent", "answered" (see `value`); "failed" (`value` is the
+    message, `exit_code` that of the error); "tick", with no task: time has passed.
+    """
+
+    kind: str
+    task: Task | None = None
+    value: object = None
+    exit_code: int = 0
+
+
+def forks() -> bool:
+    """Whether a task starts with all that its parent has in memory."""
+    return sys.platform == "linux"
+
+
+def side_by_side(tasks: Iterable[Task], n: int) -> Iterator[Event]:
+    """Run every task, n at a time, and tell what happens.
+
+    Each is taken from `tasks` when there is room for it. Close the iterator (or let an
+    exception through it) to stop what is running: a task is asked by SIGTERM first.
+    """
+    tasks = iter(tasks)
+    running = {}
+    try:
+        while True:
+            while len(running) < n and (task := next(tasks, None)) is not None:
+                yield Event("started", task)
+                connection, process = _start(task, list(running))
+                running[connection] = task, process
+            if not running:
+                return
+            for connection in wait(list(running), TICK):
+                task, process = running[connection]
+                event = _hear(connection, task, process)
+                if event.kind != "sent":
+                    del running[connection]
+                    connection.close()
+                    process.join()
+                yield event
+            yield Event("tick")
+    finally:
+        _stop([process for _, process in running.values()])
+
+
+def _hear(connection, task: Task, process) -> Event:
+    try:
+        kind, value, exit_code = connection.recv()
+    except (EOFError, OSError):
+        process.join(PATIENCE)
+        why = f"its process died (exit code {process.exitcode})"
+        if process.exitcode == -getattr(signal, "SIGKILL", 9):
+            why += ": out of memory?"
+        return Event("failed", task, why, MinillmError.exit_code)
+    return Event(kind, task, value, exit_code)
+
+
+def _start(task: Task, parents_ends: list):
+    context = multiprocessing.get_context("fork" if forks() else "spawn")
+    here, there = context.Pipe(duplex=False)
+    ends = [here, *parents_ends] if forks() else []
+    process = context.Process(target=_work, args=(task, there, ends), daemon=True)
+    with _ctrl_c_kept_out(), warnings.catch_warnings():
+        # Python warns of any fork beside threads. BLAS keeps idle threads and is made
+        # to be forked; nothing else has started one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
+    there.close()
+    return here, process
+
+
+@contextlib.contextmanager
+def _ctrl_c_kept_out():
+    """A process started here never hears of Ctrl-C, which reaches every process of a
+    terminal: the parent decides what it means."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(task: Task, connection, parents_ends: list) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for end in parents_ends:  # or this process would never see the parent go
+        end.close()
+
+    def send(value) -> None:
+        connection.send(("sent", value, 0))
+
+    try:
+        answer = "answered", task.function(send, *task.arguments), 0
+    except MinillmError as error:
+        answer = "failed", str(error), error.exit_code
+    except BrokenPipeError:  # the parent has gone
+        return
+    except Exception as error:
+        answer = "failed", f"{type(error).__name__}: {error}", MinillmError.exit_code
+    with contextlib.suppress(BrokenPipeError):
+        connection.send(answer)
+
+
+def _stop(processes: list) -> None:
+    for end in ("terminate", "terminate", "kill"):
+        for process in processes:
+            getattr(process, end)()
+        deadline = time.monotonic() + PATIENCE
+        for process in processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+        processes = [process for process in processes if process.is_alive()]

@@ -1,0 +1,164 @@
+"""The plan: what fits into the budget, in which order, and what is said about it."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minillm.errors import DataError
+from minillm.scaling.ladder import Ladder
+from minillm.scaling.plan import FINISHING, Plan, fitted, makespan, read_plan
+
+LADDER = Ladder(
+    name="steps",
+    layers=1,
+    widths=(4, 8, 12, 16),
+    seeds=(3, 3, 2, 1),
+    held_out=24,
+    tokens=1_024_000,
+    lr=0.01,
+    budget=300.0,
+    least_tokens=256_000,
+)
+STEP_SECONDS = {4: 0.01, 8: 0.02, 12: 0.03, 16: 0.04, 24: 0.08}
+
+
+def plan(budget, slower=1.0, **changes) -> Plan:
+    """A plan for a machine whose probe took these step times, times `slower`."""
+    blank = Plan(
+        ladder=LADDER,
+        data="stdlib",
+        sha256="0" * 64,
+        tokenizer="chars",
+        seed=5,
+        workers=2,
+        budget=budget,
+        tokens=LADDER.tokens,
+        validation_batches=10,
+        step_seconds={width: slower * s for width, s in STEP_SECONDS.items()},
+        seconds_before=7.0,
+    )
+    return fitted(replace(blank, **changes))
+
+
+def seeds(plan: Plan) -> dict[int, int]:
+    return dict(Counter(run.width for run in plan.runs))
+
+
+def test_with_time_for_everything_everything_is_planned():
+    found = plan(budget=1_000)
+    assert seeds(found) == {4: 3, 8: 3, 12: 2, 16: 1, 24: 1}
+    assert (found.tokens, found.warnings) == (LADDER.tokens, ())
+    assert [run.width for run in found.runs if run.held_out] == [24]
+    assert [run.seed for run in found.runs if run.width == 8] == [5, 6, 7]
+    assert [run.repeat for run in found.runs if run.width == 8] == [0, 1, 2]
+
+
+def test_the_longest_run_begins_first():
+    lengths = [run.seconds for run in plan(budget=1_000).runs]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def test_a_run_takes_its_steps_and_its_evaluation():
+    found = plan(budget=1_000)
+    longest = found.runs[0].seconds
+    assert 1_000 * 0.08 < longest < 1.15 * 1_000 * 0.08
+    more = plan(budget=1_000, validation_batches=1_010).runs[0].seconds
+    assert 0.2 * 80 < more - longest < 0.6 * 80
+
+
+def test_the_seconds_are_those_of_the_corpus_the_runs_and_the_rest():
+    found = plan(budget=1_000)
+    assert found.seconds == 7.0 + found.training_seconds + FINISHING
+    assert found.training_seconds >= sum(run.seconds for run in found.runs) / 2
+
+
+def test_repeats_are_left_out_before_tokens():
+    roomy = plan(budget=1_000)
+    found = plan(budget=roomy.seconds - 20)
+    assert found.seconds <= found.budget
+    assert found.tokens == LADDER.tokens
+    assert len(found.runs) < len(roomy.runs)
+    (warning,) = found.warnings
+    dropped = len(roomy.runs) - len(found.runs)
+    assert warning.startswith(f"{dropped} of {len(roomy.runs)} runs")
+
+
+def test_the_widest_repeats_come_first_and_second_runs_before_third_ones():
+    assert seeds(plan(budget=120)) == {24: 1, 16: 1, 12: 1, 8: 1, 4: 1}
+    assert seeds(plan(budget=137)) == {24: 1, 16: 1, 12: 2, 8: 1, 4: 2}
+    assert seeds(plan(budget=150)) == {24: 1, 16: 1, 12: 2, 8: 2, 4: 2}
+    assert seeds(plan(budget=160)) == {24: 1, 16: 1, 12: 2, 8: 3, 4: 2}
+
+
+def test_then_tokens_are_dropped_the_same_for_all():
+    found = plan(budget=90)
+    assert set(seeds(found).values()) == {1}
+    assert found.seconds <= 90
+    assert LADDER.least_tokens <= found.tokens < LADDER.tokens
+    assert found.tokens % LADDER.tokens_per_step == 0
+    assert found.tokens > 0.9 * LADDER.tokens * (90 - 19) / (plan(120).seconds - 19)
+    assert f"{found.tokens:,} tokens" in found.warnings[1]
+
+
+def test_what_cannot_be_is_planned_at_its_shortest_and_said():
+    found = plan(budget=90, slower=20)
+    assert set(seeds(found)) == set(STEP_SECONDS)
+    assert found.tokens == LADDER.least_tokens
+    assert found.seconds > 90
+    assert f"about {found.seconds:.0f} seconds" in found.warnings[-1]
+
+
+@given(slower=st.floats(0.05, 50), workers=st.integers(1, 5))
+def test_every_size_is_trained_and_repeats_never_cost_tokens(slower, workers):
+    found = plan(budget=120, slower=slower, workers=workers)
+    assert set(seeds(found)) == set(STEP_SECONDS)
+    assert found.tokens == LADDER.tokens or set(seeds(found).values()) == {1}
+    assert found.seconds <= 120 or found.tokens == LADDER.least_tokens
+    complete = found.tokens == LADDER.tokens and len(found.runs) == 10
+    assert bool(found.warnings) != complete
+
+
+@given(st.lists(st.floats(0, 100), max_size=12), st.integers(1, 4))
+def test_a_makespan_lies_between_its_bounds(seconds, workers):
+    end = makespan(seconds, workers)
+    assert end >= max(seconds, default=0)
+    assert end >= sum(seconds) / workers - 1e-9
+    assert end <= sum(seconds) / workers + max(seconds, default=0) + 1e-9
+
+
+def test_a_makespan_counts_what_runs_side_by_side():
+    assert makespan([5, 4, 3, 3], 1) == 15
+    assert makespan([5, 4, 3, 3], 2) == 8
+    assert makespan([5, 4, 3, 3], 9) == 5
+
+
+def test_a_plan_comes_back_from_its_file(tmp_path):
+    written = plan(budget=90)
+    written.write(tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json") == written
+
+
+def test_plan_json_says_what_will_happen(tmp_path):
+    written = plan(budget=90)
+    written.write(tmp_path / "plan.json")
+    record = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    assert record["tokens"] == written.tokens
+    assert [size["width"] for size in record["sizes"]] == list(STEP_SECONDS)
+    assert all(size["lr"] > 0 and size["heads"] > 0 for size in record["sizes"])
+    assert record["runs"][0]["name"] == "24-s5"
+    total = sum(run["seconds"] for run in record["runs"])
+    predicted = record["predicted_seconds"]
+    assert total / 2 <= predicted["training"] < predicted["total"] <= 90
+    assert record["warnings"] == list(written.warnings)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"ladder": {"name": 1}}'])
+def test_a_damaged_plan_is_refused(tmp_path, text):
+    path = tmp_path / "plan.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"plan\.json"):
+        read_plan(path)
