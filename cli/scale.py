@@ -1,0 +1,123 @@
+"""`minillm scale`: from nothing to a measured scaling law."""
+
+import shlex
+
+import click
+
+from minillm.scaling.ladder import PRESETS
+from minillm_cli import common
+
+COUNTED = {
+    "non_embedding": "non-embedding",
+    "matrices_and_head": "matrices and head",
+    "total": "total",
+}
+
+
+@click.command(epilog="Example:  minillm scale --preset smoke --out runs/law")
+@click.option(
+    "--preset",
+    metavar="|".join(PRESETS),
+    type=click.Choice(list(PRESETS)),
+    default="demo",
+    help="demo takes five minutes on two cores, smoke one.  [demo]",
+)
+@click.option(
+    "--data",
+    metavar="NAME|PATH",
+    default="stdlib",
+    help="Corpus, text file or folder.  [stdlib]",
+)
+@click.option("--seed", metavar="N", default=0, help="Of the first repeat.  [0]")
+@click.option(
+    "--workers",
+    metavar="N",
+    type=int,
+    help="Models trained side by side. Default: one for each core.",
+)
+@click.option("--out", metavar="DIR", help="The folder. Default: one in runs/.")
+@common.shared
+def command(json: bool, **settings) -> None:
+    """Train a series of sizes and fit the law of their losses.
+
+    A larger model is held out, to see how well the law predicts it. What --out holds
+    already is not trained again.
+    """
+    from minillm import scale
+    from minillm.scaling.progress import Reporter
+
+    result = scale(**settings, reporter=Reporter())
+    if json:
+        return common.print_json(result)
+    print_result(result)
+    largest = max(result["runs"], key=lambda run: run["config"]["d_model"])
+    name = f"{largest['config']['d_model']}-s{largest['seed']}"
+    run = shlex.quote(f"{result['out']}/runs/{name}")
+    common.say_next(f'minillm generate {run} "The "')
+
+
+def print_result(result: dict) -> None:
+    """The sizes, the law of the losses, its prediction, and the other laws."""
+    from minillm.figures import short
+
+    decoding = {row["width"]: row["seconds_per_token"] for row in result["decoding"]}
+    rows = [
+        [
+            f"{size['n_layers']} × {size['width']}",
+            *(short(size["parameters"][way]) for way in COUNTED),
+            len(size["losses"]),
+            f"{size['loss']:.4f}",
+            f"{size['accuracy']:.1%}",
+            f"{size['train_seconds']:.0f}",
+            f"{1e6 * decoding[size['width']]:.0f}",
+        ]
+        for size in result["sizes"]
+    ]
+    heads = ["size", "N", "N + head", "N total", "seeds", "loss", "accuracy"]
+    heads += ["train s", "µs/token"]
+    title = f"{result['tokens']:,} tokens each; loss in {result['loss_unit']}"
+    common.print_table(heads, rows, title)
+    print_law(result)
+    laws = result["laws"].items()
+    rows = [
+        [name, *(f"{law[key]:.4g}" for key in "anb"), _interval(law["interval95"]["n"])]
+        for name, law in laws
+    ]
+    common.print_table(["y = a·N^n + b", "a", "n", "b", "95 % of n"], rows)
+    for figure in result["figures"]:
+        click.echo(figure)
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}")
+
+
+def print_law(result: dict) -> None:
+    rows = [
+        [
+            COUNTED[way] + (" *" if way == result["parameters_counted"] else ""),
+            f"{law['alpha']:.3f}",
+            _interval(law["interval95"]["alpha"]),
+            f"{law['E']:.3f}",
+            f"{law['held_out']['predicted']:.4f}",
+            _percent(law["held_out"]["relative_error"]),
+        ]
+        for way, law in result["counting"].items()
+    ]
+    heads = ["N counts", "alpha", "95 %", "E", "held out, predicted", "error"]
+    common.print_table(heads, rows, result["law"]["law"])
+    held_out = result["held_out"]
+    if held_out["measured"] is None:
+        click.echo("the held-out model has no measured loss")
+        return
+    click.echo(
+        f"held out, measured: {held_out['measured']:.4f}; the law is "
+        f"{_percent(held_out['relative_error'])} off, a power law without a floor "
+        f"{_percent(held_out['pure_power_relative_error'])}"
+    )
+
+
+def _interval(ends: list[float]) -> str:
+    return " to ".join(f"{end:.3g}" for end in ends)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2%}"

@@ -1,0 +1,209 @@
+"""What a series says: its sizes, its laws, the prediction of the held-out model."""
+
+import statistics
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from minillm.errors import DivergedError, MinillmError
+from minillm.scaling.fitting import fit
+from minillm.scaling.ladder import FEWEST_WIDTHS
+from minillm.scaling.law import LawFit
+from minillm.scaling.plan import Plan
+
+# How parameters can be counted. The law is fitted with the first.
+COUNTS = ("non_embedding", "matrices_and_head", "total")
+
+
+@dataclass(frozen=True)
+class Size:
+    """The runs of one size together; medians over seeds."""
+
+    width: int
+    n_layers: int
+    held_out: bool
+    parameters: dict[str, int]
+    losses: list[float]
+    loss: float
+    accuracy: float
+    train_seconds: float
+
+
+class Findings:
+    """The laws of a series, from the records of its finished runs.
+
+    records: {name of a run: its record}. excluded: [{"run": name, "reason": text}].
+    decoding: see `time_decoding`. Raises DivergedError or MinillmError where too few
+    sizes are left for a law.
+    """
+
+    def __init__(
+        self, plan: Plan, records: dict, excluded: list[dict], decoding: list[dict]
+    ):
+        self.plan = plan
+        self.records = records
+        self.excluded = excluded
+        self.decoding = decoding
+        self.sizes = _sizes(plan, records)
+        self.fitted = [size for size in self.sizes if not size.held_out]
+        self.held_out = next((size for size in self.sizes if size.held_out), None)
+        if len(self.fitted) < FEWEST_WIDTHS:
+            reasons = "; ".join(f"{bad['run']}: {bad['reason']}" for bad in excluded)
+            diverged = any("diverged" in bad["reason"] for bad in excluded)
+            raise (DivergedError if diverged else MinillmError)(
+                f"only {len(self.fitted)} sizes are left, a law needs {FEWEST_WIDTHS} "
+                f"({reasons})"
+            )
+
+    @cached_property
+    def laws(self) -> dict[str, LawFit]:
+        """The law of the losses for each way of counting parameters.
+
+        Least squares of the relative error, in which a median of more seeds weighs
+        more.
+        """
+        loss = [size.loss for size in self.fitted]
+        sigma = [size.loss / len(size.losses) ** 0.5 for size in self.fitted]
+        return {
+            way: fit(
+                {"N": _counted(self.fitted, way), "loss": loss, "sigma": sigma},
+                loss="lsq",
+                sigma="sigma",
+            )
+            for way in COUNTS
+        }
+
+    @property
+    def law(self) -> LawFit:
+        return self.laws[COUNTS[0]]
+
+    @cached_property
+    def powers(self) -> dict[str, LawFit]:
+        """y = a·xⁿ + b for every size there is: accuracy levels off, costs do not."""
+        trained = _counted(self.sizes, COUNTS[0])
+        timed = [point["parameters"][COUNTS[0]] for point in self.decoding]
+        accuracy = [size.accuracy for size in self.sizes]
+        decoding = [point["seconds_per_token"] for point in self.decoding]
+        training = [size.train_seconds for size in self.sizes]
+        return {
+            "accuracy": fit(
+                {"N": trained, "accuracy": accuracy}, y="accuracy", ceiling=True
+            ),
+            "decode_seconds_per_token": fit(
+                {"N": timed, "decode_seconds_per_token": decoding},
+                y="decode_seconds_per_token",
+            ),
+            "train_seconds": fit(
+                {"N": trained, "train_seconds": training}, y="train_seconds"
+            ),
+        }
+
+    def prediction(self, way: str = COUNTS[0]) -> dict:
+        """The held-out model by the law of the others, beside what was measured.
+
+        Errors are |predicted/measured − 1|, None where its run is missing; `interval95`
+        is that of the curve.
+        """
+        law = self.laws[way]
+        n = next(
+            point["parameters"][way]
+            for point in self.decoding
+            if point["width"] == self.plan.ladder.held_out
+        )
+        measured = self.held_out.loss if self.held_out else None
+
+        def error(law: LawFit) -> float | None:
+            return abs(law.predict(n) / measured - 1) if measured else None
+
+        return {
+            "parameters": n,
+            "predicted": law.predict(n),
+            "interval95": [float(end) for end in law.band(n)],
+            "measured": measured,
+            "relative_error": error(law),
+            "pure_power_relative_error": error(law.without_floor),
+        }
+
+    def warnings(self) -> list[str]:
+        """What the reader should know, the law's own doubts last."""
+        left_out = [
+            f"run {bad['run']} is left out: {bad['reason']}" for bad in self.excluded
+        ]
+        return [*self.plan.warnings, *left_out, *self.law.warnings]
+
+    def to_json(self) -> dict:
+        """What `minillm scale --json` prints, but for `figures` and `seconds`."""
+        return {
+            "preset": self.plan.ladder.name,
+            "tokens": self.plan.tokens,
+            "parameters_counted": COUNTS[0],
+            "loss_unit": "nats/token",
+            "runs": list(self.records.values()),
+            "sizes": [asdict(size) for size in self.sizes],
+            "law": {**self.law.to_json(), "excluded": self.excluded},
+            "held_out": self.prediction(),
+            "counting": {
+                way: {
+                    "E": law.parameters["E"],
+                    "A": law.parameters["A"],
+                    "alpha": law.parameters["alpha"],
+                    "interval95": law.interval95,
+                    "held_out": self.prediction(way),
+                }
+                for way, law in self.laws.items()
+            },
+            "laws": {
+                name: {**law.as_power(), "warnings": law.warnings}
+                for name, law in self.powers.items()
+            },
+            "decoding": self.decoding,
+            "warnings": self.warnings(),
+        }
+
+    def draw(self, folder: Path) -> list[Path]:
+        """Write law and power_laws as PNG and SVG; returns their absolute paths."""
+        from minillm.figures import save
+        from minillm.scaling.figures import draw_law, draw_power_laws
+
+        held_out = None
+        if self.held_out:
+            held_out = self.held_out.parameters[COUNTS[0]], self.held_out.loss
+        repeats = {
+            size.parameters[COUNTS[0]]: size.losses
+            for size in self.fitted
+            if len(size.losses) > 1
+        }
+        law = draw_law(self.law, repeats=repeats, held_out=held_out)
+        figures = {"law": law, "power_laws": draw_power_laws(self.powers)}
+        return [
+            save(figure, folder / f"{name}{suffix}").resolve()
+            for name, figure in figures.items()
+            for suffix in (".png", ".svg")
+        ]
+
+
+def _sizes(plan: Plan, records: dict) -> list[Size]:
+    by_width = {}
+    for run in plan.runs:
+        if run.name in records:
+            by_width.setdefault(run.width, []).append(records[run.name])
+    found = []
+    for width, same in sorted(by_width.items()):
+        results = [record["results"] for record in same]
+        losses = [result["val_loss"] for result in results]
+        size = Size(
+            width=width,
+            n_layers=plan.ladder.layers,
+            held_out=width == plan.ladder.held_out,
+            parameters=same[0]["parameters"],
+            losses=losses,
+            loss=statistics.median(losses),
+            accuracy=statistics.median(r["val_accuracy"] for r in results),
+            train_seconds=statistics.median(r["seconds"] for r in results),
+        )
+        found.append(size)
+    return found
+
+
+def _counted(sizes: list[Size], way: str) -> list[int]:
+    return [size.parameters[way] for size in sizes]
