@@ -6,6 +6,8 @@ the value into the gradient with respect to that argument. `@op` does everything
 `Tensor.backward` walks the recorded ops from the loss back to the leaves.
 
 There is no double backward: a pullback computes on arrays and records nothing.
+Operators (`x + y`) and methods (`x.sum()`) are hung on in `ops/methods.py`: they need
+the ops, which need this file.
 """
 
 import contextlib
@@ -16,6 +18,7 @@ import numpy as np
 
 from minillm import backend
 from minillm.backend import joint
+from minillm.backend.arrays import as_float_array, floating
 from minillm.backend.debug_mode import calling_line, check_array, debugging
 
 _recording = contextvars.ContextVar("recording", default=True)
@@ -27,29 +30,22 @@ class Tensor:
     `data` is a floating-point array of the current backend: numbers, lists and whole
     numbers become float32, floating-point arrays keep their type. A *leaf* made with
     `requires_grad=True` collects its gradient in `grad`, an array of the same shape and
-    type that belongs to it alone. Raises TypeError for text and other objects.
+    type that backward shares with no other tensor. Raises TypeError for text and other
+    objects.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "data",
-        "edges",
-        "grad",
-        "made_by",
-        "requires_grad",
-        "retains_grad",
-    )
+    grad = None
+    requires_grad = False
+    retains_grad = False
+    edges = ()  # [(parents, pullback)], empty for a leaf
+    made_by = None  # the op's name (and, in debug mode, the line that ran it)
 
     # NumPy then leaves `array + tensor` to Tensor.__radd__.
     __array_ufunc__ = None
 
     def __init__(self, data, requires_grad: bool = False):
-        self.data = _as_float_array(data)
+        self.data = as_float_array(data)
         self.requires_grad = requires_grad
-        self.retains_grad = False
-        self.grad = None
-        self.edges = ()  # [(inputs, pullback)], empty for a leaf
-        self.made_by = None  # the op's name (and, in debug mode, the line that ran it)
 
     @property
     def shape(self) -> tuple:
@@ -141,20 +137,22 @@ def op(rule=None, *, check=None):
     """
     if rule is None:
         return functools.partial(op, check=check)
-    name = backend.text(rule).__name__
+    name = backend.define(rule).__name__
 
     @functools.wraps(rule)
     def apply(*inputs, **settings):
         arrays = [_array_of(x) for x in inputs]
-        where = backend.of(*arrays)
-        if where is None:  # only Python numbers: float32, as in Tensor(2)
-            where = backend.current()
-            arrays = [None if x is None else _as_float_array(x) for x in arrays]
+        device = backend.of(*arrays)
+        if device is None:  # only Python numbers: float32, as in Tensor(2)
+            device = backend.current()
+            arrays = [None if x is None else as_float_array(x) for x in arrays]
         if check is not None:
             check(*arrays, **settings)
-        body = backend.body_of(rule, where.kind)
-        value, *pullbacks = backend.run_in(where, body, *arrays, **settings)
-        result = _wrap(where.xp.asarray(value))
+        body = backend.body_of(rule, device.kind)
+        value, *pullbacks = backend.run_in(device, body, *arrays, **settings)
+        result = _wrap(
+            device.xp.asarray(value)
+        )  # a full sum may be no array but a number
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if debugging():
@@ -189,15 +187,16 @@ def _record(result, name, inputs, pullbacks) -> None:
 
 
 def _alone(pullback):
+    """The pullback of one argument in the form of a joint one."""
     return lambda g: (pullback(g),)
 
 
 def _check_value(result, name, inputs) -> None:
-    where = f"{name} at {calling_line()}"
+    origin = f"{name} at {calling_line()}"
     if result.requires_grad:
-        result.made_by = where
+        result.made_by = origin
     dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)] or [result.dtype]
-    check_array(result.data, f"the value of {where}", dtypes)
+    check_array(result.data, f"the value of {origin}", dtypes)
 
 
 @contextlib.contextmanager
@@ -215,6 +214,9 @@ def is_recording() -> bool:
 
 
 # ----------------------------------------------------------------------- backward
+
+
+FREED = []  # the edges of a tensor whose history backward has already used up
 
 
 def backward(root: Tensor, grad=None) -> None:
@@ -235,9 +237,9 @@ def backward(root: Tensor, grad=None) -> None:
             _keep(tensor, g)
         if not tensor.edges:
             continue
-        where = backend.of(tensor.data)
+        device = backend.of(tensor.data)
         for parents, pullback in tensor.edges:
-            shares = backend.run_in(where, pullback, g)
+            shares = backend.run_in(device, pullback, g)
             for parent, share in zip(parents, shares, strict=True):
                 if parent is not None:
                     share = unbroadcast(share, parent.shape, tensor.made_by)
@@ -295,7 +297,7 @@ def unbroadcast(g, shape: tuple, made_by: str = "an op"):
             f"its argument of shape {shape}"
         )
     stretched = [leading + axis for axis, n in enumerate(shape) if n == 1]
-    return g.sum((*range(leading), *stretched), keepdims=True).reshape(shape)
+    return g.sum((*range(leading), *stretched)).reshape(shape)
 
 
 def _accumulate(gradients, owned, tensor, share) -> None:
@@ -314,23 +316,23 @@ def _accumulate(gradients, owned, tensor, share) -> None:
 def _keep(tensor, g) -> None:
     if tensor.grad is None:
         xp = backend.of(tensor.data).xp
-        tensor.grad = xp.array(g, order="C")  # a copy: `grad` is owned, never shared
+        tensor.grad = xp.array(g, order="C")  # a copy: g may be borrowed
     else:
-        tensor.grad += g
+        tensor.grad += g  # in place: in training, a view of the flat gradient
 
 
 def _seed(root, grad):
-    where = backend.of(root.data)
+    device = backend.of(root.data)
     if grad is None:
         if root.size != 1:
             raise RuntimeError(
                 f"backward() of a tensor of shape {root.shape}: only a scalar has an "
                 f"obvious gradient; sum it up first or pass backward(grad)"
             )
-        return where.xp.ones_like(root.data)
+        return device.xp.ones_like(root.data)
     grad = _array_of(grad)
-    if backend.of(grad) is not where:
-        grad = where.xp.asarray(grad)
+    if backend.of(grad) is not device:
+        grad = device.xp.asarray(grad)
     if grad.shape != root.shape:
         raise ValueError(
             f"gradient of shape {grad.shape} for a tensor of shape {root.shape}"
@@ -338,20 +340,13 @@ def _seed(root, grad):
     return grad.astype(root.dtype)
 
 
-FREED = []  # the edges of a tensor whose history backward has already used up
-
-
 # ------------------------------------------------------------------ tensors, arrays
 
 
 def _wrap(array) -> Tensor:
+    """An array that is known to be fit, as a tensor."""
     tensor = Tensor.__new__(Tensor)
     tensor.data = array
-    tensor.requires_grad = False
-    tensor.retains_grad = False
-    tensor.grad = None
-    tensor.edges = ()
-    tensor.made_by = None
     return tensor
 
 
@@ -367,21 +362,4 @@ def _array_of(x):
         x = x.item()  # a Python number leaves float32 as it is; np.float64 would not
     if x is None or isinstance(x, (int, float)):
         return x
-    return _floating(x) if backend.of(x) else _as_float_array(x)
-
-
-def _as_float_array(data):
-    """Numbers in any form as a floating-point array of the current backend."""
-    array = _floating(data)
-    if isinstance(array, np.ndarray):
-        array = backend.current().asarray(array)
-    return array
-
-
-def _floating(data):
-    array = data if backend.of(data) else np.asarray(data)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"a Tensor holds real numbers, not {data!r:.60}")
-    if array.dtype.kind != "f" or not hasattr(data, "dtype"):
-        array = array.astype(np.float32)
-    return array
+    return floating(x) if backend.of(x) else as_float_array(x)

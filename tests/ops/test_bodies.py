@@ -95,7 +95,7 @@ def run_kernel(name: str, dtype, kind: str, **settings):
         arrays += [rng.random(size).astype(dtype)]
     if name == "squared_norm":
         arrays = arrays[:1]
-    rule = backend.text_of(name)
+    rule = backend.definition_of(name)
     if kind == "body":
         rule = backend.body_of(rule, "cpu")
     returned = rule(*arrays, **settings)
@@ -124,7 +124,7 @@ def test_a_kernels_body_equals_its_text(name, settings, dtype):
 
 
 def test_plain_runs_the_text_and_no_more():
-    text = backend.text_of("linear")
+    text = backend.definition_of("linear")
     body = backend.body_of(text, "cpu")
     assert body is not text
     with backend.plain():

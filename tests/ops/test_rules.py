@@ -182,3 +182,9 @@ def test_leaves_of_two_types_get_gradients_of_their_own():
     y = Tensor(np.ones(2, np.float64), requires_grad=True)
     (x * y).sum().backward()
     assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+
+
+def test_a_tensor_used_many_times_adds_all_gradients_up():
+    rng = np.random.default_rng(0)
+    check_gradients(lambda x: x * x + x.exp() - x / 3 + x, rng.normal(size=(2, 3)))
+    check_gradients(lambda x, w: (x @ w) @ w * (w @ w), *rng.normal(size=(2, 3, 3)))

@@ -39,7 +39,7 @@ OWN = {name for name in vars(Tensor) if not hasattr(object, name)} | {
     name for name in vars(Tensor) if vars(Tensor)[name] is not vars(object).get(name)
 }
 FILES = list(pkgutil.iter_modules(ops.__path__))
-BY_PYTHON = {"__doc__", "__module__", "__slots__", "__weakref__", "__qualname__"}
+BY_PYTHON = {"__doc__", "__module__", "__dict__", "__weakref__", "__qualname__"}
 BY_PYTHON |= {"__static_attributes__", "__firstlineno__"}
 
 
