@@ -44,7 +44,7 @@ def flops_per_token(config: ModelConfig) -> int:
 
 # What Python, NumPy and a small corpus take before there is any model, and what every
 # further worker adds to it.
-BASE_BYTES = 50_000_000
+BASE_BYTES = 54_000_000
 WORKER_BYTES = 10_000_000
 
 

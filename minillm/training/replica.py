@@ -114,10 +114,11 @@ class Replica:
     def evaluate(self, every: int = 1) -> np.ndarray:
         """This replica's share of the validation batch: the sum of the losses, the
         number of right guesses, the number of targets.   (3,)"""
+        config = self.work.config
         return evaluate(
             self.model,
             self.work.validation,
-            self.work.config.batch,
+            config.batch // config.accumulate,
             every=every,
             rank=self.rank,
             n=self.n,

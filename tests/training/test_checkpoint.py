@@ -18,6 +18,7 @@ from minillm.training.folder import load_run
 from minillm.training.optimizer import SGD, AdamW
 
 SHAPE = {"vocab_size": 11, "n_layers": 1, "d_model": 8, "n_heads": 2, "context": 5}
+SHAPE["tied"] = True
 
 
 def new_flat(seed: int = 0, **options) -> FlatParameters:

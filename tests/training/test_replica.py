@@ -5,9 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from minillm.backend import plain
+from minillm.backend import debug, plain
 from minillm.nn import Noise
-from minillm.tensor import debug
 from minillm.text import Batch
 from minillm.training.replica import Replica, batch_at
 

@@ -1,0 +1,130 @@
+"""Tasks that a transformer which is right must solve within seconds."""
+
+import numpy as np
+import pytest
+
+from minillm.tensor import no_grad
+from minillm.text import train_tokenizer
+from minillm.text.objectives import MASK
+from minillm.training.config import TrainConfig
+from minillm.training.evaluate import score
+from minillm.training.process import one_blas_thread
+from minillm.training.replica import batch_at, set_up
+
+UNSEEN = 1_000_000  # a step far beyond those that were trained
+
+
+def learn(windows, vocab_size: int, train_steps, **options):
+    """A workplace whose model was trained on these windows of `vocab_size` tokens."""
+    config = TrainConfig(
+        layers=2,
+        heads=2,
+        device="cpu",
+        weight_decay=0.0,
+        **{"width": 32, "batch": 32, "lr": 0.01, **options},
+    ).resolve()
+    specials = (MASK,) if config.objective == "mlm" else ()
+    alphabet = "".join(map(chr, range(ord("a"), ord("a") + vocab_size - 1)))
+    tokenizer = train_tokenizer("chars", alphabet, specials=specials)
+    assert tokenizer.vocab_size == vocab_size + len(specials)
+    shape = config.model(tokenizer.vocab_size)
+    work = set_up(config, shape, ("threads", 1), windows=windows, tokenizer=tokenizer)
+    with one_blas_thread():
+        train_steps(work)
+    return work
+
+
+def nats_of_targets(model, windows: np.ndarray) -> np.ndarray:
+    """−log p of every token but the first, given those before it: (B, T)."""
+    with no_grad():
+        logits = model(windows[:, :-1]).numpy().astype(float)
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    return -np.log(np.take_along_axis(p, windows[:, 1:, None], -1))[..., 0]
+
+
+class Twice:
+    """A random string of n tokens, then the same again."""
+
+    def __init__(self, n: int, vocab_size: int):
+        self.n = n
+        self.vocab_size = vocab_size
+
+    def at(self, step: int, batch_size: int) -> np.ndarray:
+        rng = np.random.default_rng((0, step))
+        half = rng.integers(self.vocab_size, size=(batch_size, self.n))
+        return np.concatenate([half, half], 1).astype(np.int32)
+
+
+class Periodic:
+    """Random strings of distinct tokens, each repeated at a period of its own: where to
+    look back to can only be found by what stands there (Olsson et al. 2022)."""
+
+    context = 16
+    vocab_size = 12
+
+    def periods(self, step: int, batch_size: int) -> np.ndarray:
+        rng = np.random.default_rng((0, step))
+        return rng.integers(self.context // 4, self.context // 2 + 1, (batch_size, 1))
+
+    def at(self, step: int, batch_size: int) -> np.ndarray:
+        rng = np.random.default_rng((1, step))
+        letters = np.tile(np.arange(self.vocab_size), (batch_size, 1))
+        letters = rng.permuted(letters, axis=1)
+        places = np.arange(self.context + 1) % self.periods(step, batch_size)
+        return np.take_along_axis(letters, places, 1).astype(np.int32)
+
+
+class Counting:
+    """Runs up or down by one, modulo the vocabulary: a token follows from its two
+    neighbours, and from no one of them alone."""
+
+    def __init__(self, context: int, vocab_size: int):
+        self.context = context
+        self.vocab_size = vocab_size
+
+    def at(self, step: int, batch_size: int) -> np.ndarray:
+        rng = np.random.default_rng((0, step))
+        first = rng.integers(self.vocab_size, size=(batch_size, 1))
+        direction = rng.choice([-1, 1], (batch_size, 1))
+        run = first + direction * np.arange(self.context + 1)
+        return (run % self.vocab_size).astype(np.int32)
+
+
+def test_the_second_half_of_a_repeated_string_is_copied(train_steps):
+    windows = Twice(16, vocab_size=16)
+    work = learn(windows, 16, train_steps, context=31, steps=150)
+    nats = nats_of_targets(work.model, windows.at(UNSEEN, 64))
+    assert nats[:, 16:].mean() < 0.05
+    assert nats[:, :15].mean() > 0.9 * np.log(16)  # chance: nothing tells it
+
+
+def test_a_repetition_is_found_by_its_content(train_steps):
+    windows = Periodic()
+    work = learn(windows, 12, train_steps, context=16, steps=600, width=48)
+    nats = nats_of_targets(work.model, windows.at(UNSEEN, 64))
+    seen_before = np.arange(1, 17) > windows.periods(UNSEEN, 64)
+    assert nats[seen_before].mean() < 0.2
+    assert nats[~seen_before].mean() > 1.5
+
+
+def test_masked_tokens_are_restored_from_both_sides(train_steps):
+    windows = Counting(16, vocab_size=12)
+    options = {"context": 16, "objective": "mlm", "steps": 300}
+    before = learn(windows, 12, train_steps, **{**options, "lr": 0.0})
+    work = learn(windows, 12, train_steps, **options)
+
+    def measure(work) -> tuple[float, float]:
+        nats, right, n = score(work.model, batch_at(work, UNSEEN))
+        return nats / n, right / n
+
+    assert measure(before)[1] < 0.3
+    loss, accuracy = measure(work)
+    assert loss < 0.15
+    assert accuracy > 0.95
+
+
+@pytest.mark.parametrize(("objective", "below"), [("clm", 0.8), ("mlm", 0.9)])
+def test_a_short_text_is_learned(quick_train, texts, objective, below):
+    record = quick_train("a", objective=objective, steps=150, width=32)
+    uniform = np.log(record["config"]["vocab_size"])
+    assert record["results"]["val_loss"] < below * uniform

@@ -1,0 +1,56 @@
+"""The predicted peak of a training process, against the peak of one."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from minillm.models.count import memory_bytes
+from minillm.training.config import TrainConfig
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere a process begins at another size"
+)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": "micro", "batch": 16},
+        {"size": "mini", "batch": 4},
+        {"size": "micro", "batch": 32, "accumulate": 4},
+        {"size": "micro", "batch": 16, "objective": "mlm", "vocab": 5000},
+    ],
+    ids=str,
+)
+def test_it_is_within_a_fifth(options, tmp_path):
+    options = {"data": "bilingual", "steps": 2, "workers": "1", **options}
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    code = """
+        import re, sys
+        from minillm import train
+        record = train(device="cpu", out=sys.argv[1], draw=False, **eval(sys.argv[2]))
+        with open("/proc/self/status", encoding="utf-8") as file:
+            kibibytes = int(re.search(r"VmHWM:\\s+(\\d+) kB", file.read())[1])
+        print(1024 * kibibytes, record["config"]["vocab_size"])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), tmp_path / "a", repr(options)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    measured, vocab_size = map(int, done.stdout.split())
+    config = TrainConfig(**options).resolve()
+    at_a_time = config.batch // config.accumulate
+    predicted = memory_bytes(config.model(vocab_size), at_a_time)
+    assert predicted == pytest.approx(measured, rel=0.2)
+
+
+def test_more_of_anything_takes_more():
+    shape = TrainConfig(size="tiny").resolve().model(1024)
+    least = memory_bytes(shape, 8)
+    assert memory_bytes(shape, 16) > least
+    assert memory_bytes(shape, 8, workers=2) > least
+    assert memory_bytes(TrainConfig(size="mini").resolve().model(1024), 8) > least
