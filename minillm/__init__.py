@@ -10,7 +10,7 @@ _ROOMS = {
     "TrainConfig": "minillm.training.config",
     "debug": "minillm.backend",
     "fit": "minillm.scaling.fitting",
-    "generate": "minillm.generate",
+    "generate": "minillm.generation",
     "load_run": "minillm.training.folder",
     "no_grad": "minillm.tensor",
     "scale": "minillm.scaling.series",

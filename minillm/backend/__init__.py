@@ -1,7 +1,7 @@
 """The switch between NumPy and CuPy, and the only room where a device is named.
 
 `xp` stands for the array module: ops are written once, in `xp`. `use` chooses it.
-`faster` registers a quicker body for an op; `plain` runs the op's text instead.
+`faster` registers a quicker body for an op; `plain` runs the definition instead.
 """
 
 from minillm.backend import cpu  # noqa: F401  (registers NumPy's faster bodies)
@@ -9,14 +9,14 @@ from minillm.backend.base import Backend
 from minillm.backend.debug_mode import debug
 from minillm.backend.registry import (
     body_of,
+    define,
+    definition_of,
     faster,
     inherit,
     joint,
     kernel,
     plain,
     registered,
-    text,
-    text_of,
 )
 from minillm.backend.switch import (
     current,
@@ -35,6 +35,8 @@ __all__ = [
     "body_of",
     "current",
     "debug",
+    "define",
+    "definition_of",
     "describe",
     "faster",
     "inherit",
@@ -46,8 +48,6 @@ __all__ = [
     "registered",
     "run_in",
     "running",
-    "text",
-    "text_of",
     "to_numpy",
     "use",
     "xp",

@@ -1,17 +1,18 @@
 """NumPy's faster bodies: what each op of `ops/` does, with fewer passes over memory.
 
 Every body takes the arguments of the op of its name and returns what the op returns;
-a test compares the two. They may look at values, which the texts must not. What they
-have in common: matrix products on two-dimensional arrays (NumPy would loop over the
-batch), sums along the last axis as products with a vector of ones (BLAS is several
-times quicker than `sum` on short rows), and writing into arrays of their own.
+`tests/ops/test_bodies.py` compares the two. Bodies may look at values, which the
+definitions must not. What they have in common: matrix products on two-dimensional
+arrays (NumPy would loop over the batch), sums along the last axis as products with a
+vector of ones (BLAS is several times quicker than `sum` on short rows), and writing
+into arrays of their own.
 """
 
 import math
 
 import numpy as np
 
-from minillm.backend.registry import faster, joint, text_of
+from minillm.backend.registry import definition_of, faster, joint
 
 # Numbers that stay in a core's second-level cache while several passes run over them.
 CHUNK = 32_768
@@ -22,10 +23,6 @@ TINY = 1e-20
 @faster("linear")
 def linear(x, weight, bias):
     """One product for all rows of the batch, the bias added in place."""
-    if x.shape[-1] != weight.shape[0]:
-        raise ValueError(
-            f"linear: x of shape {x.shape} does not fit weight of shape {weight.shape}"
-        )
     rows = _rows(x)
     y = rows @ weight
     if bias is not None:
@@ -93,7 +90,7 @@ def layer_norm(x, gain, bias, *, eps=1e-5):
 def gelu(x, *, form="tanh"):
     """Value and slope in one visit to each piece of x, while it is in cache."""
     if form != "tanh":
-        return text_of("gelu")(x, form=form)
+        return definition_of("gelu")(x, form=form)
     flat = x.reshape(-1)
     y = np.empty_like(flat)
     slope = np.empty_like(flat)
@@ -127,7 +124,7 @@ def attention(q, k, v, *, causal=False, mask=None):
     y = np.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
     gradients = _attend(q, k, v, causal, mask, y)
     if gradients is None:
-        return text_of("attention")(q, k, v, causal=causal, mask=mask)
+        return definition_of("attention")(q, k, v, causal=causal, mask=mask)
 
     def pullback(g):
         out = np.empty_like(q), np.empty_like(k), np.empty_like(v)
@@ -146,8 +143,8 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
     y = np.empty((batch, length, width // 3), qkv.dtype)
     gradients = _attend(q, k, v, causal, mask, _heads(y, 1, n_heads)[0])
     if gradients is None:
-        text = text_of("self_attention")
-        return text(qkv, n_heads=n_heads, causal=causal, mask=mask)
+        definition = definition_of("self_attention")
+        return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
 
     def pullback(g):
         packed = np.empty_like(qkv)
@@ -163,25 +160,26 @@ def _attend(q, k, v, causal, mask, y):
     Softmax is the same whatever is subtracted from a row. One maximum of all scores
     takes a tenth of the time of a maximum for each row, and exp cannot overflow; where
     a row lies so far below it that its sum vanishes (or all of it is masked), the
-    answer is None and the op's text, which takes each row's own maximum, is run.
+    answer is None and the definition, which takes each row's own maximum, is run.
     """
     scale = 1 / math.sqrt(q.shape[-1])
     # Transposed in memory, since BLAS is quicker on it; always an array of its own.
     k_columns = np.multiply(k.swapaxes(-1, -2), scale, order="C")
-    weights = q @ k_columns
+    scores = q @ k_columns  # (..., T, S)
     if mask is not None and mask.dtype != bool:
-        weights += mask
+        scores += mask
     # From a finite number, since −∞ − (−∞) would warn where all scores are masked.
-    weights -= weights.max(initial=np.finfo(weights.dtype).min)
-    np.exp(weights, out=weights)
+    scores -= scores.max(initial=np.finfo(scores.dtype).min)
+    e = np.exp(scores, out=scores)
+    # Masked before the division: the sum runs over what may be seen only.
     if causal:
-        weights *= _causal(*weights.shape[-2:], weights.dtype)
+        e *= _causal(*e.shape[-2:], e.dtype)
     if mask is not None and mask.dtype == bool:
-        weights *= mask
-    total = weights @ np.ones(weights.shape[-1], weights.dtype)
+        e *= mask
+    total = e @ np.ones(e.shape[-1], e.dtype)
     if not total.min(initial=math.inf) > TINY:  # catches NaN too
         return None
-    weights *= (1 / total)[..., None]
+    weights = np.multiply(e, (1 / total)[..., None], out=e)
     np.matmul(weights, v, out=y)
 
     def gradients(g, gq, gk, gv):
@@ -219,6 +217,7 @@ def linear_cross_entropy(x, weight, *, targets, n_targets=None):
         p = xs @ columns
         at_target = (np.arange(len(xs)), ts)
         p -= p.max()
+        # A target far below the largest of all rows: shift each row by its own maximum.
         if p[at_target].min() < math.log(TINY):
             p -= p.max(-1, keepdims=True)
         picked = p[at_target]
@@ -265,6 +264,9 @@ def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale)
 def squared_norm(grad):
     """One pass, in the type of the gradient."""
     return np.dot(grad, grad)
+
+
+# Copies of helpers in ops/, a room above this one, from which it cannot import.
 
 
 def _rows(x):

@@ -1,8 +1,8 @@
 """Faster bodies: the same op under the same name, quicker on one kind of backend.
 
-The definition in `ops/` is the text: the maths, in `xp`. A body registered here takes
-the same arguments and keeps the same contract. `with plain():` runs the text instead,
-so that the two can be compared.
+What stands in `ops/` is the definition: the maths, in `xp`. A body registered here
+takes the same arguments and keeps the same contract. `with plain():` runs the
+definition instead; `tests/ops/test_bodies.py` compares the two.
 """
 
 import contextlib
@@ -12,26 +12,29 @@ import functools
 from minillm.backend import switch
 
 _bodies: dict[tuple[str, str], object] = {}
-_texts: dict[str, object] = {}
+_definitions: dict[str, object] = {}
 _plain = contextvars.ContextVar("plain", default=False)
 
 
 class joint:
-    """Marks one pullback that returns the gradients of all arguments together."""
+    """Marks one pullback that returns the gradients of all arguments together.
+
+    It stands here because bodies return it as the definitions do.
+    """
 
     def __init__(self, pullback):
         self.pullback = pullback
 
 
-def text(rule):
-    """Make the text of an op or kernel known by its name.
+def define(rule):
+    """Make an op or kernel known by its name.
 
     The names of this package stay its own: a `softmax` that someone else writes runs
     beside it, as it is written, and replaces nothing.
     """
-    holder = _texts.get(rule.__name__, rule)
+    holder = _definitions.get(rule.__name__, rule)
     if _is_ours(rule) or not _is_ours(holder):
-        _texts[rule.__name__] = rule
+        _definitions[rule.__name__] = rule
     return rule
 
 
@@ -39,9 +42,9 @@ def _is_ours(rule) -> bool:
     return (rule.__module__ or "").startswith("minillm.")  # None in an exec
 
 
-def text_of(name: str):
-    """The op's text, for a body that meets a case which it does not cover."""
-    return _texts[name]
+def definition_of(name: str):
+    """The op as it is defined, for a body that meets a case which it does not cover."""
+    return _definitions[name]
 
 
 def faster(name: str, kind: str = "cpu"):
@@ -55,9 +58,9 @@ def faster(name: str, kind: str = "cpu"):
 
 
 def body_of(rule, kind: str):
-    """What runs for a text: its faster body on this kind of backend, or itself."""
+    """What runs for a definition: its faster body on such a backend, or itself."""
     name = rule.__name__
-    if _plain.get() or _texts[name] is not rule:
+    if _plain.get() or _definitions[name] is not rule:
         return rule
     return _bodies.get((kind, name), rule)
 
@@ -69,7 +72,7 @@ def registered(kind: str = "cpu") -> list[str]:
 
 @contextlib.contextmanager
 def plain():
-    """Run the text of every op, in this thread, for the length of the block."""
+    """Run the definition of every op, in this thread, for the length of the block."""
     token = _plain.set(True)
     try:
         yield
@@ -90,7 +93,7 @@ def kernel(rule):
 
     It runs in the backend of its first array, with that backend's faster body.
     """
-    text(rule)
+    define(rule)
 
     @functools.wraps(rule)
     def run(*arrays, **settings):

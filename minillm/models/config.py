@@ -13,10 +13,7 @@ from minillm.errors import UsageError
 class ModelConfig:
     """The shape of a transformer language model and how its weights are drawn.
 
-    `init="gpt2"` draws every matrix with standard deviation 0.02; `"fan_in"` with
-    1/sqrt(fan in) and the embeddings with `embedding_sd`. Both divide the
-    projections that write into the residual stream by sqrt(2 * n_layers)
-    (Radford et al. 2019, section 2.3).
+    `init` is the rule by which weights are drawn (see `nn.Initializer`).
     """
 
     vocab_size: int
@@ -29,9 +26,9 @@ class ModelConfig:
     norm: str = "pre"
     positions: str = "learned"
     bias: bool = True
-    tied: bool = True
-    init: str = "gpt2"
-    embedding_sd: float = 0.02
+    tied: bool = False
+    init: str = "fan_in"
+    embedding_sd: float = 0.1  # under "fan_in"
 
     def __post_init__(self):
         for name in ("vocab_size", "n_layers", "d_model", "n_heads", "context"):
@@ -46,8 +43,6 @@ class ModelConfig:
         _check_choice("norm", self.norm, ("pre", "post"))
         _check_choice("positions", self.positions, ("learned", "sinusoidal"))
         _check_choice("init", self.init, INITS)
-        if not 0.0 < self.embedding_sd < 100.0:
-            raise UsageError(f"embedding_sd must be positive, got {self.embedding_sd}")
 
     @property
     def feed_forward_width(self) -> int:

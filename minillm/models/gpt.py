@@ -1,6 +1,7 @@
 """GPT: token and position embeddings, transformer blocks, a projection to the tokens.
 
-Radford et al. 2018 and 2019; pre-norm, learned positions and tied output by default.
+Radford et al. 2018 and 2019. Pre-norm and learned positions unless the configuration
+says otherwise; the output is tied to the token table where it says `tied`.
 """
 
 import math
@@ -65,7 +66,7 @@ class GPT(Module):
         if config.tied:
             self.head = self.tokens.weight
         else:
-            self.head = init.projection(config.vocab_size, width)
+            self.head = init.output_table(config.vocab_size, width)
 
     def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
@@ -76,7 +77,8 @@ class GPT(Module):
         x = self.tokens(ids) + self.positions[: ids.shape[1]]
         x = drop(x, noise)
         if mask is not None:
-            mask = backend.current().asarray(mask)[:, None, None, :]  # a key's column
+            # (B, T) -> (B, 1, 1, T): for every head and query, which keys it may see
+            mask = backend.current().asarray(mask)[:, None, None, :]
         for block in self.blocks:
             x = block(x, mask, noise)
         return self.norm(x)
@@ -93,13 +95,13 @@ class GPT(Module):
             x, self.head, targets=targets, n_targets=batch.n_targets
         )
 
-    def new_cache(self, batch: int) -> list[KeyValueCache]:
+    def new_cache(self, n_sequences: int) -> list[KeyValueCache]:
         """One empty cache for each layer, with room for a whole context."""
         config = self.config
         head_width = config.d_model // config.n_heads
         return [
             KeyValueCache(
-                batch, config.n_heads, config.context, head_width, self.head.dtype
+                n_sequences, config.n_heads, config.context, head_width, self.head.dtype
             )
             for _ in self.blocks
         ]

@@ -22,7 +22,7 @@ class MultiHeadAttention(Module):
         self.n_heads = n_heads
         self.causal = causal
         self.qkv = Linear(width, 3 * width, init=init, bias=bias)
-        self.out = Linear(width, width, init=init, bias=bias, residual=True)
+        self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
     def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
         """`mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive."""

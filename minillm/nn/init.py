@@ -10,18 +10,19 @@ from minillm.tensor import Tensor
 class Initializer:
     """The rule by which every layer draws its weights, and the stream it draws from.
 
-    "gpt2": matrices N(0, 0.02²) (Radford et al. 2019). "fan_in": matrices
-    N(0, 1/fan in). Under both, a projection that writes into the residual stream is
-    divided by √(2·n_layers), so that the stream's variance does not grow with depth.
+    "gpt2": everything N(0, 0.02²) (Radford et al. 2019). "fan_in": matrices
+    N(0, 1/fan in), embeddings N(0, embedding_sd²): small models learn best from 0.1.
+    Under both, a matrix whose result is added to the residual stream is divided by
+    √(2·n_layers), so that the stream's variance does not grow with depth.
     """
 
     def __init__(
         self,
         rng: np.random.Generator,
-        rule: str = "gpt2",
+        rule: str = "fan_in",
         *,
         n_layers: int = 1,
-        embedding_sd: float = 0.02,
+        embedding_sd: float = 0.1,
         dtype=np.float32,
     ):
         self.rng = rng
@@ -30,21 +31,25 @@ class Initializer:
         self.embedding_sd = embedding_sd
         self.dtype = dtype
 
-    def matrix(self, fan_in: int, fan_out: int, *, residual: bool = False) -> Tensor:
+    def matrix(
+        self, fan_in: int, fan_out: int, *, into_residual: bool = False
+    ) -> Tensor:
         """(fan_in, fan_out), for x @ W."""
-        sd = 0.02 if self.rule == "gpt2" else 1 / math.sqrt(fan_in)
-        if residual:
+        sd = self._sd(1 / math.sqrt(fan_in))
+        if into_residual:
             sd /= math.sqrt(2 * self.n_layers)
         return self._normal((fan_in, fan_out), sd)
 
     def table(self, n: int, width: int) -> Tensor:
         """(n, width), one embedding a row."""
-        return self._normal((n, width), self.embedding_sd)
+        return self._normal((n, width), self._sd(self.embedding_sd))
 
-    def projection(self, vocab_size: int, width: int) -> Tensor:
+    def output_table(self, vocab_size: int, width: int) -> Tensor:
         """(vocab_size, width), one output vector a row, for x @ Wᵀ."""
-        sd = 0.02 if self.rule == "gpt2" else 1 / math.sqrt(width)
-        return self._normal((vocab_size, width), sd)
+        return self._normal((vocab_size, width), self._sd(1 / math.sqrt(width)))
+
+    def _sd(self, fan_in_sd: float) -> float:
+        return 0.02 if self.rule == "gpt2" else fan_in_sd
 
     def zeros(self, n: int) -> Tensor:
         return Tensor(np.zeros(n, self.dtype), requires_grad=True)

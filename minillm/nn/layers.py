@@ -7,10 +7,13 @@ from minillm.tensor import Tensor
 
 
 class Linear(Module):
-    """x W + b."""
+    """x W + b. `into_residual`: the result is added to the residual stream, so the
+    weights are drawn smaller (see `Initializer`)."""
 
-    def __init__(self, d_in, d_out, *, init: Initializer, bias=True, residual=False):
-        self.weight = init.matrix(d_in, d_out, residual=residual)
+    def __init__(
+        self, d_in, d_out, *, init: Initializer, bias=True, into_residual=False
+    ):
+        self.weight = init.matrix(d_in, d_out, into_residual=into_residual)
         self.bias = init.zeros(d_out) if bias else None
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., d_in) -> (..., d_out)
@@ -43,7 +46,7 @@ class FeedForward(Module):
 
     def __init__(self, width, d_ff, *, init: Initializer, bias=True):
         self.up = Linear(width, d_ff, init=init, bias=bias)
-        self.down = Linear(d_ff, width, init=init, bias=bias, residual=True)
+        self.down = Linear(d_ff, width, init=init, bias=bias, into_residual=True)
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., d_ff) -> (..., D)
         return self.down(gelu(self.up(x)))

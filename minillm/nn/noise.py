@@ -14,6 +14,7 @@ class Noise:
     def __init__(self, rate: float, seed: int, step: int, first_row: int = 0):
         self.rate = rate
         self.first_row = first_row
+        # Up to 4096 dropouts a step. Keys count modulo 2³²: after 2²⁰ steps they recur.
         self._key = (seed * 1_000_003 + step) * 4096
 
     def next_key(self) -> int:

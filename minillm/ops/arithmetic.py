@@ -5,6 +5,7 @@ along which its argument was stretched.
 """
 
 from minillm.backend import xp
+from minillm.ops import checks
 from minillm.tensor import op
 
 
@@ -79,22 +80,15 @@ def where(x, y, *, condition):
     )
 
 
-@op
+@op(check=checks.inner_lengths_agree)
 def matmul(x, y):
     """Matrix product over the last two axes, the others broadcast.
 
     (..., n, k) @ (..., k, m) -> (..., n, m); a vector on either side counts as one row
     or one column.
     """
-    if x.ndim == 0 or y.ndim == 0:
-        raise ValueError(f"matmul of shapes {x.shape} and {y.shape}: 0-d")
     rows = x[None, :] if x.ndim == 1 else x
     columns = y[:, None] if y.ndim == 1 else y
-    if rows.shape[-1] != columns.shape[-2]:
-        raise ValueError(
-            f"matmul of shapes {x.shape} and {y.shape}: the inner lengths "
-            f"{rows.shape[-1]} and {columns.shape[-2]} differ"
-        )
 
     def restore(g):  # the gradient as a matrix again
         if x.ndim == 1:

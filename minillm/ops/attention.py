@@ -44,11 +44,11 @@ def self_attention(qkv, *, n_heads: int, causal: bool = False, mask=None):
     columns h·D/H to (h+1)·D/H of each. `mask` broadcasts to (B, H, T, T).
     """
     q, k, v = split_heads(qkv, 3, n_heads)
-    y, joined = attention.rule(q, k, v, causal=causal, mask=mask)
+    y, pull = attention.rule(q, k, v, causal=causal, mask=mask)
 
     def pullback(g):
         (gy,) = split_heads(g, 1, n_heads)
-        return xp.concatenate([merge_heads(part) for part in joined.pullback(gy)], -1)
+        return xp.concatenate([merge_heads(part) for part in pull.pullback(gy)], -1)
 
     return merge_heads(y), pullback
 

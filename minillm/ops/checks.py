@@ -8,6 +8,23 @@ host: reading them would stop a GPU, which wraps an id that is out of range sile
 import numpy as np
 
 
+def linear_fits(x, weight, bias) -> None:
+    if weight.ndim != 2 or x.shape[-1:] != weight.shape[:1]:
+        raise ValueError(
+            f"linear: x of shape {x.shape} does not fit weight of shape {weight.shape}"
+        )
+
+
+def inner_lengths_agree(x, y) -> None:
+    left, right = np.shape(x), np.shape(y)
+    what = f"matmul of shapes {left} and {right}"
+    if not left or not right:
+        raise ValueError(f"{what}: each needs at least one axis")
+    inner = right[-2:][0]  # a vector's only length
+    if left[-1] != inner:
+        raise ValueError(f"{what}: the inner lengths {left[-1]} and {inner} differ")
+
+
 def one_axis(x, *, axis: int = -1) -> None:
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis {axis} of an array of shape {x.shape}")

@@ -6,6 +6,7 @@ targets in the whole batch: shards of unequal counts then add up to the whole's 
 
 from minillm.backend import joint, xp
 from minillm.ops import checks
+from minillm.ops.neural import log_softmax
 from minillm.tensor import op
 
 IGNORED = -1  # the target of a position that takes no part in the loss
@@ -18,14 +19,13 @@ def cross_entropy(logits, *, targets, n_targets: int | None = None):
     logits (..., V), targets (...) whole numbers, IGNORED where none -> scalar, nats per
     target. Without `n_targets` the kept targets are counted. No kept target: loss 0.
     """
-    kept = (targets != IGNORED)[..., None]
+    kept = (targets != IGNORED)[..., None]  # (..., 1)
     if n_targets is None:
         n = xp.maximum(kept.sum(dtype=logits.dtype), 1)
     else:
         n = max(n_targets, 1)
-    z = logits - logits.max(-1, keepdims=True)
-    log_p = z - xp.log(xp.exp(z).sum(-1, keepdims=True))
-    # (..., V): 1 at the target; nowhere where the target is IGNORED
+    log_p, _ = log_softmax.rule(logits)  # (..., V)
+    # Compared, not indexed: as an index, IGNORED (−1) would be the last token.
     one_hot = xp.arange(logits.shape[-1]) == targets[..., None]
     loss = -xp.where(one_hot, log_p, 0).sum() / n
     return loss, lambda g: (xp.exp(log_p) - one_hot) * kept * (g / n)

@@ -4,17 +4,14 @@ import math
 
 from minillm.backend import joint, xp
 from minillm.ops import checks
+from minillm.ops.hashing import hashed_uniform
 from minillm.ops.special import erf
 from minillm.tensor import op
 
 
-@op
+@op(check=checks.linear_fits)
 def linear(x, weight, bias):
     """x W + b.   (..., n) @ (n, m) + (m,) -> (..., m); bias may be None."""
-    if x.shape[-1] != weight.shape[0]:
-        raise ValueError(
-            f"linear: x of shape {x.shape} does not fit weight of shape {weight.shape}"
-        )
 
     def pull_weight(g):
         return _rows(x).T @ _rows(g)
@@ -124,22 +121,6 @@ def dropout(x, *, rate: float, key: int, first_row: int = 0):
     kept = hashed_uniform(x.shape, key, first_row) >= int(rate * 2**32)
     scaled = kept.astype(x.dtype) / (1 - rate)
     return x * scaled, lambda g: g * scaled
-
-
-def hashed_uniform(shape: tuple, key: int, first_row: int):
-    """Whole numbers uniform in [0, 2³²): a hash of the key and each place in the batch.
-
-    Two rounds of multiply and xor-shift, as in MurmurHash3's last step.
-    """
-    per_row = math.prod(shape[1:])
-    first = (first_row * per_row + key * 0x9E3779B9) & 0xFFFFFFFF
-    h = xp.arange(math.prod(shape), dtype=xp.uint32)
-    h += xp.asarray(first, dtype=xp.uint32)  # uint32 arithmetic is modulo 2³²
-    for shift, multiplier in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        h ^= h >> shift
-        h *= xp.asarray(multiplier, dtype=xp.uint32)
-    h ^= h >> 16
-    return h.reshape(shape)
 
 
 def _rows(x):

@@ -31,9 +31,11 @@ class TrainConfig:
     heads: int | None = None
     context: int | None = None
     arch: str | None = None
-    tied: bool = False
-    bias: bool = True
-    init: str = "fan_in"
+    norm: str = ModelConfig.norm
+    positions: str = ModelConfig.positions
+    tied: bool = ModelConfig.tied
+    bias: bool = ModelConfig.bias
+    init: str = ModelConfig.init
     # the data
     objective: str = "clm"
     data: str = "stdlib"
@@ -155,10 +157,11 @@ class TrainConfig:
             n_heads=self.heads,
             context=self.context,
             arch=self.arch,
+            norm=self.norm,
+            positions=self.positions,
             bias=self.bias,
             tied=self.tied,
             init=self.init,
-            embedding_sd=0.1 if self.init == "fan_in" else 0.02,
         )
 
     @property

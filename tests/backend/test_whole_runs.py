@@ -19,7 +19,7 @@ from minillm.training.optimizer import SGD, AdamW, squared_norm
 ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder"])
 VARIANTS = pytest.mark.parametrize(
     "settings",
-    [{}, {"norm": "post", "positions": "sinusoidal", "bias": False, "tied": False}],
+    [{}, {"norm": "post", "positions": "sinusoidal", "bias": False, "tied": True}],
     ids=["default", "other"],
 )
 IDS = np.random.default_rng(0).integers(0, 11, (3, 6), dtype=np.int32)
@@ -66,7 +66,12 @@ def test_training_steps_and_evaluation_are_the_cpus(arch, settings, optimizer, s
     np.testing.assert_allclose(found[0], numbers, rtol=1e-4)
     np.testing.assert_allclose(found[1], scores, rtol=1e-4)
     for name, x in found[2].items():
-        np.testing.assert_allclose(x, weights[name], atol=1e-4)
+        keep = np.full(x.shape, True)
+        if name.endswith("qkv.bias"):
+            # The softmax cancels a key's bias: its gradient is rounding, and AdamW
+            # makes whole steps of it.
+            keep = np.arange(x.size) // (x.size // 3) != 1
+        np.testing.assert_allclose(x[keep], weights[name][keep], atol=1e-4)
 
 
 @VARIANTS

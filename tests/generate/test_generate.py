@@ -5,7 +5,7 @@ import pytest
 
 import minillm
 from minillm.errors import DataError, UsageError
-from minillm.generate import continue_ids, generate, sample
+from minillm.generation import continue_ids, generate, sample
 from minillm.models import ModelConfig, build
 from minillm.training.loop import train
 

@@ -17,7 +17,7 @@ FLOORS = [
     ["minillm.nn"],
     ["minillm.models", "minillm.text", "minillm.figures"],
     ["minillm.training"],
-    ["minillm.generate", "minillm.scaling", "minillm.inspect", "minillm.testing"],
+    ["minillm.generation", "minillm.scaling", "minillm.inspect", "minillm.testing"],
     ["minillm_cli", "minillm_data"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -9,7 +9,7 @@ from minillm import Tensor, ops
 from minillm.models import ModelConfig, build
 from minillm.nn import Noise, drop
 from minillm.nn.noise import drop as drop_of_file
-from minillm.ops.neural import hashed_uniform
+from minillm.ops.hashing import hashed_uniform
 from minillm.text import Batch
 
 
@@ -61,6 +61,13 @@ def test_every_number_of_the_hash_is_as_likely():
     counts = np.bincount(h >> 26, minlength=64)
     assert counts.min() > 850  # of 1024
     assert counts.max() < 1200
+
+
+def test_no_mask_is_another_one_shifted():
+    """With one stream for all keys, two masks would begin at two places of it."""
+    masks = [hashed_uniform((1 << 12,), key, 0) for key in range(200)]
+    runs = [{mask[i : i + 2].tobytes() for i in range(4095)} for mask in masks]
+    assert sum(map(len, runs)) == len(set().union(*runs))
 
 
 @pytest.mark.parametrize("n", [2, 3])

@@ -112,14 +112,16 @@ def test_decoding_with_one_head_leaves_the_cache_as_it_was(init):
     np.testing.assert_allclose(np.concatenate(parts, 1), layer(Tensor(x)).numpy())
 
 
-@pytest.mark.parametrize(("rule", "sd"), [("gpt2", 0.02), ("fan_in", 0.05)])
-def test_weights_are_drawn_by_the_rule(rule, sd):
-    init = Initializer(np.random.default_rng(0), rule, n_layers=8, embedding_sd=0.1)
+@pytest.mark.parametrize(
+    ("rule", "sd", "table_sd"), [("gpt2", 0.02, 0.02), ("fan_in", 0.05, 0.3)]
+)
+def test_weights_are_drawn_by_the_rule(rule, sd, table_sd):
+    init = Initializer(np.random.default_rng(0), rule, n_layers=8, embedding_sd=0.3)
     assert init.matrix(400, 300).numpy().std() == pytest.approx(sd, rel=0.02)
-    residual = init.matrix(400, 300, residual=True).numpy()
+    residual = init.matrix(400, 300, into_residual=True).numpy()
     assert residual.std() == pytest.approx(sd / math.sqrt(16), rel=0.02)
-    assert init.table(500, 200).numpy().std() == pytest.approx(0.1, rel=0.02)
-    assert init.projection(300, 400).numpy().std() == pytest.approx(sd, rel=0.02)
+    assert init.table(500, 200).numpy().std() == pytest.approx(table_sd, rel=0.02)
+    assert init.output_table(300, 400).numpy().std() == pytest.approx(sd, rel=0.02)
 
 
 def test_weights_of_one_seed_are_the_same_in_both_types():

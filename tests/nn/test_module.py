@@ -87,7 +87,7 @@ def test_zero_grad_forgets():
 
 
 def test_a_replica_shares_the_weights_and_not_the_gradients():
-    config = ModelConfig(9, 2, 8, 2, 4, positions="sinusoidal")
+    config = ModelConfig(9, 2, 8, 2, 4, positions="sinusoidal", tied=True)
     model = build(config, np.random.default_rng(0))
     copy = model.replica()
     ids = np.array([[1, 2, 3]])

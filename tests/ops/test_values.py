@@ -69,9 +69,11 @@ def dropout(x, *, rate, key, first_row):
     y = np.zeros_like(x)
     flat, per_row = y.reshape(-1), x[0].size
     for i, number in enumerate(x.reshape(-1)):
-        h = (i + first_row * per_row + key * 0x9E3779B9) % 2**32
-        for shift, multiplier in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-            h = (h ^ (h >> shift)) * multiplier % 2**32
+        h = (i + first_row * per_row) % 2**32
+        for mixed_in in (key * 0x9E3779B9 % 2**32, 0):
+            for shift, multiplier in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+                h = (h ^ (h >> shift)) * multiplier % 2**32
+            h ^= mixed_in
         if h >= int(rate * 2**32):
             flat[i] = number / (1 - rate)
     return y

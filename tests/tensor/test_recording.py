@@ -58,7 +58,7 @@ def test_a_worker_inherits_what_its_caller_has_switched_on():
     def look():
         with pytest.raises(FloatingPointError):
             Tensor([np.nan]) * 1
-        text = backend.text_of("gelu")
+        text = backend.definition_of("gelu")
         found.append((is_recording(), backend.body_of(text, "cpu") is text))
 
     with no_grad(), backend.plain(), debug():
