@@ -162,7 +162,7 @@ class Findings:
 
     def draw(self, folder: Path) -> list[Path]:
         """Write law and power_laws as PNG and SVG; returns their absolute paths."""
-        from minillm.figures import save
+        from minillm.figures import save, short
         from minillm.scaling.figures import draw_law, draw_power_laws
 
         held_out = None
@@ -173,7 +173,14 @@ class Findings:
             for size in self.fitted
             if len(size.losses) > 1
         }
-        law = draw_law(self.law, repeats=repeats, held_out=held_out)
+        low, high = self.law.interval95["alpha"]
+        data = next(iter(self.records.values()))["data"]["name"]
+        title = (
+            f"{short(self.plan.tokens)} tokens of {data} for each model\n"
+            f"α = {self.law.parameters['alpha']:.2f}, "
+            f"95 % interval {low:.2f} to {high:.2f}"
+        )
+        law = draw_law(self.law, repeats=repeats, held_out=held_out, title=title)
         figures = {"law": law, "power_laws": draw_power_laws(self.powers)}
         return [
             save(figure, folder / f"{name}{suffix}").resolve()

@@ -115,6 +115,7 @@ class _Series:
             self.plan = old
         self.reporter.plan(self.plan, plan_file)
         self._train(text)
+        self.reporter.note("timing how fast each size writes, fitting, drawing")
         findings = Findings(
             self.plan, self.records, self.excluded, self._decoding(text)
         )

@@ -144,5 +144,5 @@ def test_repeats_that_would_end_too_late_are_left_out(
     result = scale(tiny, data=words, out=copied, reporter=listener)
     assert listener.runs_started == ["4-s0"]
     assert "run 4-s1, a repeat, is left out" in result["warnings"][-1]
-    assert "4-s1" in listener.notes[-1]
+    assert any("4-s1" in note for note in listener.notes)
     assert len(result["runs"]) == 5
