@@ -53,7 +53,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("arch", "Default: by objective.", choices=ARCHITECTURES)
 @setting("norm", "Layer norm before or after.", metavar="pre|post")
 @setting("positions", "Where a token stands.", metavar="learned|sinusoidal")
-@setting("tied", "Embedding and output share a matrix.")
+@setting("tied", "Embedding is the output layer too.")
 @setting("bias", "Layers and norms have a bias.")
 @setting("init", "How weights are drawn.", metavar="gpt2|fan_in")
 @setting("objective", "Next or masked tokens.", choices=OBJECTIVES)
