@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 
 from minillm.errors import UsageError
-from minillm.models.config import INITS, ModelConfig, Size, size
+from minillm.models.config import ModelConfig, Size, size
 
 # The architecture each objective needs: one that cannot look at what it predicts.
 ARCH_OF = {"clm": "gpt", "mlm": "encoder"}
@@ -84,7 +84,6 @@ class TrainConfig:
             _check_number(name, getattr(self, name), low=0, below=1)
         for name in ("tied", "bias"):
             _check_choice(name, getattr(self, name), (True, False))
-        _check_choice("init", self.init, INITS)
         _check_choice("objective", self.objective, OBJECTIVES)
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
@@ -101,7 +100,7 @@ class TrainConfig:
         """The same run with every default of its size written out.
 
         `size` stays only where it names the shape, which layers, width and heads of
-        one's own may have changed.
+        one's own may have changed. Raises UsageError for what cannot be a model.
         """
         if self.size is None and self.layers and self.width:
             name = None
@@ -146,7 +145,9 @@ class TrainConfig:
             "eval_every": self.eval_every or max(1, steps // 4),
             "save_every": self.save_every or max(1, steps // 2),
         }
-        return dataclasses.replace(self, **filled)
+        resolved = dataclasses.replace(self, **filled)
+        resolved.model(vocab_size=1)  # refused here, before any text is read
+        return resolved
 
     def model(self, vocab_size: int) -> ModelConfig:
         """The model this run trains. Call it on a resolved configuration."""
@@ -167,6 +168,11 @@ class TrainConfig:
     @property
     def tokens_per_step(self) -> int:
         return self.batch * self.context
+
+    @property
+    def micro_batch(self) -> int:
+        """Sequences that go through the model at a time, in one worker at most."""
+        return self.batch // self.accumulate
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

@@ -103,8 +103,7 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
         batch = validation_batch(
             ids, config.context, config.objective, run.tokenizer, limit or LIMIT
         )
-    size = config.batch // config.accumulate
-    sums = evaluate(run.model, batch, size).tolist()
+    sums = evaluate(run.model, batch, config.micro_batch).tolist()
     bytes_per_token = len(corpus.val.encode()) / len(ids)
     return {
         **summarise(sums, config.objective, bytes_per_token),

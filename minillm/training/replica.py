@@ -114,11 +114,10 @@ class Replica:
     def evaluate(self, every: int = 1) -> np.ndarray:
         """This replica's share of the validation batch: the sum of the losses, the
         number of right guesses, the number of targets.   (3,)"""
-        config = self.work.config
         return evaluate(
             self.model,
             self.work.validation,
-            config.batch // config.accumulate,
+            self.work.config.micro_batch,
             every=every,
             rank=self.rank,
             n=self.n,

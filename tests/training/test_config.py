@@ -49,6 +49,11 @@ def test_tokens_become_steps():
     assert TrainConfig(tokens=1).resolve().steps == 1
 
 
+def test_a_shape_that_cannot_be_is_refused_before_any_text_is_read():
+    with pytest.raises(UsageError, match="width 10 cannot be divided among 3"):
+        TrainConfig(width=10, heads=3).resolve()
+
+
 def test_the_objective_decides_the_architecture():
     assert TrainConfig().resolve().arch == "gpt"
     assert TrainConfig(objective="mlm").resolve().arch == "encoder"
@@ -87,6 +92,8 @@ def test_paths_and_numbers_are_understood_as_text():
         ("keep", 0),
         ("tied", "yes"),
         ("init", "zeros"),
+        ("norm", "mid"),
+        ("positions", "rotary"),
         ("arch", "lstm"),
         ("objective", "rtd"),
         ("schedule", "step"),
@@ -99,7 +106,7 @@ def test_paths_and_numbers_are_understood_as_text():
 )
 def test_what_makes_no_sense_is_refused_by_name(option, value):
     with pytest.raises(UsageError) as caught:
-        TrainConfig(**{option: value}).resolve().model(100)
+        TrainConfig(**{option: value}).resolve()
     message = str(caught.value)
     assert "\n" not in message
     assert option in message or "size" in message or "microbatches" in message

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import threading
+import time
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.training import checkpoint
 from minillm.training.config import TrainConfig
 from minillm.training.loop import Silent, train
+from minillm.training.replica import Replica
 
 # DESIGN's table: `run.json` has at least these.
 KEYS = {
@@ -296,6 +298,42 @@ def test_a_resumed_run_remembers_where_its_options_came_from(config, texts, tmp_
     assert record["workers"] == {"kind": "threads", "n": 2}
     assert record["sources"]["steps"] == "command line"
     assert record["sources"]["workers"] == "argument"
+
+
+def test_seconds_add_up_over_sittings(quick_train, tmp_path):
+    slow = At(1, lambda: time.sleep(0.3))
+    slow.evaluated = lambda *_: interrupt()
+    with pytest.raises(Interrupted):
+        quick_train("a", reporter=slow, eval_every=2)
+    record = quick_train("a", resume=True, eval_every=2)
+    assert record["results"]["seconds"] > 0.3
+    text = (tmp_path / "a" / "metrics.jsonl").read_text(encoding="utf-8")
+    seconds = [json.loads(line)["seconds"] for line in text.splitlines()]
+    assert len(seconds) == 10
+    assert seconds == sorted(seconds)
+    assert seconds[1] > 0.3
+
+
+def test_evaluations_take_no_training_seconds(quick_train, monkeypatch):
+    def slow(self, every=1):
+        time.sleep(0.3)
+        return np.array([1.0, 1.0, 1.0])
+
+    monkeypatch.setattr(Replica, "evaluate", slow)
+    assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.3
+
+
+def test_the_first_step_moves_every_weight_by_the_learning_rate(quick_train, tmp_path):
+    options = {"steps": 1, "warmup": 0, "weight_decay": 0.0, "schedule": "constant"}
+    weights = []
+    for name, lr in (("still", 0.0), ("moved", 0.01)):
+        quick_train(name, lr=lr, **options)
+        newest = checkpoint.latest(tmp_path / name / "checkpoints")
+        weights.append(checkpoint.load_arrays(newest / "model.safetensors"))
+    still, moved = (array["blocks.0.feed_forward.up.weight"] for array in weights)
+    step = np.abs(moved - still)
+    assert np.median(step) == pytest.approx(0.01, rel=1e-3)
+    assert step.max() < 0.0101
 
 
 def test_only_so_many_checkpoints_are_kept(quick_train, tmp_path):

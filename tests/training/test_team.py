@@ -115,7 +115,7 @@ def test_workers_leave_signals_to_their_parent(number):
 
 @needs_fork
 @pytest.mark.parametrize("doing", ["nothing", "their step"])
-def test_workers_do_not_outlive_their_parent(doing):
+def test_workers_do_not_outlive_their_parent(tmp_path, doing):
     code = """
         import os, signal, sys, time
         from minillm.training.team import Team
@@ -136,17 +136,19 @@ def test_workers_do_not_outlive_their_parent(doing):
             os.kill(os.getpid(), signal.SIGKILL)
         team.call("step")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), doing],
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL
+    found = tmp_path / "workers"  # a pipe would be held open by what stays behind
+    argv = [sys.executable, "-c", textwrap.dedent(code), doing]
+    with found.open("w") as file:
+        parent = subprocess.Popen(argv, stdout=file)
+    assert parent.wait(timeout=60) == -signal.SIGKILL
+    workers = [int(word) for word in found.read_text(encoding="utf-8").split()]
+    assert len(workers) == 2
     deadline = time.monotonic() + 20
-    while any(map(is_alive, map(int, done.stdout.split()))):
-        assert time.monotonic() < deadline
+    while left := list(filter(is_alive, workers)):
+        if time.monotonic() > deadline:
+            for worker in left:
+                os.kill(worker, signal.SIGKILL)
+            pytest.fail("workers outlived their parent")
         time.sleep(0.05)
 
 
