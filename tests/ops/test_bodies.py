@@ -123,6 +123,19 @@ def test_a_kernels_body_equals_its_text(name, settings, dtype):
         np.testing.assert_allclose(a, b, rtol=1e3 * np.finfo(dtype).eps, atol=1e-7)
 
 
+def test_the_texts_of_the_kernels_are_their_formulas():
+    x, g = np.array([1.0, -2.0]), np.array([3.0, 0.5])
+    assert backend.text_of("squared_norm")(g) == 9.25
+    data = x.copy()
+    backend.text_of("sgd")(data, g, lr=0.1, weight_decay=0.4, scale=2.0)
+    np.testing.assert_allclose(data, [1 - 0.1 * (6 + 0.4), -2 - 0.1 * (1 - 0.8)])
+    data, m, v = x.copy(), np.zeros(2), np.zeros(2)
+    backend.text_of("adamw")(data, g, m, v, **{**ADAMW, "step": 1}, weight_decay=0.4)
+    np.testing.assert_allclose(m, 0.1 * 0.7 * g)
+    np.testing.assert_allclose(v, 0.01 * (0.7 * g) ** 2)
+    np.testing.assert_allclose(data, [1 - 0.01 * 1.4, -2 - 0.01 * (1 - 0.8)])
+
+
 def test_plain_runs_the_text_and_no_more():
     text = backend.definition_of("linear")
     body = backend.body_of(text, "cpu")
