@@ -11,7 +11,7 @@ _ROOMS = {
     "debug": "minillm.backend",
     "fit": "minillm.scaling.fitting",
     "generate": "minillm.generation",
-    "load_run": "minillm.training.folder",
+    "load_run": "minillm.training.run_folder.run",
     "no_grad": "minillm.tensor",
     "scale": "minillm.scaling.series",
     "train": "minillm.training.loop",

@@ -6,7 +6,7 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.models import GPT
-from minillm.training.folder import Run, load_run
+from minillm.training.run_folder.run import Run, load_run
 
 
 def generate(

@@ -14,11 +14,11 @@ from pathlib import Path
 from minillm.errors import DataError
 from minillm.scaling.ladder import Ladder, heads
 from minillm.training.config import TrainConfig
-from minillm.training.files import write_json
+from minillm.training.run_folder.files import write_json
 
 EVALUATION = 0.4  # seconds for a batch of the last evaluation, in training steps
 STARTING = 0.5  # seconds of a run before its first step and after its last
-FINISHING = 12.0  # seconds after the last run: decoding, fits, pictures
+FINISHING = 10.0  # seconds after the last run: decoding, fits, pictures
 SLOWER = 1.05  # a long run than a short probe
 
 

@@ -24,9 +24,9 @@ from minillm.training import reporter as training
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text
 from minillm.training.evaluate import LIMIT
-from minillm.training.files import write_json
-from minillm.training.folder import read_record
 from minillm.training.loop import train
+from minillm.training.run_folder.files import write_json
+from minillm.training.run_folder.run import read_record
 from minillm.training.team import available_cores
 
 PROBING = 0.02  # of the budget

@@ -8,18 +8,18 @@ import numpy as np
 from minillm import backend
 from minillm.errors import UsageError
 from minillm.text import Tokenizer, Windows, load_tokenizer
-from minillm.training import claim
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text, named_in_errors, prepare
 from minillm.training.decoding_speed import seconds_per_token
 from minillm.training.evaluate import summarise, validation_batch
 from minillm.training.interrupt import Interrupts
-from minillm.training.logbook import Logbook
 from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.process import keep_freed_memory, one_blas_thread
-from minillm.training.record import new_record
 from minillm.training.replica import Replica, Workplace, set_up
 from minillm.training.reporter import Silent
+from minillm.training.run_folder import claim
+from minillm.training.run_folder.logbook import Logbook
+from minillm.training.run_folder.record import new_record
 from minillm.training.schedule import learning_rate
 from minillm.training.team import Team, choose_workers
 
@@ -81,7 +81,7 @@ def train(
         finally:
             reporter.close()
     if draw:
-        from minillm.training.curve import draw_curve
+        from minillm.training.run_folder.curve import draw_curve
 
         draw_curve(folder)
     reporter.finish(record)

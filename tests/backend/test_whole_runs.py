@@ -11,10 +11,10 @@ from minillm import backend
 from minillm.models import ModelConfig, build
 from minillm.nn import Noise
 from minillm.text import Batch
-from minillm.training import checkpoint
 from minillm.training.evaluate import evaluate_run, score
 from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import SGD, AdamW, squared_norm
+from minillm.training.run_folder import checkpoint
 
 ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder"])
 VARIANTS = pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from minillm.scaling.ladder import PRESETS
 from minillm.scaling.series import scale
-from minillm.training.folder import read_record
+from minillm.training.run_folder.run import read_record
 from minillm_cli import scale as command
 from minillm_cli.main import main
 

@@ -12,7 +12,7 @@ from minillm.errors import DivergedError, UsageError
 from minillm.scaling.ladder import Ladder
 from minillm.scaling.plan import read_plan
 from minillm.scaling.series import scale
-from minillm.training.folder import read_record
+from minillm.training.run_folder.run import read_record
 
 
 def rewrite(path: Path, **changes) -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from minillm.errors import DataError
 from minillm.models import ModelConfig, build
-from minillm.training import checkpoint
 from minillm.training.flat import FlatParameters
-from minillm.training.folder import load_run
 from minillm.training.optimizer import SGD, AdamW
+from minillm.training.run_folder import checkpoint
+from minillm.training.run_folder.run import load_run
 
 SHAPE = {"vocab_size": 11, "n_layers": 1, "d_model": 8, "n_heads": 2, "context": 5}
 SHAPE["tied"] = True

@@ -15,8 +15,8 @@ from minillm.training.evaluate import (
     summarise,
     validation_batch,
 )
-from minillm.training.folder import load_run
 from minillm.training.replica import Replica
+from minillm.training.run_folder.run import load_run
 
 
 def by_hand(model, batch: Batch) -> tuple[float, float]:

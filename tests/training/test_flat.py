@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minillm.models import ModelConfig, build
-from minillm.training import checkpoint
 from minillm.training.flat import FlatParameters
+from minillm.training.run_folder import checkpoint
 
 
 def model(seed: int = 0, **options):

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
-from minillm.training import checkpoint
 from minillm.training.config import TrainConfig
 from minillm.training.loop import Silent, train
 from minillm.training.replica import Replica
+from minillm.training.run_folder import checkpoint
 
 # DESIGN's table: `run.json` has at least these.
 KEYS = {
@@ -157,7 +157,7 @@ def test_a_long_run_writes_few_lines_with_mean_losses(
     quick_train, tmp_path, monkeypatch
 ):
     quick_train("each", steps=20)
-    monkeypatch.setattr("minillm.training.metrics.MOST_LINES", 6)
+    monkeypatch.setattr("minillm.training.run_folder.metrics.MOST_LINES", 6)
     quick_train("some", steps=20)
     each = [line["loss"] for line in lines_of(tmp_path / "each")]
     some = lines_of(tmp_path / "some")
@@ -241,7 +241,7 @@ def test_the_last_mean_counts_losses_from_before_an_interruption(quick_train):
 
 @pytest.mark.parametrize("stop", [3, 7, 12, 20])
 def test_crashed_and_resumed_is_uninterrupted(quick_train, tmp_path, stop, monkeypatch):
-    monkeypatch.setattr("minillm.training.metrics.MOST_LINES", 10)
+    monkeypatch.setattr("minillm.training.run_folder.metrics.MOST_LINES", 10)
     options = {"steps": 20, "eval_every": 4, "save_every": 7}
     whole = quick_train("whole", **options)
     lines = [line["step"] for line in lines_of(tmp_path / "whole")]

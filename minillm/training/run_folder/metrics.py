@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from minillm.training.config import TrainConfig
-from minillm.training.files import replacing, writing
+from minillm.training.run_folder.files import replacing, writing
 
 MOST_LINES = 2_000  # for a run of any length
 

@@ -9,9 +9,9 @@ import numpy as np
 from minillm.errors import DataError, UsageError
 from minillm.models import GPT, ModelConfig, build
 from minillm.text import Tokenizer, load_tokenizer
-from minillm.training import checkpoint
 from minillm.training.config import TrainConfig
 from minillm.training.flat import FlatParameters
+from minillm.training.run_folder import checkpoint
 
 
 @dataclass(frozen=True)

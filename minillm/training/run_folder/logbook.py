@@ -6,10 +6,10 @@ import signal
 from pathlib import Path
 
 from minillm.errors import DataError, DivergedError, Interrupted
-from minillm.training import checkpoint
-from minillm.training.files import replacing, write_json
-from minillm.training.metrics import Metrics, Stopwatch
 from minillm.training.replica import Workplace
+from minillm.training.run_folder import checkpoint
+from minillm.training.run_folder.files import replacing, write_json
+from minillm.training.run_folder.metrics import Metrics, Stopwatch
 
 
 class Logbook:

@@ -8,8 +8,8 @@ from minillm.errors import UsageError
 from minillm.text import load_corpus
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text
-from minillm.training.files import writing
-from minillm.training.folder import read_record
+from minillm.training.run_folder.files import writing
+from minillm.training.run_folder.run import read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
 # text is known by its hash, wherever it lies.

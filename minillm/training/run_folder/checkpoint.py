@@ -20,8 +20,8 @@ from safetensors.numpy import load_file, save_file
 
 from minillm import backend
 from minillm.errors import DataError
-from minillm.training.files import sync, write_json, writing
 from minillm.training.flat import FlatParameters
+from minillm.training.run_folder.files import sync, write_json, writing
 
 FORMAT = 1
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
