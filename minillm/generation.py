@@ -75,9 +75,11 @@ def continue_ids(
     pending = seen[-context:]
     for _ in range(max_tokens):
         if cache[0].length + len(pending) > context:
+            # What is cached has its positions in it and cannot be moved: read the later
+            # half again from position 0. Half, so that it happens once in so many tokens.
             cache = model.new_cache(1)
             pending = seen[-max(1, context // 2) :]
-        logits = model.decode(np.array([pending]), cache)[0]
+        logits = model.decode(np.array([pending]), cache)[0]  # (1, t) -> (V,)
         token = sample(logits, temperature, top_k, rng)
         seen.append(token)
         pending = [token]

@@ -25,7 +25,11 @@ class Module:
         return [tensor for _, tensor in self.named_parameters()]
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Forget all gradients.
+
+        Not in a training run, where they are views of a flat buffer (`FlatParameters`)
+        that `Replica.compute` fills with zeros instead.
+        """
         for tensor in self.parameters():
             tensor.grad = None
 

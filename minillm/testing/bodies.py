@@ -1,4 +1,4 @@
-"""Does an op's faster body do what its text says?"""
+"""Does an op's faster body do what its definition says?"""
 
 import numpy as np
 
@@ -10,10 +10,10 @@ from minillm.testing.gradients import CheckError, on_device
 def check_body(
     op, *arrays, dtype=np.float64, tolerance: float | None = None, **settings
 ) -> float:
-    """Check an op's faster body on the chosen device against its text.
+    """Check an op's faster body on the chosen device against its definition.
 
     Value and gradients are compared, relative to the largest number among them and the
-    inputs; where no body is registered the text is compared with itself. Returns the
+    inputs; where no body is registered the definition is compared with itself. Returns the
     largest difference. Raises CheckError where it exceeds `tolerance`, by default 200
     roundings of `dtype`.
     """
@@ -32,12 +32,12 @@ def check_body(
         if a.shape != b.shape or a.dtype != b.dtype:
             raise CheckError(
                 f"{op.__name__}: the body's {what} is {a.dtype} of shape {a.shape}, "
-                f"the text's {b.dtype} of shape {b.shape}"
+                f"the definition's {b.dtype} of shape {b.shape}"
             )
         difference = float(np.abs(a - b).max(initial=0) / largest)
         if not difference <= tolerance:  # NaN too
             raise CheckError(
-                f"{op.__name__}: the body's {what} differs from the text's by "
+                f"{op.__name__}: the body's {what} differs from the definition's by "
                 f"{difference:.1e} of the largest number (tolerance {tolerance:.0e})"
             )
         worst = max(worst, difference)

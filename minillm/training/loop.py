@@ -112,24 +112,27 @@ def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -
     """The steps that are left. Returns the record with its results."""
     config = work.config
     kind, n = workers
-
-    def evaluate(every: int = 1) -> dict:
-        with book.watch.paused():
-            sums = np.sum(team.call("evaluate", every), axis=0).tolist()
-        result = summarise(sums, config.objective, text.bytes_per_token)
-        book.check(validation_loss=result["val_loss"])
-        return result
-
     with (
         one_blas_thread(),
         # What overflows shows in the loss or in the norm of the gradient.
         np.errstate(over="ignore", invalid="ignore", divide="ignore"),
         Interrupts() as interrupts,
+        # Last: its processes are forked with all of the above in force.
         Team(lambda rank: Replica(work, rank, n), kind, n) as team,
     ):
+
+        def evaluate(every: int = 1) -> dict:
+            with book.watch.paused():
+                sums = np.sum(team.call("evaluate", every), axis=0).tolist()
+            result = summarise(sums, config.objective, text.bytes_per_token)
+            book.check(validation_loss=result["val_loss"])
+            return result
+
         book.start()
         for step in range(book.step, config.steps):
             lr = learning_rate(config, step)
+            # Each call waits for every worker: nobody adds up before all gradients are
+            # there, and no weight moves before the whole gradient's norm is known.
             loss = backend.to_numpy(sum(team.call("compute", step))).item()
             norm = global_norm(team.call("reduce"))
             book.check(loss=loss, gradient_norm=norm, learning_rate=lr)

@@ -19,6 +19,9 @@ from minillm.training.optimizer import SGD, AdamW, new_optimizer, squared_norm
 from minillm.training.streams import OBJECTIVE, WEIGHTS
 
 
+LINE = 16  # float32 numbers in a cache line
+
+
 @dataclass
 class Workplace:
     """What all replicas of a run share."""
@@ -71,16 +74,18 @@ class Replica:
         self.model = work.model.replica() if rank else work.model
         work.flat.collect_gradients(self.model, self.gradient)
         # Slices begin at cache lines, so that no two replicas write into one.
-        lines = work.flat.size // 16
+        lines = work.flat.size // LINE
         self.part = slice(
-            rank * lines // n * 16,
-            (rank + 1) * lines // n * 16 if rank + 1 < n else work.flat.size,
+            rank * lines // n * LINE,
+            (rank + 1) * lines // n * LINE if rank + 1 < n else work.flat.size,
         )
 
     def compute(self, step: int):
         """The gradient of this replica's share of the step's batch; returns its share
         of the loss (nats per kept target of the whole batch)."""
         config = self.work.config
+        # The whole batch, then a share of it: what the objective draws must not depend
+        # on the number of workers.
         batch = batch_at(self.work, step)
         self.gradient[...] = 0
         total = 0.0

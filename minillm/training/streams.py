@@ -1,7 +1,7 @@
 """What a random stream of a run is for: the last part of its seed, (seed, step, this).
 
-Every stream is derived anew from these three numbers, so that a resumed run, a run with
-other workers and a run on another device draw the same.
+The weights' and the objective's draws are derived anew from these three numbers, so
+that a resumed run, a run with other workers and a run on another device draw the same.
 """
 
 # 0 stays free: NumPy takes (seed, epoch), the stream that shuffles the windows

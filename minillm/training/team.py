@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import warnings
+from multiprocessing.process import BaseProcess
 
 from minillm import backend
 from minillm.backend import Backend
@@ -97,20 +98,22 @@ class Team:
             answers.append(answer)
         return answers
 
-    def close(self, *, at_once: bool = False) -> None:
-        """Send the others home: after their step, or at once."""
+    def close(self, patience: float = PATIENCE) -> None:
+        """Send the others home. Processes that have not gone after so many seconds are
+        ended: they share memory only, which stays as it is."""
         for connection in self._connections:
             connection.close()
         for worker in self._others:
-            if at_once and isinstance(worker, multiprocessing.process.BaseProcess):
-                worker.kill()  # it shares memory only, which stays as it is
-            worker.join(timeout=0.1 if at_once else PATIENCE)
+            worker.join(patience)
+            if worker.is_alive() and isinstance(worker, BaseProcess):
+                worker.kill()
+                worker.join()
 
     def __enter__(self) -> "Team":
         return self
 
     def __exit__(self, error, *_):
-        self.close(at_once=error is not None)
+        self.close(PATIENCE if error is None else 0.1)
 
 
 def _fork(make, rank, connection, parents_ends):

@@ -1,4 +1,4 @@
-"""Every registered faster body does what its text says, on small inputs and large."""
+"""Every registered faster body does what its definition says, on small inputs and large."""
 
 import numpy as np
 import pytest
@@ -117,29 +117,31 @@ ADAMW = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "step": 3, "scale
 )
 def test_a_kernels_body_equals_its_text(name, settings, dtype):
     found = run_kernel(name, dtype, "body", **settings)
-    expected = run_kernel(name, dtype, "text", **settings)
+    expected = run_kernel(name, dtype, "definition", **settings)
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == b.dtype == dtype
         np.testing.assert_allclose(a, b, rtol=1e3 * np.finfo(dtype).eps, atol=1e-7)
 
 
-def test_the_texts_of_the_kernels_are_their_formulas():
+def test_the_definitions_of_the_kernels_are_their_formulas():
     x, g = np.array([1.0, -2.0]), np.array([3.0, 0.5])
-    assert backend.text_of("squared_norm")(g) == 9.25
+    assert backend.definition_of("squared_norm")(g) == 9.25
     data = x.copy()
-    backend.text_of("sgd")(data, g, lr=0.1, weight_decay=0.4, scale=2.0)
+    backend.definition_of("sgd")(data, g, lr=0.1, weight_decay=0.4, scale=2.0)
     np.testing.assert_allclose(data, [1 - 0.1 * (6 + 0.4), -2 - 0.1 * (1 - 0.8)])
     data, m, v = x.copy(), np.zeros(2), np.zeros(2)
-    backend.text_of("adamw")(data, g, m, v, **{**ADAMW, "step": 1}, weight_decay=0.4)
+    backend.definition_of("adamw")(
+        data, g, m, v, **{**ADAMW, "step": 1}, weight_decay=0.4
+    )
     np.testing.assert_allclose(m, 0.1 * 0.7 * g)
     np.testing.assert_allclose(v, 0.01 * (0.7 * g) ** 2)
     np.testing.assert_allclose(data, [1 - 0.01 * 1.4, -2 - 0.01 * (1 - 0.8)])
 
 
-def test_plain_runs_the_text_and_no_more():
-    text = backend.definition_of("linear")
-    body = backend.body_of(text, "cpu")
-    assert body is not text
+def test_plain_runs_the_definition_and_no_more():
+    definition = backend.definition_of("linear")
+    body = backend.body_of(definition, "cpu")
+    assert body is not definition
     with backend.plain():
-        assert backend.body_of(text, "cpu") is text
-    assert backend.body_of(text, "cpu") is body
+        assert backend.body_of(definition, "cpu") is definition
+    assert backend.body_of(definition, "cpu") is body

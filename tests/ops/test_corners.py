@@ -11,7 +11,7 @@ from minillm.testing import check_gradients
 
 @pytest.fixture(params=["faster", "plain"], autouse=True)
 def body(request):
-    """Each test runs with the faster bodies and with the texts."""
+    """Each test runs with the faster bodies and with the definitions."""
     if request.param == "plain":
         with backend.plain():
             yield

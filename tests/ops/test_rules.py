@@ -1,4 +1,4 @@
-"""What every rule promises, text and faster body alike, on the drawn inputs."""
+"""What every rule promises, definition and faster body alike, on the drawn inputs."""
 
 import numpy as np
 import pytest

@@ -169,3 +169,12 @@ def test_a_body_is_compared_with_its_text(body_of_right, body, words):
 def test_xp_is_numpy_here():
     assert backend.current().name == "cpu"
     assert xp.exp is np.exp
+
+
+def test_a_function_that_bends_much():
+    """Two numbers nearly equal: layer norm turns quickly between them."""
+    from minillm import ops
+
+    x = np.array([[-1.10901203, -1.10255123], [1.5, -2.0]])
+    u = np.ones(2)
+    assert check_gradients(ops.layer_norm, x, u, u) < 1e-8

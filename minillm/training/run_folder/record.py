@@ -1,4 +1,4 @@
-"""run.json: everything there is to know about a run, with the names of the plan."""
+"""run.json: how to repeat a run, and what came of it."""
 
 import importlib.metadata
 import platform
