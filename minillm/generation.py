@@ -76,7 +76,7 @@ def continue_ids(
     for _ in range(max_tokens):
         if cache[0].length + len(pending) > context:
             # What is cached has its positions in it and cannot be moved: read the later
-            # half again from position 0. Half, so that it happens once in so many tokens.
+            # half again from position 0. Half: rereading should be rare.
             cache = model.new_cache(1)
             pending = seen[-max(1, context // 2) :]
         logits = model.decode(np.array([pending]), cache)[0]  # (1, t) -> (V,)

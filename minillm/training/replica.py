@@ -18,7 +18,6 @@ from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import SGD, AdamW, new_optimizer, squared_norm
 from minillm.training.streams import OBJECTIVE, WEIGHTS
 
-
 LINE = 16  # float32 numbers in a cache line
 
 
