@@ -13,9 +13,9 @@ def check_body(
     """Check an op's faster body on the chosen device against its definition.
 
     Value and gradients are compared, relative to the largest number among them and the
-    inputs; where no body is registered the definition is compared with itself. Returns the
-    largest difference. Raises CheckError where it exceeds `tolerance`, by default 200
-    roundings of `dtype`.
+    inputs; an op without a faster body is compared with itself. Returns the largest
+    difference. Raises CheckError where it exceeds `tolerance`, by default 200 roundings
+    of `dtype`.
     """
     if tolerance is None:
         tolerance = 200 * float(np.finfo(dtype).eps)

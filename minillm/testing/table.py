@@ -106,8 +106,8 @@ class Result:
 def gradcheck(names: Iterable[str] = (), *, n_cases: int = 10) -> Iterable[Result]:
     """Check rows of the table (by default all) on the chosen device, one at a time.
 
-    Each case checks the gradients in float64 and the faster body against the definition.
-    Raises UsageError for an op that is not in the table.
+    Each case checks the gradients in float64, and the faster body against the
+    definition. Raises UsageError for an op that is not in the table.
     """
     for name in names:
         if name not in TABLE:

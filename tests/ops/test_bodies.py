@@ -1,4 +1,4 @@
-"""Every registered faster body does what its definition says, on small inputs and large."""
+"""Every faster body does what its definition says, on small inputs and large."""
 
 import numpy as np
 import pytest

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from minillm import Tensor, backend
+from minillm import Tensor, backend, ops
 from minillm.backend import joint, xp
 from minillm.nn import Initializer, Linear
 from minillm.tensor import op
@@ -172,9 +172,9 @@ def test_xp_is_numpy_here():
 
 
 def test_a_function_that_bends_much():
-    """Two numbers nearly equal: layer norm turns quickly between them."""
-    from minillm import ops
-
+    """Two numbers nearly equal: layer norm turns quickly between them, and a plain
+    difference errs by 1e-6 there."""
     x = np.array([[-1.10901203, -1.10255123], [1.5, -2.0]])
-    u = np.ones(2)
-    assert check_gradients(ops.layer_norm, x, u, u) < 1e-8
+    arrays = x, np.ones(2), np.ones(2)
+    assert check_gradients(ops.layer_norm, *arrays, tolerance=1.0) > 1e-7
+    assert check_gradients(ops.layer_norm, *arrays, tolerance=1e-9) < 1e-9
