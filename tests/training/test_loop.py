@@ -323,17 +323,33 @@ def test_evaluations_take_no_training_seconds(quick_train, monkeypatch):
     assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.3
 
 
-def test_the_first_step_moves_every_weight_by_the_learning_rate(quick_train, tmp_path):
-    options = {"steps": 1, "warmup": 0, "weight_decay": 0.0, "schedule": "constant"}
-    weights = []
-    for name, lr in (("still", 0.0), ("moved", 0.01)):
-        quick_train(name, lr=lr, **options)
-        newest = checkpoint.latest(tmp_path / name / "checkpoints")
-        weights.append(checkpoint.load_arrays(newest / "model.safetensors"))
-    still, moved = (array["blocks.0.feed_forward.up.weight"] for array in weights)
-    step = np.abs(moved - still)
+@pytest.fixture
+def first_step(quick_train, tmp_path):
+    """A function that does the first step of a run: how far each weight moves."""
+
+    def move(lr: float, **options) -> dict:
+        options = {"steps": 1, "warmup": 0, "weight_decay": 0.0, **options}
+        weights = []
+        for name, rate in (("still", 0.0), ("moved", lr)):
+            quick_train(name, lr=rate, schedule="constant", **options)
+            newest = checkpoint.latest(tmp_path / name / "checkpoints")
+            weights.append(checkpoint.load_arrays(newest / "model.safetensors"))
+        still, moved = weights
+        return {name: moved[name] - still[name] for name in still}
+
+    return move
+
+
+def test_the_first_step_moves_every_weight_by_the_learning_rate(first_step):
+    step = np.abs(first_step(0.01)["blocks.0.feed_forward.up.weight"])
     assert np.median(step) == pytest.approx(0.01, rel=1e-3)
     assert step.max() < 0.0101
+
+
+def test_the_step_of_gradient_descent_is_as_long_as_clipping_allows(first_step):
+    steps = first_step(0.1, optimizer="sgd", clip=0.2)
+    length = math.sqrt(sum((step.astype(float) ** 2).sum() for step in steps.values()))
+    assert length == pytest.approx(0.1 * 0.2, rel=1e-3)
 
 
 def test_only_so_many_checkpoints_are_kept(quick_train, tmp_path):

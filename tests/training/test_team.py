@@ -94,6 +94,18 @@ def test_a_worker_that_died_between_two_calls_is_reported_too():
 
 
 @needs_fork
+def test_a_worker_that_dies_with_a_message_unread_is_reported_too():
+    with (
+        pytest.raises(MinillmError, match="worker 1 died"),
+        Team(Member, "processes", 2) as team,
+    ):
+        (_, (other, _)) = team.call("process")
+        team._connections[0].send(("wait", (1,)))
+        threading.Timer(0.3, os.kill, (other, signal.SIGKILL)).start()
+        team.call("where")
+
+
+@needs_fork
 def test_after_an_error_nobody_waits_for_a_long_step():
     begun = time.perf_counter()
     with pytest.raises(KeyError), Team(Member, "processes", 2) as team:
