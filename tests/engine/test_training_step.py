@@ -98,7 +98,7 @@ def test_it_learns_one_batch_by_heart(arch):
         loss.backward()
         optimizer.update(slice(0, flat.size), gradient, lr=0.03, step=step, scale=1.0)
         losses.append(loss.item())
-    assert losses[0] == pytest.approx(np.log(13), rel=0.05)
+    assert losses[0] == pytest.approx(np.log(13), rel=0.2)
     assert losses[-1] < 0.2
 
 
