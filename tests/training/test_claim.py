@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minillm.errors import DataError, Interrupted, UsageError
+from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.training.config import TrainConfig
 from minillm.training.loop import Silent, train
 
@@ -100,6 +100,14 @@ def test_a_text_that_has_changed_makes_another_run(book, config, tmp_path):
 def test_an_unfinished_run_wants_to_be_resumed(quick_train, unfinished):
     with pytest.raises(UsageError, match=r"interrupted: add --resume"):
         quick_train("parts")
+
+
+def test_a_diverged_run_wants_another_learning_rate(quick_train):
+    options = {"lr": 1e20, "clip": 0.0, "warmup": 1}
+    with pytest.raises(DivergedError):
+        quick_train("a", **options)
+    with pytest.raises(UsageError, match=r"diverged: choose another --out, .*--lr"):
+        quick_train("a", **options)
 
 
 def test_a_folder_with_something_else_is_refused(quick_train, tmp_path):

@@ -109,7 +109,7 @@ def test_a_repetition_is_found_by_its_content(train_steps):
 
 def test_masked_tokens_are_restored_from_both_sides(train_steps):
     windows = Counting(16, vocab_size=12)
-    options = {"context": 16, "objective": "mlm", "steps": 300}
+    options = {"context": 16, "objective": "mlm", "steps": 200}
     before = learn(windows, 12, train_steps, **{**options, "lr": 0.0})
     work = learn(windows, 12, train_steps, **options)
 

@@ -76,10 +76,10 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
     if record["status"] != "finished":
         if resume:
             return None
-        raise UsageError(
-            f"{path}: holds this run, {record['status']}: add --resume to go on with "
-            f"it, or choose another --out"
-        )
+        way = "add --resume to go on with it, or choose another --out"
+        if record["status"] == "diverged":
+            way = "choose another --out, with a smaller --lr"
+        raise UsageError(f"{path}: holds this run, {record['status']}: {way}")
     if record["data"]["sha256"] != (text or load_corpus(config.data)).sha256:
         raise UsageError(
             f"{path}: already holds a run on another text, or {config.data} has "
