@@ -30,12 +30,19 @@ class Text:
         return self.val_bytes / max(len(self.val), 1)
 
 
-def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None) -> Text:
+LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
+
+
+def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) -> Text:
     """Load the corpus and encode it, with a new tokenizer unless one is given.
 
-    Raises DataError for a missing or unreadable corpus.
+    `note(text)` is told before a large one is encoded. Raises DataError for a missing
+    or unreadable corpus.
     """
     corpus = load_corpus(config.data)
+    if note and corpus.n_bytes > LARGE:
+        megabytes = f"{corpus.n_bytes / 1e6:.1f} MB"
+        note(f"{corpus.name}: {megabytes} of text to be encoded by {config.tokenizer}")
     tokenizer = tokenizer or new_tokenizer(config, corpus)
     return Text(
         name=corpus.name,

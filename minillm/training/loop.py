@@ -66,7 +66,8 @@ def train(
         workers = choose_workers(config.workers, config.batch, device)
         keep_freed_memory()
         if text is None:
-            text = prepare(config, _tokenizer(config) if resume else None)
+            tokenizer = _tokenizer(config) if resume else None
+            text = prepare(config, tokenizer, reporter.note)
         work = _set_up(config, text, workers)
         folder = Path(config.out) if resume else claim.new_folder(config)
         config = replace(config, out=str(folder))
