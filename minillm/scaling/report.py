@@ -9,7 +9,7 @@ from minillm.errors import DivergedError, MinillmError
 from minillm.scaling.fitting import fit
 from minillm.scaling.ladder import FEWEST_WIDTHS
 from minillm.scaling.law import LawFit
-from minillm.scaling.plan import Plan
+from minillm.scaling.plan import Plan, Run
 
 # How parameters can be counted. The law is fitted with the first.
 COUNTS = ("non_embedding", "matrices_and_head", "total")
@@ -41,7 +41,7 @@ class Findings:
         self, plan: Plan, records: dict, excluded: list[dict], decoding: list[dict]
     ):
         self.plan = plan
-        self.records = records
+        self.records = {run.name: records[run.name] for run in _done(plan, records)}
         self.excluded = excluded
         self.decoding = decoding
         self.sizes = _sizes(plan, records)
@@ -189,11 +189,16 @@ class Findings:
         ]
 
 
+def _done(plan: Plan, records: dict) -> list[Run]:
+    """The finished runs, the smallest first."""
+    done = [run for run in plan.runs if run.name in records]
+    return sorted(done, key=lambda run: (run.width, run.seed))
+
+
 def _sizes(plan: Plan, records: dict) -> list[Size]:
     by_width = {}
-    for run in plan.runs:
-        if run.name in records:
-            by_width.setdefault(run.width, []).append(records[run.name])
+    for run in _done(plan, records):
+        by_width.setdefault(run.width, []).append(records[run.name])
     found = []
     for width, same in sorted(by_width.items()):
         results = [record["results"] for record in same]

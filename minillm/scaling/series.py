@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from minillm.errors import DataError, Interrupted, UsageError
+from minillm.errors import Interrupted, UsageError
 from minillm.scaling.corpus import prepared
 from minillm.scaling.decoding import time_decoding
 from minillm.scaling.ladder import Ladder, named
@@ -25,7 +25,7 @@ from minillm.training.config import TrainConfig
 from minillm.training.data import Text
 from minillm.training.evaluate import LIMIT
 from minillm.training.loop import train
-from minillm.training.run_folder.files import write_json
+from minillm.training.run_folder.files import write_json, writing
 from minillm.training.run_folder.run import read_record
 from minillm.training.team import available_cores
 
@@ -103,7 +103,8 @@ class _Series:
         old = self._old_plan(plan_file)
         text, tokenizer, tokens, warnings = prepared(self.ladder, self.data)
         if old is None:
-            self._make_folder()
+            with writing(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
             self.plan = self._new_plan(text, tokenizer, tokens, warnings)
             self.plan.write(plan_file)
         elif old.sha256 != text.sha256:
@@ -166,14 +167,6 @@ class _Series:
                     f"instead of {new}: choose another --out"
                 )
         return plan
-
-    def _make_folder(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"{self.folder}: cannot be made ({error.strerror})"
-            ) from None
 
     def _new_plan(self, text: Text, tokenizer, tokens, warnings) -> Plan:
         """Measure the speed of every size, and plan within the budget."""
