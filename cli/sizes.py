@@ -25,7 +25,6 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     for name, size in SIZES.items():
         run = TrainConfig(size=name, vocab=vocab, batch=batch).resolve()
         config = run.model(vocab)
-        micro = run.batch // run.accumulate
         sizes[name] = {
             "n_layers": size.n_layers,
             "d_model": size.d_model,
@@ -36,7 +35,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
             "tokens": size.tokens,
             "parameters": count.parameters(config),
             "flops_per_token": count.flops_per_token(config),
-            "memory_bytes": count.memory_bytes(config, micro, workers),
+            "memory_bytes": count.memory_bytes(config, run.micro_batch, workers),
         }
     if json:
         return common.print_json(

@@ -16,9 +16,11 @@ from minillm.training.run_folder.run import read_record
 from minillm_cli import scale as command
 from minillm_cli.main import main
 
-# The command line, with one more preset.
+# The command line, with one more preset. A shell's background jobs, this test among
+# them, hand on that Ctrl-C is to be ignored.
 SCRIPT = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from minillm.scaling.ladder import PRESETS, Ladder
 PRESETS["tiny"] = Ladder.from_json(json.loads(sys.argv[1]))
 from minillm_cli.main import main

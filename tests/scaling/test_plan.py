@@ -89,9 +89,9 @@ def test_repeats_are_left_out_before_tokens():
 
 def test_the_widest_repeats_come_first_and_second_runs_before_third_ones():
     assert seeds(plan(budget=120)) == {24: 1, 16: 1, 12: 1, 8: 1, 4: 1}
-    assert seeds(plan(budget=137)) == {24: 1, 16: 1, 12: 2, 8: 1, 4: 2}
-    assert seeds(plan(budget=150)) == {24: 1, 16: 1, 12: 2, 8: 2, 4: 2}
-    assert seeds(plan(budget=160)) == {24: 1, 16: 1, 12: 2, 8: 3, 4: 2}
+    assert seeds(plan(budget=145)) == {24: 1, 16: 1, 12: 2, 8: 1, 4: 2}
+    assert seeds(plan(budget=157)) == {24: 1, 16: 1, 12: 2, 8: 2, 4: 2}
+    assert seeds(plan(budget=168)) == {24: 1, 16: 1, 12: 2, 8: 3, 4: 2}
 
 
 def test_then_tokens_are_dropped_the_same_for_all():
