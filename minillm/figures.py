@@ -116,7 +116,7 @@ def log_axis(axis) -> None:
     if high < 10 * low:
         ticks = (1, 1.5, 2, 3, 4, 5, 7)
     else:
-        ticks = (1, 3) if high < 1e4 * low else (1,)
+        ticks = (1, 3) if high < 1e3 * low else (1,)
     axis.set_major_locator(LogLocator(subs=ticks, numticks=12))
     axis.set_minor_formatter(NullFormatter())
     short_ticks(axis)

@@ -110,7 +110,7 @@ def _draw_one_variable(axes, fit: LawFit, repeats, held_out) -> None:
             "D",
             color=COLOURS["red"],
             markersize=8,
-            label=f"held out: {measured:.4g}, predicted {predicted:.4g} "
+            label=f"held out: {measured:#.4g}, predicted {predicted:#.4g} "
             f"({_percent(predicted, measured)})",
         )
     if floor:
