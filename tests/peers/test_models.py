@@ -1,4 +1,5 @@
-"""GPT and the encoder against PyTorch's own transformer, with the same weights."""
+"""GPT and the encoder against the transformers of other libraries, with the same
+weights."""
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ TARGETS = np.where(RNG.random(IDS.shape) < 0.7, RNG.integers(0, VOCAB, IDS.shape
 MASK = np.arange(CONTEXT) < np.array([[10], [7], [10], [4]])
 
 
-class Peer(nn.Module):
+class PyTorch(nn.Module):
     """The same architecture out of PyTorch's parts."""
+
+    transposed = True  # its linear layers hold their weights as (outputs, inputs)
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -55,35 +58,151 @@ class Peer(nn.Module):
             x = block(x, src_mask=future, src_key_padding_mask=padding)
         return self.head(self.norm(x))
 
+    def ours(self):
+        """{our name: the parameters that lie beside each other in it}"""
+        found = {
+            "tokens.weight": [self.tokens.weight],
+            "positions": [self.positions.weight],
+            "head": [self.head.weight],
+            **affine("norm", self.norm, scale="gain"),
+        }
+        for i, block in enumerate(self.blocks):
+            attention = block.self_attn
+            name = f"blocks.{i}.attention.qkv"
+            found[f"{name}.weight"] = [attention.in_proj_weight]
+            found[f"{name}.bias"] = [attention.in_proj_bias]
+            found |= block_parts(
+                i,
+                norms=(block.norm1, block.norm2),
+                out=attention.out_proj,
+                up=block.linear1,
+                down=block.linear2,
+            )
+        return found
+
+
+class GPT2(nn.Module):
+    """transformers' GPT-2, without dropout."""
+
+    transposed = False
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        transformers = pytest.importorskip("transformers")
+        self.model = transformers.GPT2LMHeadModel(
+            transformers.GPT2Config(
+                vocab_size=VOCAB,
+                n_positions=CONTEXT,
+                n_embd=WIDTH,
+                n_layer=LAYERS,
+                n_head=HEADS,
+                resid_pdrop=0.0,
+                embd_pdrop=0.0,
+                attn_pdrop=0.0,
+                bos_token_id=0,
+                eos_token_id=0,
+            )
+        )
+
+    def forward(self, ids, mask=None):
+        return self.model(ids, attention_mask=mask).logits
+
+    def ours(self):
+        model = self.model.transformer
+        found = {
+            "tokens.weight": [model.wte.weight],
+            "positions": [model.wpe.weight],
+            **affine("norm", model.ln_f, scale="gain"),
+        }
+        for i, block in enumerate(model.h):
+            found |= affine(f"blocks.{i}.attention.qkv", block.attn.c_attn)
+            found |= block_parts(
+                i,
+                norms=(block.ln_1, block.ln_2),
+                out=block.attn.c_proj,
+                up=block.mlp.c_fc,
+                down=block.mlp.c_proj,
+            )
+        return found
+
+
+class SigLIP(nn.Module):
+    """The text half of transformers' SigLIP. It is arranged as our encoder: GPT-2's
+    blocks that see both sides. A head is added, tied to the tokens."""
+
+    transposed = True
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        transformers = pytest.importorskip("transformers")
+        self.model = transformers.SiglipTextModel(
+            transformers.SiglipTextConfig(
+                vocab_size=VOCAB,
+                max_position_embeddings=CONTEXT,
+                hidden_size=WIDTH,
+                intermediate_size=config.feed_forward_width,
+                num_hidden_layers=LAYERS,
+                num_attention_heads=HEADS,
+                layer_norm_eps=1e-5,
+                bos_token_id=0,
+                eos_token_id=0,
+            )
+        )
+
+    def forward(self, ids, mask=None):
+        hidden = self.model(ids, attention_mask=mask).last_hidden_state
+        return hidden @ self.model.embeddings.token_embedding.weight.T
+
+    def ours(self):
+        embeddings = self.model.embeddings
+        found = {
+            "tokens.weight": [embeddings.token_embedding.weight],
+            "positions": [embeddings.position_embedding.weight],
+            **affine("norm", self.model.final_layer_norm, scale="gain"),
+        }
+        for i, block in enumerate(self.model.encoder.layers):
+            attention = block.self_attn
+            qkv = attention.q_proj, attention.k_proj, attention.v_proj
+            found |= affine(f"blocks.{i}.attention.qkv", *qkv)
+            found |= block_parts(
+                i,
+                norms=(block.layer_norm1, block.layer_norm2),
+                out=attention.out_proj,
+                up=block.mlp.fc1,
+                down=block.mlp.fc2,
+            )
+        return found
+
+
+def affine(name: str, *layers, scale="weight") -> dict:
+    """A layer of ours, of one or more of theirs beside each other."""
+    return {
+        f"{name}.{scale}": [layer.weight for layer in layers],
+        f"{name}.bias": [layer.bias for layer in layers],
+    }
+
+
+def block_parts(i: int, *, norms, out, up, down) -> dict:
+    """What every peer's block has as one layer where ours has one."""
+    return {
+        **affine(f"blocks.{i}.norm1", norms[0], scale="gain"),
+        **affine(f"blocks.{i}.norm2", norms[1], scale="gain"),
+        **affine(f"blocks.{i}.attention.out", out),
+        **affine(f"blocks.{i}.feed_forward.up", up),
+        **affine(f"blocks.{i}.feed_forward.down", down),
+    }
+
 
 def pairs(model, peer):
-    """(name, our parameter, theirs, whether theirs lies transposed)"""
-    theirs = {
-        "tokens.weight": peer.tokens.weight,
-        "positions": peer.positions.weight,
-        "norm.gain": peer.norm.weight,
-        "norm.bias": peer.norm.bias,
-        "head": peer.head.weight,
-    }
-    for i, block in enumerate(peer.blocks):
-        for ours, linear in (
-            ("attention.out", block.self_attn.out_proj),
-            ("feed_forward.up", block.linear1),
-            ("feed_forward.down", block.linear2),
-        ):
-            theirs[f"blocks.{i}.{ours}.weight"] = linear.weight
-            theirs[f"blocks.{i}.{ours}.bias"] = linear.bias
-        theirs[f"blocks.{i}.attention.qkv.weight"] = block.self_attn.in_proj_weight
-        theirs[f"blocks.{i}.attention.qkv.bias"] = block.self_attn.in_proj_bias
-        for norm in ("norm1", "norm2"):
-            theirs[f"blocks.{i}.{norm}.gain"] = getattr(block, norm).weight
-            theirs[f"blocks.{i}.{norm}.bias"] = getattr(block, norm).bias
+    """(name, our parameter, theirs, whether theirs lie transposed)"""
+    theirs = peer.ours()
     for name, p in model.named_parameters():
-        yield name, p, theirs[name], ".weight" in name and name.startswith("blocks")
+        transposed = peer.transposed and name.startswith("blocks") and p.ndim == 2
+        yield name, p, theirs[name], transposed
 
 
-def both(dtype, **settings):
-    """Our model and PyTorch's, the latter with the former's weights."""
+def both(dtype, make=PyTorch, **settings):
+    """Our model and a peer with its weights."""
     config = ModelConfig(
         VOCAB,
         LAYERS,
@@ -95,12 +214,12 @@ def both(dtype, **settings):
         **settings,
     )
     model = build(config, np.random.default_rng(1), dtype)
-    peer = Peer(config).to(torch.float64 if dtype == np.float64 else torch.float32)
-    for _, p, q, transposed in pairs(model, peer):
+    peer = make(config).to(torch.float64 if dtype == np.float64 else torch.float32)
+    for _, p, theirs, transposed in pairs(model, peer):
         if p.ndim == 1:  # gains of 1 and biases of 0 would hide a mix-up
             p.data += 0.1 * RNG.standard_normal(p.shape).astype(dtype)
-        with torch.no_grad():
-            q.copy_(torch.tensor(p.numpy().T if transposed else p.numpy()))
+        for q, part in zip(theirs, np.split(p.numpy(), len(theirs), -1), strict=True):
+            q.data.copy_(torch.tensor(part.T if transposed else part))
     return model, peer
 
 
@@ -116,16 +235,8 @@ def our_batch(mask=None) -> Batch:
     return Batch(IDS, TARGETS, int((TARGETS >= 0).sum()), mask=mask)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"norm": "post"}, {"tied": False, "bias": False}],
-    ids=["default", "post-norm", "untied, no bias"],
-)
-@pytest.mark.parametrize("arch", ["gpt", "encoder"])
-def test_logits_loss_and_every_gradient_are_pytorchs(arch, settings, mask, dtype):
-    model, peer = both(dtype, arch=arch, **settings)
+def check_equal(model, peer, mask, dtype):
+    """Logits, loss and every gradient."""
     their_logits, loss_of_peer = their_loss(peer, mask)
     loss_of_peer.backward()
     logits, loss = model(IDS, mask=mask), model.loss(our_batch(mask))
@@ -140,9 +251,41 @@ def test_logits_loss_and_every_gradient_are_pytorchs(arch, settings, mask, dtype
     # Relative to the largest gradient of the model: a key's bias has none at all.
     largest = max(np.abs(p.grad).max() for p in model.parameters())
     bound = (1e-5 if dtype == np.float32 else 1e-9) * largest
-    for name, p, q, transposed in pairs(model, peer):
-        theirs = q.grad.numpy().T if transposed else q.grad.numpy()
-        assert np.abs(p.grad - theirs).max() < bound, name
+    for name, p, theirs, transposed in pairs(model, peer):
+        gradients = [q.grad.numpy().T if transposed else q.grad.numpy() for q in theirs]
+        assert np.abs(p.grad - np.concatenate(gradients, -1)).max() < bound, name
+
+
+TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+MASKS = pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
+
+
+@TYPES
+@MASKS
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"norm": "post"}, {"tied": False, "bias": False}],
+    ids=["default", "post-norm", "untied, no bias"],
+)
+@pytest.mark.parametrize("arch", ["gpt", "encoder"])
+def test_logits_loss_and_every_gradient_are_pytorchs(arch, settings, mask, dtype):
+    check_equal(*both(dtype, arch=arch, **settings), mask, dtype)
+
+
+@TYPES
+@MASKS
+@pytest.mark.parametrize(("arch", "make"), [("gpt", GPT2), ("encoder", SigLIP)])
+def test_logits_loss_and_every_gradient_are_transformers(arch, make, mask, dtype):
+    check_equal(*both(dtype, make, arch=arch, tied=True), mask, dtype)
+
+
+def test_the_loss_of_a_text_is_the_one_transformers_takes():
+    """It is handed no targets, but moves the ids by one itself."""
+    model, peer = both(np.float32, GPT2, tied=True)
+    ids = torch.tensor(IDS)
+    expected = peer.model(ids, labels=ids).loss.item()
+    batch = Batch(IDS[:, :-1], IDS[:, 1:], IDS[:, 1:].size)
+    assert model.loss(batch).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("arch", ["gpt", "encoder"])
