@@ -230,9 +230,9 @@ class StrictModule(types.ModuleType):
     """What stands for `xp`."""
 
     FUNCTIONS = """abs arange broadcast_to ceil concatenate copysign exp expand_dims
-        empty empty_like eye floor full full_like isfinite isnan log log1p matmul
-        maximum minimum multiply ones ones_like reshape split sqrt stack subtract
-        take_along_axis tanh tril triu where zeros zeros_like"""
+        empty empty_like eye floor full full_like isfinite isnan log log1p logaddexp
+        matmul maximum minimum multiply ones ones_like reshape split sqrt stack
+        subtract take_along_axis tanh tril triu where zeros zeros_like"""
     VALUES = (
         "bool_ float16 float32 float64 inf int8 int32 int64 newaxis pi uint8 uint32"
     )

@@ -1,5 +1,8 @@
 """Every op gives one result on every backend there is."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,6 +48,34 @@ def test_the_stand_in_gives_the_cpus_result(row, strict):
 def test_gradients_are_right_on_the_stand_in(row, on_strict):
     for arrays, settings in row.examples(4):
         check_gradients(row.op, *arrays, **settings)
+
+
+def softplus():
+    """The op of the README."""
+    readme = Path(__file__).parents[2] / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    code = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    names = {}
+    exec(next(block for block in code if "def softplus" in block), names)
+    return names["softplus"]
+
+
+def compare_softplus(device):
+    x = np.linspace(-3, 3, 7)
+    expected = np.log(1 + np.exp(x))
+    with backend.use(device):
+        found = softplus()(Tensor(x))
+        check_gradients(softplus(), x)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+def test_the_op_of_the_readme_runs_on_the_stand_in(strict):
+    compare_softplus(strict)
+
+
+@pytest.mark.gpu
+def test_the_op_of_the_readme_runs_on_a_gpu():
+    compare_softplus("cuda")
 
 
 @pytest.mark.gpu
