@@ -1,11 +1,13 @@
-"""`minillm bench`: how fast this machine trains."""
+"""`minillm bench`: how fast this machine trains and decodes."""
 
 import click
 
 from minillm_cli import common
 
 
-@click.command(epilog="Example:  minillm bench --size nano --size tiny --seconds 3")
+@click.command(
+    epilog="Example:  minillm bench --size tiny --against torch --seconds 20"
+)
 @click.option("--size", "sizes", metavar="NAME", multiple=True, help="May be repeated.")
 @click.option("--layers", metavar="N", type=int, help="A shape of your own:")
 @click.option("--width", metavar="N", type=int, help="blocks, width,")
@@ -13,43 +15,106 @@ from minillm_cli import common
 @click.option("--vocab", metavar="N", type=int, help="Vocabulary entries.  [1024]")
 @click.option("--batch", metavar="N", type=int, help="Sequences in a step.")
 @click.option("--context", metavar="N", type=int, help="Tokens in a sequence.")
-@click.option("--seconds", metavar="X", type=float, help="Time for each size.  [5]")
+@click.option("--decode", is_flag=True, help="Write single tokens instead of training.")
+@click.option("--against", metavar="NAMES", help="Such as torch,torch-compile,jax.")
+@click.option("--profile", is_flag=True, help="The time of each op in a step.")
+@click.option("--plot", metavar="FILE", help="Draw the profile (svg, png).")
+@click.option("--seconds", metavar="X", type=float, help="Time for each.  [5]")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.  [auto]")
 @click.option("--workers", metavar="N|auto", help="Replicas in training.  [auto]")
 @common.shared
-def command(sizes: tuple[str, ...], json: bool, **options) -> None:
-    """Measure the training speed of a size.
-
-    Whole training steps on random tokens, beside the fastest matrix product.
-    """
+def command(profile: bool, plot: str | None, json: bool, **options) -> None:
+    """Measure the speed of a size, alone or against other engines."""
+    given = {name: value for name, value in options.items() if value}
+    if profile:
+        return run_profile(given, plot, json)
+    if plot:
+        raise click.UsageError("--plot draws a profile: add --profile")
     from minillm.inspect.bench import bench
 
-    given = {name: value for name, value in options.items() if value is not None}
-    result = bench(list(sizes) or None, **given)
+    names = given.pop("against", "").replace(" ", "").split(",")
+    result = bench(
+        list(given.pop("sizes", ())) or None,
+        against=tuple(filter(None, names)),
+        note=lambda text: click.echo(text, err=True),
+        **given,
+    )
     if json:
         return common.print_json(result)
     print_rows(result)
-    common.say_next("minillm train --size nano")
+    common.say_next("minillm bench --size tiny --profile")
+
+
+def run_profile(given: dict, plot: str | None, json: bool) -> None:
+    from minillm.inspect.bench import profile
+
+    for name in ("decode", "against", "workers", "seconds"):
+        if name in given:
+            raise click.UsageError(f"--profile takes no --{name}")
+    sizes = given.pop("sizes", ())
+    if len(sizes) > 1:
+        raise click.UsageError("--profile takes one --size")
+    result = profile(*sizes, **given)
+    if plot:
+        from minillm.figures import save
+        from minillm.inspect.bench.profile import draw_profile
+
+        save(draw_profile(result), plot)
+    if json:
+        return common.print_json(result)
+    print_profile(result)
+    if not plot:
+        common.say_next("minillm bench --profile --plot profile.svg")
 
 
 def print_rows(result: dict) -> None:
     from minillm.figures import short
 
+    peers = list(result["rows"][0]["peers"])
     rows = [
         [
             row["size"] or "",
             f"{row['n_layers']} × {row['d_model']}",
             f"{row['batch']} × {row['context']}",
             f"{row['tokens_per_second']:,.0f}",
-            f"{row['step_seconds']['median'] * 1e3:.1f}",
-            short(row["flops_per_second"]),
+            f"{row['step_seconds']['median'] * 1e3:.2f}",
             f"{row['fraction_of_matmul_peak']:.0%}",
+            short(row["peak_memory_bytes"]) + "B",
+            *[_ratio(row["peers"][name]) for name in peers],
         ]
         for row in result["rows"]
     ]
-    heads = ["size", "shape", "batch", "tokens/s", "step (ms)", "FLOP/s", "of peak"]
+    heads = ["size", "shape", "batch", "tokens/s", "step (ms)", "of peak", "memory"]
+    heads += [f"× {name}" for name in peers]
     workers = result["workers"]
-    common.print_table(
-        heads, rows, f"{result['device']}, {workers['n']} {workers['kind']}"
-    )
+    what = f"{result['work']}, {result['device']}, {workers['n']} {workers['kind']}"
+    common.print_table(heads, rows, what)
+    if peers:
+        click.echo("×: our tokens/s over the other's, and the range over five turns")
     click.echo(f"matrix products: {short(result['matmul_peak_flops'])}FLOP/s at most")
+
+
+def _ratio(peer: dict) -> str:
+    low, high = peer["ratio_range"]
+    return f"{peer['ratio']:.2f} ({low:.2f}–{high:.2f})"
+
+
+def print_profile(result: dict) -> None:
+    rows = [
+        [
+            row["op"],
+            row["body"],
+            f"{row['calls']:.0f}" if row["calls"] else "",
+            f"{row['forward_seconds'] * 1e3:.3f}",
+            f"{row['backward_seconds'] * 1e3:.3f}",
+            f"{row['share']:.1%}",
+        ]
+        for row in result["rows"]
+    ]
+    shape = f"{result['n_layers']} × {result['d_model']}"
+    batch = f"{result['batch']} × {result['context']}"
+    common.print_table(
+        ["op", "body", "calls", "forward (ms)", "backward (ms)", "of the step"],
+        rows,
+        f"{shape}, {batch} tokens, one worker: {result['step_seconds'] * 1e3:.1f} ms",
+    )

@@ -30,7 +30,7 @@ COMMANDS = {
     "graph": "Draw the graph of an expression, or of one model step.",
     "gradcheck": "Check the gradient of every op against differences.",
     "doctor": "Show what this machine offers for training.",
-    "bench": "Measure the training speed of a size.",
+    "bench": "Measure the speed of a size, alone or against other engines.",
     "completion": "Print the completion script of a shell.",
 }
 

@@ -16,6 +16,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     FLOPs are exact for training, forward and backward; memory is the predicted peak
     of a training process on the CPU.
     """
+    from minillm.backend import Backend
     from minillm.figures import short
     from minillm.models import count
     from minillm.models.config import SIZES
@@ -35,7 +36,9 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
             "tokens": size.tokens,
             "parameters": count.parameters(config),
             "flops_per_token": count.flops_per_token(config),
-            "memory_bytes": count.memory_bytes(config, run.micro_batch, workers),
+            "memory_bytes": count.memory_bytes(
+                config, run.sequences_at_a_time(Backend.tokens_at_a_time), workers
+            ),
         }
     if json:
         return common.print_json(

@@ -4,7 +4,7 @@
 `faster` registers a quicker body for an op; `plain` runs the definition instead.
 """
 
-from minillm.backend import cpu  # noqa: F401  (registers NumPy's faster bodies)
+from minillm.backend import cpu, cpu_attention  # noqa: F401  (register NumPy's bodies)
 from minillm.backend.base import Backend
 from minillm.backend.debug_mode import debug
 from minillm.backend.registry import (
@@ -15,6 +15,7 @@ from minillm.backend.registry import (
     inherit,
     joint,
     kernel,
+    observed,
     plain,
     registered,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "inherit",
     "joint",
     "kernel",
+    "observed",
     "of",
     "plain",
     "register",

@@ -14,6 +14,9 @@ class Backend:
     name = "cpu"
     kind = "cpu"  # which faster bodies fit: "cpu" or "cuda"
     alignment = 64  # bytes; where a parameter may begin in the flat buffer
+    # Tokens that go through a model at a time: of more, what one layer has computed has
+    # left the caches when the next one reads it. Half the memory, too.
+    tokens_at_a_time = 512
     xp = np
     array_type = np.ndarray
 

@@ -16,7 +16,11 @@ from minillm.backend.registry import definition_of, faster, joint
 
 # Numbers that stay in a core's second-level cache while several passes run over them.
 CHUNK = 32_768
-# A row of exp(scores − largest of all rows) that sums to less has lost its precision.
+# Logits that are worked on at a time.
+LOGITS = 524_288
+# exp of this, summed over any vocabulary, is far from overflow.
+CALM = 20.0
+# A row of exp(logits) that sums to less has lost its precision.
 TINY = 1e-20
 
 
@@ -118,116 +122,45 @@ def gelu(x, *, form="tanh"):
     return y.reshape(x.shape), lambda g: g * slope
 
 
-@faster("attention")
-def attention(q, k, v, *, causal=False, mask=None):
-    """See `_attend`."""
-    y = np.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
-    gradients = _attend(q, k, v, causal, mask, y)
-    if gradients is None:
-        return definition_of("attention")(q, k, v, causal=causal, mask=mask)
-
-    def pullback(g):
-        out = np.empty_like(q), np.empty_like(k), np.empty_like(v)
-        gradients(g, *out)
-        return out
-
-    return y, joint(pullback)
-
-
-@faster("self_attention")
-def self_attention(qkv, *, n_heads, causal=False, mask=None):
-    """See `_attend`. Heads are views of the packed array: nothing is copied apart or
-    together, forward or backward."""
-    batch, length, width = qkv.shape
-    q, k, v = _heads(qkv, 3, n_heads)
-    y = np.empty((batch, length, width // 3), qkv.dtype)
-    gradients = _attend(q, k, v, causal, mask, _heads(y, 1, n_heads)[0])
-    if gradients is None:
-        definition = definition_of("self_attention")
-        return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
-
-    def pullback(g):
-        packed = np.empty_like(qkv)
-        gradients(_heads(g, 1, n_heads)[0], *_heads(packed, 3, n_heads))
-        return packed
-
-    return y, pullback
-
-
-def _attend(q, k, v, causal, mask, y):
-    """Writes softmax(q kᵀ/√d) v into y; returns what writes the gradients, or None.
-
-    Softmax is the same whatever is subtracted from a row. One maximum of all scores
-    takes a tenth of the time of a maximum for each row, and exp cannot overflow; where
-    a row lies so far below it that its sum vanishes (or all of it is masked), the
-    answer is None and the definition, which takes each row's own maximum, is run.
-    """
-    scale = 1 / math.sqrt(q.shape[-1])
-    # Transposed in memory, since BLAS is quicker on it; always an array of its own.
-    k_columns = np.multiply(k.swapaxes(-1, -2), scale, order="C")
-    scores = q @ k_columns  # (..., T, S)
-    if mask is not None and mask.dtype != bool:
-        scores += mask
-    # From a finite number, since −∞ − (−∞) would warn where all scores are masked.
-    scores -= scores.max(initial=np.finfo(scores.dtype).min)
-    e = np.exp(scores, out=scores)
-    # Masked before the division: the sum runs over what may be seen only.
-    if causal:
-        e *= _causal(*e.shape[-2:], e.dtype)
-    if mask is not None and mask.dtype == bool:
-        e *= mask
-    total = e @ np.ones(e.shape[-1], e.dtype)
-    if not total.min(initial=math.inf) > TINY:  # catches NaN too
-        return None
-    weights = np.multiply(e, (1 / total)[..., None], out=e)
-    np.matmul(weights, v, out=y)
-
-    def gradients(g, gq, gk, gv):
-        np.matmul(weights.swapaxes(-1, -2), g, out=gv)
-        gs = g @ np.ascontiguousarray(v.swapaxes(-1, -2))
-        # Σ_j gw_ij·w_ij = g_i·y_i: a sum over the head's width, not over all keys
-        gs -= np.einsum("...te,...te->...t", g, y)[..., None]
-        gs *= weights
-        np.matmul(gs, k, out=gq)
-        gq *= scale
-        np.matmul(gs.swapaxes(-1, -2), q, out=gk)
-        gk *= scale
-
-    return gradients
-
-
 @faster("linear_cross_entropy")
 def linear_cross_entropy(x, weight, *, targets, n_targets=None):
     """Some rows at a time, forward and backward at once while their logits are in
-    cache: the logits never lie in memory whole. Rows without a target are left out."""
+    cache: the logits never lie in memory whole. Rows without a target are left out.
+
+    A row of the logits' gradient is (e − total·one_hot) / (total·n), e = exp(logits):
+    what is divided is not the row but the vectors it is multiplied with.
+    """
     rows, flat = _rows(x), targets.reshape(-1)
     kept = np.flatnonzero(flat >= 0)
     n = max(kept.size if n_targets is None else n_targets, 1)
     gx = np.zeros_like(rows) if kept.size < len(rows) else np.empty_like(rows)
     gw = np.zeros_like(weight)
     ones = np.ones(len(weight), rows.dtype)
-    columns = weight.T
+    columns = np.ascontiguousarray(weight.T)
     loss = 0.0
-    step = max(1, CHUNK * 4 // len(weight))
+    step = max(1, LOGITS // len(weight))
     for begin in range(0, kept.size, step):
         chosen = kept[begin : begin + step]
         if chosen[-1] - chosen[0] == len(chosen) - 1:  # no gap: a view will do
             chosen = slice(chosen[0], chosen[-1] + 1)
         xs, ts = rows[chosen], flat[chosen]
-        p = xs @ columns
+        logits = xs @ columns
         at_target = (np.arange(len(xs)), ts)
-        p -= p.max()
-        # A target far below the largest of all rows: shift each row by its own maximum.
-        if p[at_target].min() < math.log(TINY):
-            p -= p.max(-1, keepdims=True)
-        picked = p[at_target]
-        np.exp(p, out=p)
-        total = p @ ones
+        # Large ones are shifted, by one number; a target far below it, and so perhaps
+        # its whole row, asks for each row's own maximum.
+        largest = logits.max()
+        if not largest <= CALM:
+            logits -= largest
+        if logits[at_target].min() < math.log(TINY):
+            logits -= logits.max(-1, keepdims=True)
+        picked = logits[at_target]
+        e = np.exp(logits, out=logits)
+        total = e @ ones
         loss += float((np.log(total) - picked).sum(dtype=np.float64))
-        p *= (1 / (total * n))[:, None]
-        p[at_target] -= 1 / n
-        gx[chosen] = p @ weight
-        gw += p.T @ xs
+        e[at_target] -= total
+        share = (1 / (total * n))[:, None]
+        gx[chosen] = (e @ weight) * share
+        gw += e.T @ (xs * share)
     gx = gx.reshape(x.shape)
     return x.dtype.type(loss / n), joint(lambda g: (gx * g, gw * g))
 
@@ -266,21 +199,6 @@ def squared_norm(grad):
     return np.dot(grad, grad)
 
 
-# Copies of helpers in ops/, a room above this one, from which it cannot import.
-
-
 def _rows(x):
-    """(..., D) -> (N, D)."""
+    """(..., D) -> (N, D). A copy of a helper in `ops/`, a room above this one."""
     return x.reshape(-1, x.shape[-1])
-
-
-def _heads(x, parts, n_heads):
-    """(B, T, parts·D) -> parts views of shape (B, H, T, D/H)."""
-    batch, length, width = x.shape
-    heads = x.reshape(batch, length, parts, n_heads, width // (parts * n_heads))
-    return heads.transpose(2, 0, 3, 1, 4)
-
-
-def _causal(n_queries, n_keys, dtype):
-    """1 where a query may look, 0 elsewhere.   (T, S)"""
-    return np.tri(n_queries, n_keys, n_keys - n_queries, dtype=dtype)

@@ -14,6 +14,7 @@ from minillm.backend import switch
 _bodies: dict[tuple[str, str], object] = {}
 _definitions: dict[str, object] = {}
 _plain = contextvars.ContextVar("plain", default=False)
+_observer = contextvars.ContextVar("observer", default=None)
 
 
 class joint:
@@ -60,9 +61,11 @@ def faster(name: str, kind: str = "cpu"):
 def body_of(rule, kind: str):
     """What runs for a definition: its faster body on such a backend, or itself."""
     name = rule.__name__
-    if _plain.get() or _definitions[name] is not rule:
-        return rule
-    return _bodies.get((kind, name), rule)
+    body = rule
+    if not _plain.get() and _definitions[name] is rule:
+        body = _bodies.get((kind, name), rule)
+    observer = _observer.get()
+    return body if observer is None else observer(name, body)
 
 
 def registered(kind: str = "cpu") -> list[str]:
@@ -78,6 +81,17 @@ def plain():
         yield
     finally:
         _plain.reset(token)
+
+
+@contextlib.contextmanager
+def observed(observer):
+    """For the length of the block, in this thread, run `observer(name, body)` in place
+    of each body: a function that does what the body does, and looks on."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
 
 
 def inherit(function):

@@ -49,9 +49,10 @@ WORKER_BYTES = 10_000_000
 
 
 def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
-    """The predicted peak of training in float32, all workers together.
+    """The predicted peak of training in float32, all workers together, of which each
+    has `batch` sequences in hand at a time.
 
-    Weights, AdamW's two moments, and a gradient for each worker; what the forward pass
+    Weights, AdamW's two moments, and a gradient for each worker; what its forward pass
     of `batch` sequences keeps for the backward pass: in each layer about 13 vectors of
     the model's width and three of the feed-forward's for each token, and the attention
     weights; and at the turn from one to the other the output's gradient, twice.
@@ -59,7 +60,8 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]
     per_token = 13 * d + 3 * config.feed_forward_width + config.n_heads * config.context
-    activations = batch * config.context * (config.n_layers * per_token + 4 * d)
+    tokens = workers * batch * config.context
+    activations = tokens * (config.n_layers * per_token + 4 * d)
     turn = 2 * config.vocab_size * d
     base = BASE_BYTES + WORKER_BYTES * (workers - 1)
     return base + 4 * (states + activations + turn)

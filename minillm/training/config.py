@@ -169,10 +169,10 @@ class TrainConfig:
     def tokens_per_step(self) -> int:
         return self.batch * self.context
 
-    @property
-    def micro_batch(self) -> int:
-        """Sequences that go through the model at a time, in one worker at most."""
-        return self.batch // self.accumulate
+    def sequences_at_a_time(self, most_tokens: int) -> int:
+        """What goes through the model at once, in one worker: a microbatch, or as many
+        sequences as have `most_tokens` tokens where these are fewer."""
+        return min(self.batch // self.accumulate, max(1, most_tokens // self.context))
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

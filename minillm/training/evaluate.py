@@ -103,7 +103,8 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
         batch = validation_batch(
             ids, config.context, config.objective, run.tokenizer, limit or LIMIT
         )
-    sums = evaluate(run.model, batch, config.micro_batch).tolist()
+    at_a_time = config.sequences_at_a_time(backend.current().tokens_at_a_time)
+    sums = evaluate(run.model, batch, at_a_time).tolist()
     bytes_per_token = len(corpus.val.encode()) / len(ids)
     return {
         **summarise(sums, config.objective, bytes_per_token),

@@ -5,10 +5,12 @@ replica does the same three things at the same time: compute its gradient, add u
 slice of everybody's gradients, update that slice of the weights.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from minillm import backend
 from minillm.models import GPT, ModelConfig, build
 from minillm.nn import Noise
 from minillm.text import OBJECTIVES, Batch, Tokenizer, Windows
@@ -72,6 +74,9 @@ class Replica:
         # The first replica is the model itself.
         self.model = work.model.replica() if rank else work.model
         work.flat.collect_gradients(self.model, self.gradient)
+        self.at_a_time = work.config.sequences_at_a_time(
+            backend.of(work.flat.data).tokens_at_a_time
+        )
         # Slices begin at cache lines, so that no two replicas write into one.
         lines = work.flat.size // LINE
         self.part = slice(
@@ -89,10 +94,9 @@ class Replica:
         self.gradient[...] = 0
         total = 0.0
         share = batch.shard(self.rank, self.n)
-        for i in range(config.accumulate):
-            micro = share.shard(i, config.accumulate)
-            if len(micro.ids) == 0:
-                continue
+        n_parts = math.ceil(len(share.ids) / self.at_a_time)
+        for part in range(n_parts):
+            micro = share.shard(part, n_parts)
             noise = None
             if config.dropout:
                 noise = Noise(config.dropout, config.seed, step, micro.first_row)
@@ -121,7 +125,7 @@ class Replica:
         return evaluate(
             self.model,
             self.work.validation,
-            self.work.config.micro_batch,
+            self.at_a_time,
             every=every,
             rank=self.rank,
             n=self.n,

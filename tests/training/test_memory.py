@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from minillm.backend import Backend
 from minillm.models.count import memory_bytes
 from minillm.training.config import TrainConfig
 
@@ -40,7 +41,8 @@ def test_it_is_within_a_fifth(options, tmp_path):
     )
     measured, vocab_size = map(int, done.stdout.split())
     config = TrainConfig(**options).resolve()
-    predicted = memory_bytes(config.model(vocab_size), config.micro_batch)
+    at_a_time = config.sequences_at_a_time(Backend.tokens_at_a_time)
+    predicted = memory_bytes(config.model(vocab_size), at_a_time)
     assert predicted == pytest.approx(measured, rel=0.2)
 
 

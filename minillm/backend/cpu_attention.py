@@ -1,0 +1,174 @@
+"""NumPy's faster bodies of attention: a few sequences at a time, half the scores.
+
+Three ideas, each an old one:
+
+- The scores of all sequences and heads are far larger than a core's cache. Taken a few
+  sequences at a time, every pass over them but the first finds them there.
+- Under a causal mask the upper half of the scores is not wanted. Queries are taken in
+  blocks, each against the keys up to its end: of n blocks, (n + 1) / 2n of the work.
+- Weights are never divided by their sum. Dividing what they are multiplied with, one
+  vector a query instead of one number a score, gives the same (Dao et al. 2022).
+"""
+
+import math
+
+import numpy as np
+
+from minillm.backend.registry import definition_of, faster, joint
+
+# Scores that are worked on at a time: with their gradients they fill a second-level
+# cache of a megabyte.
+ROOM = 131_072
+# Queries in a block: shorter ones save little more, and products become slow.
+BLOCK = 64
+# exp of this, summed over any context, is far from overflow.
+CALM = 20.0
+# A row of exp(scores) that sums to less has lost its precision.
+TINY = 1e-20
+
+
+@faster("attention")
+def attention(q, k, v, *, causal=False, mask=None):
+    """See `_attend`."""
+    y = np.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
+    gradients = _attend(q, k, v, causal, mask, y)
+    if gradients is None:
+        return definition_of("attention")(q, k, v, causal=causal, mask=mask)
+
+    def pullback(g):
+        out = np.empty_like(q), np.empty_like(k), np.empty_like(v)
+        gradients(g, *out)
+        return out
+
+    return y, joint(pullback)
+
+
+@faster("self_attention")
+def self_attention(qkv, *, n_heads, causal=False, mask=None):
+    """See `_attend`. Heads are views of the packed array: nothing is copied apart or
+    together, forward or backward."""
+    batch, length, width = qkv.shape
+    q, k, v = _heads(qkv, 3, n_heads)
+    y = np.empty((batch, length, width // 3), qkv.dtype)
+    gradients = _attend(q, k, v, causal, mask, _heads(y, 1, n_heads)[0])
+    if gradients is None:
+        definition = definition_of("self_attention")
+        return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
+
+    def pullback(g):
+        packed = np.empty_like(qkv)
+        gradients(_heads(g, 1, n_heads)[0], *_heads(packed, 3, n_heads))
+        return packed
+
+    return y, pullback
+
+
+def _attend(q, k, v, causal, mask, y):
+    """Writes softmax(q kᵀ/√d) v into y; returns what writes the gradients.
+
+    Softmax is the same whatever is subtracted from a row: nothing, where no score is
+    large, else one number for all rows, which takes a tenth of the time of a maximum
+    for each. Where a row's sum then vanishes (or all of it is masked), the answer is
+    None, and the definition, which takes each row's own maximum, is run.
+    """
+    n_queries, n_keys = q.shape[-2], k.shape[-2]
+    leading = q.shape[:-2]
+    if not leading == k.shape[:-2] == v.shape[:-2] or (causal and n_keys < n_queries):
+        return None
+    if not leading:  # the sequences are the first axis
+        q, k, v, y = q[None], k[None], v[None], y[None]
+    if mask is not None:
+        mask = np.broadcast_to(mask, (*q.shape[:-1], n_keys))
+    scale = 1 / math.sqrt(q.shape[-1])
+    scores_each = math.prod(q.shape[1:-1]) * n_keys
+    some = max(1, ROOM // max(1, scores_each))
+    pieces = [slice(i, i + some) for i in range(0, len(q), some)]
+    blocks = _blocks(n_queries, n_keys, causal)
+    ones = np.ones(n_keys, q.dtype)
+    totals = np.empty(q.shape[:-1], q.dtype)  # (..., T)
+    saved = []  # exp(scores) of each piece's blocks
+    for piece in pieces:
+        saved.append([])
+        qs, vs = q[piece], v[piece]
+        k_columns = k[piece].swapaxes(-1, -2)
+        if n_queries < 8:  # decoding: a copy of the keys would not pay
+            qs = qs * scale
+        else:  # transposed in memory, since BLAS is quicker on it
+            k_columns = np.multiply(k_columns, scale, order="C")
+        for queries, seen in blocks:
+            scores = qs[..., queries, :] @ k_columns[..., seen]
+            if mask is not None and mask.dtype != bool:
+                scores += mask[piece][..., queries, seen]
+            largest = scores.max(initial=np.finfo(scores.dtype).min)
+            if not largest <= CALM:
+                scores -= largest
+            e = np.exp(scores, out=scores)
+            # Masked after exp: the sum then runs over what may be seen only.
+            if causal:
+                _hide_future(e)
+            if mask is not None and mask.dtype == bool:
+                e *= mask[piece][..., queries, seen]
+            total = e @ ones[seen]
+            if not total.min(initial=math.inf) > TINY:  # catches NaN too
+                return None
+            totals[piece][..., queries] = total
+            summed = e @ vs[..., seen, :]
+            np.divide(summed, total[..., None], out=y[piece][..., queries, :])
+            saved[-1].append(e)
+
+    def gradients(g, gq, gk, gv):
+        if not leading:
+            g, gq, gk, gv = g[None], gq[None], gk[None], gv[None]
+        for piece, exps in zip(pieces, saved, strict=True):
+            qs, ks = q[piece], k[piece]
+            v_columns = np.ascontiguousarray(v[piece].swapaxes(-1, -2))
+            gn = g[piece] / totals[piece][..., None]
+            # Σ_j gw_ij·w_ij = g_i·y_i: a sum over the head's width, not over all keys
+            share = np.einsum("...te,...te->...t", gn, y[piece])[..., None]
+            # From the last block on, since it sees all keys: it writes, others add.
+            for (queries, seen), e in zip(
+                reversed(blocks), reversed(exps), strict=True
+            ):
+                gs = gn[..., queries, :] @ v_columns[..., seen]
+                gs -= share[..., queries, :]
+                gs *= e
+                np.matmul(gs, ks[..., seen, :], out=gq[piece][..., queries, :])
+                gs_rows, e_rows = gs.swapaxes(-1, -2), e.swapaxes(-1, -2)
+                if seen.stop == n_keys:
+                    np.matmul(gs_rows, qs[..., queries, :], out=gk[piece])
+                    np.matmul(e_rows, gn[..., queries, :], out=gv[piece])
+                else:
+                    gk[piece][..., seen, :] += gs_rows @ qs[..., queries, :]
+                    gv[piece][..., seen, :] += e_rows @ gn[..., queries, :]
+        gq *= scale
+        gk *= scale
+
+    return gradients
+
+
+def _blocks(n_queries, n_keys, causal):
+    """[(queries, the keys they may see)], as slices."""
+    if not causal:
+        return [(slice(0, n_queries), slice(0, n_keys))]
+    n = max(1, n_queries // BLOCK)
+    ends = [(i + 1) * n_queries // n for i in range(n)]
+    earlier = n_keys - n_queries  # keys before the first query
+    return [
+        (slice(begin, end), slice(0, earlier + end))
+        for begin, end in zip([0, *ends], ends, strict=False)
+    ]
+
+
+def _hide_future(e):
+    """Zero where a key comes after the query. The last query sees the last key."""
+    n = e.shape[-2]
+    if n > 1:
+        e[..., -n:] *= np.tri(n, dtype=e.dtype)
+
+
+def _heads(x, parts, n_heads):
+    """(B, T, parts·D) -> parts views of shape (B, H, T, D/H). A copy of a helper in
+    `ops/`, a room above this one."""
+    batch, length, width = x.shape
+    heads = x.reshape(batch, length, parts, n_heads, width // (parts * n_heads))
+    return heads.transpose(2, 0, 3, 1, 4)

@@ -1,0 +1,210 @@
+"""Contenders: engines that do the same work, each in a process of its own, by turns.
+
+A laptop's speed drifts by more than two engines differ, so their times mean little
+apart. Here they take turns within seconds, and what is reported is the ratio of each
+turn and how far these ratios spread.
+"""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from minillm.errors import MinillmError, UsageError
+from minillm.models import ModelConfig
+
+# name -> the module of this package that holds its `Contender`, and what to install
+PEERS = {
+    "torch": ("pytorch", "torch"),
+    "torch-compile": ("pytorch", "torch"),
+    "jax": ("jaxlm", "jax"),
+}
+CHECKED_STEPS = 10
+# Relative: far above what other orders of summation make of ten steps.
+SAME_LOSS = 1e-4
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every contender does: train this model on these batches in turn, from the
+    same initial weights, or decode with it.
+
+    batches (n, B, T+1) token ids
+    """
+
+    shape: ModelConfig
+    batches: np.ndarray
+    workers: tuple[str, int]
+    device: str = "cpu"
+    lr: float = 1e-3
+    weight_decay: float = 0.1
+    seed: int = 0
+
+    def batch(self, step: int) -> np.ndarray:
+        return self.batches[step % len(self.batches)]
+
+
+class Rival:
+    """A contender in its own process, asked over a pipe.
+
+    A fresh process, not a forked one: thread pools and allocators do not mix, and its
+    memory is its own. Raises MinillmError when it fails, with its own words.
+    """
+
+    def __init__(self, name: str, job: Job):
+        self.name = name
+        module, self._needs = PEERS.get(name, ("ours", "minillm"))
+        context = multiprocessing.get_context("spawn")
+        self._connection, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(name, module, job, there))
+        self._process.start()
+        there.close()
+        self._hear()
+
+    def ask(self, method: str, *arguments):
+        self._connection.send((method, arguments))
+        return self._hear()
+
+    def _hear(self):
+        try:
+            answer, error = self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise MinillmError(
+                f"{self.name}: its process died "
+                f"(exit code {self._process.exitcode}): out of memory?"
+            ) from None
+        if error is not None:
+            raise MinillmError(f"{self.name}: {error}")
+        return answer
+
+    def close(self) -> None:
+        self._connection.close()
+        self._process.join(2)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def __enter__(self) -> "Rival":
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def check_peers(names) -> None:
+    """Raises UsageError for a peer that is unknown or not installed."""
+    for name in names:
+        if name not in PEERS:
+            raise UsageError(
+                f"--against {name}: choose from {', '.join(PEERS)}, separated by commas"
+            )
+        package = PEERS[name][1]
+        if importlib.util.find_spec(package) is None:
+            raise UsageError(f"--against {name}: not installed: pip install {package}")
+
+
+def contest(job: Job, peers, *, decode: bool, seconds: float, rounds: int = 5) -> dict:
+    """Let this engine and its peers take turns; each gets `seconds` in all.
+
+    Returns {name: {"seconds": [median step of each round], "steps": [all step times],
+    "losses": [...], "peak_memory_bytes"}}, this engine under "minillm".
+    """
+    rivals = []
+    work = "decode" if decode else "train"
+    try:
+        for name in ("minillm", *peers):
+            rivals.append(Rival(name, job))
+        found = {rival.name: {"rounds": [], "steps": []} for rival in rivals}
+        for rival in rivals:
+            # Warms up too: the first steps take their memory from the system.
+            found[rival.name]["losses"] = rival.ask(work, 0.0, CHECKED_STEPS)[1]
+        for _ in range(rounds):
+            for rival in rivals:
+                steps, _ = rival.ask(work, seconds / rounds, 3)
+                found[rival.name]["rounds"].append(float(np.median(steps)))
+                found[rival.name]["steps"] += steps
+        for rival in rivals:
+            found[rival.name]["peak_memory_bytes"] = rival.ask("memory")
+        return found
+    finally:
+        for rival in rivals:
+            rival.close()
+
+
+def compare(found: dict) -> dict:
+    """{peer: {our speed as a multiple of the peer's, its spread over the rounds, …}}.
+
+    Raises MinillmError when a peer's losses are others than ours: then it did not do
+    the same work.
+    """
+    ours = found["minillm"]
+    for name, theirs in found.items():
+        if _difference(theirs["losses"], ours["losses"]) > SAME_LOSS:
+            raise MinillmError(
+                f"{name} does not compute the same: its losses over the first steps "
+                f"are {theirs['losses'][0]:.6f} … {theirs['losses'][-1]:.6f}, ours "
+                f"{ours['losses'][0]:.6f} … {ours['losses'][-1]:.6f}"
+            )
+    return {
+        name: {
+            "ratio": float(np.median(_ratios(theirs, ours))),
+            "ratio_range": [min(_ratios(theirs, ours)), max(_ratios(theirs, ours))],
+            "step_seconds": float(np.median(theirs["steps"])),
+            "peak_memory_bytes": theirs["peak_memory_bytes"],
+            "loss_difference": _difference(theirs["losses"], ours["losses"]),
+        }
+        for name, theirs in found.items()
+        if name != "minillm"
+    }
+
+
+def _ratios(theirs: dict, ours: dict) -> list[float]:
+    return [t / o for t, o in zip(theirs["rounds"], ours["rounds"], strict=True)]
+
+
+def _difference(theirs, ours) -> float:
+    """The largest relative difference of the losses over the first steps."""
+    theirs, ours = np.array(theirs), np.array(ours)
+    return float(np.max(np.abs(theirs - ours) / np.abs(theirs)))
+
+
+def _serve(name: str, module: str, job: Job, connection) -> None:
+    """The other end of a `Rival`: make the contender, do what is asked."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what it means
+    try:
+        made = importlib.import_module(f"minillm.inspect.bench.{module}")
+        with made.Contender(name, job) as contender:
+            connection.send((None, None))
+            step = 0
+            while True:
+                method, arguments = connection.recv()
+                if method == "memory":
+                    answer = contender.memory()
+                else:
+                    answer = _run(getattr(contender, method), step, *arguments)
+                    step += len(answer[0])
+                connection.send((answer, None))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        connection.send((None, message))
+    # Thread pools of other libraries may not want to go.
+    connection.close()
+    os._exit(0)
+
+
+def _run(work, first: int, seconds: float, at_least: int) -> tuple[list, list]:
+    """Call `work(step)` for some seconds: each step's time, and what it returned."""
+    times, values = [], []
+    until = time.perf_counter() + seconds
+    while len(times) < at_least or time.perf_counter() < until:
+        begun = time.perf_counter()
+        values.append(work(first + len(times)))
+        times.append(time.perf_counter() - begun)
+    return times, values

@@ -1,0 +1,179 @@
+"""`bench`: training steps or decoded tokens per second, size by size."""
+
+import numpy as np
+
+from minillm import backend
+from minillm.backend import Backend
+from minillm.errors import UsageError
+from minillm.inspect.bench import contest
+from minillm.inspect.bench.contest import Job
+from minillm.inspect.bench.peak import matmul_peak
+from minillm.inspect.bench.profile import Profile
+from minillm.models import ModelConfig, count, size
+from minillm.training.config import TrainConfig
+from minillm.training.process import one_blas_thread
+from minillm.training.team import choose_workers
+
+VOCAB = 1024
+SIZES = ("pico", "nano", "micro", "tiny", "mini")  # those a CPU trains in minutes
+N_BATCHES = 4  # different ones, in turn
+
+
+def bench(
+    sizes: list[str] | None = None,
+    *,
+    layers: int | None = None,
+    width: int | None = None,
+    heads: int | None = None,
+    vocab: int = VOCAB,
+    batch: int | None = None,
+    context: int | None = None,
+    decode: bool = False,
+    against: tuple[str, ...] = (),
+    seconds: float = 5.0,
+    device: str = "auto",
+    workers: str = "auto",
+    note=None,
+) -> dict:
+    """Measure training steps (forward, backward, AdamW) of each size on random tokens,
+    or with `decode` the writing of single tokens by one thread.
+
+    Give names of sizes (by default all that train in minutes on a CPU), or `layers` and
+    `width`. Each is measured for `seconds`, as long as each of the peers that it is set
+    `against` ("torch", "torch-compile", "jax"): they get the same weights and batches,
+    as many threads as there are workers, and take turns; `note(text)` is told of each
+    contest. Returns the keys of `bench --json`: rows with tokens/s, step times, FLOP/s,
+    memory and, for each peer, the ratio of our tokens/s to its and the least and
+    largest ratio of a turn; and `matmul_peak_flops`. Raises UsageError, and
+    MinillmError when a peer fails or computes another loss.
+    """
+    if not seconds > 0:
+        raise UsageError(f"--seconds must be positive, got {seconds}")
+    contest.check_peers(against)
+    named = _shapes(sizes, layers, width, heads, vocab, batch, context)
+    rows = []
+    with backend.use(device) as where, one_blas_thread():
+        n_most = 1
+        for name, config in named:
+            if note and against:
+                note(f"{name or 'this shape'}: this engine and {', '.join(against)}")
+            job = _job(config, vocab, where, "1" if decode else workers, decode)
+            n_most = max(n_most, job.workers[1])
+            found = contest.contest(job, against, decode=decode, seconds=seconds)
+            rows.append({"size": name, **_row(job, found, decode)})
+        peak = matmul_peak() * (n_most if where.kind == "cpu" else 1)
+        for row in rows:
+            row["fraction_of_matmul_peak"] = row["flops_per_second"] / peak
+        return {
+            "rows": rows,
+            "work": "decode" if decode else "train",
+            "matmul_peak_flops": peak,
+            "device": where.name,
+            "workers": {"kind": job.workers[0], "n": n_most},
+        }
+
+
+def profile(
+    name: str | None = None,
+    *,
+    layers: int | None = None,
+    width: int | None = None,
+    heads: int | None = None,
+    vocab: int = VOCAB,
+    batch: int | None = None,
+    context: int | None = None,
+    steps: int = 20,
+    device: str = "auto",
+) -> dict:
+    """Where the time of a training step goes, op by op, in one worker.
+
+    Returns {"rows": [{`op`, `body`, `calls`, `forward_seconds`, `backward_seconds`,
+    `share`}], `step_seconds`, `size`, …}. Raises UsageError.
+    """
+    from minillm.inspect.bench.ours import Contender
+
+    sizes = [name] if name else None
+    ((name, config), *_) = _shapes(sizes, layers, width, heads, vocab, batch, context)
+    with backend.use(device) as where:
+        job = _job(config, vocab, where, "1", decode=False)
+        with Contender("minillm", job) as contender:
+            for step in range(3):
+                contender.train(step)
+            with Profile() as found:
+                for step in range(steps):
+                    contender.train(step)
+            rows = found.rows(steps)
+    return {
+        "rows": rows,
+        "step_seconds": found.total / steps,
+        **_described(job, name),
+        "device": where.name,
+    }
+
+
+def _shapes(sizes, layers, width, heads, vocab, batch, context) -> list:
+    """[(name or None, TrainConfig)]"""
+    own = {"batch": batch, "context": context, "vocab": vocab}
+    if layers is None and width is None and heads is None:
+        for name in sizes or ():
+            size(name)  # a UsageError that lists the names
+        return [
+            (name, TrainConfig(size=name, **own).resolve()) for name in sizes or SIZES
+        ]
+    if sizes:
+        raise UsageError("give --size or a shape of your own, not both")
+    if layers is None or width is None:
+        raise UsageError("a shape of your own needs --layers and --width")
+    config = TrainConfig(layers=layers, width=width, heads=heads, **own)
+    return [(None, config.resolve())]
+
+
+def _job(config, vocab: int, where: Backend, workers: str, decode: bool) -> Job:
+    n_sequences = 1 if decode else config.batch
+    shape = (N_BATCHES, n_sequences, config.context + 1)
+    return Job(
+        shape=config.model(vocab),
+        batches=np.random.default_rng(0).integers(0, vocab, shape).astype(np.int32),
+        workers=choose_workers(workers, n_sequences, where),
+        device=where.name,
+    )
+
+
+def _row(job: Job, found: dict, decode: bool) -> dict:
+    ours = found["minillm"]
+    median = float(np.median(ours["steps"]))
+    shape = job.shape
+    n_tokens = 1 if decode else job.batches.shape[1] * shape.context
+    flops = _decoding_flops(shape) if decode else count.flops_per_token(shape)
+    peers = contest.compare(found)
+    for peer in peers.values():
+        peer["tokens_per_second"] = n_tokens / peer.pop("step_seconds")
+    return {
+        **_described(job),
+        "parameters": count.parameters(shape)["total"],
+        "tokens_per_second": n_tokens / median,
+        "step_seconds": {
+            "p25": float(np.percentile(ours["steps"], 25)),
+            "median": median,
+        },
+        "flops_per_second": flops * n_tokens / median,
+        "peak_memory_bytes": ours["peak_memory_bytes"],
+        "peers": peers,
+    }
+
+
+def _decoding_flops(shape: ModelConfig) -> float:
+    """Forward only: a third of training's."""
+    return count.flops_per_token(shape) / 3
+
+
+def _described(job: Job, name: str | None = None) -> dict:
+    shape = job.shape
+    return {
+        "n_layers": shape.n_layers,
+        "d_model": shape.d_model,
+        "n_heads": shape.n_heads,
+        "vocab_size": shape.vocab_size,
+        "batch": job.batches.shape[1],
+        "context": shape.context,
+    } | ({"size": name} if name else {})
