@@ -70,7 +70,6 @@ def run_profile(given: dict, plot: str | None, json: bool) -> None:
 def print_rows(result: dict) -> None:
     from minillm.figures import short
 
-    peers = list(result["rows"][0]["peers"])
     rows = [
         [
             row["size"] or "",
@@ -80,23 +79,35 @@ def print_rows(result: dict) -> None:
             f"{row['step_seconds']['median'] * 1e3:.2f}",
             f"{row['fraction_of_matmul_peak']:.0%}",
             short(row["peak_memory_bytes"]) + "B",
-            *[_ratio(row["peers"][name]) for name in peers],
         ]
         for row in result["rows"]
     ]
     heads = ["size", "shape", "batch", "tokens/s", "step (ms)", "of peak", "memory"]
-    heads += [f"× {name}" for name in peers]
     workers = result["workers"]
     what = f"{result['work']}, {result['device']}, {workers['n']} {workers['kind']}"
     common.print_table(heads, rows, what)
-    if peers:
-        click.echo("×: our tokens/s over the other's, and the range over five turns")
+    print_contests(result)
     click.echo(f"matrix products: {short(result['matmul_peak_flops'])}FLOP/s at most")
 
 
-def _ratio(peer: dict) -> str:
-    low, high = peer["ratio_range"]
-    return f"{peer['ratio']:.2f} ({low:.2f}–{high:.2f})"
+def print_contests(result: dict) -> None:
+    from minillm.figures import short
+
+    rows = [
+        [
+            row["size"] or f"{row['n_layers']} × {row['d_model']}",
+            name,
+            f"{peer['tokens_per_second']:,.0f}",
+            short(peer["peak_memory_bytes"]) + "B",
+            f"{peer['ratio']:.2f}",
+            "{:.2f} to {:.2f}".format(*peer["ratio_range"]),
+        ]
+        for row in result["rows"]
+        for name, peer in row["peers"].items()
+    ]
+    if rows:
+        heads = ["size", "against", "tokens/s", "memory", "ratio", "of each turn"]
+        common.print_table(heads, rows, "ratio: our tokens/s over the other's")
 
 
 def print_profile(result: dict) -> None:

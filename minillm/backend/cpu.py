@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from minillm.backend.products import matmul
 from minillm.backend.registry import definition_of, faster, joint
 
 # Numbers that stay in a core's second-level cache while several passes run over them.
@@ -28,7 +29,7 @@ TINY = 1e-20
 def linear(x, weight, bias):
     """One product for all rows of the batch, the bias added in place."""
     rows = _rows(x)
-    y = rows @ weight
+    y = matmul(rows, weight)
     if bias is not None:
         y += bias
 
@@ -37,8 +38,8 @@ def linear(x, weight, bias):
 
     return (
         y.reshape(*x.shape[:-1], weight.shape[1]),
-        lambda g: (_rows(g) @ weight.T).reshape(x.shape),
-        lambda g: rows.T @ _rows(g),
+        lambda g: matmul(_rows(g), weight.T).reshape(x.shape),
+        lambda g: matmul(rows.T, _rows(g)),
         pull_bias,
     )
 
@@ -144,7 +145,7 @@ def linear_cross_entropy(x, weight, *, targets, n_targets=None):
         if chosen[-1] - chosen[0] == len(chosen) - 1:  # no gap: a view will do
             chosen = slice(chosen[0], chosen[-1] + 1)
         xs, ts = rows[chosen], flat[chosen]
-        logits = xs @ columns
+        logits = matmul(xs, columns)
         at_target = (np.arange(len(xs)), ts)
         # Large ones are shifted, by one number; a target far below it, and so perhaps
         # its whole row, asks for each row's own maximum.
@@ -159,8 +160,8 @@ def linear_cross_entropy(x, weight, *, targets, n_targets=None):
         loss += float((np.log(total) - picked).sum(dtype=np.float64))
         e[at_target] -= total
         share = (1 / (total * n))[:, None]
-        gx[chosen] = (e @ weight) * share
-        gw += e.T @ (xs * share)
+        gx[chosen] = matmul(e, weight) * share
+        gw += matmul(e.T, xs * share)
     gx = gx.reshape(x.shape)
     return x.dtype.type(loss / n), joint(lambda g: (gx * g, gw * g))
 

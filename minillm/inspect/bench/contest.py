@@ -7,7 +7,6 @@ turn and how far these ratios spread.
 
 import importlib
 import multiprocessing
-import os
 import signal
 import time
 from dataclasses import dataclass
@@ -122,10 +121,10 @@ def contest(job: Job, peers, *, decode: bool, seconds: float, rounds: int = 5) -
         found = {rival.name: {"rounds": [], "steps": []} for rival in rivals}
         for rival in rivals:
             # Warms up too: the first steps take their memory from the system.
-            found[rival.name]["losses"] = rival.ask(work, 0.0, CHECKED_STEPS)[1]
+            found[rival.name]["losses"] = rival.ask(work, seconds, CHECKED_STEPS)[1]
         for _ in range(rounds):
             for rival in rivals:
-                steps, _ = rival.ask(work, seconds / rounds, 3)
+                steps, _ = rival.ask(work, seconds / rounds)
                 found[rival.name]["rounds"].append(float(np.median(steps)))
                 found[rival.name]["steps"] += steps
         for rival in rivals:
@@ -169,7 +168,8 @@ def _ratios(theirs: dict, ours: dict) -> list[float]:
 
 def _difference(theirs, ours) -> float:
     """The largest relative difference of the losses over the first steps."""
-    theirs, ours = np.array(theirs), np.array(ours)
+    n = min(len(theirs), len(ours))
+    theirs, ours = np.array(theirs[:n]), np.array(ours[:n])
     return float(np.max(np.abs(theirs - ours) / np.abs(theirs)))
 
 
@@ -194,16 +194,16 @@ def _serve(name: str, module: str, job: Job, connection) -> None:
     except Exception as error:
         message = f"{type(error).__name__}: {error}".splitlines()[0]
         connection.send((None, message))
-    # Thread pools of other libraries may not want to go.
-    connection.close()
-    os._exit(0)
+    finally:
+        connection.close()
 
 
-def _run(work, first: int, seconds: float, at_least: int) -> tuple[list, list]:
-    """Call `work(step)` for some seconds: each step's time, and what it returned."""
+def _run(work, first: int, seconds: float, most: int = 10**9) -> tuple[list, list]:
+    """Call `work(step)` for some seconds, twice at least: the time of each step, and
+    what it returned."""
     times, values = [], []
     until = time.perf_counter() + seconds
-    while len(times) < at_least or time.perf_counter() < until:
+    while len(times) < 2 or (len(times) < most and time.perf_counter() < until):
         begun = time.perf_counter()
         values.append(work(first + len(times)))
         times.append(time.perf_counter() - begun)
