@@ -10,8 +10,9 @@ from minillm_cli import common
 def command(json: bool) -> None:
     """Show what this machine offers for training.
 
-    Versions, linear algebra library and its threads, cores, memory; for each device
-    one matrix product and one kernel, or the reason why it cannot be used.
+    Versions, linear algebra library and its threads, what multiplies matrices and how
+    fast on one core, cores, memory; for each device one matrix product and one kernel,
+    or the reason why it cannot be used.
     """
     from minillm.inspect.doctor import examine
 
@@ -23,6 +24,7 @@ def command(json: bool) -> None:
         ["Python", f"{found['python']} on {found['os']}"],
         *found["versions"].items(),
         *[["BLAS", describe_blas(blas)] for blas in found["blas"]],
+        *[["products", line] for line in describe_products(found["products"])],
         ["cores", found["cores"]],
         ["memory", f"{found['memory_bytes'] / 2**30:.1f} GiB"],
         *[[device["name"], describe_device(device)] for device in found["devices"]],
@@ -34,6 +36,19 @@ def command(json: bool) -> None:
 def describe_blas(blas: dict) -> str:
     threads = "" if blas["threads"] is None else f", {blas['threads']} threads"
     return f"{blas['name']} {blas['version'] or ''}{threads}"
+
+
+def describe_products(products: dict) -> list[str]:
+    """What multiplies; then a problem of MKL, or the advice to leave it unused."""
+    speeds = {name: x / 1e9 for name, x in products["flops_per_second"].items()}
+    name = products["name"]
+    line = f"{name} {products['version']}: {speeds[name]:,.0f} GFLOP/s on one core"
+    if name == "NumPy":
+        return [line, *filter(None, [products["problem"]])]
+    line += f", NumPy's own {speeds['NumPy']:,.0f}"
+    if speeds["MKL"] < 0.95 * speeds["NumPy"]:
+        return [line, "MKL is the slower one here: MINILLM_MKL=0 leaves it unused"]
+    return [line]
 
 
 def describe_device(device: dict) -> str:

@@ -1,5 +1,6 @@
 """What this machine offers for training, measured on the spot."""
 
+import functools
 import platform
 import time
 from importlib import metadata
@@ -9,10 +10,11 @@ import threadpoolctl
 
 import minillm
 from minillm import backend, ops
-from minillm.backend import xp
+from minillm.backend import products, xp
 from minillm.backend.memory import total_bytes
 from minillm.inspect.bench import matmul_peak
 from minillm.tensor import Tensor, no_grad
+from minillm.training.process import one_blas_thread
 from minillm.training.team import available_cores
 
 LIBRARIES = (
@@ -27,10 +29,12 @@ LIBRARIES = (
 
 
 def examine() -> dict:
-    """Versions, BLAS, cores, memory, and every device with its measured speed.
+    """Versions, BLAS, what multiplies matrices, cores, memory, and every device with
+    its measured speed.
 
     A device that cannot be used carries the reason. `matmul_flops_per_second` and
-    `gelu_bytes_per_second` are in float32, with all the threads BLAS takes by itself.
+    `gelu_bytes_per_second` are in float32, with all the threads BLAS takes by itself;
+    `products` are those of training on a CPU, measured on one core.
     """
     return {
         "minillm": minillm.__version__,
@@ -38,7 +42,8 @@ def examine() -> dict:
         "os": platform.platform(),
         "machine": platform.machine(),
         "versions": {name: _version(name) for name in LIBRARIES},
-        "blas": _blas(),
+        "blas": _blas(),  # before MKL is loaded, which NumPy does not run on
+        "products": _products(),
         "cores": available_cores(),
         "memory_bytes": total_bytes(),
         "devices": [_examine(device) for device in backend.describe()],
@@ -68,6 +73,24 @@ def _blas() -> list[dict]:
     # threadpoolctl does not know every library (Accelerate on macOS, for one).
     built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return [{"name": built["name"], "version": built.get("version"), "threads": None}]
+
+
+def _products() -> dict:
+    """What multiplies matrices, or why an installed MKL does not, and the FLOPs per
+    second of one core on a layer of width 128: of MKL where it is in use, of NumPy's
+    own product always."""
+    found = products.library()
+    ways = {"NumPy": np.matmul}
+    if found["name"] == "MKL":
+        ways = {"MKL": products.matmul, **ways}
+    x, weight = np.ones((1024, 128), np.float32), np.ones((128, 512), np.float32)
+    flops = 2 * x.size * weight.shape[1]
+    with one_blas_thread():
+        speeds = {
+            name: flops / _seconds(functools.partial(multiply, x, weight), 20)
+            for name, multiply in ways.items()
+        }
+    return {**found, "flops_per_second": speeds}
 
 
 def _examine(device: dict) -> dict:

@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from minillm import backend
 from minillm.inspect import doctor
+from minillm_cli.doctor import describe_products
 
 
 def test_everything_is_reported_as_json(minillm):
@@ -17,6 +20,42 @@ def test_everything_is_reported_as_json(minillm):
     assert (cpu["name"], cpu["usable"]) == ("cpu", True)
     assert 1e8 < cpu["matmul_flops_per_second"] < 1e14
     assert 1e6 < cpu["gelu_bytes_per_second"] < 1e13
+
+
+BROKEN = "MKL 2026.1 is installed but cannot be used: it computes wrong products"
+
+
+def test_numpy_s_own_products_are_named_with_their_speed(minillm, monkeypatch):
+    found = {"name": "NumPy", "version": "2.4", "problem": BROKEN}
+    monkeypatch.setattr(doctor.products, "library", lambda: found)
+    monkeypatch.setattr(backend, "describe", list)
+    told = json.loads(minillm("doctor", "--json")[1])["products"]
+    assert 1e8 < told.pop("flops_per_second").pop("NumPy") < 1e13
+    assert told == found
+    out = minillm("doctor")[1]
+    assert "NumPy 2.4: " in out
+    assert "GFLOP/s on one core" in out
+    assert BROKEN.split()[0] in out and "wrong products" in " ".join(out.split())
+
+
+def test_where_mkl_multiplies_both_are_measured(monkeypatch):
+    found = {"name": "MKL", "version": "2026.1", "problem": None}
+    monkeypatch.setattr(doctor.products, "library", lambda: found)
+    called = []
+    monkeypatch.setattr(doctor.products, "matmul", lambda *_: called.append(1))
+    monkeypatch.setattr(backend, "describe", list)
+    assert [*doctor.examine()["products"]["flops_per_second"]] == ["MKL", "NumPy"]
+    assert called
+
+
+@pytest.mark.parametrize(("mkl", "advice"), [(100e9, False), (90e9, True)])
+def test_who_has_a_slower_mkl_learns_how_to_leave_it_unused(mkl, advice):
+    found = {"name": "MKL", "version": "2026.1", "problem": None}
+    found["flops_per_second"] = {"MKL": mkl, "NumPy": 104e9}
+    line, *more = describe_products(found)
+    speed = f"{mkl / 1e9:.0f} GFLOP/s on one core, NumPy's own 104"
+    assert line == f"MKL 2026.1: {speed}"
+    assert any("MINILLM_MKL=0" in text for text in more) == advice
 
 
 def test_a_machine_without_a_gpu_is_no_failure(minillm, monkeypatch):
