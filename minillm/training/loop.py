@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
+from minillm.backend import Backend, products
 from minillm.errors import UsageError
 from minillm.text import Tokenizer, Windows, load_tokenizer
 from minillm.training.config import TrainConfig
@@ -21,7 +22,7 @@ from minillm.training.run_folder import claim
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
 from minillm.training.schedule import learning_rate
-from minillm.training.team import Team, choose_workers
+from minillm.training.team import Team, choose_workers, missed_wish
 
 INTERIM = 8  # evaluations on the way look at every eighth part of the validation text
 
@@ -64,6 +65,8 @@ def train(
         return record
     with backend.use(config.device) as device:
         workers = choose_workers(config.workers, config.batch, device)
+        for line in _notes(config, device, workers):
+            reporter.note(line)
         keep_freed_memory()
         if text is None:
             tokenizer = _tokenizer(config) if resume else None
@@ -87,6 +90,12 @@ def train(
         draw_curve(folder)
     reporter.finish(record)
     return record
+
+
+def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> list[str]:
+    """What this machine lacks of what was asked for or installed."""
+    problem = products.library()["problem"] if device.kind == "cpu" else None
+    return [*filter(None, [missed_wish(config.workers, workers[0]), problem])]
 
 
 def _tokenizer(config: TrainConfig) -> Tokenizer:

@@ -56,6 +56,13 @@ def parse_workers(text: str, batch: int) -> tuple[str, int]:
     return kind, int(number)
 
 
+def missed_wish(text: str, kind: str) -> str | None:
+    """What to tell who asked for processes and gets threads."""
+    if text.startswith("processes") and kind == "threads":
+        return f"--workers {text}: this platform cannot fork, threads do the work"
+    return None
+
+
 def available_cores() -> int:
     """The cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):

@@ -148,3 +148,14 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert err.count("\n") == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert read_record(run) == before
+
+
+@pytest.mark.parametrize("workers", ["0", "threads:0", "processes:9"])
+def test_workers_without_work_are_refused(minillm, book, tmp_path, workers):
+    out = tmp_path / "b"
+    argv = ["--data", book, "--out", str(out), "--workers", workers]
+    code, stdout, err = minillm("train", *SHORT, *argv)
+    assert (code, stdout) == (2, "")
+    assert err.count("\n") == 1
+    assert f"--workers {workers}: " in err
+    assert not out.exists()

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minillm.backend import products
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
+from minillm.training import loop
 from minillm.training.config import TrainConfig
 from minillm.training.loop import Silent, train
 from minillm.training.replica import Replica
@@ -180,6 +182,34 @@ def test_a_reporter_hears_of_everything_in_order(quick_train):
         ("close", None),
         ("finish", "finished"),
     ]
+
+
+def broken_mkl() -> dict:
+    return {"name": "NumPy", "version": "2", "problem": "MKL 1 cannot be used: why"}
+
+
+def test_a_reporter_hears_once_of_what_is_missing(quick_train, monkeypatch):
+    monkeypatch.setattr(products, "library", broken_mkl)
+    # as where there is no fork
+    monkeypatch.setattr(loop, "choose_workers", lambda *_: ("threads", 2))
+    asked = {"auto": [], "2": [], "threads:2": [], "processes:2": ["processes:2"]}
+    for i, (workers, named) in enumerate(asked.items()):
+        reporter = at_no_time()
+        quick_train(str(i), steps=2, workers=workers, reporter=reporter)
+        notes = [what for kind, what in reporter.told if kind == "note"]
+        wish = [
+            f"--workers {text}: this platform cannot fork, threads do the work"
+            for text in named
+        ]
+        assert notes == [*wish, "MKL 1 cannot be used: why"]
+
+
+@pytest.mark.parametrize("name", ["NumPy", "MKL"])
+def test_the_record_names_mkl_where_it_multiplied(quick_train, name, monkeypatch):
+    found = {"name": name, "version": "2026.1", "problem": None}
+    monkeypatch.setattr(products, "library", lambda: found)
+    record = quick_train("a", steps=1)
+    assert record["versions"].get("mkl") == ("2026.1" if name == "MKL" else None)
 
 
 def test_the_curve_is_a_picture(quick_train, tmp_path):

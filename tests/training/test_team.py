@@ -13,7 +13,7 @@ import pytest
 from minillm.backend import Backend
 from minillm.errors import MinillmError, UsageError
 from minillm.training import team as room
-from minillm.training.team import Team, choose_workers, parse_workers
+from minillm.training.team import Team, choose_workers, missed_wish, parse_workers
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 KINDS = ["threads", pytest.param("processes", marks=needs_fork)]
@@ -190,9 +190,20 @@ def test_where_there_is_no_fork_there_are_threads(monkeypatch):
     assert parse_workers("2", 8) == parse_workers("processes:2", 8) == ("threads", 2)
 
 
-@pytest.mark.parametrize(
-    "text", ["0", "-1", "9", "two", "", "1.5", "threads", "threads:", "cores:2", "2:2"]
-)
+def test_who_asks_for_processes_by_name_is_told_of_threads():
+    told = missed_wish("processes:2", "threads")
+    assert told.startswith("--workers processes:2: ")
+    assert "\n" not in told
+    assert missed_wish("processes:auto", "threads")
+    for text, kind in [("auto", "threads"), ("2", "threads"), ("threads:2", "threads")]:
+        assert missed_wish(text, kind) is None
+    assert missed_wish("processes:2", "processes") is None
+
+
+WRONG = "0 -1 9 two 1.5 threads threads: threads:0 processes:0 processes:9 cores:2 2:2"
+
+
+@pytest.mark.parametrize("text", ["", *WRONG.split()])
 def test_what_they_cannot(text):
     with pytest.raises(UsageError, match=f"--workers {text}:"):
         parse_workers(text, 8)

@@ -7,6 +7,7 @@ import numpy as np
 
 import minillm
 from minillm import backend
+from minillm.backend import products
 from minillm.models import count
 from minillm.models.config import ModelConfig
 from minillm.training.config import TrainConfig
@@ -67,9 +68,13 @@ def flops(config: TrainConfig, shape: ModelConfig) -> dict:
 
 
 def versions() -> dict:
+    """Of what the numbers depend on; `mkl` where it multiplied."""
+    found = products.library()
+    multiplied = found["name"] == "MKL" and backend.current().kind == "cpu"
     return {
         "minillm": minillm.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "tokenizers": importlib.metadata.version("tokenizers"),
+        **({"mkl": found["version"]} if multiplied else {}),
     }
