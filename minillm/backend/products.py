@@ -21,7 +21,8 @@ _LP64, _SEQUENTIAL = 0, 1
 
 
 def matmul(a, b, out=None):
-    """a @ b. Only two-dimensional float32 products can be MKL's."""
+    """a @ b. Only two-dimensional float32 products can be MKL's; what does not fit
+    together is NumPy's to refuse."""
     sgemm = _sgemm()
     if sgemm is None or a.ndim != 2 or b.ndim != 2 or a.dtype != np.float32:
         return np.matmul(a, b, out=out)
@@ -29,9 +30,11 @@ def matmul(a, b, out=None):
     layout_a, layout_b = _layout(a), _layout(b)
     if m * n * k < WORTH_IT or b.dtype != a.dtype or None in (layout_a, layout_b):
         return np.matmul(a, b, out=out)
+    if len(b) != k:
+        return np.matmul(a, b, out=out)
     if out is None:
         out = np.empty((m, n), np.float32)
-    elif _layout(out) is None or _layout(out)[0] != _AS_IT_IS:
+    elif out.shape != (m, n) or out.dtype != a.dtype or not _lies_in_rows(out):
         return np.matmul(a, b, out=out)
     sgemm(
         _ROW_MAJOR,
@@ -47,7 +50,7 @@ def matmul(a, b, out=None):
         layout_b[1],
         0.0,
         _address(out),
-        _layout(out)[1],
+        out.strides[0] // 4,
     )
     return out
 
@@ -108,6 +111,11 @@ def _layout(x):
     if rows == 4 and columns >= 4 * x.shape[0] and columns % 4 == 0:
         return _TRANSPOSED, columns // 4
     return None
+
+
+def _lies_in_rows(x) -> bool:
+    layout = _layout(x)
+    return layout is not None and layout[0] == _AS_IT_IS
 
 
 def _address(x) -> int:
