@@ -37,7 +37,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
             "parameters": count.parameters(config),
             "flops_per_token": count.flops_per_token(config),
             "memory_bytes": count.memory_bytes(
-                config, run.sequences_at_a_time(Backend.tokens_at_a_time), workers
+                config, run.sequences_at_a_time(Backend.numbers_at_a_time), workers
             ),
         }
     if json:

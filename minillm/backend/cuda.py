@@ -14,7 +14,7 @@ INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda
 class CudaBackend(Backend):
     kind = "cuda"
     alignment = 256
-    tokens_at_a_time = sys.maxsize  # the more, the more of its cores have work
+    numbers_at_a_time = sys.maxsize  # the more, the more of its cores have work
 
     def __init__(self, cupy, index: int):
         self.name = f"cuda:{index}"

@@ -18,6 +18,8 @@ OBJECTIVES = tuple(ARCH_OF)
 SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "bytes", "chars")
+# Of fewer tokens at a time, matrix products are slow at any width.
+LEAST_TOKENS = 512
 
 
 @dataclass(frozen=True)
@@ -169,10 +171,11 @@ class TrainConfig:
     def tokens_per_step(self) -> int:
         return self.batch * self.context
 
-    def sequences_at_a_time(self, most_tokens: int) -> int:
-        """What goes through the model at once, in one worker: a microbatch, or as many
-        sequences as have `most_tokens` tokens where these are fewer."""
-        return min(self.batch // self.accumulate, max(1, most_tokens // self.context))
+    def sequences_at_a_time(self, numbers: int) -> int:
+        """What goes through the model at once, in one worker: a microbatch, or so many
+        sequences that a layer's output holds about `numbers`, if these are fewer."""
+        tokens = max(LEAST_TOKENS, numbers // self.width)
+        return min(self.batch // self.accumulate, max(1, tokens // self.context))
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

@@ -103,7 +103,7 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
         batch = validation_batch(
             ids, config.context, config.objective, run.tokenizer, limit or LIMIT
         )
-    at_a_time = config.sequences_at_a_time(backend.current().tokens_at_a_time)
+    at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
     sums = evaluate(run.model, batch, at_a_time).tolist()
     bytes_per_token = len(corpus.val.encode()) / len(ids)
     return {

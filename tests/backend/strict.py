@@ -274,7 +274,7 @@ class StrictBackend(Backend):
     name = "strict"
     kind = "cuda"  # so that no body for the CPU runs
     alignment = 256
-    tokens_at_a_time = 2**60
+    numbers_at_a_time = 2**60
     array_type = StrictArray
     xp = StrictModule()
 

@@ -41,7 +41,7 @@ def test_it_is_within_a_fifth(options, tmp_path):
     )
     measured, vocab_size = map(int, done.stdout.split())
     config = TrainConfig(**options).resolve()
-    at_a_time = config.sequences_at_a_time(Backend.tokens_at_a_time)
+    at_a_time = config.sequences_at_a_time(Backend.numbers_at_a_time)
     predicted = memory_bytes(config.model(vocab_size), at_a_time)
     assert predicted == pytest.approx(measured, rel=0.2)
 
