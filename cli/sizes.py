@@ -26,6 +26,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     for name, size in SIZES.items():
         run = TrainConfig(size=name, vocab=vocab, batch=batch).resolve()
         config = run.model(vocab)
+        at_a_time = run.sequences_at_a_time(Backend.numbers_at_a_time, workers)
         sizes[name] = {
             "n_layers": size.n_layers,
             "d_model": size.d_model,
@@ -36,9 +37,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
             "tokens": size.tokens,
             "parameters": count.parameters(config),
             "flops_per_token": count.flops_per_token(config),
-            "memory_bytes": count.memory_bytes(
-                config, run.sequences_at_a_time(Backend.numbers_at_a_time), workers
-            ),
+            "memory_bytes": count.memory_bytes(config, at_a_time, workers),
         }
     if json:
         return common.print_json(

@@ -31,5 +31,7 @@ class Backend:
         """Wait until the device has done all it was asked to."""
 
     def memory(self) -> dict:
-        """Bytes the process holds on this device: {"peak": ..., "total": ...}."""
-        return {"peak": memory.peak_bytes(), "total": memory.total_bytes()}
+        """Bytes that this process and its workers took of this device at most, and what
+        it has: {"peak": ..., "total": ...}."""
+        peak = max(memory.peak_bytes(), memory.family_bytes())
+        return {"peak": peak, "total": memory.total_bytes()}

@@ -171,11 +171,13 @@ class TrainConfig:
     def tokens_per_step(self) -> int:
         return self.batch * self.context
 
-    def sequences_at_a_time(self, numbers: int) -> int:
-        """What goes through the model at once, in one worker: a microbatch, or so many
-        sequences that a layer's output holds about `numbers`, if these are fewer."""
+    def sequences_at_a_time(self, numbers: int, workers: int = 1) -> int:
+        """What goes through the model at once, in one worker: its share of the batch, a
+        microbatch, or so many sequences that a layer's output holds about `numbers`,
+        whichever is least."""
         tokens = max(LEAST_TOKENS, numbers // self.width)
-        return min(self.batch // self.accumulate, max(1, tokens // self.context))
+        shares = max(self.accumulate, workers)
+        return min(math.ceil(self.batch / shares), max(1, tokens // self.context))
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

@@ -159,8 +159,7 @@ def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -
         result = evaluate()
         causal = work.model.causal
         decoding = seconds_per_token(work.model) if causal else None
+        peak = backend.current().memory()["peak"]  # while the workers are there
     return book.finish(
-        result,
-        peak_memory_bytes=backend.current().memory()["peak"],
-        decode_seconds_per_token=decoding,
+        result, peak_memory_bytes=peak, decode_seconds_per_token=decoding
     )

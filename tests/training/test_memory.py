@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(
     [
         {"size": "micro", "batch": 16},
         {"size": "mini", "batch": 4},
+        {"size": "tiny", "batch": 16, "workers": "2"},
         {"size": "micro", "batch": 32, "accumulate": 4},
         {"size": "micro", "batch": 16, "objective": "mlm", "vocab": 5000},
     ],
@@ -41,8 +42,9 @@ def test_it_is_within_a_fifth(options, tmp_path):
     )
     measured, vocab_size = map(int, done.stdout.split())
     config = TrainConfig(**options).resolve()
-    at_a_time = config.sequences_at_a_time(Backend.numbers_at_a_time)
-    predicted = memory_bytes(config.model(vocab_size), at_a_time)
+    workers = int(config.workers)
+    at_a_time = config.sequences_at_a_time(Backend.numbers_at_a_time, workers)
+    predicted = memory_bytes(config.model(vocab_size), at_a_time, workers)
     assert predicted == pytest.approx(measured, rel=0.2)
 
 

@@ -5,7 +5,6 @@ import contextlib
 import numpy as np
 
 from minillm import backend
-from minillm.backend.memory import family_bytes
 from minillm.inspect.bench.contest import Job
 from minillm.text import train_tokenizer
 from minillm.training.config import TrainConfig
@@ -62,9 +61,7 @@ class Contender(contextlib.ExitStack):
         return float(self.model.decode(ids, self.cache).max())
 
     def memory(self) -> int:
-        return (
-            family_bytes() if self.where.kind == "cpu" else self.where.memory()["peak"]
-        )
+        return self.where.memory()["peak"]
 
 
 class _Given:
