@@ -75,7 +75,7 @@ class Replica:
         self.model = work.model.replica() if rank else work.model
         work.flat.collect_gradients(self.model, self.gradient)
         self.at_a_time = work.config.sequences_at_a_time(
-            backend.of(work.flat.data).numbers_at_a_time, n
+            backend.of(work.flat.data).numbers_at_a_time
         )
         # Slices begin at cache lines, so that no two replicas write into one.
         lines = work.flat.size // LINE
