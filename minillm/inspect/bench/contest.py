@@ -5,11 +5,13 @@ apart. Here they take turns within seconds, and what is reported is the ratio of
 turn and how far these ratios spread.
 """
 
-import importlib
+import contextlib
+import importlib.util
 import multiprocessing
 import signal
 import time
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 
 import numpy as np
 
@@ -60,9 +62,14 @@ class Rival:
         context = multiprocessing.get_context("spawn")
         self._connection, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(name, module, job, there))
-        self._process.start()
+        with _deaf():
+            self._process.start()
         there.close()
-        self._hear()
+        try:
+            self._hear()
+        except BaseException:  # Ctrl-C too: nobody else knows of this process yet
+            self.close()
+            raise
 
     def ask(self, method: str, *arguments):
         self._connection.send((method, arguments))
@@ -142,8 +149,10 @@ def compare(found: dict) -> dict:
     the same work.
     """
     ours = found["minillm"]
-    for name, theirs in found.items():
-        if _difference(theirs["losses"], ours["losses"]) > SAME_LOSS:
+    peers = {name: theirs for name, theirs in found.items() if name != "minillm"}
+    for name, theirs in peers.items():
+        # NaN is no agreement
+        if not _difference(theirs["losses"], ours["losses"]) <= SAME_LOSS:
             raise MinillmError(
                 f"{name} does not compute the same: its losses over the first steps "
                 f"are {theirs['losses'][0]:.6f} … {theirs['losses'][-1]:.6f}, ours "
@@ -157,8 +166,7 @@ def compare(found: dict) -> dict:
             "peak_memory_bytes": theirs["peak_memory_bytes"],
             "loss_difference": _difference(theirs["losses"], ours["losses"]),
         }
-        for name, theirs in found.items()
-        if name != "minillm"
+        for name, theirs in peers.items()
     }
 
 
@@ -173,9 +181,24 @@ def _difference(theirs, ours) -> float:
     return float(np.max(np.abs(theirs - ours) / np.abs(theirs)))
 
 
+@contextlib.contextmanager
+def _deaf():
+    """Processes started meanwhile never hear of Ctrl-C, not even while they import; the
+    parent, who decides what it means, hears of it at the end."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # else `start` does, and hears again of Ctrl-C
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(name: str, module: str, job: Job, connection) -> None:
     """The other end of a `Rival`: make the contender, do what is asked."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where `_deaf` could do nothing
     try:
         made = importlib.import_module(f"minillm.inspect.bench.{module}")
         with made.Contender(name, job) as contender:
