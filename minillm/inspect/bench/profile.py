@@ -100,10 +100,10 @@ def draw_profile(profile: dict):
     with style():
         figure, axes = new_figure(6.6, 1.3 + 0.32 * len(rows))
         axes.barh(names, forward, color=COLOURS["blue"], label="forward")
-        axes.patches[names.index(BETWEEN)].set_color(COLOURS["grey"])
         axes.barh(
             names, backward, left=forward, color=COLOURS["orange"], label="backward"
         )
+        axes.barh(BETWEEN, forward[names.index(BETWEEN)], color=COLOURS["grey"])
         for row, f, b in zip(rows, forward, backward, strict=True):
             axes.annotate(
                 f"{row['share']:.0%}",
