@@ -125,7 +125,8 @@ def print_profile(result: dict) -> None:
     shape = f"{result['n_layers']} × {result['d_model']}"
     batch = f"{result['batch']} × {result['context']}"
     common.print_table(
-        ["op", "body", "calls", "forward (ms)", "backward (ms)", "of the step"],
+        ["op", "body", "calls", "forward", "backward", "share"],
         rows,
-        f"{shape}, {batch} tokens, one worker: {result['step_seconds'] * 1e3:.1f} ms",
+        f"{shape}, {batch} tokens, one worker, milliseconds: a step takes "
+        f"{result['step_seconds'] * 1e3:.1f}",
     )
