@@ -26,6 +26,7 @@ class Sgemm:
 
     def __init__(self):
         self.calls = []
+        self.sizes = []
 
     def __call__(self, order, how_a, how_b, m, n, k, alpha, a, lda, b, ldb, beta, c, d):
         assert order == ROW_MAJOR
@@ -37,6 +38,7 @@ class Sgemm:
         a, b = a if how_a == AS_IT_IS else a.T, b if how_b == AS_IT_IS else b.T
         c[...] = alpha * (a @ b) + (beta * c if beta else 0)
         self.calls.append((how_a, how_b))
+        self.sizes.append((m, n, k))
 
 
 @pytest.fixture
@@ -155,6 +157,9 @@ def test_other_types_and_more_axes_are_numpy_s(sgemm, a, b):
     found = products.matmul(a, b)
     assert found.dtype == np.result_type(a, b)
     np.testing.assert_array_equal(found, a @ b)
+    out = np.empty_like(found)
+    assert products.matmul(a, b, out=out) is out
+    np.testing.assert_array_equal(out, found)
     assert not sgemm.calls
 
 
@@ -180,7 +185,8 @@ def test_what_does_not_fit_together_is_refused(multiplier):
 
 def test_small_products_are_not_worth_a_call(sgemm, monkeypatch):
     monkeypatch.setattr(products, "WORTH_IT", 5 * 7 * 3)
-    products.matmul(matrix(5, 7), matrix(7, 2))
+    out = np.empty((5, 2), np.float32)
+    assert products.matmul(matrix(5, 7), matrix(7, 2), out=out) is out
     assert not sgemm.calls
     products.matmul(matrix(5, 7), matrix(7, 3))
     assert sgemm.calls
@@ -248,6 +254,7 @@ def test_an_installed_mkl_multiplies_on_one_core(install, name):
     assert library.settings == [("interface", 0), ("threads", 1)]
     product()
     assert sgemm.calls == [(AS_IT_IS, TRANSPOSED), (AS_IT_IS, AS_IT_IS)]
+    assert sgemm.sizes == [(2, 2, 3), (100, 50, 60)]  # a trial, and the product
 
 
 def does_nothing(*_):

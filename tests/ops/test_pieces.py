@@ -105,11 +105,13 @@ def test_self_attention_with_every_mask(alone, n_heads, name):
         compare(ops.self_attention, normal((3, 20, 24)), **settings)
 
 
+@pytest.mark.parametrize("room", [1, 10**6])
 @pytest.mark.parametrize("leading", [(), (1,), (5,), (2, 3, 2)])
 @pytest.mark.parametrize("n_queries", [1, 2, 7, 8, 9, 20])
 def test_fewer_queries_than_keys_and_any_leading_axes(
-    alone, monkeypatch, n_queries, leading
+    alone, monkeypatch, n_queries, leading, room
 ):
+    monkeypatch.setattr(cpu_attention, "ROOM", room)
     monkeypatch.setattr(cpu_attention, "BLOCK", 4)
     q = normal((*leading, n_queries, 4))
     k, v = normal((*leading, 20, 4)), normal((*leading, 20, 3))
