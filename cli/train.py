@@ -81,6 +81,8 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("eval_every", "Steps from one validation to the next.")
 @setting("save_every", "Steps from one checkpoint to the next.")
 @setting("keep", "Checkpoints to keep.")
+@setting("start", "A shorter run, trained with --branch.", "RUN")
+@setting("branch", "Let a longer run --start here.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @common.shared
 def command(resume: bool, json: bool, **options) -> None:

@@ -18,6 +18,7 @@ OBJECTIVES = tuple(ARCH_OF)
 SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "bytes", "chars")
+OPTIONAL = ("out", "start")
 # Of fewer tokens at a time, matrix products are slow at any width.
 LEAST_TOKENS = 512
 
@@ -64,16 +65,18 @@ class TrainConfig:
     workers: str = "auto"
     # the record
     out: str | None = None
+    start: str | None = None  # a shorter run of the same settings, made with `branch`
+    branch: bool = False
     eval_every: int | None = None
     save_every: int | None = None
     keep: int = 2
 
     def __post_init__(self):
-        for name in ("data", "out", "device", "workers"):
+        for name in ("data", "out", "start", "device", "workers"):
             value = getattr(self, name)
             if isinstance(value, (os.PathLike, int)):  # Path("my.txt"), workers=2
                 object.__setattr__(self, name, str(value))
-            elif not (isinstance(value, str) or (name == "out" and value is None)):
+            elif not (isinstance(value, str) or (value is None and name in OPTIONAL)):
                 raise UsageError(f"{name} must be text, got {value!r}")
         counts = "layers width heads context vocab batch steps tokens accumulate"
         for name in [*counts.split(), "eval_every", "save_every", "keep"]:
@@ -84,7 +87,7 @@ class TrainConfig:
             _check_number(name, getattr(self, name), low=0)
         for name in ("beta1", "beta2", "dropout"):
             _check_number(name, getattr(self, name), low=0, below=1)
-        for name in ("tied", "bias"):
+        for name in ("tied", "bias", "branch"):
             _check_choice(name, getattr(self, name), (True, False))
         _check_choice("objective", self.objective, OBJECTIVES)
         _check_choice("schedule", self.schedule, SCHEDULES)
@@ -94,6 +97,11 @@ class TrainConfig:
             raise UsageError(
                 f"objective {self.objective} needs arch {ARCH_OF[self.objective]}, "
                 f"got {self.arch!r}"
+            )
+        if (self.branch or self.start) and self.schedule != "wsd":
+            raise UsageError(
+                f"--branch and --start need --schedule wsd, got {self.schedule}, whose "
+                f"rate depends on the length of the run from the first step on"
             )
         if self.steps is not None and self.tokens is not None:
             raise UsageError("give --steps or --tokens, not both")

@@ -18,7 +18,7 @@ from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.process import keep_freed_memory, one_blas_thread
 from minillm.training.replica import Replica, Workplace, set_up
 from minillm.training.reporter import Silent
-from minillm.training.run_folder import claim
+from minillm.training.run_folder import branching, claim
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
 from minillm.training.schedule import learning_rate
@@ -41,7 +41,8 @@ def train(
 
     Give a TrainConfig or its fields by name: `train(size="nano", data="my.txt")`.
     `reporter` hears of every step (see `Silent`); `sources` says where each option came
-    from; `resume` goes on with the run in `out`; `text` spares preparing the corpus
+    from; `resume` goes on with the run in `out`; `start` in the configuration begins
+    where the cooldown of a shorter run began; `text` spares preparing the corpus
     again; `draw` makes loss.svg. A folder that holds this very run, finished, is not
     trained again: its record is returned.
 
@@ -77,10 +78,12 @@ def train(
         record = new_record(config, work.model.config, text, sources, workers)
         book = Logbook(folder, record, work, reporter)
         try:
-            if resume:
-                book.go_on()
-            else:
+            if not resume:
                 book.begin()
+                if config.start:
+                    branching.copy_start(config, folder)
+            if resume or config.start:
+                book.go_on()
             record = _run(book, work, text, workers)
         finally:
             reporter.close()
@@ -152,7 +155,8 @@ def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -
             last = done == config.steps
             due = done % config.eval_every == 0 and not last
             book.add_step(loss, lr, norm, evaluate(INTERIM) if due else None)
-            if done % config.save_every == 0 or last or interrupts.signal:
+            branch = done == book.branch
+            if done % config.save_every == 0 or branch or last or interrupts.signal:
                 book.save()
             if interrupts.signal and not last:
                 book.interrupted(interrupts.signal)

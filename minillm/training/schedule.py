@@ -21,6 +21,17 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         share = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         return config.min_lr + share * (config.lr - config.min_lr)
     if config.schedule == "wsd":
-        cooldown = max(1, round(COOLDOWN * config.steps))
+        cooldown = config.steps - cooldown_begins(config)
         return config.lr * min(1.0, (config.steps - step) / cooldown)
     return config.lr
+
+
+def cooldown_begins(config: TrainConfig) -> int:
+    """The steps of a "wsd" run before its rate falls. Up to there, a run does what any
+    longer one does."""
+    return config.steps - max(1, round(COOLDOWN * config.steps))
+
+
+def branch_step(config: TrainConfig) -> int | None:
+    """The step whose checkpoint a longer run can start from, if it is to be kept."""
+    return cooldown_begins(config) if config.branch else None

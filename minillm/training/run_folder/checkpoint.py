@@ -32,7 +32,7 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
 
     `state["step"]` names it. Raises DataError where the disk refuses.
     """
-    target = folder / f"step-{state['step']:06d}"
+    target = at(folder, state["step"])
     temporary = folder / f".{target.name}.{os.getpid()}"
     with writing(target):
         shutil.rmtree(temporary, ignore_errors=True)
@@ -85,10 +85,17 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest `keep` checkpoints, and what a crash has left."""
-    for path in [*_all(folder)[:-keep], *folder.glob(".step-*")]:
+def prune(folder: Path, keep: int, spare: int | None = None) -> None:
+    """Remove all but the newest `keep` checkpoints and that of step `spare`, and what a
+    crash has left."""
+    old = [path for path in _all(folder)[:-keep] if path != at(folder, spare)]
+    for path in [*old, *folder.glob(".step-*")]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def at(folder: Path, step: int | None) -> Path:
+    """Where the checkpoint of a step lies, if there is one."""
+    return folder / f"step-{step or 0:06d}"
 
 
 def save_arrays(path: Path, arrays: dict) -> None:

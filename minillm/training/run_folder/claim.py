@@ -13,7 +13,7 @@ from minillm.training.run_folder.run import read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
 # text is known by its hash, wherever it lies.
-FREE = {"out", "device", "workers", "keep", "save_every", "data"}
+FREE = {"out", "device", "workers", "keep", "save_every", "data", "start", "branch"}
 
 
 def sources_of(config: TrainConfig) -> dict:
@@ -45,7 +45,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
         options["steps"] = None
     options |= {**asked, "out": config.out}
     config = TrainConfig.from_json(options).resolve()
-    for name, old, new in _differences(record, config):
+    for name, old, new in differences(record, config):
         raise UsageError(
             f"{config.out}: cannot go on with {name} {new}: this run has {old}"
         )
@@ -68,7 +68,7 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
     if not (path / "run.json").exists():
         raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
     record = read_record(path)
-    for name, old, new in _differences(record, config):
+    for name, old, new in differences(record, config):
         raise UsageError(
             f"{path}: already holds another run, with {name} {old} instead of {new}: "
             f"choose another --out"
@@ -103,7 +103,7 @@ def new_folder(config: TrainConfig) -> Path:
             return path
 
 
-def _differences(record: dict, config: TrainConfig) -> list[tuple]:
+def differences(record: dict, config: TrainConfig) -> list[tuple]:
     """(setting, recorded value, this value) where a configuration differs from a
     recorded one in what decides the result."""
     return [

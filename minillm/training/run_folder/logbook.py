@@ -10,6 +10,7 @@ from minillm.training.replica import Workplace
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.files import replacing, write_json
 from minillm.training.run_folder.metrics import Metrics, Stopwatch
+from minillm.training.schedule import branch_step
 
 
 class Logbook:
@@ -25,6 +26,7 @@ class Logbook:
         self.reporter = reporter
         self.checkpoints = folder / "checkpoints"
         self.metrics = Metrics(folder / "metrics.jsonl", work.config)
+        self.branch = branch_step(work.config)
         self.step = 0
         self.earlier = 0.0  # seconds of the sittings before
 
@@ -89,7 +91,7 @@ class Logbook:
             **self._hashes(),
         }
         checkpoint.save(self.checkpoints, self.work.flat, self.work.optimizer, state)
-        checkpoint.prune(self.checkpoints, self.work.config.keep)
+        checkpoint.prune(self.checkpoints, self.work.config.keep, self.branch)
 
     def check(self, **figures: float) -> None:
         """Raise DivergedError unless all of these are finite numbers."""

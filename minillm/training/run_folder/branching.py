@@ -1,0 +1,50 @@
+"""Branches: longer runs that begin where a shorter one's cooldown began.
+
+A warmup-stable-decay run of D tokens and one of D/2 are the same run until the shorter
+one cools down. Trained as branches of one trunk, runs of D/8, D/4, D/2 and D cost 1.175
+times the last one alone (Hu et al. 2024, section 4), and are to the last bit what they
+would be if trained apart.
+"""
+
+import shutil
+from pathlib import Path
+
+from minillm.errors import UsageError
+from minillm.training.config import TrainConfig
+from minillm.training.run_folder import checkpoint
+from minillm.training.run_folder.claim import differences
+from minillm.training.run_folder.run import read_record
+from minillm.training.schedule import cooldown_begins
+
+LONGER = {"steps", "eval_every"}  # what a branch may have otherwise than its trunk
+
+
+def copy_start(config: TrainConfig, folder: Path) -> None:
+    """Copy what a run needs of the shorter one it starts from: the checkpoint of where
+    the cooldown began, and the metrics so far.
+
+    Raises UsageError where the other run is another, not shorter, or keeps none.
+    """
+    source = Path(config.start)
+    record = read_record(source)
+    for name, old, new in differences(record, config):
+        if name not in LONGER:
+            raise UsageError(
+                f"--start {source}: was trained with {name} {old} instead of {new}"
+            )
+    shorter = TrainConfig.from_json(record["options"])
+    step = cooldown_begins(shorter)
+    if step > cooldown_begins(config):
+        raise UsageError(
+            f"--start {source}: has {shorter.steps} steps, this run must have more "
+            f"than its {config.steps}"
+        )
+    stem = checkpoint.at(source / "checkpoints", step)
+    if not checkpoint.is_whole(stem):
+        raise UsageError(
+            f"--start {source}: keeps no checkpoint of step {step}, where its cooldown "
+            f"began: train it with --branch"
+        )
+    copy = checkpoint.at(folder / "checkpoints", step)
+    shutil.copytree(stem, copy, dirs_exist_ok=True)
+    shutil.copyfile(source / "metrics.jsonl", folder / "metrics.jsonl")
