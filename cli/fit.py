@@ -29,6 +29,8 @@ LOSSES = ["huber", "l1", "lsq"]
     help="What the fit makes small.  [huber]",
 )
 @click.option("--sigma", metavar="COLUMN", help="Standard deviations of y, for lsq.")
+@click.option("--log-sigma", metavar="COLUMN", help="Those of ln y, for lsq.")
+@click.option("--tied", is_flag=True, help="One exponent for both sizes.")
 @click.option("--no-floor", is_flag=True, help="A pure power law: E = 0.")
 @click.option("--bootstrap", metavar="N", default=0, help="Resamples.  [1000]")
 @click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
@@ -69,8 +71,47 @@ def print_law(law: dict) -> None:
     ]
     common.print_table(heads, rows, law["law"])
     click.echo(f"fitted to {law['n']} points, {len(law['excluded'])} left out")
+    for point in law["excluded"]:
+        click.echo(f"  row {point['row']}: {point['reason']}")
     if law["leave_largest_out"] is not None:
         missed = f"{law['leave_largest_out']:.2%}"
         click.echo(f"the largest of them, predicted by the others: {missed} off")
+    for line in (*_models(law), *_influence(law), *_correlations(law)):
+        click.echo(line)
     for warning in law["warnings"]:
         click.echo(f"warning: {warning}")
+
+
+def _models(law: dict):
+    found = {name: aicc for name, aicc in law["models"].items() if aicc is not None}
+    if len(found) > 1:
+        best = min(found, key=found.get)
+        others = ", ".join(
+            f"{name} {aicc - found[best]:+.1f}"
+            for name, aicc in sorted(found.items(), key=lambda item: item[1])
+            if name != best
+        )
+        yield f"AICc: {best} {found[best]:.1f} (the best), {others}"
+
+
+def _influence(law: dict):
+    if law["influence"]:
+        first = law["influence"][0]
+        changes = ", ".join(
+            f"{name} changes by {change:+.2g}"
+            for name, change in first["change"].items()
+            if change is not None
+        )
+        yield (
+            f"the most influential point is row {first['row']}: without it "
+            f"{changes or 'no law is left'}"
+        )
+
+
+def _correlations(law: dict):
+    for names, correlation in law["correlations"].items():
+        if abs(correlation) > 0.99:
+            yield (
+                f"{names}: correlated at {correlation:.3f}; trust the curve's band, "
+                "not their single errors"
+            )

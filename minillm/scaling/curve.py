@@ -1,8 +1,9 @@
 """The law itself: y = E + A·x^(−alpha), for one variable or for two.
 
 Inside the laboratory a curve is a row of numbers `theta` = [E, ln A, alpha, ln B, beta]
-(the last two with a second variable only): ln A, because A is positive and may be huge.
-Everything here takes many curves at once: theta is (curves, 1 + 2·variables).
+(the last two with a second variable only, beta not where it is tied to alpha): ln A,
+because A is positive and may be huge.
+Everything here takes many curves at once: theta is (curves, columns).
 """
 
 from dataclasses import dataclass
@@ -20,11 +21,13 @@ class Form:
     variables: their names, one or two, e.g. ("N",) or ("N", "D").
     floor: False is the pure power law, E = 0.
     ceiling: True is y = E − A·x^(−alpha), for what rises towards E, as accuracy does.
+    tied: True is one exponent for both variables, beta = alpha.
     """
 
     variables: tuple[str, ...]
     floor: bool = True
     ceiling: bool = False
+    tied: bool = False
 
     @property
     def sign(self) -> float:
@@ -33,14 +36,24 @@ class Form:
     @property
     def n_columns(self) -> int:
         """The length of theta; E keeps its place where there is no floor."""
-        return 1 + 2 * len(self.variables)
+        return 1 + 2 * len(self.variables) - self.tied
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters: E, A, alpha, B, beta."""
+        pairs = zip(AMPLITUDES, EXPONENTS, strict=True)
+        names = [name for pair in pairs for name in pair][: 2 * len(self.variables)]
+        return ("E", *names) if self.floor else tuple(names)
 
     @property
     def unknowns(self) -> tuple[str, ...]:
-        """The names of what is fitted, in the order of theta: E, A, alpha, B, beta."""
-        pairs = zip(AMPLITUDES, EXPONENTS, strict=True)
-        names = [name for pair in pairs for name in pair][: self.n_columns - 1]
-        return ("E", *names) if self.floor else tuple(names)
+        """Those that are fitted, in the order of theta: a tied beta is not."""
+        return self.names[:-1] if self.tied else self.names
+
+    @property
+    def exponents(self) -> tuple[str, ...]:
+        """The names of the fitted exponents: alpha, beta."""
+        return tuple(name for name in EXPONENTS if name in self.unknowns)
 
     def formula(self, y: str) -> str:
         """The law as a line of text, e.g. `loss = E + A·N^(−alpha)`."""
@@ -48,21 +61,31 @@ class Form:
         terms = [
             f"{amplitude}·{variable}^(−{exponent})"
             for variable, amplitude, exponent in zip(
-                self.variables, AMPLITUDES, EXPONENTS, strict=False
+                self.variables,
+                AMPLITUDES,
+                2 * self.exponents if self.tied else EXPONENTS,
+                strict=False,
             )
         ]
         start = f"{y} = E{operator}" if self.floor else f"{y} = "
         return start + operator.join(terms)
 
+    def untied(self, theta: np.ndarray) -> np.ndarray:
+        """The same curves with a beta of their own."""
+        return np.concatenate([theta, theta[:, 2:3]], 1) if self.tied else theta
+
     def natural(self, theta: np.ndarray) -> np.ndarray:
-        """(curves, columns) -> (curves, unknowns): A in place of ln A, no E = 0."""
-        values = theta.copy()
+        """(curves, columns) -> (curves, names): A in place of ln A, no E = 0."""
+        values = self.untied(theta).copy()
         values[:, 1::2] = np.exp(theta[:, 1::2])
         return values if self.floor else values[:, 1:]
 
 
 def terms(theta: np.ndarray, log_x: np.ndarray) -> np.ndarray:
-    """A·x^(−alpha) by variable: log_x (variables, n) -> (curves, variables, n)."""
+    """A·x^(−alpha) by variable: log_x (variables, n) -> (curves, variables, n).
+
+    A tied exponent, the only one, is broadcast over the variables.
+    """
     # Too large a step may end at infinity; whoever took it will see that and go back.
     with np.errstate(over="ignore"):
         return np.exp(theta[:, 1::2, None] - theta[:, 2::2, None] * log_x)

@@ -2,12 +2,30 @@
 
 import numpy as np
 
-from minillm.scaling.curve import EXPONENTS
+from minillm.errors import DataError
 from minillm.scaling.optimum import bounds
+from minillm.scaling.rivals import EXPONENTIAL
 from minillm.scaling.table import Table
 
-TOKENS = ("d", "tokens", "d_tokens", "train_tokens")
-KEPT_EQUAL = ("batch", "batch_size", "epochs", "context")
+TOKENS = ("d", "tokens", "d_tokens", "train_tokens", "n_tokens", "training_tokens")
+SIZES = ("n", "params", "n_params", "parameters", "non_embedding")
+COMPUTE = ("c", "flops", "flop", "c_flop", "compute", "train_flops")
+KEPT_EQUAL = (
+    "batch",
+    "batch_size",
+    "batch_tokens",
+    "epochs",
+    "context",
+    "seq_len",
+    "vocab_size",
+    "tokenizer",
+    "data",
+    "dataset",
+    "schedule",
+)
+FALLS = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")
+# Columns nearer than this to one another are one: steps × batch are seldom round.
+SAME = 1.01
 
 
 def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
@@ -15,12 +33,16 @@ def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
     found = [
         *_optimum(fit),
         *_rising_loss(fit),
+        *_transition(fit),
         *_residuals(fit),
         *_narrow_range(fit),
+        *_change_together(fit),
         *_exponents(fit),
         *_floor(fit),
+        *_exponential(fit),
         *_largest(fit),
-        *_tokens(fit, table, rows),
+        *_influence(fit),
+        *_constant(fit, table, rows),
         *_other_columns(fit, table, rows),
     ]
     return found
@@ -44,8 +66,7 @@ def _rising_loss(fit):
     if not _is_loss(fit) or len(fit.variables) > 1:
         return
     name = fit.variables[0]
-    sizes = np.unique(fit.x[0])
-    medians = np.array([np.median(fit.y[fit.x[0] == size]) for size in sizes])
+    sizes, medians = _medians(fit)
     # Neighbours of nearly one size may differ by their seeds alone.
     below = np.searchsorted(sizes, sizes / 1.2, side="right") - 1
     rise = np.where(below >= 0, medians / medians[below] - 1, 0)
@@ -57,6 +78,27 @@ def _rising_loss(fit):
             f"between {name} = {sizes[start]:.4g} and {sizes[worst]:.4g}: "
             "train the larger one again with a lower rate or more tokens"
         )
+
+
+def _transition(fit):
+    """A law with a floor falls most steeply, per step of ln x, where it begins."""
+    if not _is_loss(fit) or len(fit.variables) > 1:
+        return
+    sizes, medians = _medians(fit)
+    log_x, log_y = np.log(sizes), np.log(medians)
+    for here in range(2, len(sizes) - 1):
+        # The slope from the first point so far, and a chance of 1 % beside it.
+        slope = (log_y[0] - log_y[here]) / (log_x[here] - log_x[0])
+        step = log_x[here + 1] - log_x[here]
+        drop = log_y[here] - log_y[here + 1]
+        if step > np.log(1.2) and drop > 1.5 * max(slope, 0) * step + 0.01:
+            yield (
+                f"{fit.y_name} falls faster between {fit.variables[0]} = "
+                f"{sizes[here]:.4g} and {sizes[here + 1]:.4g} than before: a "
+                "transition in the series, which no power law has; fit the sizes "
+                "beyond it, or train the smaller ones longer"
+            )
+            return
 
 
 def _residuals(fit):
@@ -84,9 +126,22 @@ def _narrow_range(fit):
             )
 
 
+def _change_together(fit):
+    if len(fit.variables) == 1:
+        return
+    correlation = np.corrcoef(np.log(fit.x))[0, 1]
+    if abs(correlation) > 0.95:
+        first, second = fit.variables
+        yield (
+            f"{first} and {second} change together (correlation {correlation:.2f}): "
+            f"what each does is hard to tell apart; add small {first} with large "
+            f"{second}, and the reverse"
+        )
+
+
 def _exponents(fit):
     least, most = (ends[2] for ends in bounds(fit.form))
-    for name in EXPONENTS[: len(fit.variables)]:
+    for name in fit.form.exponents:
         low, high = fit.interval95[name]
         interval = f"95 % interval {low:.3g} to {high:.3g}"
         # Without noise the interval is as narrow as rounding.
@@ -107,6 +162,40 @@ def _floor(fit):
         yield f"{fit.floor_verdict}: add larger runs to see where the curve bends"
 
 
+def _exponential(fit):
+    found = dict(fit.models)
+    exponential = found.pop(EXPONENTIAL, None)
+    powers = [aicc for aicc in found.values() if aicc is not None]
+    if exponential is None or not powers:
+        return
+    gain = min(powers) - exponential
+    # Equal noise of all curves, as where there is none, tells nothing apart.
+    if gain > 10:
+        name = fit.variables[0]
+        yield (
+            f"an exponential, {fit.y_name} = E + A·exp(−{name}/s), fits better than a "
+            f"power law (AICc {gain:.1f} lower): do not extrapolate; add larger runs, "
+            f"and check that the small ones were trained like the others"
+        )
+
+
+def _influence(fit):
+    """The one point that takes alpha or beta beyond its own interval."""
+    for point in fit.influence[:1]:
+        for name in fit.form.exponents:
+            low, high = fit.interval95[name]
+            change = point["change"][name]
+            value = fit.parameters[name]
+            if change is None or low - 1e-6 <= value + change <= high + 1e-6:
+                continue
+            place = ", ".join(f"{x} = {point[x]:.4g}" for x in fit.variables)
+            yield (
+                f"one point decides {name}: without row {point['row']} ({place}) it is "
+                f"{value + change:.3g}, not {value:.3g}; repeat that run with "
+                "other seeds"
+            )
+
+
 def _largest(fit):
     error = fit.leave_largest_out
     if error is not None and error > 0.03:
@@ -116,21 +205,29 @@ def _largest(fit):
         )
 
 
-def _tokens(fit, table, rows):
-    name = _column(table, TOKENS, fit)
-    if name is None or not _is_loss(fit) or len(fit.variables) > 1:
+def _constant(fit, table, rows):
+    """What a law of one variable leaves out: the tokens, or the size."""
+    variable = fit.variables[0]
+    if not _is_loss(fit) or len(fit.variables) > 1 or variable.lower() in COMPUTE:
         return
-    tokens = np.unique(table.numbers(name)[rows])
-    if len(tokens) == 1 and fit.form.floor:
+    of_tokens = variable.lower() in TOKENS
+    name = _column(table, SIZES if of_tokens else TOKENS, fit)
+    if name is None:
+        return
+    values = _values(table, name, rows)
+    if len(values) == 1 and fit.form.floor:
+        if of_tokens:
+            whose = f"L∞({name}) of a model of this size after any number of tokens"
+        else:
+            whose = "L∞(D) of a model of any size after so many tokens"
         yield (
-            f"every run has {name} = {tokens[0]:.4g}: E is the floor L∞(D) of a model "
-            f"of any size after so many tokens, not the entropy of the text; "
-            f"add runs at two more {name} and fit both variables"
+            f"every run has {name} = {values[0]:.4g}: E is the floor {whose}, not the "
+            f"entropy of the text; add runs at two more {name} and fit both variables"
         )
-    elif len(tokens) > 1:
+    elif len(values) > 1 and not isinstance(values[0], str):
         yield (
-            f"{name} changes from {tokens[0]:.4g} to {tokens[-1]:.4g} along the "
-            f"series: fit both variables (--x {fit.variables[0]} --x {name})"
+            f"{name} changes from {values[0]:.4g} to {values[-1]:.4g} along the "
+            f"series: fit both variables (--x {variable} --x {name})"
         )
 
 
@@ -139,16 +236,37 @@ def _other_columns(fit, table, rows):
         found = _column(table, (name,), fit)
         if found is None:
             continue
-        numbers = np.unique(table.numbers(found)[rows])
-        if len(numbers) > 1:
+        values = _values(table, found, rows)
+        # Under one epoch, no text is seen twice.
+        if len(values) > 1 and not (name == "epochs" and values[-1] <= SAME):
+            ends = [v if isinstance(v, str) else f"{v:g}" for v in values]
             yield (
-                f"{found} changes from {numbers[0]:g} to {numbers[-1]:g} along the "
-                "series and is part of what the curve shows: keep it equal"
+                f"{found} changes from {ends[0]} to {ends[-1]} along the series and is "
+                f"part of what the curve shows: run it again with one {found}, or fit "
+                "the rows of each alone"
             )
 
 
+def _medians(fit) -> tuple[np.ndarray, np.ndarray]:
+    """The different sizes of a law of one variable, and the median y of each."""
+    sizes = np.unique(fit.x[0])
+    return sizes, np.array([np.median(fit.y[fit.x[0] == size]) for size in sizes])
+
+
 def _is_loss(fit) -> bool:
-    return "loss" in fit.y_name.lower()
+    return any(word in fit.y_name.lower() for word in FALLS)
+
+
+def _values(table: Table, name: str, rows: np.ndarray) -> list:
+    """The different values of a column, sorted: numbers (1 % apart), or else texts."""
+    try:
+        numbers = table.numbers(name)[rows]
+    except DataError:
+        return sorted({str(table.columns[name][row]).strip() for row in rows})
+    numbers = np.unique(numbers[np.isfinite(numbers)])
+    if len(numbers) and numbers[-1] <= SAME * numbers[0]:
+        return [float(numbers[0])]
+    return [float(number) for number in numbers]
 
 
 def _column(table: Table, names: tuple[str, ...], fit) -> str | None:

@@ -29,22 +29,27 @@ def fit(
     bootstrap: int = 0,
     seed: int = 0,
     sigma: str | None = None,
+    log_sigma: str | None = None,
+    tied: bool = False,
 ) -> LawFit:
     """Fit y = E + A·x^(−alpha), or E + A/N^alpha + B/D^beta for x=("N", "D").
 
     source: a CSV file, or a mapping of columns; x and y: their names.
     loss: `huber` (δ = 1e-3) and `l1` of ln(curve) − ln(y), as Hoffmann et al. (2022)
-    fit; `lsq` of curve − y, divided by the column `sigma` where given.
+    fit; `lsq` of curve − y, divided by the column `sigma` where given, or of
+    ln(curve) − ln(y), divided by the column `log_sigma`.
     floor: False for y = A·x^(−alpha). ceiling: True for y = E − A·x^(−alpha).
+    tied: True for beta = alpha in a law of two variables.
     bootstrap: how many resamples the intervals are made of, and the standard errors,
     which come with it alone (0: about 1,000 for the intervals).
     E, A and B are never negative; a growing y has a negative alpha. Rows whose y is not
-    finite are left out and named in `excluded`.
-    Raises UsageError for unknown names and for too few points, DataError for a value
-    that is no positive number.
+    finite, or whose x is missing, are left out and named in `excluded`.
+    Raises UsageError for unknown names and for points that leave the law open (too few,
+    or two x that only change together), DataError for a value that is no positive
+    number.
     """
-    form = _form(x, floor, ceiling)
-    points, table, rows = _measured(source, form, y, loss, sigma)
+    form = _form(x, floor, ceiling, tied)
+    points, table, rows = _measured(source, form, y, loss, sigma, log_sigma)
     law = solve(replace(points, bootstrap=bootstrap))
     return _with_intervals(law, table, rows, seed)
 
@@ -63,37 +68,46 @@ def fit_power(
     What rises and levels off is b − |a|·x^(−|n|): both signs of a are tried, and the
     better is taken. The rest is as in `fit`.
     """
-    points, table, rows = _measured(source, _form(x, True, False), y, loss, None)
+    points, table, rows = _measured(source, _form(x), y, loss)
     points = replace(points, bootstrap=bootstrap)
-    ceiling = replace(points, form=_form(x, True, True))
+    ceiling = replace(points, form=_form(x, ceiling=True))
     law = min(solve(points), solve(ceiling), key=lambda law: law.objective)
     return _with_intervals(law, table, rows, seed)
 
 
-def _measured(source, form: Form, y: str, loss: str, sigma: str | None):
+def _measured(
+    source,
+    form: Form,
+    y: str,
+    loss: str,
+    sigma: str | None = None,
+    log_sigma: str | None = None,
+):
     """The points of a table that a law will be fitted to, the table, and their rows."""
     if loss not in DELTAS:
         raise UsageError(f"loss {loss!r}: choose one of {', '.join(DELTAS)}")
-    if sigma is not None and loss != "lsq":
-        raise UsageError(f"sigma goes with loss 'lsq', not {loss!r}")
+    divisor = sigma or log_sigma
+    if divisor is not None and loss != "lsq":
+        raise UsageError(
+            f"sigma and log_sigma go with loss 'lsq', not {loss!r}: add --loss lsq"
+        )
+    if sigma and log_sigma:
+        raise UsageError("sigma or log_sigma: a residual is divided by one of them")
     table = as_table(source)
-    rows, excluded = _usable(table, y)
+    needed = [*form.variables, divisor] if divisor else form.variables
+    rows, excluded = _usable(table, y, needed)
     x = np.stack([_positive(table, name, rows) for name in form.variables])
     measured = _positive(table, y, rows)
     _check_enough(table, form, x)
-    if loss != "lsq":
-        scale = None
-    elif sigma is None:
-        scale = np.ones(len(measured))
-    else:
-        scale = _positive(table, sigma, rows)
     points = LawFit(
         form=form,
         y_name=y,
         loss=loss,
         x=x,
         y=measured,
-        sigma=scale,
+        sigma=_positive(table, divisor, rows) if divisor else np.ones(len(rows)),
+        in_logs=loss != "lsq" or log_sigma is not None,
+        rows=rows + 1,
         theta=np.zeros(form.n_columns),
         converged=False,
         excluded=excluded,
@@ -109,27 +123,42 @@ def _with_intervals(law: LawFit, table: Table, rows: np.ndarray, seed: int) -> L
     return replace(law, warnings=doubts(law, table, rows))
 
 
-def _form(x, floor: bool, ceiling: bool) -> Form:
+def _form(x, floor: bool = True, ceiling: bool = False, tied: bool = False) -> Form:
     variables = (x,) if isinstance(x, str) else tuple(x)
     if len(variables) not in (1, 2) or len(set(variables)) < len(variables):
         names = ", ".join(variables) or "none"
         raise UsageError(f"a law has one or two different variables x, not {names}")
     if ceiling and not floor:
         raise UsageError("ceiling needs E: it does not go with floor=False")
-    return Form(variables, floor, ceiling)
+    if tied and len(variables) == 1:
+        raise UsageError("tied is for a law of two variables: add a second x")
+    return Form(variables, floor, ceiling, tied)
 
 
-def _usable(table: Table, y: str) -> tuple[np.ndarray, list[dict]]:
-    """The rows (counted from 0) with a finite y, and the others with the reason."""
+def _usable(
+    table: Table, y: str, needed: Sequence[str]
+) -> tuple[np.ndarray, list[dict]]:
+    """The rows (counted from 0) that hold what a fit needs; the others, with reasons.
+
+    That is a finite y and numbers in the columns `needed`.
+    """
     measured = table.numbers(y)
-    finite = np.isfinite(measured)
-    if not finite.any():
-        raise DataError(f"{table.source}: no row has a finite {y}")
+    reasons = {
+        row: f"{y} is {measured[row]}: missing or diverged"
+        for row in np.flatnonzero(~np.isfinite(measured))
+    }
+    for name in needed:
+        for row in np.flatnonzero(np.isnan(table.numbers(name))):
+            reasons.setdefault(row, f"{name} is missing")
+    if len(reasons) == len(measured):
+        raise DataError(
+            f"{table.source}: no row has a finite {y} and all of {', '.join(needed)}"
+        )
+    rows = np.array([row for row in range(len(measured)) if row not in reasons])
     excluded = [
-        {"row": int(row) + 1, "reason": f"{y} is {measured[row]}: missing or diverged"}
-        for row in np.flatnonzero(~finite)
+        {"row": int(row) + 1, "reason": reasons[row]} for row in sorted(reasons)
     ]
-    return np.flatnonzero(finite), excluded
+    return rows, excluded
 
 
 def _positive(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
@@ -158,3 +187,16 @@ def _check_enough(table: Table, form: Form, x: np.ndarray) -> None:
             f"{len(form.unknowns)} unknowns ({', '.join(form.unknowns)}) need "
             f"{len(form.unknowns) + 1}; add runs at other {names}"
         )
+    if len(form.variables) == 2 and _one_line(x):
+        raise UsageError(
+            f"{table.source}: {form.variables[1]} is always the same power of "
+            f"{form.variables[0]}, so their shares cannot be told apart; add runs at "
+            f"other {names}, or fit --x {form.variables[0]} alone"
+        )
+
+
+def _one_line(x: np.ndarray) -> bool:
+    """Whether two variables change together: ln x1 is a line in ln x0, within 1 %."""
+    first, second = np.log(x)
+    line = np.polynomial.Polynomial.fit(first, second, 1)
+    return np.abs(line(first) - second).max() < 0.01

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minillm.scaling.curve import Form, values
+from minillm.scaling.curve import AMPLITUDES, EXPONENTS, Form, values
 from minillm.scaling.objective import DELTAS, Problem
 from minillm.scaling.optimum import refine
 
@@ -38,18 +38,32 @@ class Resamples:
     def interval95(self) -> dict[str, list[float]]:
         """The middle 95 % of every unknown."""
         low, high = middle(self.form.natural(self._all()))
-        pairs = zip(self.form.unknowns, low, high, strict=True)
+        pairs = zip(self.form.names, low, high, strict=True)
         return {name: [float(a), float(b)] for name, a, b in pairs}
 
     def standard_errors(self) -> dict[str, float]:
         """Every unknown's standard deviation about the best fit, at the level s."""
-        near = self.best + (self.theta - self.best) / self.spread[:, None]
-        sizes = self.form.natural(near).std(0)
-        return dict(zip(self.form.unknowns, map(float, sizes), strict=True))
+        sizes = self.form.natural(self._near()).std(0)
+        return dict(zip(self.form.names, map(float, sizes), strict=True))
+
+    def correlations(self) -> dict[str, float]:
+        """Of ln A with alpha, and of ln B with beta, as `A, alpha` and `B, beta`."""
+        near = self.form.untied(self._near())
+        found = {}
+        for at in range(len(self.form.variables)):
+            amplitude, exponent = near[:, 2 * at + 1], near[:, 2 * at + 2]
+            if min(amplitude.std(), exponent.std()) > 0:
+                names = f"{AMPLITUDES[at]}, {EXPONENTS[at]}"
+                found[names] = float(np.corrcoef(amplitude, exponent)[0, 1])
+        return found
 
     def band(self, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The middle 95 % of the curves at every x: low (n,) and high (n,)."""
         return middle(values(self.form, self._all(), log_x))
+
+    def _near(self) -> np.ndarray:
+        """The resampled curves as far from the best fit as the level s alone says."""
+        return self.best + (self.theta - self.best) / self.spread[:, None]
 
     def _all(self) -> np.ndarray:
         return np.concatenate([self.best[None], self.theta])
@@ -100,7 +114,7 @@ def new_noise(problem: Problem, theta: np.ndarray, n: int, rng: np.random.Genera
     spread = np.sqrt(degrees / rng.chisquare(degrees, n))
     noise = level * spread[:, None] * rng.standard_normal((n, residual.size))
     curve = values(problem.form, theta[None], problem.log_x)
-    if problem.sigma is None:
+    if problem.in_logs:
         # A level drawn from one degree of freedom may be anything: keep y a number.
-        return spread, curve * np.exp(np.clip(noise, -30, 30))
+        return spread, curve * np.exp(np.clip(problem.sigma * noise, -30, 30))
     return spread, curve + problem.sigma * noise

@@ -6,17 +6,21 @@ from functools import cached_property
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.scaling.curve import Form, values
+from minillm.scaling.curve import AMPLITUDES, Form, values
+from minillm.scaling.influence import leave_one_out
 from minillm.scaling.intervals import Resamples
 from minillm.scaling.objective import DELTAS, Problem
 from minillm.scaling.optimum import minimise
+from minillm.scaling.rivals import criteria, criterion
 
 
 @dataclass(frozen=True)
 class LawFit:
     """A law with the points it was fitted to.
 
-    x: (variables, n); y: (n,). theta: E, ln A, alpha, ln B, beta.
+    x: (variables, n); y: (n,). rows: where they stand in the table, counted from 1.
+    sigma: (n,), what residuals are divided by, those of ln y where `in_logs`.
+    theta: E, ln A, alpha, ln B, beta.
     excluded: [{"row": counted from 1, "reason": text}]. warnings: one sentence each.
     """
 
@@ -25,7 +29,9 @@ class LawFit:
     loss: str
     x: np.ndarray
     y: np.ndarray
-    sigma: np.ndarray | None
+    sigma: np.ndarray
+    in_logs: bool
+    rows: np.ndarray
     theta: np.ndarray
     converged: bool
     resamples: Resamples | None = None
@@ -48,19 +54,27 @@ class LawFit:
 
     @cached_property
     def parameters(self) -> dict[str, float]:
-        """The unknowns by name: E, A, alpha, and with two variables B, beta."""
+        """By name: E, A, alpha, and with two variables B, beta."""
         natural = self.form.natural(self.theta[None])[0]
-        return dict(zip(self.form.unknowns, map(float, natural), strict=True))
+        return dict(zip(self.form.names, map(float, natural), strict=True))
 
     @cached_property
     def interval95(self) -> dict[str, list[float]]:
-        """The 95 % interval [low, high] of every unknown."""
+        """The 95 % interval [low, high] of every parameter."""
         return self.resamples.interval95()
 
     @cached_property
     def standard_errors(self) -> dict[str, float]:
-        """The standard error of every unknown; {} where no bootstrap was asked for."""
+        """Of every parameter; {} where no bootstrap was asked for."""
         return self.resamples.standard_errors() if self.bootstrap else {}
+
+    @cached_property
+    def correlations(self) -> dict[str, float]:
+        """Of the estimates of A and alpha, as `A, alpha`, and of B and beta.
+
+        Near 1, single errors of A and B say little: the curve's band is what is known.
+        """
+        return self.resamples.correlations()
 
     @cached_property
     def objective(self) -> float:
@@ -73,24 +87,47 @@ class LawFit:
 
     @cached_property
     def aicc(self) -> float | None:
-        """Akaike's criterion for few points, normal errors; None for p + 2 points.
+        """Akaike's criterion for few points, see `rivals`; None for p + 2 points."""
+        return criterion(self._residuals, len(self.form.unknowns))
 
-        n·ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1), where k counts the unknowns and the
-        noise level (Hurvich and Tsai 1989). Compare it within one set of points only.
+    @cached_property
+    def models(self) -> dict[str, float | None]:
+        """The AICc of this law and of its rivals, by name; the least fits best."""
+        return criteria(self.problem, self.loss, self.aicc)
+
+    @cached_property
+    def influence(self) -> list[dict]:
+        """What leaving out each point changes, the most influential point first.
+
+        {"row", a value per variable, y, "change": {"E", "alpha", "beta"}}: the law
+        without the point minus the law with it; None where no law is left.
         """
-        k = len(self.form.unknowns) + 1
-        if self.n <= k + 1:
-            return None
-        square = max(float((self._residuals**2).mean()), np.finfo(float).eps ** 2)
-        few = 2 * k * (k + 1) / (self.n - k - 1)
-        return float(self.n * np.log(square) + 2 * k + few)
+        others = leave_one_out(self.problem, self.loss, self.theta)
+        names = [name for name in self.form.unknowns if name not in AMPLITUDES]
+        at = [self.form.unknowns.index(name) for name in names]
+        change = (others - self.theta)[:, -len(self.form.unknowns) :][:, at]
+        exponents = change[:, [name in self.form.exponents for name in names]]
+        order = np.argsort(-np.nan_to_num(np.abs(exponents).max(1), nan=np.inf))
+        return [
+            {
+                "row": int(self.rows[i]),
+                **dict(zip(self.variables, map(float, self.x[:, i]), strict=True)),
+                self.y_name: float(self.y[i]),
+                "change": {
+                    name: None if np.isnan(value) else float(value)
+                    for name, value in zip(names, change[i], strict=True)
+                },
+            }
+            for i in order
+        ]
 
     @cached_property
     def without_floor(self) -> "LawFit | None":
         """The pure power law y = A·x^(−alpha) of the same points, without intervals."""
         if not self.form.floor or self.form.ceiling:
             return None
-        return solve(replace(self, form=replace(self.form, floor=False)))
+        form = replace(self.form, floor=False)
+        return solve(replace(self, form=form))
 
     @cached_property
     def leave_largest_out(self) -> float | None:
@@ -103,8 +140,9 @@ class LawFit:
         rest = size < size.max()
         if too_few(self.form, self.x[:, rest]):
             return None
-        sigma = None if self.sigma is None else self.sigma[rest]
-        smaller = replace(self, x=self.x[:, rest], y=self.y[rest], sigma=sigma)
+        smaller = replace(
+            self, x=self.x[:, rest], y=self.y[rest], sigma=self.sigma[rest]
+        )
         largest = self.x[:, ~rest][:, 0]
         measured = float(np.median(self.y[~rest]))
         return abs(solve(smaller).predict(*largest) / measured - 1)
@@ -154,6 +192,9 @@ class LawFit:
             "objective": self.objective,
             "converged": self.converged,
             "aicc": self.aicc,
+            "models": self.models,
+            "correlations": self.correlations,
+            "influence": self.influence,
             "leave_largest_out": self.leave_largest_out,
             "n": self.n,
             "excluded": self.excluded,
@@ -179,7 +220,12 @@ class LawFit:
     @property
     def problem(self) -> Problem:
         return Problem(
-            self.form, np.log(self.x), self.y[None], np.ones((1, self.n)), self.sigma
+            self.form,
+            np.log(self.x),
+            self.y[None],
+            np.ones((1, self.n)),
+            self.sigma,
+            self.in_logs,
         )
 
     @property

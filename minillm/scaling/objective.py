@@ -20,16 +20,17 @@ EPSILON = np.finfo(float).eps
 class Problem:
     """What is to be made small: the sum over points of weight · huber(residual).
 
-    log_x: (variables, n). y and weights: (curves, n).
-    sigma: None, or (n,). Residuals are ln(curve) − ln(y) where it is None, as in
-    Hoffmann et al. (2022), equation 3; else (curve − y) / sigma.
+    log_x: (variables, n). y and weights: (curves, n). sigma: (n,), what residuals are
+    divided by: ln(curve) − ln(y) where in_logs, as in Hoffmann et al. (2022), equation
+    3; else curve − y.
     """
 
     form: Form
     log_x: np.ndarray
     y: np.ndarray
     weights: np.ndarray
-    sigma: np.ndarray | None = None
+    sigma: np.ndarray
+    in_logs: bool = True
     delta: float = 1e-3
 
     def curves(self, index) -> "Problem":
@@ -51,12 +52,12 @@ class Problem:
 
     def slopes(self, theta: np.ndarray) -> "Slopes":
         """The objective of every curve with its derivatives by theta."""
+        theta = self.form.untied(theta)
         signed = self.form.sign * terms(theta, self.log_x)
         curve = theta[:, :1] + signed.sum(1)
         residual = self._difference(curve)
         size = np.abs(residual)
-        in_logs = self.sigma is None
-        unit = curve if in_logs else np.broadcast_to(self.sigma, curve.shape)
+        unit = self.sigma * (curve if self.in_logs else np.ones_like(curve))
         jacobian = np.empty((*theta.shape, curve.shape[1]))
         jacobian[:, 0] = 1
         jacobian[:, 1::2] = signed
@@ -66,7 +67,7 @@ class Problem:
         pull = self.weights * np.clip(residual, -self.delta, self.delta)
         inside = self.weights * (size <= self.delta)
         # (ln m)'' = m''/m − (m'/m)²: in logs, the square joins the first-order part.
-        first_order = inside - pull if in_logs else inside
+        first_order = inside - self.sigma * pull if self.in_logs else inside
         hessian = (jacobian * first_order[:, None]) @ jacobian.swapaxes(1, 2)
         bend = signed * (pull / unit)[:, None]
         mixed = (bend * self.log_x).sum(2)
@@ -77,13 +78,11 @@ class Problem:
         hessian[:, a + 1, a + 1] += (bend * self.log_x**2).sum(2)
         even = self.weights * np.minimum(1, self.delta / np.maximum(size, 1e-300))
 
-        relative = (
-            1 + np.abs(np.log(self.y)) if in_logs else np.abs(self.y) / self.sigma
-        )
-        last_digit = 4 * EPSILON * relative
+        size_of_y = 1 + np.abs(np.log(self.y)) if self.in_logs else np.abs(self.y)
+        last_digit = 4 * EPSILON * size_of_y / self.sigma
         least = (self.weights * last_digit**2).sum(1)
         pull_rounding = inside * last_digit + 4 * EPSILON * np.abs(pull)
-        return Slopes(
+        slopes = Slopes(
             value=self._total(size),
             gradient=(jacobian @ pull[:, :, None])[:, :, 0],
             gradient_rounding=(np.abs(jacobian) @ pull_rounding[:, :, None])[:, :, 0],
@@ -92,12 +91,13 @@ class Problem:
             rounding=least + (np.abs(pull) * last_digit).sum(1),
             least=least,
         )
+        return slopes.tied() if self.form.tied else slopes
 
     def _difference(self, curve: np.ndarray) -> np.ndarray:
-        if self.sigma is not None:
+        if not self.in_logs:
             return (curve - self.y) / self.sigma
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.log(curve) - np.log(self.y)
+            return (np.log(curve) - np.log(self.y)) / self.sigma
 
     def _total(self, size: np.ndarray) -> np.ndarray:
         near = np.minimum(size, self.delta)
@@ -123,6 +123,26 @@ class Slopes:
     stand_in: np.ndarray
     rounding: np.ndarray
     least: np.ndarray
+
+    def tied(self) -> "Slopes":
+        """The same with one exponent: its slope is the sum of alpha's and beta's."""
+
+        def fold(slope: np.ndarray) -> np.ndarray:
+            """(curves, 5, ...) -> (curves, 4, ...)"""
+            slope = slope.copy()
+            slope[:, 2] += slope[:, 4]
+            return slope[:, :4]
+
+        def fold_both(matrix: np.ndarray) -> np.ndarray:
+            return fold(fold(matrix).swapaxes(1, 2))
+
+        return replace(
+            self,
+            gradient=fold(self.gradient),
+            gradient_rounding=fold(self.gradient_rounding),
+            hessian=fold_both(self.hessian),
+            stand_in=fold_both(self.stand_in),
+        )
 
     def newton(self, held: np.ndarray, damping: np.ndarray):
         """The step for every curve, with the `held` parameters (curves, columns) fixed.

@@ -92,21 +92,21 @@ def walk(here, step, low, high) -> np.ndarray:
 def starts(problem: Problem) -> np.ndarray:
     """One curve for every exponent of a grid: (starts, columns).
 
-    It is the best by least squares of the relative error, or of y / sigma, for a
-    problem with one curve.
+    It is the best by least squares of the relative error, or of y, divided by sigma,
+    for a problem with one curve.
     """
     form = problem.form
     sizes = np.geomspace(0.02, 4, 24 if len(form.variables) == 1 else 12)
     grid = sizes if form.ceiling else np.concatenate([-sizes, sizes])
-    axes = np.meshgrid(*[grid] * len(form.variables), indexing="ij")
-    exponents = np.stack(axes, -1).reshape(-1, len(form.variables))
+    axes = np.meshgrid(*[grid] * len(form.exponents), indexing="ij")
+    exponents = np.stack(axes, -1).reshape(-1, len(form.exponents))
     powers = np.exp(-exponents[:, :, None] * problem.log_x)
     largest = powers.max(2)
     columns = form.sign * powers / largest[:, :, None]
     if form.floor:
         columns = np.insert(columns, 0, 1.0, axis=1)
     y = problem.y[0]
-    unit = y if problem.sigma is None else problem.sigma
+    unit = problem.sigma * (y if problem.in_logs else 1)
     found = non_negative_least_squares(columns, y, problem.weights[0] / unit**2)
 
     theta = np.zeros((len(exponents), form.n_columns))

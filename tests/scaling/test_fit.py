@@ -20,6 +20,9 @@ JSON_KEYS = {
     "objective",
     "converged",
     "aicc",
+    "models",
+    "correlations",
+    "influence",
     "leave_largest_out",
     "n",
     "excluded",
@@ -210,7 +213,7 @@ def test_too_few_points_say_how_many_are_needed():
     [
         ({"N": [1, 2, 0, 4]}, {}, DataError, "row 3: N is 0"),
         ({"loss": [4, 3, -2, 1]}, {}, DataError, "row 3: loss is -2"),
-        ({"N": [1, 2, math.nan, 4]}, {}, DataError, "row 3: N is nan"),
+        ({"N": [1, 2, math.inf, 4]}, {}, DataError, "row 3: N is inf"),
         ({"N": [1, 2, "small", 4]}, {}, DataError, "row 3: N is 'small'"),
         ({"loss": [math.nan] * 4}, {}, DataError, "no row has a finite loss"),
         ({"N": [1, 2, 3]}, {}, UsageError, "differ in length"),
