@@ -30,11 +30,14 @@ def list_(json: bool) -> None:
     """List the corpora that have a name."""
     from minillm.figures import short
     from minillm.text.catalogue import cached, catalogue
+    from minillm.text.generated import GENERATED
 
-    corpora = [STDLIB] + [
-        {**asdict(entry), "here": cached(entry.name) is not None}
+    corpora = [{**STDLIB, "entropy": None}]
+    corpora += [
+        {**asdict(entry), "here": cached(entry.name) is not None, "entropy": None}
         for entry in catalogue().values()
     ]
+    corpora += [drawn(kind()) for kind in GENERATED.values()]
     if json:
         return common.print_json({"corpora": corpora})
     rows = [
@@ -44,11 +47,29 @@ def list_(json: bool) -> None:
             corpus["licence"],
             short(corpus["size"]) + "B",
             "yes" if corpus["here"] else "no",
+            "?" if corpus["entropy"] is None else f"{corpus['entropy']:.5f}",
         ]
         for corpus in corpora
     ]
-    common.print_table(["name", "what it is", "licence", "size", "here"], rows)
+    heads = ["name", "what it is", "licence", "size", "here", "entropy"]
+    common.print_table(heads, rows)
+    click.echo("entropy: nats per character, where the law of the text is known")
+    for kind in GENERATED.values():
+        click.echo(f"{kind.name} takes {', '.join(kind.limits)}: {kind.example}")
     common.say_next("minillm data get NAME")
+
+
+def drawn(known) -> dict:
+    """What the list says of a generated corpus."""
+    return {
+        "name": known.name,
+        "title": known.title,
+        "licence": "MIT",
+        "size": round(known.characters),
+        "here": True,
+        "entropy": known.entropy,
+        "parameters": asdict(known),
+    }
 
 
 @command.command(epilog="Example:  minillm data get tinyshakespeare")
@@ -99,11 +120,15 @@ def show(data: str, json: bool) -> None:
         "train_characters": len(corpus.train),
         "val_characters": len(corpus.val),
         "sha256": corpus.sha256,
+        "entropy": corpus.entropy,
         "beginning": corpus.train[:300],
     }
     if json:
         return common.print_json(record)
     beginning = record.pop("beginning")
+    entropy = record.pop("entropy")
+    if entropy is not None:
+        record["entropy"] = f"{entropy:.5f} nats per character"
     common.print_table(
         ["corpus", "value"],
         [[k, f"{v:,}" if isinstance(v, int) else v] for k, v in record.items()],

@@ -5,11 +5,13 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.errors import DataError
 from minillm.text.catalogue import catalogue, fetch
+from minillm.text.generated import GENERATED, generated
+from minillm.text.known import KnownText
 from minillm.text.stdlib import fit_for_validation, standard_library
 
 
@@ -18,7 +20,8 @@ class Corpus:
     """A training text, a validation text, and where they come from.
 
     `sha256` is the hex digest of the UTF-8 bytes of `train` followed by `val`;
-    `n_bytes` counts them.
+    `n_bytes` counts them. `entropy` is the text's own, in nats per character, where it
+    was drawn from a known law, else None.
     """
 
     name: str
@@ -27,19 +30,23 @@ class Corpus:
     sha256: str
     n_bytes: int
     note: str
+    entropy: float | None = None
 
 
 def load_corpus(data: str | os.PathLike) -> Corpus:
     """The corpus behind a name (`stdlib`, or one of the catalogue) or a path.
 
+    `facts` and `lexicon` are generated, and may have parameters: `facts:a=0.3,seed=1`.
     A file gives its last tenth to validation, a folder whole files in the order of a
     hash of their paths. A name goes before a path: write `./stdlib` for a file that is
     called so. A corpus of the catalogue is downloaded the first time. Raises DataError
-    for what is missing, empty or not UTF-8.
+    for what is missing, empty or not UTF-8, UsageError for parameters that cannot be.
     """
     data = os.fspath(data)
     if data == "stdlib":
         return _from_standard_library()
+    if known := generated(data):
+        return _from_law(known)
     entries = catalogue()
     if data in entries:
         entry = entries[data]
@@ -50,7 +57,7 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
         return _from_folder(path)
     if data and path.exists():
         return _from_file(path)
-    names = ", ".join(["stdlib", *entries])
+    names = ", ".join(["stdlib", *entries, *GENERATED])
     raise DataError(f"{data!r}: no such file or folder, nor a corpus ({names})")
 
 
@@ -110,6 +117,11 @@ def _from_standard_library() -> Corpus:
     train, val = _split(documents, size, fit_for_validation)
     note = f"Python {platform.python_version()} standard library"
     return _corpus("stdlib", "\n".join(train), "\n".join(val), note)
+
+
+def _from_law(known: KnownText) -> Corpus:
+    corpus = _corpus(known.spec, *known.texts(), known.title)
+    return replace(corpus, entropy=known.entropy)
 
 
 def _corpus(name: str, train: str, val: str, note: str) -> Corpus:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from minillm.text.catalogue import catalogue
+from minillm.text.generated import GENERATED
 
 
 @pytest.fixture(autouse=True)
@@ -14,9 +15,29 @@ def empty_cache(monkeypatch, tmp_path):
 
 def test_list_names_every_corpus(minillm):
     corpora = json.loads(minillm("data", "list", "--json")[1])["corpora"]
-    assert {corpus["name"] for corpus in corpora} == {"stdlib", *catalogue()}
+    names = {"stdlib", *catalogue(), *GENERATED}
+    assert {corpus["name"] for corpus in corpora} == names
     out = minillm("data", "list")[1]
     assert all(name in out for name in catalogue())
+
+
+def test_list_knows_the_entropy_of_what_is_generated(minillm):
+    corpora = json.loads(minillm("data", "list", "--json")[1])["corpora"]
+    entropies = {corpus["name"]: corpus["entropy"] for corpus in corpora}
+    for name, kind in GENERATED.items():
+        assert entropies[name] == kind().entropy
+    assert entropies["stdlib"] is entropies["bilingual"] is None
+    out = minillm("data", "list")[1]
+    for kind in GENERATED.values():
+        assert f"{kind().entropy:.5f}" in out
+        assert ", ".join(kind.limits) in out
+
+
+def test_the_example_of_a_generated_corpus_can_be_shown(minillm):
+    for kind in GENERATED.values():
+        code, out, _ = minillm("data", "show", kind.example)
+        assert code == 0
+        assert "nats per character" in out
 
 
 def test_get_prints_where_a_corpus_lies(minillm):
@@ -51,6 +72,12 @@ def test_bad_text_is_refused(minillm, tmp_path, content, words):
     code, out, err = minillm("data", "show", str(path))
     assert (code, out) == (3, "")
     assert words in err
+
+
+def test_a_bad_parameter_is_refused(minillm):
+    code, out, err = minillm("data", "show", "facts:keys=many")
+    assert (code, out) == (2, "")
+    assert "keys is 'many'" in err
 
 
 def test_an_unknown_name_is_refused(minillm):
