@@ -71,7 +71,9 @@ def _rising_loss(fit):
     below = np.searchsorted(sizes, sizes / 1.2, side="right") - 1
     rise = np.where(below >= 0, medians / medians[below] - 1, 0)
     worst = int(np.argmax(rise))
-    if rise[worst] > 0.002:
+    # Of many neighbours on a level stretch, some rise by their noise.
+    noise = 1.5 * np.median(np.abs(fit.predict(*fit.x) / fit.y - 1))
+    if rise[worst] > max(0.002, 4 * noise):
         start = below[worst]
         yield (
             f"{fit.y_name} rises from {medians[start]:.4g} to {medians[worst]:.4g} "
@@ -85,7 +87,8 @@ def _transition(fit):
     if not _is_loss(fit) or len(fit.variables) > 1:
         return
     sizes, medians = _medians(fit)
-    log_x, log_y = np.log(sizes), np.log(medians)
+    # A run that diverged should not make the next one look like a fall.
+    log_x, log_y = np.log(sizes), np.log(np.minimum.accumulate(medians))
     for here in range(2, len(sizes) - 1):
         # The slope from the first point so far, and a chance of 1 % beside it.
         slope = (log_y[0] - log_y[here]) / (log_x[here] - log_x[0])
@@ -183,10 +186,12 @@ def _influence(fit):
     """The one point that takes alpha or beta beyond its own interval."""
     for point in fit.influence[:1]:
         for name in fit.form.exponents:
-            low, high = fit.interval95[name]
             change = point["change"][name]
             value = fit.parameters[name]
-            if change is None or low - 1e-6 <= value + change <= high + 1e-6:
+            if change is None:
+                continue
+            end = fit.interval95[name][int(change > 0)]
+            if abs(change) < 1.5 * abs(end - value) + 1e-6:
                 continue
             place = ", ".join(f"{x} = {point[x]:.4g}" for x in fit.variables)
             yield (
@@ -242,8 +247,8 @@ def _other_columns(fit, table, rows):
             ends = [v if isinstance(v, str) else f"{v:g}" for v in values]
             yield (
                 f"{found} changes from {ends[0]} to {ends[-1]} along the series and is "
-                f"part of what the curve shows: run it again with one {found}, or fit "
-                "the rows of each alone"
+                f"part of what the curve shows: run it again with equal {found}, or "
+                "fit the rows of each alone"
             )
 
 

@@ -4,6 +4,8 @@ import csv
 import io
 import math
 import os
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from minillm.errors import DataError, UsageError
+
+MISSING = ("", "na", "n/a", "null", "none", "-", "–", "—")
+COMMENT = re.compile(r"^[ \t]*#[^\r\n]*", re.MULTILINE)
+DECIMAL_COMMA = re.compile(r"^(\s*[+-]?\d+),(\d+(?:[eE][+-]?\d+)?\s*)$")
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,11 @@ class Table:
         return f"{self.source}, row {row + 1}"
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column as float64; an empty cell is NaN, as `nan` and `inf` are themselves.
+        """A column as float64; an empty cell is NaN (so are NA, null and –).
 
         Raises UsageError for an unknown column, DataError for text in a cell.
         """
+        name = unicodedata.normalize("NFC", name)
         if name not in self.columns:
             known = ", ".join(self.columns)
             raise UsageError(f"{self.source}: no column {name!r}; there are {known}")
@@ -44,13 +51,14 @@ class Table:
                 values[row] = math.nan if _is_empty(cell) else float(cell)
             except (TypeError, ValueError):
                 raise DataError(
-                    f"{self.place(row)}: {name} is {cell!r}, not a number"
+                    f"{self.place(row)}: {name} is {cell!r}, not a number; "
+                    "write it as 70e6, or leave the cell empty"
                 ) from None
         return values
 
 
 def _is_empty(cell) -> bool:
-    return cell is None or (isinstance(cell, str) and not cell.strip())
+    return cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING)
 
 
 def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
@@ -66,7 +74,7 @@ def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
         kind = type(source).__name__
         raise UsageError(f"a {kind} is no table: give a CSV file or named columns")
     names = list(source.keys())
-    columns = {str(name): np.ravel(source[name]).tolist() for name in names}
+    columns = {_name(name): np.ravel(source[name]).tolist() for name in names}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -75,8 +83,10 @@ def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
 
 
 def read_table(path: str | os.PathLike) -> Table:
-    """Read a CSV file with a header line: UTF-8, commas, blank lines skipped.
+    """Read a table with a header line: UTF-8, cells divided by `,`, `;` or tabs.
 
+    Blank lines and lines that begin with # are skipped, columns without a name too. In
+    a table divided by `;`, 1,5 is a number.
     Raises DataError for a file that is missing, empty, not UTF-8 or ragged.
     """
     path = Path(path)
@@ -86,7 +96,11 @@ def read_table(path: str | os.PathLike) -> Table:
         raise DataError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 at byte {error.start}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    # Made blank, not taken out, so that lines keep their numbers.
+    text = COMMENT.sub("", text)
+    delimiter = _delimiter(text)
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
     try:
         rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
@@ -94,18 +108,46 @@ def read_table(path: str | os.PathLike) -> Table:
     if len(rows) < 2:
         what = "only a header" if rows else "empty"
         raise DataError(f"{path}: {what}; a table has a header line and a row per run")
-    header = [name.strip() for name in rows[0][1]]
+    header = [_name(name) for name in rows[0][1]]
+    if all(_is_number(name) for name in header):
+        raise DataError(
+            f"{path}, line {rows[0][0]}: numbers where the columns' names belong; "
+            "write a header line such as N,loss (without #)"
+        )
     for name in header:
-        if header.count(name) > 1:
+        if name and header.count(name) > 1:
             raise DataError(f"{path}: two columns are called {name!r}")
     for line, row in rows[1:]:
         if len(row) != len(header):
             raise DataError(
                 f"{path}, line {line}: {len(row)} cells under {len(header)} names"
             )
-    columns = zip(*(row for _, row in rows[1:]), strict=True)
+    cells = [row for _, row in rows[1:]]
+    if delimiter == ";":
+        cells = [[DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in row] for row in cells]
+    columns = zip(header, zip(*cells, strict=True), strict=True)
     return Table(
         str(path),
-        {name: list(column) for name, column in zip(header, columns, strict=True)},
+        {name: list(column) for name, column in columns if name},
         tuple(line for line, _ in rows[1:]),
     )
+
+
+def _delimiter(text: str) -> str:
+    """What divides the cells of the header line, outside quotes."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    return max(",;\t", key=unquoted.count)
+
+
+def _name(name) -> str:
+    """A column's name: é is one character, whichever way it was typed."""
+    return unicodedata.normalize("NFC", str(name).strip())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -25,6 +25,30 @@ def test_columns_come_back_as_numbers(tmp_path):
     assert table.place(1).endswith("实验.csv, line 4")
 
 
+@pytest.mark.parametrize("divider", [",", ";", "\t"])
+def test_tables_as_people_keep_them(tmp_path, divider):
+    lines = [
+        '# the first series; 3 seeds, rates as in "plan"',
+        "参数量 N|e\u0301|loss|",
+        "1e12|1|2.5|",
+        "# repeated",
+        "2e6|NA|–|",
+    ]
+    text = "\r\n".join(line.replace("|", divider) for line in lines)
+    table = read_table(write(tmp_path, text))
+    assert list(table.columns) == ["参数量 N", "\u00e9", "loss"]
+    np.testing.assert_array_equal(table.numbers("参数量 N"), [1e12, 2e6])
+    np.testing.assert_array_equal(table.numbers("e\u0301"), [1, np.nan])
+    np.testing.assert_array_equal(table.numbers("loss"), [2.5, np.nan])
+    assert table.place(1).endswith("line 5")
+
+
+def test_a_decimal_comma_where_semicolons_divide(tmp_path):
+    table = read_table(write(tmp_path, "N;loss;size\n1e4;2,5;1,2,3\n2e4;2,25e0;x\n"))
+    np.testing.assert_array_equal(table.numbers("loss"), [2.5, 2.25])
+    assert table.columns["size"] == ["1,2,3", "x"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -33,6 +57,7 @@ def test_columns_come_back_as_numbers(tmp_path):
         ("N,N\n1,2\n", "two columns are called 'N'"),
         ("N,loss\n1,2\n3\n", "line 3: 1 cells under 2 names"),
         ('N,loss\n1,"2\n', "line 2: unexpected end of data"),
+        ("# N,loss\n1,2\n2,1\n", "line 2: numbers where the columns' names belong"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, text, words):
