@@ -23,6 +23,8 @@ COMMANDS = {
     "train": "Train a language model on a text.",
     "scale": "Train a series of sizes and fit the law of their losses.",
     "fit": "Fit a scaling law to a table of measurements.",
+    "plan": "Advise on model size and tokens, from a fitted law.",
+    "validate": "Check the scaling laboratory where the truth is known.",
     "generate": "Continue a text with a trained model.",
     "eval": "Measure a trained model's loss on a text.",
     "sizes": "Show the named sizes and what each one costs.",

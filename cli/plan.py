@@ -1,0 +1,205 @@
+"""`minillm plan`: how large a model, and on how much text."""
+
+import functools
+import re
+
+import click
+
+from minillm_cli import common
+
+BENCHED = ("pico", "nano", "micro", "tiny")  # in seconds
+
+
+class Quantity(click.ParamType):
+    """A positive number, which may end in k, M, G or T: 1e15, 300M; seconds may end in
+    s, m, h or d."""
+
+    def __init__(self, name: str, units: dict[str, float]):
+        self.name = name
+        self.units = units
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]?)", value)
+        try:
+            number = float(found[1]) * self.units[found[2]]
+        except (TypeError, ValueError, KeyError):
+            units = ", ".join(unit for unit in self.units if unit)
+            self.fail(f"{value!r} is no {self.name} (a number, and one of {units})")
+        if not 0 < number < float("inf"):
+            self.fail(f"{value!r} must be more than 0")
+        return number
+
+
+NUMBER = Quantity("number", {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12})
+TIME = Quantity("time", {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400})
+
+
+@click.command(epilog="Example:  minillm plan --law runs/law --time 20m")
+@click.option("--flops", metavar="C", type=NUMBER, help="Training FLOPs, as 6ND.")
+@click.option(
+    "--time", "seconds", metavar="TIME", type=TIME, help="On this machine: 20m, 2h."
+)
+@click.option(
+    "--params", "parameters", metavar="N", type=NUMBER, help="Non-embedding: 300k, 2M."
+)
+@click.option("--target-loss", metavar="L", type=float, help="In nats per token.")
+@click.option(
+    "--inference-tokens",
+    metavar="T",
+    type=NUMBER,
+    help="Tokens that the trained model will read and write.",
+)
+@click.option(
+    "--corpus-tokens",
+    metavar="U",
+    type=NUMBER,
+    help="Tokens of the text.  [the law's own text]",
+)
+@click.option(
+    "--law",
+    metavar="FILE|DIR",
+    help="A series, a CSV table, or `fit --json`.  [newest series in runs/]",
+)
+@click.option(
+    "--speed", metavar="FLOPS", type=NUMBER, help="FLOPs a second.  [measured here]"
+)
+@common.shared
+def command(law: str | None, speed: float | None, json: bool, **settings) -> None:
+    """Advise on model size and tokens, from a fitted law.
+
+    Give a budget (--flops or --time), a size or a loss. --flops takes 1e15 or 20T.
+    """
+    from minillm.scaling.advice import advise
+    from minillm.scaling.advice_source import read_law
+
+    known = read_law(law)
+    given = measured if speed is None else lambda shape: {"flops_per_second": speed}
+    result = advise(known, speed=given, **settings)
+    if json:
+        return common.print_json(result)
+    print_advice(result)
+    shape = result["shape"]
+    common.say_next(
+        f"minillm train --layers {shape['n_layers']} --width {shape['d_model']} "
+        f"--heads {shape['n_heads']} --context {shape['context']} "
+        f"--tokens {result['optimum']['tokens']:.0f}"
+    )
+
+
+def measured(shape) -> dict:
+    """FLOPs per second of training here, by a second of the named size nearest."""
+    import math
+
+    from minillm.models import count
+    from minillm.models.config import SIZES, ModelConfig
+
+    def parameters(name: str) -> int:
+        size = SIZES[name]
+        sides = size.n_layers, size.d_model, size.n_heads, size.context
+        return count.parameters(ModelConfig(1, *sides))["non_embedding"]
+
+    wanted = count.parameters(shape)["non_embedding"]
+    nearest = min(BENCHED, key=lambda name: abs(math.log(parameters(name) / wanted)))
+    return dict(_speed(nearest))
+
+
+@functools.cache
+def _speed(size: str) -> dict:
+    from minillm.inspect.bench import bench
+
+    row = bench([size], seconds=1.0)["rows"][0]
+    return {
+        "flops_per_second": row["flops_per_second"],
+        "fraction_of_matmul_peak": row["fraction_of_matmul_peak"],
+        "measured_on": size,
+    }
+
+
+def print_advice(result: dict) -> None:
+    from minillm.figures import short
+
+    law, best = result["law"], result["optimum"]
+    title = "compute-optimal" if result["exponents"] else "by the law of N alone"
+    points = {title: best}
+    if result["inference"]:
+        used = short(result["inference"]["inference_tokens"])
+        points[f"with {used} tokens of use"] = result["inference"]
+    if result["half_size"] and result["half_size"]["tokens"]:
+        points["half the size, same loss"] = result["half_size"]
+    rows = [
+        [
+            name,
+            short(point["parameters"]),
+            short(point["tokens"]),
+            short(point["tokens_per_parameter"]),
+            short(point["flops"]),
+            f"{point['loss']:.4f}",
+        ]
+        for name, point in points.items()
+    ]
+    heads = ["", "parameters N", "tokens D", "D/N", "6ND", "loss"]
+    constants = ", ".join(f"{name} {v:.4g}" for name, v in law["parameters"].items())
+    common.print_table(heads, rows, f"{law['law']}: {constants}\n({law['source']})")
+    for line in lines(result):
+        click.echo(line)
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}")
+
+
+def lines(result: dict):
+    """What does not fit into the table, a line each."""
+    from minillm.figures import short
+
+    names = {"parameters": "N", "tokens": "D", "loss": "loss"}
+    intervals = result["optimum"]["interval95"].items()
+    if intervals:
+        parts = (
+            f"{names[key]} {'{} to {}'.format(*map(_digits, ends))}"
+            for key, ends in intervals
+        )
+        yield "95 %: " + ", ".join(parts)
+    exponents = result["exponents"]
+    if exponents:
+        yield f"the best N grows as C^{exponents['n']:.3f}, D as C^{exponents['d']:.3f}"
+    inference = result["inference"]
+    if inference:
+        yield (
+            f"trained longer than is best for training alone, the smaller model saves "
+            f"{inference['saved']:.1%} of all FLOPs"
+        )
+    half = result["half_size"]
+    if half and half["tokens"]:
+        yield f"half the size costs {half['extra_compute']:+.1%} compute"
+    elif half:
+        yield (
+            f"half the size never gets there: its loss stays above "
+            f"{half['least_loss']:.4f}"
+        )
+    shape, machine = result["shape"], result["machine"]
+    yield (
+        f"nearest shape: {shape['n_layers']} × {shape['d_model']}, {shape['n_heads']} "
+        f"heads, {short(shape['parameters']['non_embedding'])} parameters "
+        f"(vocabulary {shape['vocab_size']}, context {shape['context']})"
+    )
+    if machine["seconds"] is not None:
+        speed = f"{machine['flops_per_second']:.3g} FLOP/s"
+        if "measured_on" in machine:
+            share = f"{machine['fraction_of_matmul_peak']:.0%} of the matmul peak"
+            speed += f", {share}, measured on {machine['measured_on']}"
+        yield f"its training: {_duration(machine['seconds'])} ({speed})"
+    yield f"its memory: {short(machine['memory_bytes'])}B at the default batch"
+
+
+def _digits(value: float) -> str:
+    from minillm.figures import short
+
+    return f"{value:.4f}" if value < 100 else short(value)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} seconds"

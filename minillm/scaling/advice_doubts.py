@@ -1,0 +1,67 @@
+"""What an advice cannot promise: one sentence each."""
+
+from minillm.scaling.advice_source import KnownLaw
+
+
+def doubts(known: KnownLaw, answer: dict, inference_tokens: float | None) -> list[str]:
+    """All warnings about an answer of `advise`, the gravest first."""
+    return [
+        *_one_length(known, inference_tokens),
+        *_outside(known, answer),
+        *_flat(known),
+        *_repeated(answer["corpus"]),
+    ]
+
+
+def _one_length(known: KnownLaw, inference_tokens: float | None):
+    if known.law.B is not None:
+        return
+    yield (
+        f"every run behind this law read {known.tokens:.4g} tokens: it says how loss "
+        f"falls with N at that length, not how to share compute between N and D; train "
+        f"a series with branches (`minillm scale --preset hour`)"
+    )
+    if inference_tokens:
+        yield "for the same reason it cannot weigh training against use"
+
+
+def _outside(known: KnownLaw, result: dict):
+    """Where an answer lies beyond what was measured, and how far."""
+    answer = result["optimum"]
+    for name, key in (("N", "parameters"), ("D", "tokens")):
+        if name not in known.ranges:
+            continue
+        (low, high), value = known.ranges[name], answer[key]
+        if not low <= value <= high:
+            factor = value / high if value > high else low / value
+            yield (
+                f"{name} = {value:.3g} lies {factor:.3g} times "
+                f"{'above' if value > high else 'below'} the measured range "
+                f"({low:.3g} to {high:.3g}): an extrapolation"
+            )
+
+
+def _flat(known: KnownLaw):
+    """Exponents that could as well be 0, unless the fit has said so itself."""
+    for name in ("alpha", "beta"):
+        low, high = known.interval95.get(name) or (None, None)
+        said = any(name in w and "from 0" in w for w in known.warnings)
+        if low is not None and low <= 1e-6 and not said:
+            yield (
+                f"{name} is not distinguishable from 0 (95 % interval {low:.3g} to "
+                f"{high:.3g}): so is the answer; widen the range or add seeds"
+            )
+
+
+def _repeated(corpus: dict | None):
+    if corpus is None or corpus["epochs"] <= 1:
+        return
+    more = "no number of epochs makes up for it"
+    if corpus["epochs_to_be_worth"]:
+        more = f"{corpus['epochs_to_be_worth']:.3g} epochs would make up for it"
+    yield (
+        f"the text has {corpus['unique_tokens']:.3g} tokens: read "
+        f"{corpus['epochs']:.3g} times, they are worth "
+        f"{corpus['effective_tokens']:.3g} fresh ones, a loss of "
+        f"{corpus['loss']:.4g}; {more}"
+    )

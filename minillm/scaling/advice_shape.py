@@ -1,0 +1,62 @@
+"""From a number of parameters to a model that can be built, and what it costs here."""
+
+import math
+
+from minillm.backend import Backend
+from minillm.models import ModelConfig, count
+from minillm.training.config import TrainConfig, default_heads
+
+MOST_LAYERS = 160
+LEAST_WIDTH = 16
+SETTINGS = ("context", "arch", "norm", "positions", "tied", "bias", "init")
+
+
+def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfig:
+    """The layers, width and heads whose non-embedding parameters come near a number.
+
+    Among shapes about as near, the one most like the named sizes is taken: their width
+    is 8 to 64 times their layers, more in larger ones. settings: a record's `model`, of
+    which vocabulary, context and the like are taken over.
+    """
+    given = {name: (settings or {}).get(name) for name in SETTINGS}
+    given = {name: value for name, value in given.items() if value is not None}
+    vocab = (settings or {}).get("vocab_size") or 1024
+    usual = min(128.0, max(8.0, 16 * (parameters / 25e3) ** 0.17))
+
+    def unlike(shape: ModelConfig) -> float:
+        missed = math.log(count.parameters(shape)["non_embedding"] / parameters)
+        return abs(missed) + 0.03 * abs(
+            math.log(shape.d_model / shape.n_layers / usual)
+        )
+
+    shapes = [
+        ModelConfig(
+            **{"vocab_size": vocab, "context": 256, **given},
+            n_layers=layers,
+            d_model=width,
+            n_heads=default_heads(width),
+        )
+        for layers in range(1, MOST_LAYERS + 1)
+        for width in _widths(parameters, layers)
+    ]
+    return min(shapes, key=unlike)
+
+
+def memory_bytes(shape: ModelConfig, workers: int = 1) -> int:
+    """The predicted peak of training it with the default batch."""
+    config = TrainConfig(
+        layers=shape.n_layers,
+        width=shape.d_model,
+        heads=shape.n_heads,
+        context=shape.context,
+    ).resolve()
+    at_a_time = config.sequences_at_a_time(Backend.numbers_at_a_time, workers)
+    return count.memory_bytes(shape, at_a_time, workers)
+
+
+def _widths(parameters: float, layers: int) -> set[int]:
+    """The round widths beside the one that 12·layers·width² asks for."""
+    exact = math.sqrt(parameters / (12 * layers))
+    step = 64 if exact >= 512 else 8 if exact >= 64 else 4
+    below = max(LEAST_WIDTH, int(exact // step) * step)
+    return {below, below + step}

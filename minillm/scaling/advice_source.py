@@ -1,0 +1,197 @@
+"""Where a law to plan with comes from: a series, a table, or `fit --json`."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from minillm.errors import DataError, UsageError
+from minillm.scaling.advice_optimum import Law
+from minillm.scaling.compare_runs import read_object, read_series
+from minillm.scaling.fitting import fit
+from minillm.scaling.law import LawFit
+from minillm.scaling.table import read_table
+
+DIFFERENT = 1e-3  # of a loss
+
+
+@dataclass(frozen=True)
+class KnownLaw:
+    """A law, how surely it is known, and from where.
+
+    samples: the laws that could be, as arrays; None where only constants are known.
+    ranges: {"N": (least, largest), "D": …} of the data. tokens: the one D of a law of N
+    alone. model: settings of the models it was measured on. corpus_tokens: of its text.
+    """
+
+    law: Law
+    source: str
+    formula: str
+    interval95: dict = field(default_factory=dict)
+    samples: Law | None = None
+    ranges: dict = field(default_factory=dict)
+    tokens: float | None = None
+    model: dict = field(default_factory=dict)
+    corpus_tokens: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def read_law(source: str | Path | None = None) -> KnownLaw:
+    """The law in a series folder, a CSV file or a JSON file; by default that of the
+    newest series in runs/.
+
+    A CSV file has columns N, loss, and D for a law of both. Raises DataError or
+    UsageError.
+    """
+    path = newest_series() if source is None else Path(source)
+    if path.is_dir():
+        return _of_series(path)
+    if path.suffix.lower() != ".json":
+        return _of_table(path)
+    if path.name == "scale.json":
+        return _of_series(path.parent)
+    return _of_record(read_object(path), str(path))
+
+
+def newest_series(runs: Path = Path("runs")) -> Path:
+    """The series in runs/ that was finished last. Raises DataError."""
+    found = sorted(runs.glob("*/scale.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise DataError(
+            f"{runs}: holds no finished series: train one with `minillm scale`, or "
+            f"give a law with --law"
+        )
+    return found[-1].parent
+
+
+def known(found: LawFit, source: str, **more) -> KnownLaw:
+    """A fit of N, or of N and D, as a law to plan with."""
+    ranges = {
+        name: (float(x.min()), float(x.max()))
+        for name, x in zip(found.variables, found.x, strict=True)
+    }
+    more = {"warnings": tuple(found.warnings), **more}
+    return KnownLaw(
+        law=_law(found.parameters),
+        source=source,
+        formula=found.law,
+        interval95=found.interval95,
+        samples=_samples(found.resamples.theta),
+        ranges=ranges,
+        **more,
+    )
+
+
+def _of_table(path: Path) -> KnownLaw:
+    table = read_table(path)
+    names = {name.lower(): name for name in table.columns}
+    if "n" not in names or "loss" not in names:
+        raise UsageError(
+            f"{path}: needs columns N and loss (and D): it has "
+            f"{', '.join(table.columns)}; fit it with `minillm fit … --json` and give "
+            f"that file"
+        )
+    d = names.get("d")
+    tokens = np.unique(table.numbers(d)) if d else np.array([])
+    x = [names["n"], d] if len(tokens) > 1 else [names["n"]]
+    found = fit(table, x, names["loss"])
+    return known(
+        found, str(path), tokens=float(tokens[0]) if len(tokens) == 1 else None
+    )
+
+
+def _of_series(path: Path) -> KnownLaw:
+    series = read_series(path)
+    if series.several:
+        raise UsageError(
+            f"{path}: its runs are of different {' and '.join(series.several)}: no one "
+            f"law holds for them"
+        )
+    found = series.law_of_both or series.law_of_size
+    run = series.fitted[-1]
+    one_length = series.points_of_size[0].tokens
+    more = {
+        "tokens": None if len(found.variables) > 1 else float(one_length),
+        "model": run.get("model") or run.get("config") or {},
+        "corpus_tokens": run.get("data", "train_tokens"),
+    }
+    stated = _stated(series.scale, len(found.variables))
+    answer = known(found, str(path), **more)
+    if stated is None or _agree(stated, found):
+        return answer
+    return KnownLaw(
+        law=_law(stated["parameters"]),
+        source=answer.source,
+        formula=stated.get("law") or answer.formula,
+        interval95=stated.get("interval95") or {},
+        ranges=answer.ranges,
+        warnings=tuple(stated.get("warnings") or ()),
+        **more,
+    )
+
+
+def _of_record(record: dict, source: str) -> KnownLaw:
+    """What `minillm fit --json` or `scale --json` has printed."""
+    if "parameters" not in record and isinstance(record.get("law"), dict):
+        record = _stated(record, 2) or record["law"]
+    formula = str(record.get("law", ""))
+    variables = re.findall(r"[AB]·(\w+)\^", formula)
+    if variables and not variables[0].lower().startswith(("n", "param")):
+        raise UsageError(
+            f"{source}: the law's first variable is {variables[0]}, not the parameters "
+            f"N: fit with --x N, or --x N --x D"
+        )
+    warnings = [
+        *(record.get("warnings") or ()),
+        f"{source} does not say over which N and D the law was measured: whether the "
+        f"answers lie within them is not known",
+    ]
+    try:
+        law = _law(record["parameters"])
+    except (KeyError, TypeError, ValueError):
+        raise DataError(
+            f"{source}: holds no law: give what `minillm fit --json` prints, a CSV "
+            f"file, or a folder of `minillm scale`"
+        ) from None
+    return KnownLaw(
+        law=law,
+        source=source,
+        formula=formula,
+        interval95=record.get("interval95") or {},
+        warnings=tuple(warnings),
+    )
+
+
+def _stated(scale: dict, n_variables: int) -> dict | None:
+    """The law of so many variables that scale.json states; None where there is none."""
+    for value in scale.values():
+        if isinstance(value, dict) and isinstance(value.get("parameters"), dict):
+            names = value["parameters"]
+            if "alpha" in names and ("beta" in names) == (n_variables == 2):
+                return value
+    return None
+
+
+def _agree(stated: dict, found: LawFit) -> bool:
+    law = _law(stated["parameters"])
+    return bool(
+        np.all(np.abs(law.loss(*found.x) / found.predict(*found.x) - 1) < DIFFERENT)
+    )
+
+
+def _law(parameters: dict) -> Law:
+    names = {"E": 0.0, **parameters}
+    pairs = {name: float(names[name]) for name in ("E", "A", "alpha")}
+    if "beta" in names:
+        pairs |= {name: float(names[name]) for name in ("B", "beta")}
+    return Law(**pairs)
+
+
+def _samples(theta: np.ndarray) -> Law:
+    columns = theta.T
+    return Law(columns[0], np.exp(columns[1]), columns[2], *_second(columns))
+
+
+def _second(columns: np.ndarray) -> tuple:
+    return (np.exp(columns[3]), columns[4]) if len(columns) > 3 else ()

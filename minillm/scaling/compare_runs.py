@@ -1,0 +1,257 @@
+"""Runs and series as their folders hold them, read for comparing and reporting.
+
+Reads much and demands little: a run of another version, or a series still going on,
+should be shown as far as it goes. Used of scale.json: `law` (`excluded`), `sizes`
+(`width`, `held_out`), `runs`, `out`; of plan.json: `sizes` (`width`, `lr`), `runs`
+(`name`, `held_out`).
+"""
+
+import json
+import statistics
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from minillm.errors import DataError, MinillmError
+from minillm.scaling.fitting import fit
+from minillm.scaling.law import LawFit
+
+LEAST_VALUES = 3  # of N and of D, for a law of both
+
+
+@dataclass(frozen=True)
+class RunRead:
+    """A run's record and the lines of its metrics.jsonl ([] where there is none)."""
+
+    name: str
+    record: dict
+    lines: list[dict]
+
+    def get(self, *keys: str):
+        """A value deep in the record; None where it is not there."""
+        value = self.record
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    @property
+    def size(self) -> int | None:
+        return self.get("parameters", "non_embedding")
+
+    @property
+    def tokens(self) -> int | None:
+        return self.get("results", "tokens")
+
+    @property
+    def loss(self) -> float | None:
+        return self.get("results", "val_loss")
+
+    @property
+    def finished(self) -> bool:
+        return None not in (self.size, self.tokens, self.loss)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Runs of one size and length, which differ by their seeds."""
+
+    size: int
+    tokens: int
+    losses: tuple[float, ...]
+
+    @property
+    def loss(self) -> float:
+        return statistics.median(self.losses)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A folder of runs; scale and plan are {} where it is no folder of `scale`."""
+
+    path: Path
+    scale: dict
+    plan: dict
+    runs: list[RunRead]
+
+    @cached_property
+    def excluded(self) -> dict[str, str]:
+        """The runs that no law is fitted to, with the reason."""
+        said = (self.scale.get("law") or {}).get("excluded") or []
+        found = {str(e["run"]): str(e.get("reason", "")) for e in said if "run" in e}
+        for run in self.runs:
+            if run.get("status") == "diverged":
+                found.setdefault(run.name, "it diverged")
+            elif not run.finished:
+                found.setdefault(run.name, "it is not finished")
+        return found
+
+    @cached_property
+    def held_out(self) -> list[RunRead]:
+        """The finished runs that the law has to predict."""
+        names = {r.get("name") for r in self.plan.get("runs", []) if r.get("held_out")}
+        widths = {s["width"] for s in self.scale.get("sizes", []) if s.get("held_out")}
+        return [
+            run
+            for run in self.runs
+            if run.finished
+            and (run.name in names or run.get("config", "d_model") in widths)
+        ]
+
+    @cached_property
+    def fitted(self) -> list[RunRead]:
+        """The runs that laws are fitted to: finished, not held out, not excluded, and
+        at the series' own rate (others only check that rate)."""
+        rates = {s.get("width"): s.get("lr") for s in self.plan.get("sizes", [])}
+
+        def at_its_rate(run: RunRead) -> bool:
+            own, wanted = (
+                run.get("options", "lr"),
+                rates.get(run.get("config", "d_model")),
+            )
+            return None in (own, wanted) or abs(own / wanted - 1) < 0.01
+
+        return [
+            run
+            for run in self.runs
+            if run.finished
+            and run.name not in self.excluded
+            and run not in self.held_out
+            and at_its_rate(run)
+        ]
+
+    @cached_property
+    def points(self) -> list[Point]:
+        return points(self.fitted)
+
+    @cached_property
+    def law_of_size(self) -> LawFit:
+        """L(N) of the runs of the usual length, the longest where there are several.
+
+        Raises MinillmError, which says why there is none.
+        """
+        return fit_size(self.points_of_size)
+
+    @cached_property
+    def points_of_size(self) -> list[Point]:
+        lengths = {}
+        for point in self.points:
+            lengths.setdefault(point.tokens, []).append(point)
+        if not lengths:
+            return []
+        most = max(len(same) for same in lengths.values())
+        tokens = max(n for n, same in lengths.items() if len(same) == most)
+        return lengths[tokens]
+
+    @cached_property
+    def law_of_both(self) -> LawFit | None:
+        """L(N, D), where there are three values of each or more."""
+        sizes = {point.size for point in self.points}
+        lengths = {point.tokens for point in self.points}
+        if min(len(sizes), len(lengths)) < LEAST_VALUES or len(self.points) < 6:
+            return None
+        return fit_both(self.points)
+
+    @cached_property
+    def several(self) -> list[str]:
+        """What differs between runs and should not, in a series: text, tokenizer."""
+        kinds = {
+            "texts": {run.get("data", "sha256") for run in self.fitted},
+            "tokenizers": {
+                run.get("data", "tokenizer", "sha256") for run in self.fitted
+            },
+            "objectives": {run.get("config", "objective") for run in self.fitted},
+        }
+        return [name for name, values in kinds.items() if len(values) > 1]
+
+
+def points(runs: list[RunRead]) -> list[Point]:
+    """The runs gathered by size and length, the smallest first."""
+    losses = {}
+    for run in runs:
+        losses.setdefault((run.size, run.tokens), []).append(run.loss)
+    return [Point(*key, tuple(same)) for key, same in sorted(losses.items())]
+
+
+def fit_size(found: list[Point]) -> LawFit:
+    """L(N), weighed as `scale` does: a median of more seeds counts for more."""
+    return fit({**_columns(found), "N": [point.size for point in found]}, **WEIGHED)
+
+
+def fit_both(found: list[Point]) -> LawFit:
+    sizes = {"N": [p.size for p in found], "D": [p.tokens for p in found]}
+    return fit({**_columns(found), **sizes}, x=("N", "D"), **WEIGHED)
+
+
+WEIGHED = {"loss": "lsq", "sigma": "sigma"}
+
+
+def _columns(found: list[Point]) -> dict:
+    if not found:
+        raise MinillmError("there is no finished run to fit a law to")
+    sigma = [point.loss / len(point.losses) ** 0.5 for point in found]
+    return {"loss": [point.loss for point in found], "sigma": sigma}
+
+
+def read_run(folder: Path) -> RunRead:
+    """A run folder. Raises DataError where there is none or it cannot be read."""
+    folder = Path(folder)
+    if not (folder / "run.json").is_file():
+        raise DataError(f"{folder}: holds no run: there is no run.json in it")
+    record = read_object(folder / "run.json")
+    return RunRead(folder.resolve().name, record, read_lines(folder / "metrics.jsonl"))
+
+
+def read_series(folder: Path) -> Series:
+    """A folder of `scale`, or one that holds run folders. Raises DataError."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
+    scale, plan = (
+        read_object(folder / name) if (folder / name).is_file() else {}
+        for name in ("scale.json", "plan.json")
+    )
+    places = {path.parent for path in folder.glob("*/run.json")}
+    places |= {path.parent for path in folder.glob("runs/*/run.json")}
+    if (folder / "run.json").is_file():
+        places.add(folder)
+    runs = [read_run(place) for place in sorted(places)]
+    names = {run.name for run in runs}
+    for record in scale.get("runs") or []:  # where only scale.json was kept
+        name = Path(str((record.get("options") or {}).get("out") or "run")).name
+        if not places and name not in names:
+            runs.append(RunRead(name, record, []))
+    if not runs:
+        raise DataError(
+            f"{folder}: holds no runs: give a folder of `minillm scale`, or one that "
+            f"holds folders of `minillm train`"
+        )
+    runs.sort(key=lambda run: (run.size or 0, run.tokens or 0, run.name))
+    return Series(folder, scale, plan, runs)
+
+
+def read_object(path: Path) -> dict:
+    """A JSON file that holds an object. Raises DataError."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(record, dict):
+        raise DataError(f"{path}: holds no JSON object")
+    return record
+
+
+def read_lines(path: Path) -> list[dict]:
+    """The whole lines of a metrics.jsonl; one cut off by a crash is left out."""
+    lines = []
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    for line in text.splitlines():
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and "loss" in found and "tokens" in found:
+            lines.append(found)
+    return lines

@@ -1,0 +1,80 @@
+"""`minillm plan` on a table whose law is known."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def table(tmp_path):
+    rows = [
+        f"{n},{d},{1.7 + 400 * n**-0.34 + 410 * d**-0.28!r}"
+        for n in (1e4, 1e5, 1e6)
+        for d in (1e6, 1e7, 1e8)
+    ]
+    path = tmp_path / "表.csv"
+    path.write_text("\n".join(["N,D,loss", *rows]), encoding="utf-8")
+    return str(path)
+
+
+def test_an_answer_as_json(minillm, table):
+    argv = ["--flops", "10T", "--inference-tokens", "1G", "--speed", "1e10", "--json"]
+    code, out, err = minillm("plan", "--law", table, *argv)
+    assert (code, err) == (0, "")
+    answer = json.loads(out)
+    assert answer["budget"] == {"kind": "flops", "value": 1e13}
+    best = answer["optimum"]
+    assert best["flops"] == pytest.approx(1e13)
+    n = (0.34 * 400 / (0.28 * 410)) ** (1 / 0.62) * (1e13 / 6) ** (0.28 / 0.62)
+    assert best["parameters"] == pytest.approx(n, rel=1e-3)
+    assert answer["inference"]["parameters"] < best["parameters"]
+    exact = answer["shape"]["flops_per_token"] * best["tokens"]
+    assert answer["machine"]["seconds"] == pytest.approx(exact / 1e10)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "kind", "number"),
+    [
+        ("--time", "20m", "seconds", 1200),
+        ("--time", "90", "seconds", 90),
+        ("--params", "300k", "parameters", 3e5),
+        ("--target-loss", "4.5", "target_loss", 4.5),
+    ],
+)
+def test_other_budgets(minillm, table, option, value, kind, number):
+    argv = ["--law", table, option, value, "--speed", "1e10", "--json"]
+    code, out, _ = minillm("plan", *argv)
+    assert code == 0
+    assert json.loads(out)["budget"] == {"kind": kind, "value": number}
+
+
+def test_people_get_a_table_and_the_next_command(minillm, table):
+    argv = ["--flops", "1e13", "--inference-tokens", "1G", "--speed", "1e10"]
+    code, out, err = minillm("plan", "--law", table, *argv)
+    assert code == 0
+    for words in (
+        "compute-optimal",
+        "with 1 G tokens of use",
+        "half the size",
+        "nearest shape",
+        "its training",
+    ):
+        assert words in out
+    assert err.startswith("next: minillm train --layers ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["--flops", "1e12", "--law", "no.csv"], 3, "no.csv"),
+        (["--law", "{table}"], 2, "give one of"),
+        (["--law", "{table}", "--time", "20x"], 2, "no time"),
+        (["--law", "{table}", "--flops", "0"], 2, "more than 0"),
+        (["--law", "{table}", "--flops", "1..2"], 2, "no number"),
+        (["--law", "{table}", "--target-loss", "1.2", "--speed", "1e9"], 2, "floor E"),
+    ],
+)
+def test_bad_input_is_refused(minillm, table, argv, code, words):
+    got, out, err = minillm("plan", *(arg.format(table=table) for arg in argv))
+    assert (got, out) == (code, "")
+    assert words in err
