@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": "Advise on model size and tokens, from a fitted law.",
     "validate": "Check the scaling laboratory where the truth is known.",
     "generate": "Continue a text with a trained model.",
+    "compare": "Put the settings and results of runs side by side.",
     "eval": "Measure a trained model's loss on a text.",
     "sizes": "Show the named sizes and what each one costs.",
     "data": "List, download and look into corpora.",

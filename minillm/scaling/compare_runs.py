@@ -47,6 +47,13 @@ class RunRead:
         return self.get("results", "val_loss")
 
     @property
+    def bits_per_nat(self) -> float | None:
+        """What a nat per token of this run is in bits per byte of its validation text.
+        None where it cannot be known."""
+        bits = self.get("results", "val_bits_per_byte")
+        return bits / self.loss if bits and self.loss else None
+
+    @property
     def finished(self) -> bool:
         return None not in (self.size, self.tokens, self.loss)
 
