@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "Train a language model on a text.",
     "scale": "Train a series of sizes and fit the law of their losses.",
     "fit": "Fit a scaling law to a table of measurements.",
+    "isoflop": "Find the best model size of each compute budget.",
     "plan": "Advise on model size and tokens, from a fitted law.",
     "validate": "Check the scaling laboratory where the truth is known.",
     "generate": "Continue a text with a trained model.",

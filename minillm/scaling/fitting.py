@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import UsageError
 from minillm.scaling.curve import Form
 from minillm.scaling.doubts import doubts
 from minillm.scaling.intervals import resample
@@ -95,9 +95,9 @@ def _measured(
         raise UsageError("sigma or log_sigma: a residual is divided by one of them")
     table = as_table(source)
     needed = [*form.variables, divisor] if divisor else form.variables
-    rows, excluded = _usable(table, y, needed)
-    x = np.stack([_positive(table, name, rows) for name in form.variables])
-    measured = _positive(table, y, rows)
+    rows, excluded = table.usable(y, needed)
+    x = np.stack([table.positive(name, rows) for name in form.variables])
+    measured = table.positive(y, rows)
     _check_enough(table, form, x)
     points = LawFit(
         form=form,
@@ -105,7 +105,7 @@ def _measured(
         loss=loss,
         x=x,
         y=measured,
-        sigma=_positive(table, divisor, rows) if divisor else np.ones(len(rows)),
+        sigma=table.positive(divisor, rows) if divisor else np.ones(len(rows)),
         in_logs=loss != "lsq" or log_sigma is not None,
         rows=rows + 1,
         theta=np.zeros(form.n_columns),
@@ -133,43 +133,6 @@ def _form(x, floor: bool = True, ceiling: bool = False, tied: bool = False) -> F
     if tied and len(variables) == 1:
         raise UsageError("tied is for a law of two variables: add a second x")
     return Form(variables, floor, ceiling, tied)
-
-
-def _usable(
-    table: Table, y: str, needed: Sequence[str]
-) -> tuple[np.ndarray, list[dict]]:
-    """The rows (counted from 0) that hold what a fit needs; the others, with reasons.
-
-    That is a finite y and numbers in the columns `needed`.
-    """
-    measured = table.numbers(y)
-    reasons = {
-        row: f"{y} is {measured[row]}: missing or diverged"
-        for row in np.flatnonzero(~np.isfinite(measured))
-    }
-    for name in needed:
-        for row in np.flatnonzero(np.isnan(table.numbers(name))):
-            reasons.setdefault(row, f"{name} is missing")
-    if len(reasons) == len(measured):
-        raise DataError(
-            f"{table.source}: no row has a finite {y} and all of {', '.join(needed)}"
-        )
-    rows = np.array([row for row in range(len(measured)) if row not in reasons])
-    excluded = [
-        {"row": int(row) + 1, "reason": reasons[row]} for row in sorted(reasons)
-    ]
-    return rows, excluded
-
-
-def _positive(table: Table, name: str, rows: np.ndarray) -> np.ndarray:
-    numbers = table.numbers(name)[rows]
-    for row, number in zip(rows, numbers, strict=True):
-        if not (np.isfinite(number) and number > 0):
-            raise DataError(
-                f"{table.place(row)}: {name} is {number:g}; "
-                "a power law needs positive, finite numbers: correct or remove it"
-            )
-    return numbers
 
 
 def _check_enough(table: Table, form: Form, x: np.ndarray) -> None:

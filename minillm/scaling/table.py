@@ -56,6 +56,41 @@ class Table:
                 ) from None
         return values
 
+    def usable(self, y: str, needed: Sequence[str]) -> tuple[np.ndarray, list[dict]]:
+        """The rows (counted from 0) that a fit can use, and the others with reasons.
+
+        They have a finite y and no empty cell in the columns `needed`.
+        Raises DataError where there are none.
+        """
+        measured = self.numbers(y)
+        reasons = {
+            row: f"{y} is {measured[row]}: missing or diverged"
+            for row in np.flatnonzero(~np.isfinite(measured))
+        }
+        for name in needed:
+            for row in np.flatnonzero(np.isnan(self.numbers(name))):
+                reasons.setdefault(row, f"{name} is missing")
+        rows = np.array([row for row in range(len(measured)) if row not in reasons])
+        if len(rows) == 0:
+            raise DataError(
+                f"{self.source}: no row has a finite {y} and all of {', '.join(needed)}"
+            )
+        excluded = [
+            {"row": int(row) + 1, "reason": reasons[row]} for row in sorted(reasons)
+        ]
+        return rows, excluded
+
+    def positive(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """A column's numbers in these rows. Raises DataError unless finite and > 0."""
+        numbers = self.numbers(name)[rows]
+        for row, number in zip(rows, numbers, strict=True):
+            if not (np.isfinite(number) and number > 0):
+                raise DataError(
+                    f"{self.place(row)}: {name} is {number:g}; "
+                    "a power law needs positive, finite numbers: correct or remove it"
+                )
+        return numbers
+
 
 def _is_empty(cell) -> bool:
     return cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING)

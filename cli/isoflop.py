@@ -1,0 +1,79 @@
+"""`minillm isoflop`: the best size for each compute budget in a table."""
+
+import shlex
+
+import click
+
+from minillm_cli import common
+
+
+@click.command(epilog="Example:  minillm isoflop runs.csv --plot isoflop.svg")
+@click.argument("file")
+@click.option("--n", metavar="COLUMN", default="N", help="Parameters.  [N]")
+@click.option("--d", metavar="COLUMN", help="Tokens.  [D, or C/(6N)]")
+@click.option("--c", metavar="COLUMN", help="Training FLOPs.  [C, or 6ND]")
+@click.option("--y", metavar="COLUMN", default="loss", help="The loss.  [loss]")
+@click.option("--bootstrap", metavar="N", default=1000, help="Resamples.  [1000]")
+@click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
+@click.option("--plot", metavar="FILE", help="Draw profiles and laws (svg, png).")
+@common.shared
+def command(file, plot: str | None, json: bool, **settings) -> None:
+    """Find the best model size of each compute budget.
+
+    FILE is a table with a row for each run: its parameters, its tokens or FLOPs,
+    and its loss. Runs of nearly the same FLOPs share a budget; a parabola in ln N
+    through the five sizes around its lowest loss gives N_opt and D_opt, and these
+    follow power laws of C. The intervals are of new noise about the parabolas.
+    """
+    from minillm.scaling.isoflop import fit_isoflop
+
+    found = fit_isoflop(file, **settings)
+    if plot:
+        from minillm.figures import save
+        from minillm.scaling.isoflop_figure import draw_isoflop
+
+        save(draw_isoflop(found), plot)
+    if json:
+        return common.print_json(found.to_json())
+    print_isoflop(found.to_json())
+    if not plot:
+        common.say_next(f"minillm isoflop {shlex.quote(file)} --plot isoflop.svg")
+
+
+def print_isoflop(found: dict) -> None:
+    """The best size of each budget, the laws they follow, and what to think of it."""
+    heads = ["C", "sizes", "N_opt", "from", "to", "spline", "D_opt", "D/N", "loss"]
+    rows = []
+    for budget in found["budgets"]:
+        figures = [budget["N_opt"], *(budget["interval95"] or [None, None])]
+        figures += [budget["spline"]["N_opt"], budget["D_opt"]]
+        figures.append(budget["tokens_per_parameter"])
+        cost = _figure(budget["C"]) + ("" if budget["used"] else " *")
+        loss = f"{budget['loss']:.4f}"
+        rows.append([cost, budget["sizes"], *map(_figure, figures), loss])
+    title = "the best size of each budget (from, to: its 95 % interval)"
+    common.print_table(heads, rows, title)
+    if not all(budget["used"] for budget in found["budgets"]):
+        click.echo("* not in the laws, see the warnings")
+    for name, law in found["laws"].items():
+        line = f"{name} = {law['a']:.4g}·C^{law['n']:.4f}"
+        if law["interval95"]:
+            low, high = law["interval95"]["n"]
+            line += f"  (95 % interval of the exponent {low:.4f} to {high:.4f})"
+        click.echo(line)
+    if found["envelope"]:
+        p = found["envelope"]["parameters"]
+        floor = f"{p['E']:.4g} + " if "E" in p else ""
+        click.echo(f"envelope: loss = {floor}{p['A']:.4g}·C^(−{p['alpha']:.4f})")
+    click.echo(f"fitted to {found['n']} runs, {len(found['excluded'])} left out")
+    for point in found["excluded"]:
+        click.echo(f"  row {point['row']}: {point['reason']}")
+    for warning in found["warnings"]:
+        click.echo(f"warning: {warning}")
+
+
+def _figure(value: float | None) -> str:
+    """Three digits, `3e20` for 3e+20."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
