@@ -1,0 +1,82 @@
+"""The calibration: it passes here, and fails where the laboratory would be wrong."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from minillm.errors import UsageError
+from minillm.scaling import calibration
+from minillm.scaling.calibration import (
+    Check,
+    calibrate,
+    coverage_checks,
+    memoriser_checks,
+    recovery_checks,
+)
+
+
+@pytest.fixture
+def bend_fit(monkeypatch):
+    """A function that makes `fit` return other numbers."""
+    true_fit = calibration.fit
+
+    def bend(parameters=lambda p: p, interval=lambda ends: ends):
+        def bent(*args, **kwargs):
+            law = true_fit(*args, **kwargs)
+            return SimpleNamespace(
+                parameters=parameters(dict(law.parameters)),
+                interval95={k: interval(v) for k, v in law.interval95.items()},
+            )
+
+        monkeypatch.setattr(calibration, "fit", bent)
+
+    return bend
+
+
+def test_the_memoriser_is_measured_right():
+    checks = list(memoriser_checks())
+    assert len(checks) == 4
+    assert [check.name for check in checks if not check.ok] == []
+    assert {check.limit for check in checks} == {0.02, 0.005}
+
+
+def test_laws_without_noise_come_back():
+    one, two = recovery_checks()
+    assert one.ok and two.ok
+    assert one.limit == two.limit == 1e-6
+    assert "beta" in two.detail
+
+
+def test_intervals_hold_the_truth():
+    e, alpha = coverage_checks(0.003, 20)
+    assert e.ok and alpha.ok
+    assert "of 20 hold the truth" in e.detail
+    assert e.limit == pytest.approx(3 * math.sqrt(0.95 * 0.05 / 20))
+
+
+def test_a_fit_that_is_a_little_off_is_found(bend_fit):
+    bend_fit(lambda p: {**p, "E": p["E"] * (1 + 2e-6)})
+    assert not any(check.ok for check in recovery_checks())
+    bend_fit(lambda p: {**p, "E": p["E"] * 1.006, "alpha": p["alpha"] + 0.03})
+    assert not any(check.ok for check in memoriser_checks())
+
+
+@pytest.mark.parametrize("factor", [0.2, math.nan])
+def test_intervals_that_are_too_narrow_are_found(bend_fit, factor):
+    def narrowed(ends):
+        middle, half = sum(ends) / 2, (ends[1] - ends[0]) / 2
+        return [middle - factor * half, middle + factor * half]
+
+    bend_fit(interval=narrowed)
+    assert not any(check.ok for check in coverage_checks(0.001, 20))
+
+
+def test_no_number_is_no_pass():
+    assert not Check("x", math.nan, 1.0, "").ok
+    assert Check("x", 1.0, 1.0, "").to_json()["ok"]
+
+
+def test_too_few_series_are_refused():
+    with pytest.raises(UsageError, match="at least 10"):
+        list(calibrate(series=9))
