@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minillm.figures import COLOURS, log_axis, new_figure, short_ticks, style
+from minillm.figures import COLOURS, log_axis, new_figure, short, short_ticks, style
 from minillm.scaling.curve import AMPLITUDES, EXPONENTS
 from minillm.scaling.law import LawFit
 
@@ -34,22 +34,31 @@ def draw_law(
 
     repeats: {x: [y of every seed]}, drawn as a bar from the least to the largest.
     held_out: (x, measured y) of a run that the law has not seen.
-    A law of two variables is drawn against the first, coloured by the second.
+    A law of two variables is drawn against the first, coloured by the second, with the
+    points' distances from it below.
     """
     with style():
-        figure, axes = new_figure()
         if len(fit.variables) == 2:
-            _draw_second_variable(figure, axes, fit)
+            figure, (axes, lowest) = new_figure(7.2, 6.0, rows=2)
+            axes.get_gridspec().set_height_ratios([3, 1])
+            _draw_second_variable(figure, axes, lowest, fit)
         else:
+            figure, axes = new_figure()
+            lowest = axes
             _draw_one_variable(axes, fit, repeats or {}, held_out)
-        log_axis(axes.xaxis)
-        axes.set_title(_exponents(fit) if title is None else title)
-        axes.set_xlabel(x_label or _label(fit.variables[0]))
+            log_axis(axes.xaxis)
+        title = _exponents(fit) if title is None else title
+        if len(fit.variables) == 2:
+            # Over the panel: in none of its corners would the law hide no point.
+            title = f"{_plain(fit.y_name)} = {_law(fit)}\n{title}"
+        axes.set_title(title)
+        lowest.set_xlabel(x_label or _label(fit.variables[0]))
         axes.set_ylabel(y_label or _label(fit.y_name))
         empty = "upper right" if fit.parameters["alpha"] > 0 else "upper left"
         if fit.form.ceiling:
             empty = "lower right"
-        axes.legend(loc=empty, handlelength=2.4, labelspacing=0.55)
+        if len(fit.variables) == 1:
+            axes.legend(loc=empty, handlelength=2.4, labelspacing=0.55)
     return figure
 
 
@@ -88,7 +97,7 @@ def draw_power_laws(
 def _draw_one_variable(axes, fit: LawFit, repeats, held_out) -> None:
     x = fit.x[0]
     line = _line(np.append(x, held_out[0]) if held_out else x)
-    _draw_curve(axes, fit, line, label=f"{fit.y_name} = {_law(fit)}")
+    _draw_curve(axes, fit, line, label=f"{_plain(fit.y_name)} = {_law(fit)}")
     axes.plot(x, fit.y, "o", color=COLOURS["blue"], markersize=7)
     for size, seeds in repeats.items():
         ends = [min(seeds), max(seeds)]
@@ -140,25 +149,55 @@ def _draw_floor(axes, fit: LawFit) -> None:
     )
 
 
-def _draw_second_variable(figure, axes, fit: LawFit) -> None:
-    """Points coloured by the second variable, and the curve at five of its values."""
-    from matplotlib.colors import LogNorm
+def _draw_second_variable(figure, axes, below, fit: LawFit) -> None:
+    """Points coloured by the second variable, curves at some of its values.
 
+    Below them, how far each point lies from the law.
+    """
     first, second = fit.x
-    scale = LogNorm(second.min(), second.max())
-    dots = axes.scatter(first, fit.y, c=second, norm=scale, cmap="viridis", s=22)
+    scale = shades(second)
+    colours = scale.to_rgba(second)
+    axes.scatter(first, fit.y, c=colours, s=22)
     line = _line(first)
-    label = f"{fit.y_name} = {_law(fit)}"
     values = np.unique(second)
     if len(values) > 6:
         values = np.quantile(second, [0.05, 0.275, 0.5, 0.725, 0.95])
     for value in values:
         curve = fit.predict(line, value)
-        axes.plot(line, curve, color=dots.cmap(scale(value)), lw=1.4, label=label)
-        label = None
-    axes.set_xlim(line[0], line[-1])
-    bar = figure.colorbar(dots, ax=axes, label=_label(fit.variables[1]))
-    log_axis(bar.ax.yaxis)
+        axes.plot(line, curve, color=scale.to_rgba(value), lw=1.4)
+    shade_bar(figure, axes, scale, second, _label(fit.variables[1]))
+
+    error = 100 * (fit.y / fit.predict(first, second) - 1)
+    below.axhline(0, color=COLOURS["grey"], linewidth=1.2)
+    below.scatter(first, error, c=colours, s=16)
+    most = 1.15 * max(np.abs(error).max(), 0.1)
+    below.set_ylim(-most, most)
+    below.set_ylabel("off the law (%)")
+    axes.tick_params(labelbottom=False)
+    for panel in (axes, below):
+        panel.set_xlim(line[0], line[-1])
+        log_axis(panel.xaxis)
+
+
+def shades(values: np.ndarray):
+    """Colours for values on a logarithmic scale, from dark to light: `to_rgba`."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    low, high = np.min(values), np.max(values)
+    # The lightest fifth of viridis is hard to see on white.
+    return ScalarMappable(LogNorm(low, max(high, 1.01 * low) ** 1.25 / low**0.25))
+
+
+def shade_bar(figure, axes, scale, values: np.ndarray, label: str) -> None:
+    """The key to `shades` beside a panel: a tick for each value, or for five."""
+    ticks = np.unique(values)
+    if len(ticks) > 8:
+        ticks = np.geomspace(ticks[0], ticks[-1], 5)
+    bar = figure.colorbar(scale, ax=axes, label=label)
+    bar.ax.set_ylim(np.min(values), np.max(values))
+    bar.ax.minorticks_off()
+    bar.set_ticks(ticks, labels=[short(float(f"{tick:.2g}")) for tick in ticks])
 
 
 def _line(x: np.ndarray) -> np.ndarray:
@@ -169,10 +208,11 @@ def _line(x: np.ndarray) -> np.ndarray:
 def _exponents(fit: LawFit) -> str:
     """Every exponent with its interval, a line each."""
     lines = []
-    for name in [name for name in EXPONENTS if name in fit.parameters]:
+    for name in fit.form.exponents:
         low, high = (_number(end) for end in fit.interval95[name])
         value = _number(fit.parameters[name])
-        lines.append(f"{GREEK[name]} = {value}, 95 % interval {low} to {high}")
+        symbol = "α = β" if fit.form.tied else GREEK[name]
+        lines.append(f"{symbol} = {value}, 95 % interval {low} to {high}")
     return "\n".join(lines)
 
 
@@ -180,7 +220,7 @@ def _law(fit: LawFit) -> str:
     """The law with its numbers, its exponents raised: 1.12 + 36.2·N^−0.43."""
     terms = [
         f"{_coefficient(fit.parameters[amplitude])}·"
-        f"{variable}{_raised(_number(-fit.parameters[exponent]))}"
+        f"{_plain(variable)}{_raised(_number(-fit.parameters[exponent]))}"
         for variable, amplitude, exponent in zip(
             fit.variables, AMPLITUDES, EXPONENTS, strict=False
         )
@@ -213,4 +253,9 @@ def _percent(predicted: float, measured: float) -> str:
 
 
 def _label(name: str) -> str:
-    return LABELS.get(name, name)
+    return LABELS.get(name, _plain(name))
+
+
+def _plain(name: str) -> str:
+    """A column's name without formulas in it: matplotlib sets `$…$` as one."""
+    return name.replace("$", r"\$")

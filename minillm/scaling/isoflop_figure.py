@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from minillm.figures import COLOURS, log_axis, new_figure, short, style
+from minillm.figures import COLOURS, log_axis, new_figure, style
+from minillm.scaling.figures import shade_bar, shades
 from minillm.scaling.isoflop import IsoFlop
 
 WORDS = {"N_opt": "parameters", "D_opt": "tokens"}
@@ -27,18 +28,10 @@ def draw_isoflop(found: IsoFlop):
 
 
 def _draw_profiles(figure, axes, found: IsoFlop) -> None:
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm
-
     flops = [profile.flops for profile in found.profiles]
-    # The last fifth of viridis is too light for lines on white.
-    colours = colormaps["viridis"].resampled(256)
-    scale = LogNorm(
-        min(flops) / 1.05, max(flops) * 1.05 * (max(flops) / min(flops)) ** 0.2
-    )
+    scale = shades(flops)
     for profile in found.profiles:
-        colour = colours(scale(profile.flops))
+        colour = scale.to_rgba(profile.flops)
         far = ~profile.near
         axes.plot(
             profile.n[profile.near], profile.loss[profile.near], "o", ms=5, color=colour
@@ -60,15 +53,22 @@ def _draw_profiles(figure, axes, found: IsoFlop) -> None:
                 color=COLOURS["red"],
                 markeredgecolor="white",
             )
+    if found.envelope:
+        line = np.geomspace(min(flops), max(flops), 100)
+        best = found.laws["N_opt"]
+        sizes = best["a"] * line ** best["n"]
+        axes.plot(
+            sizes,
+            found.envelope.predict(line),
+            "--",
+            lw=1.2,
+            color=COLOURS["grey"],
+        )
     log_axis(axes.xaxis)
-    axes.set_title("losses at equal FLOPs, parabolas and their minima")
-    axes.set_xlabel(f"parameters {found.names['N']}")
+    axes.set_title("losses at equal FLOPs; dashed: the envelope")
+    axes.set_xlabel(found.names["N"] if found.names["N"] != "N" else "parameters N")
     axes.set_ylabel(found.names["loss"])
-    bar = figure.colorbar(ScalarMappable(scale, colours), ax=axes, label="FLOPs C")
-    bar.ax.set_ylim(min(flops) / 1.05, max(flops) * 1.05)
-    bar.ax.minorticks_off()
-    ticks = flops if len(flops) <= 8 else np.geomspace(min(flops), max(flops), 5)
-    bar.set_ticks(ticks, labels=[short(float(f"{tick:.2g}")) for tick in ticks])
+    shade_bar(figure, axes, scale, flops, "training FLOPs C")
 
 
 def _draw_law(axes, found: IsoFlop, name: str, colour: str, marker: str) -> None:
