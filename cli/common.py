@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,31 @@ SOURCES = {
     ParameterSource.DEFAULT_MAP: "file",
     ParameterSource.DEFAULT: "default",
 }
+
+
+class Quantity(click.ParamType):
+    """A number above 0, which may end in one of some units: 300M, 20m."""
+
+    def __init__(self, name: str, units: dict[str, float]):
+        self.name = name
+        self.units = {"": 1, **units}
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]?)", value)
+        try:
+            number = float(found[1]) * self.units[found[2]]
+        except (TypeError, ValueError, KeyError):
+            units = ", ".join(unit for unit in self.units if unit)
+            self.fail(f"{value!r} is no {self.name} (a number, and one of {units})")
+        if not 0 < number < math.inf:
+            self.fail(f"{value!r} must be more than 0")
+        return number
+
+
+NUMBER = Quantity("number", {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12})
+TIME = Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400})
 
 
 def shared(function):

@@ -22,12 +22,20 @@ COUNTED = {
     default="demo",
     help="demo takes five minutes on two cores, smoke one.  [demo]",
 )
+@click.option("--budget", metavar="TIME", type=common.TIME, help="Such as 20m or 2h.")
 @click.option(
     "--data",
     metavar="NAME|PATH",
     default="stdlib",
     help="Corpus, text file or folder.  [stdlib]",
 )
+@click.option(
+    "--objective",
+    metavar="clm|mlm",
+    default="clm",
+    help="Next or masked tokens.  [clm]",
+)
+@click.option("--plan", metavar="FILE", help="Repeat the series of this plan.json.")
 @click.option("--seed", metavar="N", default=0, help="Of the first repeat.  [0]")
 @click.option(
     "--workers",
@@ -78,6 +86,7 @@ def print_result(result: dict) -> None:
     title = f"{result['tokens']:,} tokens each; loss in {result['loss_unit']}"
     common.print_table(heads, rows, title)
     print_law(result)
+    print_lengths(result)
     laws = result["laws"].items()
     rows = [
         [name, *(f"{law[key]:.4g}" for key in "anb"), _interval(law["interval95"]["n"])]
@@ -113,6 +122,27 @@ def print_law(result: dict) -> None:
         f"{_percent(held_out['relative_error'])} off, a power law without a floor "
         f"{_percent(held_out['pure_power_relative_error'])}"
     )
+
+
+def print_lengths(result: dict) -> None:
+    """The law of size and tokens, and the checks of the learning rate, if any."""
+    law = result["law_of_size_and_tokens"]
+    if law:
+        rows = [
+            [name, f"{law['parameters'][name]:.4g}", _interval(law["interval95"][name])]
+            for name in law["parameters"]
+        ]
+        common.print_table(["unknown", "value", "95 %"], rows, law["law"])
+    rows = [
+        [
+            check["width"],
+            *(f"{rate:.3g} × lr: {loss:.4f}" for rate, loss in check["losses"].items()),
+        ]
+        for check in result["rate_checks"]
+    ]
+    if rows:
+        heads = ["width", *[""] * (len(rows[0]) - 1)]
+        common.print_table(heads, rows, "the learning rate at both ends of the series")
 
 
 def _interval(ends: list[float]) -> str:

@@ -7,7 +7,9 @@ from minillm.training.data import Text, prepare
 UNKNOWN_AT_MOST = 0.02  # of the characters
 
 
-def prepared(ladder: Ladder, data: str) -> tuple[Text, str, int, list[str]]:
+def prepared(
+    ladder: Ladder, data: str, objective: str = "clm"
+) -> tuple[Text, str, int, list[str]]:
     """The text, the kind of its tokenizer, the tokens for each model, and warnings.
 
     Characters, or bytes where the 97 most frequent characters are too few for a text.
@@ -16,11 +18,11 @@ def prepared(ladder: Ladder, data: str) -> tuple[Text, str, int, list[str]]:
     """
     kind = "chars"
     warnings = []
-    text = _prepare(ladder, data, kind)
+    text = _prepare(ladder, data, kind, objective)
     unknown = float((text.train == len(text.tokenizer.alphabet)).mean())
     if unknown > UNKNOWN_AT_MOST:
         kind = "bytes"
-        text = _prepare(ladder, data, kind)
+        text = _prepare(ladder, data, kind, objective)
         warnings.append(
             f"{text.name} is read by bytes: the 97 most frequent characters would "
             f"leave out {unknown:.0%} of it; losses are nats per byte"
@@ -41,8 +43,13 @@ def prepared(ladder: Ladder, data: str) -> tuple[Text, str, int, list[str]]:
     return text, kind, ladder.whole_steps(min(there, ladder.tokens)), warnings
 
 
-def _prepare(ladder: Ladder, data: str, kind: str) -> Text:
+def _prepare(ladder: Ladder, data: str, kind: str, objective: str) -> Text:
     config = ladder.config(
-        ladder.held_out, data=data, tokenizer=kind, tokens=ladder.tokens, seed=0
+        ladder.held_out,
+        data=data,
+        tokenizer=kind,
+        tokens=ladder.tokens,
+        seed=0,
+        objective=objective,
     )
     return prepare(config.resolve())

@@ -3,10 +3,12 @@
 from dataclasses import asdict, dataclass
 
 from minillm.errors import UsageError
-from minillm.training.config import TrainConfig
+from minillm.training.config import ARCH_OF, TrainConfig
 
 HEAD_WIDTH = 16
 FEWEST_WIDTHS = 4  # E, A and alpha, and one more
+DIVISORS = (8, 4, 2, 1)
+RATES = (0.625, 1.6)
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,11 @@ class Ladder:
     Every model reads the same number of tokens, none twice, at a learning rate that
     depends on its width: a difference in loss is then a difference in size. The law is
     fitted to `widths` and has to predict `held_out`.
+
+    With `divisors`, each of the fitted models is also cooled down at these parts of its
+    tokens, as branches of one trunk: a law of size and tokens can then be fitted. With
+    `rates`, the narrowest and the widest are also trained for a quarter of the tokens
+    at so many times their learning rate, to see whether the rule was right.
     """
 
     name: str
@@ -26,7 +33,12 @@ class Ladder:
     tokens: int  # for each model
     lr: float  # peak, at width 32
     budget: float  # seconds for everything on two cores
+    held_out_seeds: int = 1
+    enough_tokens: int = 1_500_000  # fewer only when no repeat is left to leave out
     least_tokens: int = 1_000_000
+    divisors: tuple[int, ...] = (1,)
+    rates: tuple[float, ...] = ()
+    device: str = "cpu"
     context: int = 64
     batch: int = 16
     warmup: int = 100  # steps
@@ -40,6 +52,8 @@ class Ladder:
             )
         if len(self.seeds) != len(self.widths) or min(self.seeds) < 1:
             raise UsageError("seeds: give a number from 1 for each of the widths")
+        if 1 not in self.divisors or (self.rates and 4 not in self.divisors):
+            raise UsageError("divisors: 1 is needed, and with rates 4, to compare with")
         if self.held_out <= max(self.widths):
             raise UsageError(f"the held-out width {self.held_out} must be the largest")
 
@@ -47,26 +61,55 @@ class Ladder:
     def tokens_per_step(self) -> int:
         return self.batch * self.context
 
+    @property
+    def rate_widths(self) -> tuple[int, int]:
+        """The ends of the series, at which the learning rate is checked."""
+        return min(self.widths), max(self.widths)
+
+    def lengths(self, tokens: int) -> tuple[int, ...]:
+        """The tokens after which a model that reads so many is cooled down, ascending.
+
+        Never fewer than `least_tokens`: below, the text's first lessons are learned at
+        a size of their own, which is no power law.
+        """
+        wanted = {self.whole_steps(tokens / n) for n in self.divisors}
+        least = self.whole_steps(self.least_tokens)
+        return tuple(sorted(n for n in wanted if n >= least or n == max(wanted)))
+
     def whole_steps(self, tokens: float) -> int:
         """The most tokens up to these that fill whole steps."""
         return int(tokens // self.tokens_per_step) * self.tokens_per_step
 
     def config(
-        self, width: int, *, data: str, tokenizer: str, tokens: int, seed: int
+        self,
+        width: int,
+        *,
+        data: str,
+        tokenizer: str,
+        tokens: int,
+        seed: int,
+        objective: str = "clm",
+        shortest: int | None = None,
+        rate: float = 1.0,
     ) -> TrainConfig:
         """How one model is trained, but for where it is written.
+
+        `shortest`: the tokens of the shortest branch, for which the warm-up must do;
+        `rate`: times the learning rate of the rule.
 
         Matrices N(0, 1/fan in), no bias, no decay; AdamW; 100 steps of warm-up, a
         constant rate, and the last fifth linear to 0. A rate that falls with width as
         d^(−0.8) was the best at both ends of the series.
         """
         steps = max(1, tokens // self.tokens_per_step)
+        shortest_steps = max(1, (shortest or tokens) // self.tokens_per_step)
         return TrainConfig(
             layers=self.layers,
             width=width,
             heads=heads(width),
             context=self.context,
-            arch="gpt",
+            arch=ARCH_OF[objective],
+            objective=objective,
             tied=False,
             bias=False,
             init="fan_in",
@@ -75,15 +118,16 @@ class Ladder:
             vocab=98 if tokenizer == "chars" else None,
             batch=self.batch,
             steps=steps,
-            lr=self.lr * (32 / width) ** 0.8,
+            lr=rate * self.lr * (32 / width) ** 0.8,
             schedule="wsd",
-            warmup=min(self.warmup, steps // 10),
+            warmup=min(self.warmup, shortest_steps // 10),
             beta2=0.99,
             weight_decay=0.0,
             clip=1.0,
             seed=seed,
-            device="cpu",
+            device=self.device,
             workers="1",
+            branch=len(self.divisors) > 1,
             # The middle of a run is not looked at: it would cost time.
             eval_every=steps,
             save_every=steps,
@@ -115,9 +159,41 @@ PRESETS = {
         widths=(16, 24, 32, 48, 64),
         seeds=(3, 3, 3, 2, 2),
         held_out=96,
+        held_out_seeds=2,
         tokens=4_000_000,
         lr=0.0075,
         budget=300,
+    ),
+    "hour": Ladder(
+        name="hour",
+        layers=3,
+        widths=(16, 24, 32, 48, 64, 96),
+        seeds=(3, 3, 3, 3, 2, 2),
+        held_out=128,
+        held_out_seeds=2,
+        tokens=8_000_000,
+        lr=0.0075,
+        budget=3600,
+        enough_tokens=4_000_000,
+        divisors=DIVISORS,
+        rates=RATES,
+    ),
+    "gpu": Ladder(
+        name="gpu",
+        layers=6,
+        widths=(64, 96, 128, 192, 256, 384),
+        seeds=(3, 3, 2, 2, 1, 1),
+        held_out=512,
+        tokens=64_000_000,
+        lr=0.0075,
+        budget=3600,
+        enough_tokens=16_000_000,
+        context=256,
+        batch=32,
+        untrained=(),
+        divisors=DIVISORS,
+        rates=RATES,
+        device="cuda",
     ),
 }
 
@@ -128,6 +204,14 @@ def named(name: str) -> Ladder:
         names = ", ".join(PRESETS)
         raise UsageError(f"unknown preset {name!r}: choose one of {names}")
     return PRESETS[name]
+
+
+def check_objective(name: str) -> None:
+    """Raises UsageError listing the objectives there are."""
+    if name not in ARCH_OF:
+        raise UsageError(
+            f"unknown objective {name!r}: choose one of {', '.join(ARCH_OF)}"
+        )
 
 
 def heads(width: int) -> int:

@@ -15,6 +15,7 @@ from minillm.errors import DataError
 from minillm.scaling.ladder import Ladder, heads
 from minillm.training.config import TrainConfig
 from minillm.training.run_folder.files import write_json
+from minillm.training.schedule import COOLDOWN
 
 EVALUATION = 0.4  # seconds for a batch of the last evaluation, in training steps
 STARTING = 0.5  # seconds of a run before its first step and after its last
@@ -24,18 +25,28 @@ SLOWER = 1.12  # a long run than a short probe; leaves room for a busier machine
 
 @dataclass(frozen=True)
 class Run:
-    """One model to be trained, with the seconds it should take. `repeat` counts the
-    runs of this width before it."""
+    """One model to be trained, with the seconds it should take: a trunk with a branch
+    for each of its `lengths` (tokens, ascending). `repeat` counts the runs of this
+    width before it; `rate` is 1, or the factor of a check of the learning rate."""
 
     width: int
     repeat: int
     seed: int
     held_out: bool
+    lengths: tuple[int, ...]
     seconds: float
+    rate: float = 1.0
 
     @property
     def name(self) -> str:
-        return f"{self.width}-s{self.seed}"
+        name = f"{self.width}-s{self.seed}"
+        return name if self.rate == 1 else f"{name}-rate{self.rate:g}"
+
+    def branch_name(self, tokens: int) -> str:
+        """The name of the branch of so many tokens; the longest bears the run's."""
+        if tokens == self.lengths[-1]:
+            return self.name
+        return f"{self.name}-{tokens / 1e6:.2f}M"
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Plan:
 
     ladder: Ladder
     data: str
+    objective: str
     sha256: str
     tokenizer: str
     seed: int
@@ -65,13 +77,23 @@ class Plan:
         """From beginning to end."""
         return self.seconds_before + self.training_seconds + FINISHING
 
-    def config(self, width: int, seed: int = 0) -> TrainConfig:
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The tokens after which the fitted models are cooled down."""
+        return self.ladder.lengths(self.tokens)
+
+    def config(
+        self, width: int, seed: int = 0, tokens: int | None = None, rate: float = 1.0
+    ) -> TrainConfig:
         return self.ladder.config(
             width,
             data=self.data,
             tokenizer=self.tokenizer,
-            tokens=self.tokens,
+            tokens=tokens or self.tokens,
             seed=seed,
+            objective=self.objective,
+            shortest=self.lengths[0],
+            rate=rate,
         )
 
     def to_json(self) -> dict:
@@ -112,8 +134,10 @@ def read_plan(path: Path) -> Plan:
             size["width"]: size["step_seconds"] for size in record["sizes"]
         }
         rest["runs"] = tuple(
-            Run(**{name: value for name, value in run.items() if name != "name"})
-            for run in record["runs"]
+            Run(**{**run, "lengths": tuple(run["lengths"])})
+            for run in (
+                {k: v for k, v in run.items() if k != "name"} for run in record["runs"]
+            )
         )
         rest["warnings"] = tuple(record["warnings"])
         return Plan(**rest)
@@ -124,40 +148,81 @@ def read_plan(path: Path) -> Plan:
 def fitted(plan: Plan) -> Plan:
     """The plan with its runs: as many as the budget allows.
 
-    Each size is trained once; where that is too long, with fewer tokens, the same for
-    all. Repeats are added while there is time, the widest first, for the law is carried
-    on from there; second ones before third ones. A warning says what had to be left
-    out.
+    Luck of the draw moves a loss more than a third of the tokens do. So tokens give way
+    first, down to `enough_tokens`, the same for every size; then repeats do, third
+    ones before second ones and narrow ones before wide ones, for the law is carried on
+    from the widest; then the checks of the learning rate; then tokens again. A warning
+    says what had to be left out.
     """
     ladder = plan.ladder
-    runs = dict.fromkeys((*ladder.widths, ladder.held_out), 1)
-    plan = _with_runs(plan, runs)
     wanted = plan.tokens
-    while plan.seconds > plan.budget and plan.tokens > ladder.least_tokens:
-        fewer = ladder.whole_steps(max(ladder.least_tokens, 0.97 * plan.tokens))
-        plan = _with_runs(replace(plan, tokens=fewer), runs)
-    repeats = [
-        (repeat, width)
-        for width, n in zip(ladder.widths, ladder.seeds, strict=True)
-        for repeat in range(1, n)
+    everything = runs = _wanted(ladder)
+    plan = _with_runs(plan, runs)
+    plan = _shortened(plan, runs, ladder.enough_tokens)
+    while plan.seconds > plan.budget and len(runs) > len(_once(ladder)):
+        runs = runs[:-1]
+        plan = _with_runs(plan, runs)
+    if len(runs) < len(everything):  # what the last one left free
+        plan = _with_runs(replace(plan, tokens=wanted), runs)
+        plan = _shortened(plan, runs, ladder.enough_tokens)
+    plan = _shortened(plan, runs, ladder.least_tokens)
+    left_out = everything[len(runs) :]
+    return replace(plan, warnings=(*plan.warnings, *_losses(plan, wanted, left_out)))
+
+
+def _once(ladder: Ladder) -> list[tuple[int, int, float]]:
+    """(width, repeat, rate) of what no series can do without."""
+    return [(width, 0, 1.0) for width in (*ladder.widths, ladder.held_out)]
+
+
+def _wanted(ladder: Ladder) -> list[tuple[int, int, float]]:
+    """(width, repeat, rate) of every run, what can be spared last."""
+    checks = [
+        (width, 0, rate)
+        for width in (ladder.rate_widths if ladder.rates else ())
+        for rate in ladder.rates
     ]
-    missing = 0
-    for _, width in sorted(repeats, key=lambda pair: (pair[0], -pair[1])):
-        more = _with_runs(plan, {**runs, width: runs[width] + 1})
-        if plan.tokens == wanted and more.seconds <= plan.budget:
-            plan = more
-            runs[width] += 1
-        else:
-            missing += 1
-    return replace(plan, warnings=(*plan.warnings, *_losses(plan, wanted, missing)))
+    seeds = dict(zip(ladder.widths, ladder.seeds, strict=True))
+    seeds[ladder.held_out] = ladder.held_out_seeds
+    repeats = [
+        (width, repeat, 1.0) for width, n in seeds.items() for repeat in range(1, n)
+    ]
+    repeats.sort(key=lambda run: (run[1], -run[0]))
+    return [*_once(ladder), *checks, *repeats]
 
 
-def _losses(plan: Plan, wanted: int, missing: int):
+def _shortened(plan: Plan, runs: list, least: int) -> Plan:
+    """The plan with as many tokens as the budget allows, but not fewer than these."""
+    ladder = plan.ladder
+    while plan.seconds > plan.budget and plan.tokens > ladder.whole_steps(least):
+        fewer = ladder.whole_steps(max(least, 0.97 * plan.tokens))
+        plan = _with_runs(replace(plan, tokens=fewer), runs)
+    return plan
+
+
+def _losses(plan: Plan, wanted: int, left_out: list):
     """What a plan had to leave out, a sentence each."""
-    if missing:
+    repeats = sum(rate == 1 for _, _, rate in left_out)
+    if repeats:
         yield (
-            f"{missing} of {missing + len(plan.runs)} runs, repeats with other seeds, "
+            f"{repeats} of {repeats + len(plan.runs)} runs, repeats with other seeds, "
             f"are left out to stay within {plan.budget:.0f} seconds"
+        )
+    if len(left_out) > repeats:
+        yield (
+            f"the learning rate is not checked at both ends of the series, to stay "
+            f"within {plan.budget:.0f} seconds"
+        )
+    if len(plan.ladder.divisors) == 1:
+        yield (
+            "every model has one length: there is a law of size, but none of tokens "
+            "(the preset `hour` branches each run at four lengths)"
+        )
+    elif len(plan.lengths) < len(plan.ladder.divisors):
+        yield (
+            f"the models branch at {len(plan.lengths)} lengths instead of "
+            f"{len(plan.ladder.divisors)}: shorter ones than "
+            f"{plan.ladder.least_tokens:,} tokens are no part of the law"
         )
     if plan.tokens < wanted:
         yield (
@@ -173,27 +238,34 @@ def _losses(plan: Plan, wanted: int, missing: int):
         )
 
 
-def _with_runs(plan: Plan, wanted: dict[int, int]) -> Plan:
-    """The plan with so many runs of each width."""
-    runs = [
-        Run(
-            width=width,
-            repeat=repeat,
-            seed=plan.seed + repeat,
-            held_out=width == plan.ladder.held_out,
-            seconds=run_seconds(plan, width),
-        )
-        for width, n in wanted.items()
-        for repeat in range(n)
-    ]
+def _with_runs(plan: Plan, wanted: list) -> Plan:
+    """The plan with these runs: (width, repeat, rate)."""
+    runs = [_run(plan, width, repeat, rate) for width, repeat, rate in wanted]
     return replace(plan, runs=tuple(sorted(runs, key=lambda run: -run.seconds)))
 
 
-def run_seconds(plan: Plan, width: int) -> float:
-    """How long a run should take, with its evaluation."""
-    steps = plan.tokens / plan.ladder.tokens_per_step
-    steps = SLOWER * steps + EVALUATION * plan.validation_batches
-    return STARTING + plan.step_seconds[width] * steps
+def _run(plan: Plan, width: int, repeat: int, rate: float) -> Run:
+    held_out = width == plan.ladder.held_out
+    lengths = (plan.tokens,) if held_out else plan.lengths
+    if rate != 1:
+        lengths = (plan.ladder.whole_steps(plan.tokens / 4),)
+    return Run(
+        width=width,
+        repeat=repeat,
+        seed=plan.seed + repeat,
+        held_out=held_out,
+        lengths=lengths,
+        seconds=run_seconds(plan, width, lengths),
+        rate=rate,
+    )
+
+
+def run_seconds(plan: Plan, width: int, lengths: tuple[int, ...]) -> float:
+    """How long a run takes, with the cooldown and the evaluation of each branch."""
+    tokens = (1 - COOLDOWN) * lengths[-1] + COOLDOWN * sum(lengths)
+    steps = SLOWER * tokens / plan.ladder.tokens_per_step
+    steps += EVALUATION * plan.validation_batches * len(lengths)
+    return STARTING * len(lengths) + plan.step_seconds[width] * steps
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:

@@ -73,7 +73,7 @@ def step_seconds(_send, config: TrainConfig, text: Text | None, seconds: float):
     """
     clock = _Clock(seconds)
     with tempfile.TemporaryDirectory() as folder:
-        config = replace(config, lr=0.0, out=str(Path(folder, "probe")))
+        config = replace(config, lr=0.0, branch=False, out=str(Path(folder, "probe")))
         try:
             record = train(config, reporter=clock, text=text, draw=False)
         except _Enough:

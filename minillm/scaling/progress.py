@@ -59,7 +59,6 @@ class Reporter(Silent):
 
     def plan(self, plan: Plan, path: Path) -> None:
         self._plan = plan
-        self.steps = plan.tokens // plan.ladder.tokens_per_step
         self.console.print(_table(plan))
         self.console.print(
             f"{plan.tokens:,} tokens for each of {len(plan.runs)} models, "
@@ -76,11 +75,11 @@ class Reporter(Silent):
         self.lines[run.name] = None
         if self.live:
             self.tasks[run.name] = self.live.add_task(
-                run.name, total=self.steps, told=""
+                run.name, total=self._steps(run), told=""
             )
 
     def step(self, run: Run, line: dict) -> None:
-        self.done[run.name] = line["step"] / self.steps
+        self.done[run.name] = line["step"] / self._steps(run)
         self.lines[run.name] = line
         if self.live:
             told = f"loss {line['loss']:.3f}"
@@ -131,6 +130,9 @@ class Reporter(Silent):
         runs = len(self._plan.runs)
         self.whole = self.live.add_task("all runs", total=runs, told="")
 
+    def _steps(self, run: Run) -> int:
+        return run.lengths[-1] // self._plan.ladder.tokens_per_step
+
     def _over(self, run: Run) -> None:
         self.done[run.name] = 1.0
         self.lines.pop(run.name, None)
@@ -143,6 +145,11 @@ class Reporter(Silent):
         runs = sorted(self._plan.runs, key=lambda run: run.name not in self.lines)
         left = [run.seconds * (1 - self.done.get(run.name, 0.0)) for run in runs]
         return clock(makespan(left, self._plan.workers) + FINISHING)
+
+
+def _seeds(runs: list[Run]) -> str:
+    n = str(sum(run.rate == 1 for run in runs))
+    return f"{n}, held out" if runs[0].held_out else n
 
 
 def _table(plan: Plan):
@@ -159,7 +166,7 @@ def _table(plan: Plan):
             str(heads(width)),
             f"{plan.config(width).lr:.4f}",
             f"{1e3 * seconds:.1f}",
-            "held out" if runs[0].held_out else str(len(runs)),
+            _seeds(runs),
             f"{sum(run.seconds for run in runs):.0f}",
         )
     return table

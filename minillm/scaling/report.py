@@ -1,7 +1,6 @@
 """What a series says: its sizes, its laws, the prediction of the held-out model."""
 
-import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -9,24 +8,12 @@ from minillm.errors import DivergedError, MinillmError
 from minillm.scaling.fitting import fit
 from minillm.scaling.ladder import FEWEST_WIDTHS
 from minillm.scaling.law import LawFit
-from minillm.scaling.plan import Plan, Run
+from minillm.scaling.lengths import Lengths
+from minillm.scaling.plan import Plan
+from minillm.scaling.points import Size, points_of, sizes_of, unfit
 
 # How parameters can be counted. The law is fitted with the first.
 COUNTS = ("non_embedding", "matrices_and_head", "total")
-
-
-@dataclass(frozen=True)
-class Size:
-    """The runs of one size together; medians over seeds."""
-
-    width: int
-    n_layers: int
-    held_out: bool
-    parameters: dict[str, int]
-    losses: list[float]
-    loss: float
-    accuracy: float
-    train_seconds: float
 
 
 class Findings:
@@ -41,15 +28,22 @@ class Findings:
         self, plan: Plan, records: dict, excluded: list[dict], decoding: list[dict]
     ):
         self.plan = plan
-        self.records = {run.name: records[run.name] for run in _done(plan, records)}
-        self.excluded = excluded
         self.decoding = decoding
-        self.sizes = _sizes(plan, records)
+        every = points_of(plan, records)
+        bad = unfit(every)
+        self.points = [point for point in every if point.name not in bad]
+        self.excluded = [*excluded, *({"run": n, "reason": r} for n, r in bad.items())]
+        self.records = {point.name: point.record for point in every}
+        every_length = sizes_of(self.points)
+        self.lengths = Lengths(plan, self.points, every_length, COUNTS[0])
+        self.sizes = [size for size in every_length if size.tokens == plan.tokens]
         self.fitted = [size for size in self.sizes if not size.held_out]
         self.held_out = next((size for size in self.sizes if size.held_out), None)
         if len(self.fitted) < FEWEST_WIDTHS:
-            reasons = "; ".join(f"{bad['run']}: {bad['reason']}" for bad in excluded)
-            diverged = any("diverged" in bad["reason"] for bad in excluded)
+            reasons = "; ".join(
+                f"{bad['run']}: {bad['reason']}" for bad in self.excluded
+            )
+            diverged = any("diverged" in bad["reason"] for bad in self.excluded)
             raise (DivergedError if diverged else MinillmError)(
                 f"only {len(self.fitted)} sizes are left, a law needs {FEWEST_WIDTHS} "
                 f"({reasons})"
@@ -129,7 +123,8 @@ class Findings:
         left_out = [
             f"run {bad['run']} is left out: {bad['reason']}" for bad in self.excluded
         ]
-        return [*self.plan.warnings, *left_out, *self.law.warnings]
+        doubts = [*self.law.warnings, *self.lengths.warnings()]
+        return [*self.plan.warnings, *left_out, *dict.fromkeys(doubts)]
 
     def to_json(self) -> dict:
         """What `minillm scale --json` prints, but for `figures` and `seconds`."""
@@ -156,6 +151,7 @@ class Findings:
                 name: {**law.as_power(), "warnings": law.warnings}
                 for name, law in self.powers.items()
             },
+            **self.lengths.to_json(),
             "decoding": self.decoding,
             "warnings": self.warnings(),
         }
@@ -182,39 +178,13 @@ class Findings:
         )
         law = draw_law(self.law, repeats=repeats, held_out=held_out, title=title)
         figures = {"law": law, "power_laws": draw_power_laws(self.powers)}
+        if self.lengths.of_both:
+            figures["size_and_tokens"] = draw_law(self.lengths.of_both)
         return [
             save(figure, folder / f"{name}{suffix}").resolve()
             for name, figure in figures.items()
             for suffix in (".png", ".svg")
         ]
-
-
-def _done(plan: Plan, records: dict) -> list[Run]:
-    """The finished runs, the smallest first."""
-    done = [run for run in plan.runs if run.name in records]
-    return sorted(done, key=lambda run: (run.width, run.seed))
-
-
-def _sizes(plan: Plan, records: dict) -> list[Size]:
-    by_width = {}
-    for run in _done(plan, records):
-        by_width.setdefault(run.width, []).append(records[run.name])
-    found = []
-    for width, same in sorted(by_width.items()):
-        results = [record["results"] for record in same]
-        losses = [result["val_loss"] for result in results]
-        size = Size(
-            width=width,
-            n_layers=plan.ladder.layers,
-            held_out=width == plan.ladder.held_out,
-            parameters=same[0]["parameters"],
-            losses=losses,
-            loss=statistics.median(losses),
-            accuracy=statistics.median(r["val_accuracy"] for r in results),
-            train_seconds=statistics.median(r["seconds"] for r in results),
-        )
-        found.append(size)
-    return found
 
 
 def _counted(sizes: list[Size], way: str) -> list[int]:

@@ -3,71 +3,69 @@
 scale("demo", out="runs/law")["law"]["parameters"]    # {"E": …, "A": …, "alpha": …}
 """
 
-import json
-import shlex
-import shutil
-import time
-from contextlib import closing
-from dataclasses import replace
+import re
 from pathlib import Path
 
 from minillm.errors import Interrupted, UsageError
-from minillm.scaling.corpus import prepared
-from minillm.scaling.decoding import time_decoding
-from minillm.scaling.ladder import Ladder, named
-from minillm.scaling.plan import FINISHING, Plan, Run, fitted, read_plan
-from minillm.scaling.pool import Task, forks, side_by_side
-from minillm.scaling.probe import probe
+from minillm.scaling.ladder import Ladder, check_objective, named
+from minillm.scaling.plan import read_plan
 from minillm.scaling.progress import Silent
-from minillm.scaling.report import Findings
-from minillm.training import reporter as training
-from minillm.training.config import TrainConfig
-from minillm.training.data import Text
-from minillm.training.evaluate import LIMIT
-from minillm.training.loop import train
-from minillm.training.run_folder.files import write_json, writing
-from minillm.training.run_folder.run import read_record
+from minillm.scaling.sitting import Sitting
 from minillm.training.team import available_cores
-
-PROBING = 0.02  # of the budget
-SECONDS_BETWEEN_LINES = 0.3  # that a run sends
 
 
 def scale(
     preset: str | Ladder = "demo",
     *,
     data: str = "stdlib",
+    objective: str = "clm",
     out: str | Path | None = None,
     seed: int = 0,
     reporter=None,
     workers: int | None = None,
     budget: float | None = None,
+    plan: str | Path | None = None,
 ) -> dict:
     """Train a series of sizes, fit L(N) = E + A·N^(−alpha), predict a larger model.
 
-    preset: `demo`, `smoke`, or a Ladder of your own. data: a corpus name or a path.
+    preset: `smoke`, `demo`, `hour`, `gpu`, or a Ladder of your own. data: a corpus name
+    or a path. objective: `clm` or `mlm`, each with its own architecture and law.
     out: the folder of the series (default: one in `runs/`); what is finished in it is
     not trained again. workers: how many runs go side by side (default: as many as there
-    are cores). budget: seconds for all of it (default: the preset's). `reporter` hears
-    what happens (see `progress.Silent`).
+    are cores). budget: seconds for all of it (default: the preset's). plan: the
+    plan.json of another series, to be repeated here as it is, preset and seed included.
+    `reporter` hears what happens (see `progress.Silent`).
 
     Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
-    `seconds`, `warnings` and more. Losses are in nats per token; N counts non-embedding
-    parameters. Raises UsageError, DataError, DivergedError or Interrupted.
+    `seconds`, `warnings` and, where runs branch, `law_of_size_and_tokens`. Losses are
+    in nats per token; N counts non-embedding parameters. Raises UsageError, DataError,
+    DivergedError or Interrupted.
     """
-    ladder = preset if isinstance(preset, Ladder) else named(preset)
+    given = None if plan is None else read_plan(Path(plan))
+    if given:
+        ladder, data, seed, objective = (
+            given.ladder,
+            given.data,
+            given.seed,
+            given.objective,
+        )
+    else:
+        ladder = preset if isinstance(preset, Ladder) else named(preset)
+    check_objective(objective)
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     budget = ladder.budget if budget is None else budget
     if not budget > 0:
         raise UsageError(f"budget must be more than 0 seconds, got {budget}")
-    series = _Series(
+    series = Sitting(
         ladder=ladder,
         data=str(data),
         seed=seed,
-        folder=_folder(ladder, str(data), seed) if out is None else Path(out),
-        workers=workers or available_cores(),
+        folder=Path(out or _folder(ladder, str(data), objective, seed)),
+        workers=workers or (available_cores() if ladder.device == "cpu" else 1),
         budget=budget,
+        objective=objective,
+        given=given,
         reporter=reporter or Silent(),
     )
     try:
@@ -81,216 +79,13 @@ def scale(
         series.reporter.close()
 
 
-class _Series:
-    """One sitting at a series: trains what is missing and reports on all of it."""
-
-    def __init__(self, ladder, data, seed, folder, workers, budget, reporter):
-        self.began = time.perf_counter()
-        self.ladder = ladder
-        self.data = data
-        self.seed = seed
-        self.folder = folder
-        self.workers = workers
-        self.budget = budget
-        self.reporter = reporter
-        self.plan = None
-        self.records = {}  # by name of the run
-        self.excluded = []
-        self.warnings = []
-
-    def run(self) -> dict:
-        plan_file = self.folder / "plan.json"
-        old = self._old_plan(plan_file)
-        text, tokenizer, tokens, warnings = prepared(self.ladder, self.data)
-        if old is None:
-            with writing(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
-            self.plan = self._new_plan(text, tokenizer, tokens, warnings)
-            self.plan.write(plan_file)
-        elif old.sha256 != text.sha256:
-            raise UsageError(
-                f"{self.folder}: holds a series on another text, or {text.name} has "
-                f"changed since: choose another --out"
-            )
-        else:
-            self.plan = old
-        self.reporter.plan(self.plan, plan_file)
-        self._train(text)
-        self.reporter.note("timing how fast each size writes, fitting, drawing")
-        findings = Findings(
-            self.plan, self.records, self.excluded, self._decoding(text)
-        )
-        result = findings.to_json()
-        result["warnings"] += self.warnings
-        result["out"] = str(self.folder.resolve())
-        result["figures"] = [str(path) for path in findings.draw(self.folder)]
-        result["seconds"] = time.perf_counter() - self.began
-        write_json(self.folder / "scale.json", result)
-        return result
-
-    def progress(self) -> str:
-        if self.plan is None:
-            return "nothing is trained yet"
-        return f"{len(self.records)} of {len(self.plan.runs)} runs are finished"
-
-    def command(self) -> str:
-        """What to type to go on."""
-        parts = ["minillm", "scale", "--preset", self.ladder.name]
-        if self.data != "stdlib":
-            parts += ["--data", self.data]
-        if self.seed:
-            parts += ["--seed", str(self.seed)]
-        return shlex.join([*parts, "--out", str(self.folder)])
-
-    def _old_plan(self, path: Path) -> Plan | None:
-        """The plan in the folder. Raises UsageError where the folder holds another
-        series, or something else."""
-        if not path.exists():
-            if self.folder.is_file() or (
-                self.folder.is_dir() and any(self.folder.iterdir())
-            ):
-                raise UsageError(
-                    f"{self.folder}: is not empty and holds no series: choose another "
-                    f"--out"
-                )
-            return None
-        plan = read_plan(path)
-        for what, old, new in (
-            ("preset", plan.ladder.name, self.ladder.name),
-            ("data", plan.data, self.data),
-            ("seed", plan.seed, self.seed),
-            ("sizes or settings", plan.ladder, self.ladder),
-        ):
-            if old != new:
-                raise UsageError(
-                    f"{self.folder}: already holds another series, with {what} {old} "
-                    f"instead of {new}: choose another --out"
-                )
-        return plan
-
-    def _new_plan(self, text: Text, tokenizer, tokens, warnings) -> Plan:
-        """Measure the speed of every size, and plan within the budget."""
-        self.reporter.note(f"measuring how fast each size of {text.name} trains here")
-        ladder = self.ladder
-        plan = Plan(
-            ladder=ladder,
-            data=self.data,
-            sha256=text.sha256,
-            tokenizer=tokenizer,
-            seed=self.seed,
-            workers=self.workers,
-            budget=self.budget,
-            tokens=tokens,
-            validation_batches=min(LIMIT, len(text.val)) // ladder.tokens_per_step,
-            step_seconds={},
-            seconds_before=0.0,
-            warnings=tuple(warnings),
-        )
-        configs = {
-            width: plan.config(width) for width in (*ladder.widths, ladder.held_out)
-        }
-        step_seconds = probe(configs, text, self.workers, PROBING * self.budget)
-        spent = time.perf_counter() - self.began
-        return fitted(replace(plan, step_seconds=step_seconds, seconds_before=spent))
-
-    def _train(self, text: Text) -> None:
-        """Train what is missing, each model in a process of its own."""
-        runs = {run.name: run for run in self.plan.runs}
-        missing = [run for run in runs.values() if not self._is_over(run)]
-        given = text if forks() else None  # what is not inherited is prepared anew
-        tasks = (
-            Task(run.name, train_run, (self._config(run), given))
-            for run in self._in_time(missing)
-        )
-        with closing(side_by_side(tasks, self.workers)) as events:
-            for event in events:
-                run = runs[event.task.name] if event.task else None
-                match event.kind:
-                    case "started":
-                        self.reporter.started(run)
-                    case "sent":
-                        self.reporter.step(run, event.value)
-                    case "answered":
-                        self._keep(run, read_record(self._place(run)))
-                    case "failed":
-                        self._exclude(run, event.value)
-                self.reporter.tick()
-
-    def _is_over(self, run: Run) -> bool:
-        """Whether an earlier sitting has brought a run to its end, good or bad."""
-        place = self._place(run)
-        if not (place / "run.json").exists():
-            shutil.rmtree(place, ignore_errors=True)  # cut off as it began
-            return False
-        record = read_record(place)
-        if record["status"] == "finished":
-            self._keep(run, record)
-        elif record["status"] == "diverged":
-            self._exclude(run, "it diverged")
-        return record["status"] in ("finished", "diverged")
-
-    def _in_time(self, runs: list[Run]):
-        """Each run when its turn comes, without repeats that would end too late."""
-        for run in runs:
-            end = time.perf_counter() - self.began + run.seconds + FINISHING
-            if run.repeat and end > self.plan.budget:
-                self.warnings.append(
-                    f"run {run.name}, a repeat, is left out: {self.plan.budget:.0f} "
-                    f"seconds would be over; start the series again to add it"
-                )
-                self.reporter.note(self.warnings[-1])
-            else:
-                yield run
-
-    def _keep(self, run: Run, record: dict) -> None:
-        self.records[run.name] = record
-        self.reporter.finished(run, record)
-
-    def _exclude(self, run: Run, reason: str) -> None:
-        self.excluded.append({"run": run.name, "reason": reason})
-        self.reporter.failed(run, reason)
-
-    def _place(self, run: Run) -> Path:
-        return self.folder / "runs" / run.name
-
-    def _config(self, run: Run) -> TrainConfig:
-        return replace(self.plan.config(run.width, run.seed), out=str(self._place(run)))
-
-    def _decoding(self, text: Text) -> list[dict]:
-        """Measured once for a series, as its runs are."""
-        path = self.folder / "decoding.json"
-        if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))["points"]
-        points = time_decoding(self.plan, text.tokenizer.vocab_size)
-        write_json(path, {"points": points})
-        return points
-
-
-def train_run(send, config: TrainConfig, text: Text | None) -> None:
-    """Train one model of a series, or go on where it was stopped."""
-    resume = Path(config.out, "run.json").exists()
-    train(config, reporter=_Sender(send), resume=resume, text=text, draw=False)
-
-
-class _Sender(training.Silent):
-    """Sends a line of metrics now and then."""
-
-    def __init__(self, send):
-        self.send = send
-        self.last = 0.0
-
-    def step(self, line: dict) -> None:
-        now = time.perf_counter()
-        if now - self.last > SECONDS_BETWEEN_LINES:
-            self.last = now
-            self.send(line)
-
-
-def _folder(ladder: Ladder, data: str, seed: int) -> Path:
+def _folder(ladder: Ladder, data: str, objective: str, seed: int) -> Path:
     """The same for the same series, so that starting it again goes on with it."""
     parts = ["scale", ladder.name]
+    if objective != "clm":
+        parts.append(objective)
     if data != "stdlib":
-        parts.append(Path(data).resolve().stem)
+        parts.append(re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem))
     if seed:
         parts.append(f"s{seed}")
     return Path("runs", "-".join(parts))
