@@ -76,10 +76,16 @@ def print_law(law: dict) -> None:
     if law["leave_largest_out"] is not None:
         missed = f"{law['leave_largest_out']:.2%}"
         click.echo(f"the largest of them, predicted by the others: {missed} off")
-    for line in (*_models(law), *_influence(law), *_correlations(law)):
+    for line in (*_floor(law), *_models(law), *_influence(law), *_correlations(law)):
         click.echo(line)
     for warning in law["warnings"]:
         click.echo(f"warning: {warning}")
+
+
+def _floor(law: dict):
+    verdict = law["floor"]
+    if verdict and not any(verdict in warning for warning in law["warnings"]):
+        yield verdict
 
 
 def _models(law: dict):

@@ -124,7 +124,7 @@ class LawFit:
     @cached_property
     def without_floor(self) -> "LawFit | None":
         """The pure power law y = A·x^(−alpha) of the same points, without intervals."""
-        if not self.form.floor or self.form.ceiling:
+        if not self._may_have_floor:
             return None
         form = replace(self.form, floor=False)
         return solve(replace(self, form=form))
@@ -193,6 +193,7 @@ class LawFit:
             "converged": self.converged,
             "aicc": self.aicc,
             "models": self.models,
+            "floor": self.floor_verdict if self._may_have_floor else None,
             "correlations": self.correlations,
             "influence": self.influence,
             "leave_largest_out": self.leave_largest_out,
@@ -216,6 +217,10 @@ class LawFit:
                 "b": self.interval95.get("E", [0.0, 0.0]),
             },
         }
+
+    @property
+    def _may_have_floor(self) -> bool:
+        return self.form.floor and not self.form.ceiling
 
     @property
     def problem(self) -> Problem:

@@ -21,6 +21,7 @@ JSON_KEYS = {
     "converged",
     "aicc",
     "models",
+    "floor",
     "correlations",
     "influence",
     "leave_largest_out",
@@ -70,20 +71,6 @@ def test_the_pure_power_law():
     fitted = fit({"N": SIZES, "loss": 5 * SIZES**-0.3}, floor=False)
     assert fitted.law == "loss = A·N^(−alpha)"
     assert fitted.parameters == pytest.approx({"A": 5, "alpha": 0.3}, rel=1e-6)
-
-
-@pytest.mark.parametrize("loss", ["huber", "l1", "lsq"])
-def test_two_variables(loss):
-    N, D = np.meshgrid([1e6, 1e7, 1e8, 1e9], [1e8, 1e9, 1e10, 1e11])
-    exact = 1.8 + 480 * N**-0.35 + 2100 * D**-0.37
-    columns = {"N": N.ravel(), "D": D.ravel(), "loss": exact.ravel()}
-    fitted = fit(columns, ("N", "D"), loss=loss, bootstrap=2)
-    truth = {"E": 1.8, "A": 480, "alpha": 0.35, "B": 2100, "beta": 0.37}
-    assert fitted.converged
-    assert fitted.parameters == pytest.approx(truth, rel=1e-6)
-    assert fitted.predict(1e10, 1e12) == pytest.approx(
-        1.8 + 480 * 1e10**-0.35 + 2100 * 1e12**-0.37
-    )
 
 
 def test_one_bad_run_does_not_move_the_huber_fit():
@@ -146,6 +133,33 @@ def test_sigma_divides_the_residuals():
     )
     with pytest.raises(UsageError, match="lsq"):
         fit(columns, sigma="s")
+
+
+def test_log_sigma_divides_the_residuals_of_logarithms():
+    y = losses()
+    y[0] *= 1.05
+    sigma = np.where(np.arange(len(y)) == 0, 1e3, 1e-3)
+    columns = {"N": SIZES, "loss": y, "s": sigma, "one": np.full(6, 0.5)}
+    certain = fit(columns, loss="lsq", log_sigma="s", bootstrap=20)
+    assert certain.parameters["alpha"] == pytest.approx(0.43)
+    equal = fit(columns, loss="lsq", log_sigma="one", bootstrap=20)
+    squares = (np.log(equal.predict(SIZES) / y) ** 2).sum()
+    assert equal.objective == pytest.approx(squares / 0.25)
+    nearly = fit({**columns, "s": y}, loss="lsq", sigma="s", bootstrap=20)
+    assert equal.parameters["alpha"] == pytest.approx(
+        nearly.parameters["alpha"], rel=0.05
+    )
+    with pytest.raises(UsageError, match="one of them"):
+        fit(columns, loss="lsq", sigma="s", log_sigma="s")
+    with pytest.raises(UsageError, match="--loss lsq"):
+        fit(columns, log_sigma="s")
+
+
+def test_rows_without_a_size_are_left_out_and_named():
+    columns = {"N": [*SIZES, math.nan], "loss": [*losses(), 1.2]}
+    fitted = fit(columns, bootstrap=20)
+    assert fitted.excluded == [{"row": 7, "reason": "N is missing"}]
+    assert fitted.parameters["alpha"] == pytest.approx(0.43)
 
 
 def test_what_levels_off_is_fitted_below_a_ceiling():
