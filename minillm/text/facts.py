@@ -42,7 +42,7 @@ class Facts(KnownText):
     name = "facts"
     example = "facts:a=0.3,keys=10000,seed=1"
     limits: ClassVar = {
-        "a": (0.0, 3.0),
+        "a": (-1.0, 3.0),
         "keys": (2, 1_000_000),
         "values": (1, 1_000_000_000),
         "records": (100, 100_000_000),

@@ -45,7 +45,7 @@ class Lexicon(KnownText):
     name = "lexicon"
     example = "lexicon:words=1000,length=500000"
     limits: ClassVar = {
-        "a": (0.0, 3.0),
+        "a": (-1.0, 3.0),
         "classes": (2, 12),
         "words": (50, 200_000),
         "length": (100, 100_000_000),

@@ -38,7 +38,7 @@ def test_a_series_is_near_the_exact_sums():
     excess = losses - FACTS.entropy_per_record
     assert excess[2] == pytest.approx([FACTS.excess(n) for n in records], rel=0.05)
     ideal = [FACTS.excess(1e9, known=room) for room in rooms[:2]]
-    assert excess[:2, 2] == pytest.approx(ideal, rel=0.02)
+    assert excess[:2, 2] == pytest.approx(ideal, rel=0.05)
 
 
 def test_the_exact_sums_fall_as_the_theory_says():

@@ -243,7 +243,7 @@ def test_the_default_is_called_by_its_name_alone():
         ("facts:a=1,a=2", "'a=2' is not understood"),
         ("facts:keys=ten", "keys is 'ten'; it is a whole number from 2"),
         ("facts:keys=1e3", "keys is 1000.0"),
-        ("facts:a=nan", "a is 'nan'; it is a number from 0"),
+        ("facts:a=nan", "a is 'nan'; it is a number from -1"),
         ("facts:values=0", "values is 0"),
         ("lexicon:classes=99", "classes is 99; it is a whole number from 2 to 12"),
         ("lexicon:seed=-1", "seed is -1"),
