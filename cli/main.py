@@ -26,6 +26,7 @@ COMMANDS = {
     "isoflop": "Find the best model size of each compute budget.",
     "plan": "Advise on model size and tokens, from a fitted law.",
     "validate": "Check the scaling laboratory where the truth is known.",
+    "emergence": "Measure the runs of a series on `facts` in two ways.",
     "generate": "Continue a text with a trained model.",
     "compare": "Put the settings and results of runs side by side.",
     "eval": "Measure a trained model's loss on a text.",
