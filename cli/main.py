@@ -29,6 +29,7 @@ COMMANDS = {
     "emergence": "Measure the runs of a series on `facts` in two ways.",
     "generate": "Continue a text with a trained model.",
     "compare": "Put the settings and results of runs side by side.",
+    "report": "Write a page about a series: its laws, curves and doubts.",
     "eval": "Measure a trained model's loss on a text.",
     "sizes": "Show the named sizes and what each one costs.",
     "data": "List, download and look into corpora.",

@@ -36,7 +36,8 @@ def draw_curves(
         log_axis(axes.xaxis)
         axes.set_xlabel(AXES[x])
         axes.set_ylabel("loss (bits/byte)" if in_bytes else "loss (nats/token)")
-        axes.set_title(title or "training loss; dots: validation loss at the end")
+        explained = "training loss; dots: validation loss at the end"
+        axes.set_title(explained if title is None else title)
         axes.legend(ncols=1 + (len(runs) > 8), fontsize=8.5)
     return figure
 

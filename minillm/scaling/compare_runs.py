@@ -105,25 +105,28 @@ class Series:
         ]
 
     @cached_property
-    def fitted(self) -> list[RunRead]:
-        """The runs that laws are fitted to: finished, not held out, not excluded, and
-        at the series' own rate (others only check that rate)."""
+    def rate_checks(self) -> list[RunRead]:
+        """The finished runs at another learning rate than the series' own."""
         rates = {s.get("width"): s.get("lr") for s in self.plan.get("sizes", [])}
-
-        def at_its_rate(run: RunRead) -> bool:
-            own, wanted = (
+        found = []
+        for run in self.runs:
+            own, usual = (
                 run.get("options", "lr"),
                 rates.get(run.get("config", "d_model")),
             )
-            return None in (own, wanted) or abs(own / wanted - 1) < 0.01
+            if run.finished and own and usual and abs(own / usual - 1) > 0.01:
+                found.append(run)
+        return found
 
+    @cached_property
+    def fitted(self) -> list[RunRead]:
+        """The runs that laws are fitted to: finished, neither held out nor excluded,
+        and no checks of the learning rate."""
+        others = [*self.held_out, *self.rate_checks]
         return [
             run
             for run in self.runs
-            if run.finished
-            and run.name not in self.excluded
-            and run not in self.held_out
-            and at_its_rate(run)
+            if run.finished and run.name not in self.excluded and run not in others
         ]
 
     @cached_property

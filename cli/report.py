@@ -1,0 +1,31 @@
+"""`minillm report`: one page about a series."""
+
+import click
+
+from minillm_cli import common
+
+
+@click.command(epilog="Example:  minillm report runs/law")
+@click.argument("runs")
+@click.option("--out", metavar="FILE", help="The page.  [report.html in RUNS]")
+@common.shared
+def command(runs: str, out: str | None, json: bool) -> None:
+    """Write a page about a series: its laws, curves and doubts.
+
+    RUNS is a folder of `minillm scale`, or one that holds folders of `minillm
+    train`. The page is one HTML file that needs no network.
+    """
+    from minillm.scaling.page import report
+
+    result = report(runs, out)
+    if json:
+        return common.print_json(result)
+    click.echo(result["title"])
+    for kind in ("findings", "not_shown", "missing"):
+        for sentence in result[kind]:
+            click.echo(f"- {sentence}")
+    for bad in result["excluded"]:
+        click.echo(f"left out: {bad['run']}: {bad['reason']}")
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}")
+    click.echo(result["page"])

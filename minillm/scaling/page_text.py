@@ -1,0 +1,216 @@
+"""What a series shows, and what it does not, in sentences that can be quoted."""
+
+import numpy as np
+
+from minillm.figures import short
+from minillm.scaling.compare_runs import Series
+from minillm.scaling.law import LawFit
+from minillm.scaling.page_laws import HeldOut, Laws
+
+
+def title(series: Series) -> str:
+    n = len({run.size for run in series.runs if run.finished})
+    return f"{_texts(series)}: {n} {_plural(n, 'size')} of model"
+
+
+def findings(series: Series, laws: Laws) -> list[str]:
+    """The laws with their numbers and intervals, a sentence or two each."""
+    return [
+        *_law(series, laws),
+        *_held_out(laws.held_out),
+        *_both(series, laws),
+        *_powers(laws),
+    ]
+
+
+def not_shown(series: Series, laws: Laws) -> list[str]:
+    """What a reader might take for shown, and is not."""
+    return [
+        *_lengths(series, laws),
+        *_luck(series, laws),
+        *_prediction(laws),
+        *_rates(series),
+        *_elsewhere(series),
+    ]
+
+
+def formula(law: LawFit) -> str:
+    """The law with its numbers: 1.53 + 53.9·N^(−0.531)."""
+    found = law.parameters
+    parts = [f"{found['E']:.3f}"] if found.get("E") else []
+    pairs = (("A", "alpha"), ("B", "beta"))
+    for name, (amplitude, exponent) in zip(law.variables, pairs, strict=False):
+        power = f"{-found[exponent]:.3f}".replace("-", "−")
+        parts.append(f"{found[amplitude]:.4g}·{name}^({power})")
+    return " + ".join(parts)
+
+
+def interval(ends, digits: int = 3) -> str:
+    return "{} to {}".format(*(f"{end:.{digits}f}".replace("-", "−") for end in ends))
+
+
+def percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def _law(series: Series, laws: Laws):
+    law = laws.size
+    if law is None:
+        return
+    points = series.points_of_size
+    seeds = sum(len(point.losses) for point in points)
+    yield (
+        f"From N = {short(points[0].size)} to {short(points[-1].size)} non-embedding "
+        f"parameters, each model trained on {short(points[0].tokens)} tokens of "
+        f"{_texts(series)}, the validation loss follows L(N) = {formula(law)} nats per "
+        f"token ({len(points)} sizes, {seeds} {_plural(seeds, 'run')})."
+    )
+    low, high = law.interval95["alpha"]
+    alpha = law.parameters["alpha"]
+    yield (
+        f"The exponent is α = {alpha:.3f}, 95 % interval {interval((low, high))}: by "
+        f"this law, twice the parameters remove {percent(1 - 2**-alpha, 0)} of the "
+        f"loss above the floor ({percent(1 - 2**-low, 0)} to "
+        f"{percent(1 - 2**-high, 0)})."
+    )
+    if law.form.floor:
+        verdict = law.floor_verdict
+        yield f"{verdict[0].upper()}{verdict[1:]}."
+
+
+def _held_out(found: HeldOut | None):
+    if found is None:
+        return
+    yield (
+        f"A model of {short(found.size)} parameters, {found.beyond:.2g} times the "
+        f"largest one in the fit and not part of it, was predicted to reach "
+        f"{found.predicted:.4f} (95 % band of the curve {interval(found.band, 4)}) and "
+        f"measured {found.measured:.4f}: {percent(found.error, 2)} off; a power law "
+        f"without a floor is {percent(found.pure_error, 2)} off."
+    )
+
+
+def _both(series: Series, laws: Laws):
+    law = laws.both
+    if law is None:
+        return
+    lengths = sorted({point.tokens for point in series.points})
+    alpha, beta = (law.parameters[name] for name in ("alpha", "beta"))
+    yield (
+        f"Over size and length ({len(lengths)} lengths, {short(lengths[0])} to "
+        f"{short(lengths[-1])} tokens), L(N, D) = {formula(law)}; α has the 95 % "
+        f"interval {interval(law.interval95['alpha'])}, β "
+        f"{interval(law.interval95['beta'])}."
+    )
+    if alpha > 0 and beta > 0:
+        yield (
+            f"By this law the compute-optimal size grows as "
+            f"C^{beta / (alpha + beta):.2f}"
+            f"{_growth_interval(laws)}, where C = 6ND training FLOPs."
+        )
+
+
+def _growth_interval(laws: Laws) -> str:
+    ends = laws.growth_interval
+    return f" (95 % interval {interval(ends, 2)} of the exponent)" if ends else ""
+
+
+def _powers(laws: Laws):
+    whats = {
+        "train_seconds": "The seconds of training grow",
+        "decode_seconds_per_token": "The seconds to write one token grow",
+    }
+    for name, law in laws.powers.items():
+        power = law.as_power()
+        ends = interval(power["interval95"]["n"], 2)
+        if name in whats:
+            fixed = f", beside {_seconds(power['b'])} that any size takes"
+            yield (
+                f"{whats[name]} as N^{power['n']:.2f} (95 % interval {ends} of the "
+                f"exponent){fixed if power['b'] else ''}{_scatter(law)}."
+            )
+        else:
+            ends = " to ".join(map(percent, power["interval95"]["b"]))
+            yield (
+                f"The next-token accuracy goes from {percent(law.y.min())} to "
+                f"{percent(law.y.max())}; a curve that levels off at "
+                f"{percent(power['b'])} (95 % interval {ends}) describes it."
+            )
+
+
+def _seconds(value: float) -> str:
+    written = short(value)
+    return f"{written} s" if written[-1].isdigit() else f"{written}s"
+
+
+def _scatter(law: LawFit) -> str:
+    """A word where the points lie far from their law."""
+    worst = float(np.abs(law.y / law.predict(*law.x) - 1).max())
+    return f"; points lie up to {percent(worst, 0)} from it" if worst > 0.05 else ""
+
+
+def _lengths(series: Series, laws: Laws):
+    lengths = {point.tokens for point in series.points}
+    if laws.both is None and len(lengths) == 1:
+        yield (
+            f"One length: every model read {short(next(iter(lengths)))} tokens. How "
+            f"the loss falls with more text, and how best to share compute between "
+            f"size and text, is not shown; the floor E is that of an endlessly large "
+            f"model after so many tokens, not the entropy of the text."
+        )
+    elif laws.both is not None:
+        yield (
+            "Points of one run at several lengths share its seed and its luck: they "
+            "are not independent, and the intervals of L(N, D) may be too narrow."
+        )
+
+
+def _luck(series: Series, laws: Laws):
+    once = [point for point in series.points_of_size if len(point.losses) == 1]
+    if once and len(once) == len(series.points_of_size):
+        yield (
+            "One seed: each size was trained once. How much of a difference between "
+            "two sizes is luck is not shown."
+        )
+    elif once:
+        yield (
+            f"{len(once)} of {len(series.points_of_size)} sizes were trained once: how "
+            f"much luck is in those points is not shown."
+        )
+
+
+def _prediction(laws: Laws):
+    if laws.size is not None and laws.held_out is None:
+        yield "No model was held out: whether the law predicts anything is not shown."
+    elif laws.held_out:
+        yield (
+            f"One prediction, {laws.held_out.beyond:.2g} times beyond the data: what "
+            f"lies farther out is not shown."
+        )
+
+
+def _rates(series: Series):
+    if series.fitted and not series.rate_checks:
+        yield (
+            "No size was tried at other learning rates: part of what looks like size "
+            "may be a rate that suits one better than another."
+        )
+
+
+def _elsewhere(series: Series):
+    kinds = {run.get("data", "tokenizer", "kind") for run in series.fitted} - {None}
+    if series.fitted:
+        yield (
+            f"One text ({_texts(series)}), one tokenizer ({', '.join(sorted(kinds))}) "
+            f"and one recipe: another text has another law."
+        )
+
+
+def _texts(series: Series) -> str:
+    runs = series.fitted or series.runs
+    names = dict.fromkeys(run.get("data", "name") for run in runs)
+    return " and ".join(f"“{name}”" for name in names if name) or "an unnamed text"
+
+
+def _plural(n: int, word: str) -> str:
+    return word if n == 1 else word + "s"
