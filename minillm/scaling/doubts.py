@@ -87,8 +87,10 @@ def _transition(fit):
     if not _is_loss(fit) or len(fit.variables) > 1:
         return
     sizes, medians = _medians(fit)
-    # A run that diverged should not make the next one look like a fall.
-    log_x, log_y = np.log(sizes), np.log(np.minimum.accumulate(medians))
+    # Past a run that went wrong, the next one would look like a fall.
+    lowest = medians <= np.minimum.accumulate(medians)
+    sizes, medians = sizes[lowest], medians[lowest]
+    log_x, log_y = np.log(sizes), np.log(medians)
     for here in range(2, len(sizes) - 1):
         # The slope from the first point so far, and a chance of 1 % beside it.
         slope = (log_y[0] - log_y[here]) / (log_x[here] - log_x[0])

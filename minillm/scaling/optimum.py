@@ -100,9 +100,9 @@ def starts(problem: Problem) -> np.ndarray:
     grid = sizes if form.ceiling else np.concatenate([-sizes, sizes])
     axes = np.meshgrid(*[grid] * len(form.exponents), indexing="ij")
     exponents = np.stack(axes, -1).reshape(-1, len(form.exponents))
-    powers = np.exp(-exponents[:, :, None] * problem.log_x)
-    largest = powers.max(2)
-    columns = form.sign * powers / largest[:, :, None]
+    logs = -exponents[:, :, None] * problem.log_x
+    largest = logs.max(2)
+    columns = form.sign * np.exp(logs - largest[:, :, None])
     if form.floor:
         columns = np.insert(columns, 0, 1.0, axis=1)
     y = problem.y[0]
@@ -113,7 +113,7 @@ def starts(problem: Problem) -> np.ndarray:
     if form.floor:
         theta[:, 0] = found[:, 0]
         found = found[:, 1:]
-    theta[:, 1::2] = np.log(np.maximum(found, 1e-6 * y.mean()) / largest)
+    theta[:, 1::2] = np.log(np.maximum(found, 1e-6 * y.mean())) - largest
     theta[:, 2::2] = exponents
     # A term of size zero has no slope to follow.
     useful = (found > 0).all(1)

@@ -7,11 +7,18 @@ from minillm.scaling import fit
 
 SIZES = np.geomspace(1e4, 1e6, 8)
 GOOD = 1.12 + 33 * SIZES**-0.43
+FELL = np.where(SIZES > 1e5, GOOD - 0.15, GOOD)
 BENT_UP = np.append(GOOD[:-1], 1.15 * GOOD[-2])
 
 
+# Seven neighbours, and one run far from them.
+LONE = np.append(np.geomspace(1e4, 3e4, 7), 1e7)
+LONE_LOSS = (1.12 + 33 * LONE**-0.43) * (1 + 0.002 * np.sin(np.arange(8) ** 2))
+
+
 def warnings_of(y=GOOD, x="N", y_name="loss", sizes=SIZES, **columns):
-    return fit({"N": sizes, y_name: y, **columns}, x, y_name).warnings
+    first = x if isinstance(x, str) else x[0]
+    return fit({first: sizes, y_name: y, **columns}, x, y_name).warnings
 
 
 def test_a_good_series_gives_none():
@@ -29,6 +36,11 @@ def test_a_good_series_gives_none():
         ("L∞", {"D": np.full(8, 4e6)}),
         ("fit both variables (--x N --x D)", {"D": np.geomspace(1e6, 1e7, 8)}),
         ("batch changes from 8 to 16", {"batch": [8] * 4 + [16] * 4}),
+        ("batch changes from 0.5M to 1M", {"batch": ["0.5M"] * 4 + ["1M"] * 4}),
+        ("epochs changes from 1 to 4", {"epochs": [1, 1, 1, 2, 2, 2, 4, 4]}),
+        ("transition", {"y": FELL}),
+        ("an exponential", {"y": 1.1 + 2 * np.exp(-SIZES / 1e5)}),
+        ("one point decides alpha: without row 8", {"sizes": LONE, "y": LONE_LOSS}),
         ("is not distinguishable from 0", {"y": 20 * SIZES**-0.1}),
         ("show no power law", {"y": np.full(8, 2.0)}),
         ("show no power law", {"y": 2 + 0.1 * np.sin(np.arange(8) ** 2)}),
@@ -36,6 +48,46 @@ def test_a_good_series_gives_none():
 )
 def test_what_is_wrong_is_said(words, columns):
     assert any(words in warning for warning in warnings_of(**columns))
+
+
+@pytest.mark.parametrize(
+    ("words", "columns"),
+    [
+        ("batch", {"batch": [8] * 8}),
+        # Steps × batch come near to the same tokens.
+        ("changes", {"D": 4e6 * (1 + 1e-3 * np.arange(8))}),
+        ("epochs", {"epochs": np.geomspace(0.01, 1, 8)}),
+        ("transition", {"y": np.insert(np.delete(GOOD, 3), 3, 1.4 * GOOD[3])}),
+        ("fit both", {"D": 20 * SIZES, "sizes": 1e13 * SIZES, "x": "C"}),
+    ],
+)
+def test_what_is_in_order_is_not_said(words, columns):
+    assert not any(words in warning for warning in warnings_of(**columns))
+
+
+@pytest.mark.parametrize(("n", "noise"), [(6, 0.001), (6, 0.003), (12, 0.003)])
+def test_a_good_series_is_seldom_doubted(n, noise):
+    sizes = np.geomspace(1e4, 1e6, n)
+    exact = 1.12 + 33 * sizes**-0.43
+    doubted = 0
+    for seed in range(10):
+        wobble = np.random.default_rng(seed).standard_normal(n)
+        y = exact * (1 + noise * wobble)
+        doubted += bool(fit({"N": sizes, "loss": y}, bootstrap=50).warnings)
+    assert doubted <= 2
+
+
+def test_one_size_and_many_tokens_have_a_floor_of_that_size():
+    found = warnings_of(sizes=1e3 * SIZES, x="D", N=np.full(8, 1e6))
+    assert any("L∞(N) of a model of this size" in warning for warning in found)
+
+
+def test_sizes_that_nearly_change_together():
+    sizes = np.geomspace(1e6, 1e10, 8)
+    tokens = sizes * 20 * np.exp(0.2 * np.sin(np.arange(8) ** 2))
+    loss = 1.8 + 480 * sizes**-0.35 + 2100 * tokens**-0.37
+    found = warnings_of(loss, ("N", "D"), sizes=sizes, D=tokens)
+    assert any("N and D change together" in warning for warning in found)
 
 
 def test_only_a_loss_should_fall():
