@@ -25,7 +25,7 @@ from minillm_cli import common
 @common.shared
 def command(profile: bool, plot: str | None, json: bool, **options) -> None:
     """Measure the speed of a size, alone or against other engines."""
-    given = {name: value for name, value in options.items() if value}
+    given = {k: v for k, v in options.items() if v not in (None, (), False)}
     if profile:
         return run_profile(given, plot, json)
     if plot:

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from minillm.backend import products
 from minillm.errors import UsageError
 from minillm.scaling.corpus import prepared
 from minillm.scaling.decoding import time_decoding
@@ -72,6 +73,9 @@ class Sitting:
         else:
             self.plan = old
         self.reporter.plan(self.plan, plan_file)
+        problem = products.library()["problem"]
+        if problem:
+            self.reporter.note(problem)
         self._train(text)
         self.reporter.note("timing how fast each size writes, fitting, drawing")
         findings = Findings(

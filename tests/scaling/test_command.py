@@ -81,7 +81,10 @@ def test_the_help_fits_a_screen(minillm):
 @pytest.mark.parametrize(
     ("argv", "code", "words_of_error"),
     [
-        (["--preset", "hour"], 2, "hour"),
+        (["--preset", "decade"], 2, "decade"),
+        (["--budget", "soon"], 2, "soon"),
+        (["--objective", "rhyme"], 2, "rhyme"),
+        (["--plan", "there-is-no-plan.json"], 3, "there-is-no-plan.json"),
         (["--workers", "0"], 2, "workers"),
         (["--data", "there-is-no-such-text"], 3, "there-is-no-such-text"),
     ],

@@ -12,7 +12,7 @@ from minillm.inspect.bench.profile import Profile
 from minillm.models import ModelConfig, count, size
 from minillm.training.config import TrainConfig
 from minillm.training.process import one_blas_thread
-from minillm.training.team import choose_workers
+from minillm.training.team import choose_workers, missed_wish
 
 VOCAB = 1024
 SIZES = ("pico", "nano", "micro", "tiny", "mini")  # those a CPU trains in minutes
@@ -58,6 +58,9 @@ def bench(
             if note and against:
                 note(f"{name or 'this shape'}: this engine and {', '.join(against)}")
             job = _job(config, vocab, where, "1" if decode else workers, decode)
+            wish = missed_wish(workers, job.workers[0])
+            if note and wish:
+                note(wish)
             n_most = max(n_most, job.workers[1])
             found = contest.contest(job, against, decode=decode, seconds=seconds)
             rows.append({"size": name, **_row(job, found, decode)})
