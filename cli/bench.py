@@ -25,7 +25,9 @@ from minillm_cli import common
 @common.shared
 def command(profile: bool, plot: str | None, json: bool, **options) -> None:
     """Measure the speed of a size, alone or against other engines."""
-    given = {k: v for k, v in options.items() if v not in (None, (), False)}
+    given = {
+        k: v for k, v in options.items() if not (v is None or v is False or v == ())
+    }
     if profile:
         return run_profile(given, plot, json)
     if plot:
