@@ -20,9 +20,10 @@ def draw_isoflop(found: IsoFlop):
             log_axis(right.xaxis)
             log_axis(right.yaxis)
             right.legend(loc="upper left", handlelength=2.0)
+            right.set_title("the best size and its tokens")
         else:
             right.set_axis_off()
-        right.set_title("the best size and its tokens")
+            right.set_title("too few budgets have a minimum inside")
         right.set_xlabel("training FLOPs C")
     return figure
 

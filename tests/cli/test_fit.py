@@ -32,6 +32,31 @@ def test_the_options_reach_the_fit(minillm, table):
     assert record["law"] == "loss = A·N^(−alpha)"
 
 
+def test_two_sizes_may_share_an_exponent(minillm, tmp_path):
+    rows = [
+        f"{n:g}\t{d:g}\t{1.5 + 80 * n**-0.4 + 300 * d**-0.4!r}\t0.01"
+        for n in (1e4, 1e5, 1e6)
+        for d in (1e5, 1e6, 1e7)
+    ]
+    path = tmp_path / "runs.tsv"
+    path.write_text("\n".join(["N\tD\tloss\ts", *rows]), encoding="utf-8")
+    argv = ["--x", "N", "--x", "D", "--tied", "--loss", "lsq", "--log-sigma", "s"]
+    record = json.loads(minillm("fit", str(path), *argv, "--json")[1])
+    truth = {"E": 1.5, "A": 80, "alpha": 0.4, "B": 300, "beta": 0.4}
+    assert record["parameters"] == pytest.approx(truth)
+    assert record["law"] == "loss = E + A·N^(−alpha) + B·D^(−alpha)"
+
+
+def test_what_else_is_known_is_printed(minillm, table):
+    with open(table, "a", encoding="utf-8") as file:
+        file.write("\n5e6,nan\n")
+    out = minillm("fit", table, "--bootstrap", "20")[1]
+    assert "row 9: loss is nan: missing or diverged" in out
+    assert "the floor E is distinguishable from 0" in out
+    assert "AICc: power + floor" in out
+    assert "the most influential point is row" in out
+
+
 def test_people_get_a_table_and_the_next_command(minillm, table):
     code, out, err = minillm("fit", table, "--bootstrap", "20")
     assert code == 0

@@ -56,6 +56,18 @@ def test_two_variables_are_told_apart_by_colour(tmp_path):
     assert "α = 0.35" in text
     assert "β = 0.37" in text
     assert "training tokens D" in text
+    assert "off the law (%)" in text
+    tied = fit({"N": N, "D": D, "loss": loss}, ("N", "D"), tied=True, bootstrap=20)
+    text = words(figures.save(draw_law(tied), tmp_path / "tied.svg"))
+    assert "α = β = 0.3" in text
+
+
+def test_a_name_with_a_dollar_is_no_formula(tmp_path):
+    names = {"$ and $": SIZES, "cost $": LOSSES}
+    law = fit(names, "$ and $", "cost $", bootstrap=20)
+    text = words(figures.save(draw_law(law), tmp_path / "law.svg"))
+    assert "$ and $" in text
+    assert "cost $" in text
 
 
 def test_power_laws_have_a_panel_each(tmp_path):
