@@ -16,7 +16,7 @@ def command(runs: tuple[str, ...], plot: str | None, json: bool) -> None:
 
     By characters and by whole values: what rises steadily by the one appears suddenly
     by the other. RUNS is the folder of a series, or several folders of runs, trained
-    with --data facts --tokenizer chars.
+    with --tokenizer chars and, say, --data facts:a=-1,keys=128,values=1000000.
     """
     from minillm.scaling.emergence import draw_emergence, emergence
 

@@ -2,6 +2,7 @@
 
 from minillm.text.batches import Windows, validation_windows
 from minillm.text.corpus import Corpus, load_corpus
+from minillm.text.generated import generated
 from minillm.text.objectives import IGNORED, MASK, OBJECTIVES, Batch, causal, masked
 from minillm.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 
@@ -14,6 +15,7 @@ __all__ = [
     "Tokenizer",
     "Windows",
     "causal",
+    "generated",
     "load_corpus",
     "load_tokenizer",
     "masked",

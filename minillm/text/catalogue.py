@@ -180,7 +180,9 @@ def _check_scheme(url: str, schemes: tuple[str, ...]) -> None:
 def _entry(name: str) -> Entry:
     entries = catalogue()
     if name not in entries:
-        raise UsageError(f"no corpus {name!r}; there are {', '.join(entries)}")
+        raise UsageError(
+            f"no corpus {name!r} to be fetched; there are {', '.join(entries)}"
+        )
     return entries[name]
 
 

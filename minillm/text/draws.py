@@ -28,8 +28,9 @@ def zipf(n: int, s: float) -> np.ndarray:
 def parts(weights: np.ndarray) -> np.ndarray:
     """Positive weights as parts of 2⁴⁸: (n,) int64. What rounding leaves, the first
     takes."""
-    # A sum of floats depends on its order, which is the processor's choice.
-    whole = (weights / weights.max() * WHOLE).astype(np.int64)
+    # Whole numbers, for a sum of floats depends on its order, which is the processor's
+    # choice; of 42 bits, so that the sum of a million has room in 63.
+    whole = (weights / weights.max() * (1 << 42)).astype(np.int64)
     law = (whole / whole.sum() * WHOLE).astype(np.int64)
     law[0] += WHOLE - law.sum()
     return law

@@ -104,12 +104,24 @@ def test_what_independent_errors_explain_is_said():
     assert "exact match ≈ accuracy^4" in series.sentence
 
 
+def test_a_series_that_knows_all_has_nothing_to_explain():
+    series = found((1.0, 1.0), (1.0, 1.0))
+    assert series.fall == 1.0
+
+
+def test_values_too_short_for_a_jump_are_said_to_be():
+    series = found((0.1, 0.01), (0.7, 0.49), length=2)
+    assert "show no jump" in series.sentence
+    assert "values=1000000" in series.sentence
+
+
 def test_what_they_do_not_explain_is_said_too():
     """A model that knows half of the values, and nothing of the others."""
     series = found((0.1, 0.0), (0.55, 0.5))
     assert not series.explained
     assert "≈" not in series.sentence
-    assert "up to 41% off accuracy^4" in series.sentence
+    assert series.fall == pytest.approx(0.15 / (0.65 - 0.1**4 - 0.55**4))
+    assert "falls 27% as far below accuracy as accuracy^4" in series.sentence
     title = draw_emergence(series).axes[0].get_title(loc="left")
     assert "exact match is not" in title
 

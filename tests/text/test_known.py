@@ -102,6 +102,13 @@ def test_a_zipf_law_is_what_it_says():
     assert law / draws.WHOLE == pytest.approx(p / p.sum(), rel=1e-8)
 
 
+def test_a_law_of_a_million_ranks_has_room():
+    """Of equal ranks, where the sum is the largest there is."""
+    law = draws.zipf(1_000_000, 0.0)
+    assert law.sum() == draws.WHOLE
+    assert law[1:].min() == law[1:].max() == draws.WHOLE // 1_000_000
+
+
 def test_every_number_chooses_its_own_part():
     law = np.array([1, 0, 3]) << (draws.BITS - 2)
     ends = np.array([0, 1, 2, 4]) * (draws.WHOLE // 4)
