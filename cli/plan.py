@@ -1,7 +1,6 @@
 """`minillm plan`: how large a model, and on how much text."""
 
 import functools
-import re
 
 import click
 
@@ -10,51 +9,35 @@ from minillm_cli import common
 BENCHED = ("pico", "nano", "micro", "tiny")  # in seconds
 
 
-class Quantity(click.ParamType):
-    """A positive number, which may end in k, M, G or T: 1e15, 300M; seconds may end in
-    s, m, h or d."""
-
-    def __init__(self, name: str, units: dict[str, float]):
-        self.name = name
-        self.units = units
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, int | float):
-            return float(value)
-        found = re.fullmatch(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]?)", value)
-        try:
-            number = float(found[1]) * self.units[found[2]]
-        except (TypeError, ValueError, KeyError):
-            units = ", ".join(unit for unit in self.units if unit)
-            self.fail(f"{value!r} is no {self.name} (a number, and one of {units})")
-        if not 0 < number < float("inf"):
-            self.fail(f"{value!r} must be more than 0")
-        return number
-
-
-NUMBER = Quantity("number", {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12})
-TIME = Quantity("time", {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400})
-
-
 @click.command(epilog="Example:  minillm plan --law runs/law --time 20m")
-@click.option("--flops", metavar="C", type=NUMBER, help="Training FLOPs, as 6ND.")
 @click.option(
-    "--time", "seconds", metavar="TIME", type=TIME, help="On this machine: 20m, 2h."
+    "--flops", metavar="C", type=common.NUMBER, help="Training FLOPs, as 6ND."
 )
 @click.option(
-    "--params", "parameters", metavar="N", type=NUMBER, help="Non-embedding: 300k, 2M."
+    "--time",
+    "seconds",
+    metavar="TIME",
+    type=common.TIME,
+    help="On this machine: 20m, 2h.",
+)
+@click.option(
+    "--params",
+    "parameters",
+    metavar="N",
+    type=common.NUMBER,
+    help="Non-embedding: 300k, 2M.",
 )
 @click.option("--target-loss", metavar="L", type=float, help="In nats per token.")
 @click.option(
     "--inference-tokens",
     metavar="T",
-    type=NUMBER,
+    type=common.NUMBER,
     help="Tokens that the trained model will read and write.",
 )
 @click.option(
     "--corpus-tokens",
     metavar="U",
-    type=NUMBER,
+    type=common.NUMBER,
     help="Tokens of the text.  [the law's own text]",
 )
 @click.option(
@@ -63,7 +46,10 @@ TIME = Quantity("time", {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400})
     help="A series, a CSV table, or `fit --json`.  [newest series in runs/]",
 )
 @click.option(
-    "--speed", metavar="FLOPS", type=NUMBER, help="FLOPs a second.  [measured here]"
+    "--speed",
+    metavar="FLOPS",
+    type=common.NUMBER,
+    help="FLOPs a second.  [measured here]",
 )
 @common.shared
 def command(law: str | None, speed: float | None, json: bool, **settings) -> None:

@@ -77,7 +77,7 @@ def known(found: LawFit, source: str, **more) -> KnownLaw:
         source=source,
         formula=found.law,
         interval95=found.interval95,
-        samples=_samples(found.resamples.theta),
+        samples=_samples(found),
         ranges=ranges,
         **more,
     )
@@ -181,17 +181,11 @@ def _agree(stated: dict, found: LawFit) -> bool:
 
 
 def _law(parameters: dict) -> Law:
-    names = {"E": 0.0, **parameters}
-    pairs = {name: float(names[name]) for name in ("E", "A", "alpha")}
-    if "beta" in names:
-        pairs |= {name: float(names[name]) for name in ("B", "beta")}
-    return Law(**pairs)
+    return Law(**{"E": 0.0, **{name: float(v) for name, v in parameters.items()}})
 
 
-def _samples(theta: np.ndarray) -> Law:
-    columns = theta.T
-    return Law(columns[0], np.exp(columns[1]), columns[2], *_second(columns))
-
-
-def _second(columns: np.ndarray) -> tuple:
-    return (np.exp(columns[3]), columns[4]) if len(columns) > 3 else ()
+def _samples(found: LawFit) -> Law:
+    """The laws of all resamples at once."""
+    columns = found.form.natural(found.resamples.theta).T
+    named = dict(zip(found.parameters, columns, strict=True))
+    return Law(**{"E": np.zeros(columns.shape[1]), **named})

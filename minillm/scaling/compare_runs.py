@@ -1,9 +1,9 @@
 """Runs and series as their folders hold them, read for comparing and reporting.
 
 Reads much and demands little: a run of another version, or a series still going on,
-should be shown as far as it goes. Used of scale.json: `law` (`excluded`), `sizes`
-(`width`, `held_out`), `runs`, `out`; of plan.json: `sizes` (`width`, `lr`), `runs`
-(`name`, `held_out`).
+should be shown as far as it goes. Used of scale.json: `runs`, `law` (`excluded`),
+`sizes` (`width`, `held_out`) and `branches` (`tokens`, `parameters`); of plan.json:
+`sizes` (`width`, `lr`) and `runs` (`name`, `held_out`).
 """
 
 import json
@@ -17,6 +17,7 @@ from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
 
 LEAST_VALUES = 3  # of N and of D, for a law of both
+LEAST_POINTS = 8
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,16 @@ class Series:
         return points(self.fitted)
 
     @cached_property
+    def points_of_both(self) -> list[Point]:
+        """The points of L(N, D): without those that the series has found to stand in a
+        transition."""
+        branches = self.scale.get("branches")
+        if branches is None:
+            return self.points
+        kept = {(b["parameters"]["non_embedding"], b["tokens"]) for b in branches}
+        return [point for point in self.points if (point.size, point.tokens) in kept]
+
+    @cached_property
     def law_of_size(self) -> LawFit:
         """L(N) of the runs of the usual length, the longest where there are several.
 
@@ -155,11 +166,12 @@ class Series:
     @cached_property
     def law_of_both(self) -> LawFit | None:
         """L(N, D), where there are three values of each or more."""
-        sizes = {point.size for point in self.points}
-        lengths = {point.tokens for point in self.points}
-        if min(len(sizes), len(lengths)) < LEAST_VALUES or len(self.points) < 6:
+        found = self.points_of_both
+        sizes = {point.size for point in found}
+        lengths = {point.tokens for point in found}
+        if min(len(sizes), len(lengths)) < LEAST_VALUES or len(found) < LEAST_POINTS:
             return None
-        return fit_both(self.points)
+        return fit_both(found)
 
     @cached_property
     def several(self) -> list[str]:

@@ -6,17 +6,16 @@ report("runs/law")["page"]    # the path of an HTML file that needs nothing else
 import shlex
 from pathlib import Path
 
-import numpy as np
-
 import minillm
 from minillm.errors import UsageError
 from minillm.figures import short
 from minillm.scaling import page_figures as figures
 from minillm.scaling import page_html as html
+from minillm.scaling import page_tables as tables
 from minillm.scaling.compare_runs import RunRead, Series, read_series
 from minillm.scaling.ladder import PRESETS
 from minillm.scaling.page_laws import Laws, fit_laws
-from minillm.scaling.page_text import findings, formula, interval, not_shown, percent
+from minillm.scaling.page_text import findings, interval, not_shown, percent
 from minillm.scaling.page_text import title as title_of
 from minillm.training.run_folder.files import replacing
 
@@ -38,7 +37,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> dict:
         "findings": findings(series, laws),
         "not_shown": not_shown(series, laws),
         "missing": laws.missing,
-        "excluded": [{"run": r, "reason": why} for r, why in series.excluded.items()],
+        "excluded": _excluded(series),
         "warnings": laws.warnings,
     }
     page = html.document(said["title"], _body(series, laws, said))
@@ -50,6 +49,17 @@ def report(folder: str | Path, out: str | Path | None = None) -> dict:
         reason = error.strerror or error
         raise UsageError(f"{out}: cannot be written ({reason})") from error
     return {"page": str(out.resolve()), **said}
+
+
+def _excluded(series: Series) -> list[dict]:
+    """What is no part of a law, with the reason."""
+    found = [{"run": run, "reason": why} for run, why in series.excluded.items()]
+    for point in series.points:
+        if point not in series.points_of_both:
+            name = f"N = {short(point.size)} after {short(point.tokens)} tokens"
+            reason = "in a transition: no part of L(N, D) (see the warnings)"
+            found.append({"run": name, "reason": reason})
+    return found
 
 
 def _body(series: Series, laws: Laws, said: dict):
@@ -69,13 +79,14 @@ def _body(series: Series, laws: Laws, said: dict):
         yield html.section(
             "The law of size",
             figures.law_of_size(series, laws),
-            _constants(laws.size, "loss"),
+            tables.constants(laws.size, "loss"),
+            tables.influence(laws.size),
         )
     if laws.both is not None:
         yield html.section(
             "The law of size and text",
             figures.law_of_both(laws),
-            _constants(laws.both, "loss"),
+            tables.constants(laws.both, "loss"),
         )
     curves = figures.learning_curves(series)
     if curves:
@@ -84,11 +95,11 @@ def _body(series: Series, laws: Laws, said: dict):
         yield html.section(
             "Accuracy, speed and cost",
             html.pictures(figures.powers(laws)),
-            _power_table(laws),
+            tables.powers(laws),
         )
-    yield html.section("The models", _size_table(series, laws))
+    yield html.section("The models", tables.sizes(series, laws))
     if series.rate_checks:
-        yield html.section("Checks of the learning rate", _rate_table(series))
+        yield html.section("Checks of the learning rate", tables.rates(series))
     if said["excluded"]:
         rows = [[bad["run"], bad["reason"]] for bad in said["excluded"]]
         yield html.section("Left out", html.table(["run", "why"], rows))
@@ -118,123 +129,42 @@ def _corpus_note(runs: list[RunRead]) -> str:
     return f"{name}; {epochs:.2g} epochs at most" if epochs else str(name)
 
 
-def _constants(law, y: str) -> str:
-    rows = [
-        [name, f"{value:.4g}", *(f"{end:.4g}" for end in law.interval95[name])]
-        for name, value in law.parameters.items()
-    ]
-    heads = ["unknown", "value", "95 % from", "to"]
-    caption = f"{law.law}; {y} = {formula(law)}, in nats per token"
-    return html.table(heads, rows, caption)
-
-
-def _power_table(laws: Laws) -> str:
-    rows = []
-    for name, law in laws.powers.items():
-        power = law.as_power()
-        ends = interval(power["interval95"]["n"])
-        numbers = [f"{power[key]:.4g}" for key in "anb"]
-        rows.append([name, *numbers, ends, str(law.n)])
-    heads = ["y", "a", "n", "b", "95 % of n", "points"]
-    return html.table(heads, rows, "y = a·N^n + b")
-
-
-def _size_table(series: Series, laws: Laws) -> str:
-    """A row for each size and length; the law beside what was measured."""
-    held_out = {run.name for run in series.held_out}
-    groups = {}
-    for run in [*series.fitted, *series.held_out]:
-        key = (run.size, run.tokens, run.name in held_out)
-        groups.setdefault(key, []).append(run)
-    rows = []
-    for (size, tokens, held), runs in sorted(groups.items(), key=lambda item: item[0]):
-        first = runs[0]
-        loss = float(np.median([run.loss for run in runs]))
-        law = _law_at(series, laws, size, tokens)
-        rows.append(
-            [
-                " × ".join(
-                    str(first.get("config", k)) for k in ("n_layers", "d_model")
-                ),
-                short(size),
-                short(tokens),
-                f"{len(runs)}{' held out' if held else ''}",
-                f"{loss:.4f}",
-                "–" if law is None else f"{law:.4f}",
-                "–" if law is None else f"{100 * (loss / law - 1):+.2f} %",
-                _median(runs, "val_accuracy", percent),
-                _median(runs, "val_bits_per_byte", "{:.3f}".format),
-                _median(runs, "seconds", "{:.0f}".format),
-            ]
-        )
-    heads = ["shape", "N", "D", "runs", "loss", "by the law", "above it", "accuracy"]
-    heads += ["bits/byte", "seconds"]
-    caption = "Medians over seeds; shape: layers × width; loss in nats per token"
-    return html.table(heads, rows, caption)
-
-
-def _law_at(series: Series, laws: Laws, size: int, tokens: int) -> float | None:
-    if laws.size is not None and tokens == series.points_of_size[0].tokens:
-        return laws.size.predict(size)
-    return None if laws.both is None else laws.both.predict(size, tokens)
-
-
-def _median(runs: list[RunRead], key: str, write) -> str:
-    values = [run.get("results", key) for run in runs]
-    known = [value for value in values if value is not None]
-    return write(float(np.median(known))) if known else "–"
-
-
-def _rate_table(series: Series) -> str:
-    """Runs at other rates beside that at the series' own, of one size and length."""
-    rows = []
-    for check in series.rate_checks:
-        same = [
-            run
-            for run in series.runs
-            if run.finished
-            and run not in series.rate_checks
-            and (run.size, run.tokens, run.get("seed"))
-            == (check.size, check.tokens, check.get("seed"))
-        ]
-        if same:
-            factor = check.get("options", "lr") / same[0].get("options", "lr")
-            change = f"{100 * (check.loss / same[0].loss - 1):+.2f} %"
-            row = [short(check.size), short(check.tokens), f"{factor:.3g}"]
-            rows.append([*row, f"{check.loss:.4f}", f"{same[0].loss:.4f}", change])
-    heads = ["N", "D", "times the rate", "loss", "at the rule's rate", "change"]
-    return html.table(heads, rows)
-
-
 def _repeat(series: Series):
     yield html.code("\n".join(_commands(series)))
     if series.plan:
         yield html.paragraph(
-            "Sizes, lengths and repeats were planned for the speed of the machine that "
-            "began the series; plan.json in its folder keeps them."
+            "The first command plans sizes, lengths and repeats for the speed of the "
+            "machine; the one with --plan does the same again elsewhere."
         )
     rows = [[name, value] for name, value in _facts(series).items()]
     yield html.table(["what", "value"], rows)
 
 
 def _commands(series: Series):
+    """What to type for the same again: from the preset, and from the plan."""
     plan = series.plan
-    ladder = plan.get("ladder") or {}
-    name = shlex.quote(series.path.resolve().name)
-    if ladder.get("name") in PRESETS:
-        parts = ["minillm", "scale", "--preset", ladder["name"]]
-        if plan.get("data", "stdlib") != "stdlib":
-            parts += ["--data", plan["data"]]
-        if plan.get("objective", "clm") != "clm":
-            parts += ["--objective", plan["objective"]]
-        if plan.get("seed"):
-            parts += ["--seed", str(plan["seed"])]
-        yield shlex.join([*parts, "--out"]) + f" {name}"
-        yield f"minillm report {name}"
-        return
-    for run in series.runs:
-        yield f"minillm train --config {shlex.quote(run.name)}/run.json"
-    yield f"minillm report {name}"
+    name = series.path.resolve().name
+    preset = PRESETS.get((plan.get("ladder") or {}).get("name"))
+    if preset:
+        options = {
+            "preset": (preset.name, None),
+            "budget": (plan.get("budget"), preset.budget),
+            "data": (plan.get("data"), "stdlib"),
+            "objective": (plan.get("objective"), "clm"),
+            "seed": (plan.get("seed"), 0),
+        }
+        parts = ["minillm", "scale"]
+        for option, (value, default) in options.items():
+            if value not in (None, default):
+                parts += [f"--{option}", str(value)]
+        yield shlex.join([*parts, "--out", name])
+    if plan:
+        plan_file, again = f"{name}/plan.json", f"{name}-again"
+        yield shlex.join(["minillm", "scale", "--plan", plan_file, "--out", again])
+    else:
+        for run in series.runs:
+            yield shlex.join(["minillm", "train", "--config", f"{run.name}/run.json"])
+    yield shlex.join(["minillm", "report", name])
 
 
 def _facts(series: Series) -> dict[str, str]:

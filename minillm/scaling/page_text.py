@@ -19,6 +19,7 @@ def findings(series: Series, laws: Laws) -> list[str]:
         *_law(series, laws),
         *_held_out(laws.held_out),
         *_both(series, laws),
+        *_tokens(series),
         *_powers(laws),
     ]
 
@@ -94,7 +95,7 @@ def _both(series: Series, laws: Laws):
     law = laws.both
     if law is None:
         return
-    lengths = sorted({point.tokens for point in series.points})
+    lengths = sorted({point.tokens for point in series.points_of_both})
     alpha, beta = (law.parameters[name] for name in ("alpha", "beta"))
     yield (
         f"Over size and length ({len(lengths)} lengths, {short(lengths[0])} to "
@@ -107,6 +108,20 @@ def _both(series: Series, laws: Laws):
             f"By this law the compute-optimal size grows as "
             f"C^{beta / (alpha + beta):.2f}"
             f"{_growth_interval(laws)}, where C = 6ND training FLOPs."
+        )
+
+
+def _tokens(series: Series):
+    """L(D) of the widest model, as `scale` states it."""
+    law = series.scale.get("law_of_tokens") or {}
+    found, ends = law.get("parameters") or {}, law.get("interval95") or {}
+    if {"E", "A", "alpha"} <= set(found) and "alpha" in ends and series.points:
+        size = series.points[-1].size
+        yield (
+            f"The loss of the largest model in the fit, N = {short(size)}, falls with "
+            f"tokens as L(D) = {found['E']:.3f} + {found['A']:.4g}·D^"
+            f"(−{found['alpha']:.3f}); 95 % interval of the exponent "
+            f"{interval(ends['alpha'])}."
         )
 
 
@@ -161,7 +176,7 @@ def _lengths(series: Series, laws: Laws):
     elif laws.both is not None:
         yield (
             "Points of one run at several lengths share its seed and its luck: they "
-            "are not independent, and the intervals of L(N, D) may be too narrow."
+            "are not independent, and the intervals of L(N, D) are too narrow."
         )
 
 
@@ -190,7 +205,14 @@ def _prediction(laws: Laws):
 
 
 def _rates(series: Series):
-    if series.fitted and not series.rate_checks:
+    if series.rate_checks:
+        widths = {run.get("config", "d_model") for run in series.rate_checks}
+        yield (
+            f"The learning rate was checked at the widths "
+            f"{' and '.join(map(str, sorted(widths)))} alone, and at "
+            f"{short(series.rate_checks[0].tokens)} tokens."
+        )
+    elif series.fitted:
         yield (
             "No size was tried at other learning rates: part of what looks like size "
             "may be a rate that suits one better than another."

@@ -88,6 +88,7 @@ def series(tmp_path_factory):
     plan = {
         "ladder": {"name": "smoke"},
         "data": "my text.txt",
+        "budget": 90,
         "seed": 3,
         "sizes": [{"width": width, "lr": 0.01} for width in widths],
         "runs": [{"name": "96-s0", "held_out": True}],
@@ -239,8 +240,10 @@ def test_what_is_not_shown_is_told(said):
 
 def test_the_command_repeats_the_series(outline):
     assert (
-        "minillm scale --preset smoke --data 'my text.txt' --seed 3 --out "
-        "'law <1> & 律'" in outline.shown
+        "minillm scale --preset smoke --budget 90 --data 'my text.txt' --seed 3 --out "
+        "'law <1> & 律'\n"
+        "minillm scale --plan 'law <1> & 律/plan.json' --out 'law <1> & 律-again'\n"
+        "minillm report 'law <1> & 律'" in outline.shown
     )
 
 
