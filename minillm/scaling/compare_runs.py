@@ -15,6 +15,7 @@ from pathlib import Path
 from minillm.errors import DataError, MinillmError
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
+from minillm.scaling.table import Table
 
 LEAST_VALUES = 3  # of N and of D, for a law of both
 LEAST_POINTS = 8
@@ -196,22 +197,23 @@ def points(runs: list[RunRead]) -> list[Point]:
 
 def fit_size(found: list[Point]) -> LawFit:
     """L(N), weighed as `scale` does: a median of more seeds counts for more."""
-    return fit({**_columns(found), "N": [point.size for point in found]}, **WEIGHED)
+    return _fit(found, {"N": [point.size for point in found]})
 
 
 def fit_both(found: list[Point]) -> LawFit:
-    sizes = {"N": [p.size for p in found], "D": [p.tokens for p in found]}
-    return fit({**_columns(found), **sizes}, x=("N", "D"), **WEIGHED)
+    sizes = [point.size for point in found]
+    return _fit(found, {"N": sizes, "D": [point.tokens for point in found]})
 
 
-WEIGHED = {"loss": "lsq", "sigma": "sigma"}
-
-
-def _columns(found: list[Point]) -> dict:
+def _fit(found: list[Point], x: dict) -> LawFit:
     if not found:
         raise MinillmError("there is no finished run to fit a law to")
-    sigma = [point.loss / len(point.losses) ** 0.5 for point in found]
-    return {"loss": [point.loss for point in found], "sigma": sigma}
+    columns = {
+        **x,
+        "loss": [point.loss for point in found],
+        "sigma": [point.loss / len(point.losses) ** 0.5 for point in found],
+    }
+    return fit(Table("the runs", columns), tuple(x), loss="lsq", sigma="sigma")
 
 
 def read_run(folder: Path) -> RunRead:

@@ -178,8 +178,9 @@ pre {{ background: var(--card); border-radius: .5rem; padding: .7rem .9rem;
   :root {{ color-scheme: light; }}
   body {{ max-width: none; padding: 0; font-size: 10pt; }}
   h2 {{ break-after: avoid; }}
-  figure, .tiles, tr {{ break-inside: avoid; }}
+  h2 + *, figure, .tiles, li, tr, .wide {{ break-inside: avoid; }}
   figure {{ max-width: 13cm; }}
+  .row {{ grid-template-columns: repeat(3, 1fr); }}
   .wide {{ overflow: visible; }}
   table {{ font-size: 8pt; }}
 }}

@@ -257,6 +257,52 @@ def test_what_fit_printed_is_a_law(tmp_path, table):
     assert any("does not say over which" in warning for warning in answer["warnings"])
 
 
+@pytest.fixture
+def series(tmp_path):
+    """A function that writes a scale.json of runs at some lengths."""
+
+    def write(lengths=(1e6, 4e6, 1.6e7), **more):
+        runs = [
+            {
+                "options": {"out": f"{n}-{d}"},
+                "config": {"d_model": 8},
+                "model": {"vocab_size": 98, "context": 64, "bias": False},
+                "data": {"train_tokens": 10_000_000},
+                "parameters": {"non_embedding": n},
+                "results": {"tokens": d, "val_loss": HOFFMANN.loss(n, d)},
+            }
+            for n in (1e4, 4e4, 1.6e5, 6.4e5)
+            for d in lengths
+        ]
+        record = json.dumps({"runs": runs, **more})
+        (tmp_path / "scale.json").write_text(record, encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+def test_a_series_gives_its_law_its_shape_and_its_text(series):
+    answer = advise(read_law(series()), flops=1e13)
+    n, d = HOFFMANN.best_for_flops(1e13)
+    assert answer["optimum"]["parameters"] == pytest.approx(n, rel=1e-3)
+    assert answer["shape"]["vocab_size"] == 98
+    assert answer["corpus"]["epochs"] == pytest.approx(d / 1e7, rel=1e-3)
+    assert answer["law"]["ranges"] == {"N": (1e4, 6.4e5), "D": (1e6, 1.6e7)}
+
+
+def test_a_series_of_one_length_gives_that_length(series):
+    known = read_law(series(lengths=(1e6,)))
+    assert (known.law.B, known.tokens) == (None, 1e6)
+
+
+def test_the_law_that_a_series_states_goes_before_a_new_fit(series):
+    stated = {"E": 1.0, "A": 50.0, "alpha": 0.3, "B": 900.0, "beta": 0.4}
+    law = {"law": "stated", "parameters": stated, "interval95": {}, "warnings": ["w"]}
+    known = read_law(series(law_of_size_and_tokens=law))
+    assert known.law == Law(**stated)
+    assert (known.formula, known.warnings, known.samples) == ("stated", ("w",), None)
+
+
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
