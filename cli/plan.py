@@ -165,8 +165,8 @@ def lines(result: dict):
         )
     shape, machine = result["shape"], result["machine"]
     yield (
-        f"nearest shape: {shape['n_layers']} × {shape['d_model']}, {shape['n_heads']} "
-        f"heads, {short(shape['parameters']['non_embedding'])} parameters "
+        f"nearest shape: {shape['n_layers']} × {shape['d_model']}, heads: "
+        f"{shape['n_heads']}, {short(shape['parameters']['non_embedding'])} parameters "
         f"(vocabulary {shape['vocab_size']}, context {shape['context']})"
     )
     if machine["seconds"] is not None:

@@ -1,5 +1,7 @@
 """What an advice cannot promise: one sentence each."""
 
+import itertools
+
 from minillm.scaling.advice_source import KnownLaw
 
 
@@ -10,6 +12,7 @@ def doubts(known: KnownLaw, answer: dict, inference_tokens: float | None) -> lis
         *_outside(known, answer),
         *_flat(known),
         *_repeated(answer["corpus"]),
+        *_longer_than_text(answer),
     ]
 
 
@@ -27,15 +30,16 @@ def _one_length(known: KnownLaw, inference_tokens: float | None):
 
 def _outside(known: KnownLaw, result: dict):
     """Where an answer lies beyond what was measured, and how far."""
-    answer = result["optimum"]
-    for name, key in (("N", "parameters"), ("D", "tokens")):
-        if name not in known.ranges:
-            continue
-        (low, high), value = known.ranges[name], answer[key]
+    points = {"": result["optimum"]}
+    if result["inference"]:
+        points["with inference, "] = result["inference"]
+    for where, name in itertools.product(points, known.ranges):
+        low, high = known.ranges[name]
+        value = points[where]["parameters" if name == "N" else "tokens"]
         if not low <= value <= high:
             factor = value / high if value > high else low / value
             yield (
-                f"{name} = {value:.3g} lies {factor:.3g} times "
+                f"{where}{name} = {value:.3g} lies {factor:.3g} times "
                 f"{'above' if value > high else 'below'} the measured range "
                 f"({low:.3g} to {high:.3g}): an extrapolation"
             )
@@ -65,3 +69,13 @@ def _repeated(corpus: dict | None):
         f"{corpus['effective_tokens']:.3g} fresh ones, a loss of "
         f"{corpus['loss']:.4g}; {more}"
     )
+
+
+def _longer_than_text(answer: dict):
+    corpus, used = answer["corpus"], answer["inference"]
+    if corpus and used and used["tokens"] > corpus["unique_tokens"]:
+        epochs = used["tokens"] / corpus["unique_tokens"]
+        yield (
+            f"with inference, D is {epochs:.3g} times the text: repeated tokens are "
+            f"worth less, which this answer leaves out"
+        )

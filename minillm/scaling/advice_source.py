@@ -69,7 +69,7 @@ def known(found: LawFit, source: str, **more) -> KnownLaw:
     """A fit of N, or of N and D, as a law to plan with."""
     ranges = {
         name: (float(x.min()), float(x.max()))
-        for name, x in zip(found.variables, found.x, strict=True)
+        for name, x in zip(("N", "D"), found.x, strict=False)
     }
     more = {"warnings": tuple(found.warnings), **more}
     return KnownLaw(

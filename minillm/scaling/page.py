@@ -133,8 +133,8 @@ def _repeat(series: Series):
     yield html.code("\n".join(_commands(series)))
     if series.plan:
         yield html.paragraph(
-            "The first command plans sizes, lengths and repeats for the speed of the "
-            "machine; the one with --plan does the same again elsewhere."
+            "A series is planned for the speed of the machine it begins on: how many "
+            "tokens, how many repeats. With --plan it is the same on any."
         )
     rows = [[name, value] for name, value in _facts(series).items()]
     yield html.table(["what", "value"], rows)

@@ -32,7 +32,8 @@ def influence(law: LawFit) -> str:
         return ""
     names = sorted(next(p["change"] for p in law.influence if p["change"]))
     heads = ["N", "loss", *(f"change of {name}" for name in names)]
-    return html.table(heads, rows, "The law without one of its points")
+    caption = "How the law changes without a point, the most influential first"
+    return html.table(heads, rows, caption)
 
 
 def powers(laws: Laws) -> str:
@@ -77,6 +78,8 @@ def sizes(series: Series, laws: Laws) -> str:
     heads = ["shape", "N", "D", "runs", "loss", "by the law", "above it", "accuracy"]
     heads += ["bits/byte", "seconds"]
     caption = "Medians over seeds; shape: layers × width; loss in nats per token"
+    if laws.both is not None:
+        caption += "; the law: L(N) at the longest, L(N, D) below"
     return html.table(heads, rows, caption)
 
 

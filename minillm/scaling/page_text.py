@@ -82,12 +82,14 @@ def _law(series: Series, laws: Laws):
 def _held_out(found: HeldOut | None):
     if found is None:
         return
+    pure = f"a power law without a floor is {percent(found.pure_error, 2)} off"
+    if found.pure == found.predicted:
+        pure = "the law has no floor"
     yield (
         f"A model of {short(found.size)} parameters, {found.beyond:.2g} times the "
         f"largest one in the fit and not part of it, was predicted to reach "
         f"{found.predicted:.4f} (95 % band of the curve {interval(found.band, 4)}) and "
-        f"measured {found.measured:.4f}: {percent(found.error, 2)} off; a power law "
-        f"without a floor is {percent(found.pure_error, 2)} off."
+        f"measured {found.measured:.4f}: {percent(found.error, 2)} off; {pure}."
     )
 
 
@@ -145,11 +147,16 @@ def _powers(laws: Laws):
                 f"exponent){fixed if power['b'] else ''}{_scatter(law)}."
             )
         else:
-            ends = " to ".join(map(percent, power["interval95"]["b"]))
+            ends = power["interval95"]["b"]
+            end = "where it levels off is not shown"
+            if ends[1] <= 1:
+                end = (
+                    f"a curve that levels off at {percent(power['b'])} (95 % interval "
+                    f"{percent(ends[0])} to {percent(ends[1])}) describes it"
+                )
             yield (
                 f"The next-token accuracy goes from {percent(law.y.min())} to "
-                f"{percent(law.y.max())}; a curve that levels off at "
-                f"{percent(power['b'])} (95 % interval {ends}) describes it."
+                f"{percent(law.y.max())}; {end}."
             )
 
 

@@ -152,6 +152,19 @@ def test_an_answer_beyond_the_data_is_called_an_extrapolation(table):
     assert any("below the measured range" in w for w in warnings)
 
 
+def test_columns_may_be_written_small(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text(measured().replace("N,D,loss", "n,d,Loss"), encoding="utf-8")
+    known = read_law(path)
+    assert known.ranges == {"N": (1e4, 6.4e5), "D": (1e6, 1.6e7)}
+    assert known.law.alpha == pytest.approx(0.34, rel=1e-4)
+
+
+def test_use_that_takes_the_length_beyond_the_text_is_told():
+    answer = advise(KNOWN, flops=1e20, inference_tokens=1e13, corpus_tokens=1e11)
+    assert any("with inference, D is" in warning for warning in answer["warnings"])
+
+
 def test_half_the_size_and_use_change_the_cost_at_an_equal_loss():
     answer = advise(KNOWN, flops=1e21, inference_tokens=1e12)
     best, half, used = (answer[k] for k in ("optimum", "half_size", "inference"))

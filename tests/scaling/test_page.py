@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -226,6 +227,29 @@ def test_the_sentences_hold_the_numbers(said):
     growth = float(re.search(r"size grows as C\^([\d.]+)", found)[1])
     assert growth == pytest.approx(0.5 / 0.9, abs=0.1)
     assert "seconds of training grow as N^0.9" in found
+
+
+def test_the_law_of_tokens_and_what_a_transition_leaves_out_are_told(series, tmp_path):
+    folder = shutil.copytree(series, tmp_path / "series")
+    scale = json.loads((folder / "scale.json").read_text(encoding="utf-8"))
+    scale["law_of_tokens"] = {
+        "parameters": {"E": 1.5, "A": 30.0, "alpha": 0.25},
+        "interval95": {"alpha": [0.2, 0.3]},
+    }
+    scale["branches"] = [
+        {"parameters": {"non_embedding": 24 * width**2}, "tokens": tokens}
+        for width in WIDTHS
+        for tokens in LENGTHS
+        if (width, tokens) != (24, LENGTHS[0])
+    ]
+    (folder / "scale.json").write_text(json.dumps(scale), encoding="utf-8")
+    said = report(folder)
+    found = " ".join(said["findings"])
+    assert "L(D) = 1.500 + 30·D^(−0.250); 95 % interval of the exponent 0.200" in found
+    assert [bad["run"] for bad in said["excluded"]] == [
+        "16-s2",
+        "N = 13.8 k after 1 M tokens",
+    ]
 
 
 def test_what_is_not_shown_is_told(said):
