@@ -1,6 +1,6 @@
 """Every differentiable rule, forward and backward side by side.
 
-In reading order: arithmetic, shape, reduction, neural, attention, loss.
+In reading order: arithmetic, shape, reduction, neural, attention, recurrent, loss.
 """
 
 from minillm.ops import methods  # noqa: F401  (Tensor's operators)
@@ -31,6 +31,7 @@ from minillm.ops.neural import (
     sigmoid,
     softmax,
 )
+from minillm.ops.recurrent import lstm
 from minillm.ops.reduction import max, mean, sum
 from minillm.ops.shape import concatenate, getitem, reshape, transpose
 
@@ -51,6 +52,7 @@ __all__ = [
     "linear_cross_entropy",
     "log",
     "log_softmax",
+    "lstm",
     "matmul",
     "max",
     "mean",

@@ -146,6 +146,15 @@ def _mask(c: Choices, leading: tuple, n_queries: int, n_keys: int):
     return np.where(c.mask((n_queries, n_keys)), c.numbers((n_keys,)), -np.inf)
 
 
+def lstm(c: Choices, domain: Domain):
+    """With a state to begin from, a part of one, or none."""
+    batch, length, width = c.integer(1, 3), c.integer(1, 4), c.integer(1, 3)
+    x = c.numbers((batch, length, 4 * width), domain)
+    weight = c.numbers((width, 4 * width), domain)
+    states = [c.one_of(c.numbers((batch, width), domain), None) for _ in range(2)]
+    return [x, weight, *states], {}
+
+
 def cross_entropy(c: Choices, domain: Domain):
     shape, vocab_size = c.shape(), c.integer(1, 5)
     logits = c.numbers((*shape, vocab_size), domain)

@@ -79,6 +79,23 @@ def dropout(x, *, rate, key, first_row):
     return y
 
 
+def lstm(x, weight, hidden, cell):
+    """One number at a time."""
+    batch, length, width = len(x), x.shape[1], len(weight)
+    y = np.zeros((batch, length, width))
+    for b in range(batch):
+        h = np.zeros(width) if hidden is None else hidden[b]
+        c = np.zeros(width) if cell is None else cell[b].copy()
+        for t in range(length):
+            z = x[b, t] + h @ weight
+            for d in range(width):
+                i, f, o = (1 / (1 + math.exp(-z[k * width + d])) for k in range(3))
+                c[d] = f * c[d] + i * math.tanh(z[3 * width + d])
+                y[b, t, d] = o * math.tanh(c[d])
+            h = y[b, t]
+    return y
+
+
 def cross_entropy(logits, *, targets, n_targets):
     rows = logits.reshape(-1, logits.shape[-1])
     kept = [
@@ -123,6 +140,7 @@ REFERENCES = {
     "dropout": dropout,
     "attention": attention,
     "self_attention": self_attention,
+    "lstm": lstm,
     "cross_entropy": cross_entropy,
     "linear_cross_entropy": lambda x, w, **kw: cross_entropy(x @ w.T, **kw),
 }

@@ -30,6 +30,20 @@ def their_self_attention(x, **settings):
     return y.transpose(1, 2).reshape(3, 5, 8)
 
 
+def their_lstm(x, weight, hidden, cell):
+    """Its gates lie in another order, and its x is not yet projected: what is in place
+    of a projection puts the gates into that order."""
+    order = [0, 1, 3, 2]  # input, forget, new content, output
+    eye = torch.eye(32, dtype=x.dtype).reshape(4, 8, 32)[order].reshape(32, 32)
+    named = {
+        "weight_ih_l0": eye,
+        "weight_hh_l0": weight.T.reshape(4, 8, 8)[order].reshape(32, 8),
+    }
+    layer = torch.nn.LSTM(32, 8, bias=False, batch_first=True, dtype=x.dtype)
+    state = hidden[None], cell[None]
+    return torch.func.functional_call(layer, named, (x, state))[0]
+
+
 def weights(*shape):
     return RNG.standard_normal(shape)
 
@@ -89,6 +103,11 @@ CASES = {
         [weights(3, 5, 24)],
         lambda x: ops.self_attention(x, n_heads=2, causal=True),
         lambda x: their_self_attention(x, is_causal=True),
+    ),
+    "lstm": (
+        [weights(3, 5, 32), weights(8, 32), weights(3, 8), weights(3, 8)],
+        ops.lstm,
+        their_lstm,
     ),
     "cross_entropy": (
         [X],
