@@ -185,7 +185,8 @@ def _digits(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+    units = {"years": 31_557_600, "days": 86400, "hours": 3600, "minutes": 60}
+    for unit, length in units.items():
         if seconds >= 2 * length:
             return f"{seconds / length:.3g} {unit}"
     return f"{seconds:.3g} seconds"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, MinillmError, UsageError
 from minillm.scaling.advice_optimum import Law
 from minillm.scaling.compare_runs import read_object, read_series
 from minillm.scaling.fitting import fit
@@ -108,7 +108,10 @@ def _of_series(path: Path) -> KnownLaw:
             f"{path}: its runs are of different {' and '.join(series.several)}: no one "
             f"law holds for them"
         )
-    found = series.law_of_both or series.law_of_size
+    try:
+        found = series.law_of_both or series.law_of_size
+    except MinillmError as error:
+        raise UsageError(f"{path}: no law to plan with: {error}") from None
     run = series.fitted[-1]
     one_length = series.points_of_size[0].tokens
     more = {

@@ -173,7 +173,7 @@ def _scatter(law: LawFit) -> str:
 
 def _lengths(series: Series, laws: Laws):
     lengths = {point.tokens for point in series.points}
-    if laws.both is None and len(lengths) == 1:
+    if laws.size is not None and len(lengths) == 1:
         yield (
             f"One length: every model read {short(next(iter(lengths)))} tokens. How "
             f"the loss falls with more text, and how best to share compute between "
@@ -188,6 +188,8 @@ def _lengths(series: Series, laws: Laws):
 
 
 def _luck(series: Series, laws: Laws):
+    if laws.size is None:
+        return
     once = [point for point in series.points_of_size if len(point.losses) == 1]
     if once and len(once) == len(series.points_of_size):
         yield (

@@ -303,6 +303,17 @@ def test_a_series_gives_its_law_its_shape_and_its_text(series):
     assert answer["law"]["ranges"] == {"N": (1e4, 6.4e5), "D": (1e6, 1.6e7)}
 
 
+def test_a_series_of_too_few_runs_is_refused_by_its_name(series):
+    folder = series(lengths=())
+    with pytest.raises(DataError, match="holds no runs"):
+        read_law(folder)
+    record = json.loads((series() / "scale.json").read_text(encoding="utf-8"))
+    record["runs"] = record["runs"][:2]
+    (folder / "scale.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(UsageError, match=f"{folder.name}: no law to plan with"):
+        read_law(folder)
+
+
 def test_a_series_of_one_length_gives_that_length(series):
     known = read_law(series(lengths=(1e6,)))
     assert (known.law.B, known.tokens) == (None, 1e6)
