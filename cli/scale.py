@@ -35,6 +35,11 @@ COUNTED = {
     default="clm",
     help="Next or masked tokens.  [clm]",
 )
+@click.option(
+    "--arch",
+    metavar="gpt|lstm",
+    help="What learns next tokens. Default: gpt.",
+)
 @click.option("--plan", metavar="FILE", help="Repeat the series of this plan.json.")
 @click.option("--seed", metavar="N", default=0, help="Of the first repeat.  [0]")
 @click.option(

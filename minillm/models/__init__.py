@@ -5,10 +5,11 @@ import numpy as np
 from minillm.models.config import SIZES, ModelConfig, size
 from minillm.models.encoder import Encoder
 from minillm.models.gpt import GPT
+from minillm.models.lstm import LSTMModel
 
-__all__ = ["GPT", "SIZES", "Encoder", "ModelConfig", "build", "size"]
+__all__ = ["GPT", "SIZES", "Encoder", "LSTMModel", "ModelConfig", "build", "size"]
 
-_CLASSES = {"gpt": GPT, "encoder": Encoder}
+_CLASSES = {"gpt": GPT, "encoder": Encoder, "lstm": LSTMModel}
 
 
 def build(config: ModelConfig, rng: np.random.Generator, dtype=np.float32):

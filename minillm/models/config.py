@@ -11,9 +11,10 @@ from minillm.errors import UsageError
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The shape of a transformer language model and how its weights are drawn.
+    """The shape of a language model and how its weights are drawn.
 
-    `init` is the rule by which weights are drawn (see `nn.Initializer`).
+    `init` is the rule by which weights are drawn (see `nn.Initializer`). Heads, the
+    feed-forward and positions are a transformer's: an LSTM has none of them.
     """
 
     vocab_size: int
@@ -74,7 +75,7 @@ class Size:
     accumulate: int = 1  # microbatches in a step, to bound its memory
 
 
-ARCHITECTURES = ("gpt", "encoder")
+ARCHITECTURES = ("gpt", "encoder", "lstm")
 INITS = ("gpt2", "fan_in")
 
 SIZES = {

@@ -12,10 +12,14 @@ def parameters(config: ModelConfig) -> dict:
     """
     d, v, bias = config.d_model, config.vocab_size, config.bias
     d_ff, layers = config.feed_forward_width, config.n_layers
-    matrices = layers * (4 * d * d + 2 * d * d_ff)
-    norms = (2 * layers + 1) * d * (2 if bias else 1)
-    biases = layers * (4 * d + d_ff + d) if bias else 0
-    positions = config.context * d if config.positions == "learned" else 0
+    matrices = layers * _matrices(config)
+    if config.arch == "lstm":
+        n_norms, biases, positions = layers + 1, layers * 4 * d, 0
+    else:
+        n_norms = 2 * layers + 1
+        biases = layers * (4 * d + d_ff + d) if bias else 0
+        positions = config.context * d if config.positions == "learned" else 0
+    norms = n_norms * d * (2 if bias else 1)
     embedding = v * d * (1 if config.tied else 2) + positions
     non_embedding = matrices + norms + biases
     return {
@@ -26,19 +30,30 @@ def parameters(config: ModelConfig) -> dict:
     }
 
 
+def _matrices(config: ModelConfig) -> int:
+    """The numbers in a layer's matrices: attention's and the feed-forward's, or those
+    of an LSTM's gates."""
+    d = config.d_model
+    if config.arch == "lstm":
+        return 8 * d * d
+    return 4 * d * d + 2 * d * config.feed_forward_width
+
+
 def flops_per_token(config: ModelConfig) -> int:
     """Training FLOPs for each token: forward, and twice as much backward.
 
-    A multiply-add counts two. Matrix products only: 2·(4d² + 2d·d_ff) a layer, 2Vd for
-    the output, and attention's two products, 2Td each, of which a causal model needs
-    half.
+    A multiply-add counts two. Matrix products only: 2·(4d² + 2d·d_ff) a layer, or 16d²
+    in an LSTM; 2Vd for the output; and attention's two products, 2Td each, of which a
+    causal model needs half.
     """
     d, layers = config.d_model, config.n_layers
-    matrices = 2 * layers * (4 * d * d + 2 * d * config.feed_forward_width)
+    matrices = 2 * layers * _matrices(config)
     head = 2 * config.vocab_size * d
     attention = 4 * layers * config.context * d
     if config.arch == "gpt":
         attention //= 2
+    elif config.arch == "lstm":
+        attention = 0
     return 3 * (matrices + head + attention)
 
 

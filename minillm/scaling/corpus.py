@@ -8,7 +8,7 @@ UNKNOWN_AT_MOST = 0.02  # of the characters
 
 
 def prepared(
-    ladder: Ladder, data: str, objective: str = "clm"
+    ladder: Ladder, data: str, objective: str = "clm", arch: str | None = None
 ) -> tuple[Text, str, int, list[str]]:
     """The text, the kind of its tokenizer, the tokens for each model, and warnings.
 
@@ -18,11 +18,11 @@ def prepared(
     """
     kind = "chars"
     warnings = []
-    text = _prepare(ladder, data, kind, objective)
+    text = _prepare(ladder, data, kind, objective, arch)
     unknown = float((text.train == len(text.tokenizer.alphabet)).mean())
     if unknown > UNKNOWN_AT_MOST:
         kind = "bytes"
-        text = _prepare(ladder, data, kind, objective)
+        text = _prepare(ladder, data, kind, objective, arch)
         warnings.append(
             f"{text.name} is read by bytes: the 97 most frequent characters would "
             f"leave out {unknown:.0%} of it; losses are nats per byte"
@@ -43,7 +43,7 @@ def prepared(
     return text, kind, ladder.whole_steps(min(there, ladder.tokens)), warnings
 
 
-def _prepare(ladder: Ladder, data: str, kind: str, objective: str) -> Text:
+def _prepare(ladder: Ladder, data: str, kind: str, objective: str, arch) -> Text:
     config = ladder.config(
         ladder.held_out,
         data=data,
@@ -51,5 +51,6 @@ def _prepare(ladder: Ladder, data: str, kind: str, objective: str) -> Text:
         tokens=ladder.tokens,
         seed=0,
         objective=objective,
+        arch=arch,
     )
     return prepare(config.resolve())

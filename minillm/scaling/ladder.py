@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from minillm.errors import UsageError
-from minillm.training.config import ARCH_OF, TrainConfig
+from minillm.training.config import ARCHITECTURES_FOR, TrainConfig, check_arch
 
 HEAD_WIDTH = 16
 FEWEST_WIDTHS = 4  # E, A and alpha, and one more
@@ -89,6 +89,7 @@ class Ladder:
         tokens: int,
         seed: int,
         objective: str = "clm",
+        arch: str | None = None,
         shortest: int | None = None,
         rate: float = 1.0,
     ) -> TrainConfig:
@@ -108,7 +109,7 @@ class Ladder:
             width=width,
             heads=heads(width),
             context=self.context,
-            arch=ARCH_OF[objective],
+            arch=arch,
             objective=objective,
             tied=False,
             bias=False,
@@ -206,12 +207,17 @@ def named(name: str) -> Ladder:
     return PRESETS[name]
 
 
-def check_objective(name: str) -> None:
-    """Raises UsageError listing the objectives there are."""
-    if name not in ARCH_OF:
+def architecture(objective: str, arch: str | None) -> str:
+    """The architecture of a series: the given one, or the objective's first. Raises
+    UsageError for an unknown objective, and for one that it cannot be trained with."""
+    if objective not in ARCHITECTURES_FOR:
         raise UsageError(
-            f"unknown objective {name!r}: choose one of {', '.join(ARCH_OF)}"
+            f"unknown objective {objective!r}: choose one of "
+            f"{', '.join(ARCHITECTURES_FOR)}"
         )
+    arch = arch or ARCHITECTURES_FOR[objective][0]
+    check_arch(arch, objective)
+    return arch
 
 
 def heads(width: int) -> int:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from minillm.errors import DataError
-from minillm.scaling.ladder import Ladder, heads
+from minillm.scaling.ladder import Ladder, architecture, heads
 from minillm.training.config import TrainConfig
 from minillm.training.run_folder.files import write_json
 from minillm.training.schedule import COOLDOWN
@@ -56,6 +56,7 @@ class Plan:
     ladder: Ladder
     data: str
     objective: str
+    arch: str
     sha256: str
     tokenizer: str
     seed: int
@@ -92,6 +93,7 @@ class Plan:
             tokens=tokens or self.tokens,
             seed=seed,
             objective=self.objective,
+            arch=self.arch,
             shortest=self.lengths[0],
             rate=rate,
         )
@@ -140,6 +142,8 @@ def read_plan(path: Path) -> Plan:
             )
         )
         rest["warnings"] = tuple(record["warnings"])
+        # Plans from before there was a choice do not say.
+        rest["arch"] = architecture(record["objective"], record.get("arch"))
         return Plan(**rest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: cannot be read as a plan ({error})") from None

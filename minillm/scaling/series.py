@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from minillm.errors import Interrupted, UsageError
-from minillm.scaling.ladder import Ladder, check_objective, named
+from minillm.scaling.ladder import Ladder, architecture, named
 from minillm.scaling.plan import read_plan
 from minillm.scaling.progress import Silent
 from minillm.scaling.sitting import Sitting
@@ -19,6 +19,7 @@ def scale(
     *,
     data: str = "stdlib",
     objective: str = "clm",
+    arch: str | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     reporter=None,
@@ -29,7 +30,8 @@ def scale(
     """Train a series of sizes, fit L(N) = E + A·N^(−alpha), predict a larger model.
 
     preset: `smoke`, `demo`, `hour`, `gpu`, or a Ladder of your own. data: a corpus name
-    or a path. objective: `clm` or `mlm`, each with its own architecture and law.
+    or a path. objective: `clm` or `mlm`; arch: for `clm` `gpt` or `lstm` (default: the
+    objective's own). Each has its own law.
     out: the folder of the series (default: one in `runs/`); what is finished in it is
     not trained again. workers: how many runs go side by side (default: as many as there
     are cores). budget: seconds for all of it (default: the preset's). plan: the
@@ -43,15 +45,11 @@ def scale(
     """
     given = None if plan is None else read_plan(Path(plan))
     if given:
-        ladder, data, seed, objective = (
-            given.ladder,
-            given.data,
-            given.seed,
-            given.objective,
-        )
+        ladder, data, seed = given.ladder, given.data, given.seed
+        objective, arch = given.objective, given.arch
     else:
         ladder = preset if isinstance(preset, Ladder) else named(preset)
-    check_objective(objective)
+    arch = architecture(objective, arch)
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     budget = ladder.budget if budget is None else budget
@@ -61,10 +59,11 @@ def scale(
         ladder=ladder,
         data=str(data),
         seed=seed,
-        folder=Path(out or _folder(ladder, str(data), objective, seed)),
+        folder=Path(out or _folder(ladder, str(data), objective, arch, seed)),
         workers=workers or (available_cores() if ladder.device == "cpu" else 1),
         budget=budget,
         objective=objective,
+        arch=arch,
         given=given,
         reporter=reporter or Silent(),
     )
@@ -79,11 +78,13 @@ def scale(
         series.reporter.close()
 
 
-def _folder(ladder: Ladder, data: str, objective: str, seed: int) -> Path:
+def _folder(ladder: Ladder, data: str, objective: str, arch: str, seed: int) -> Path:
     """The same for the same series, so that starting it again goes on with it."""
     parts = ["scale", ladder.name]
     if objective != "clm":
         parts.append(objective)
+    if arch != architecture(objective, None):
+        parts.append(arch)
     if data != "stdlib":
         parts.append(re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem))
     if seed:

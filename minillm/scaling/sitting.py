@@ -12,6 +12,7 @@ from minillm.backend import products
 from minillm.errors import UsageError
 from minillm.scaling.corpus import prepared
 from minillm.scaling.decoding import time_decoding
+from minillm.scaling.ladder import architecture
 from minillm.scaling.plan import FINISHING, Plan, Run, fitted, read_plan
 from minillm.scaling.pool import Task, forks, side_by_side
 from minillm.scaling.probe import probe
@@ -32,7 +33,17 @@ class Sitting:
     """One sitting at a series: trains what is missing and reports on all of it."""
 
     def __init__(
-        self, ladder, data, seed, folder, workers, budget, objective, given, reporter
+        self,
+        ladder,
+        data,
+        seed,
+        folder,
+        workers,
+        budget,
+        objective,
+        arch,
+        given,
+        reporter,
     ):
         self.began = time.perf_counter()
         self.ladder = ladder
@@ -42,6 +53,7 @@ class Sitting:
         self.workers = workers
         self.budget = budget
         self.objective = objective
+        self.arch = arch
         self.given = given  # another series' plan
         self.reporter = reporter
         self.plan = None
@@ -53,7 +65,7 @@ class Sitting:
         plan_file = self.folder / "plan.json"
         old = self._old_plan(plan_file)
         text, tokenizer, tokens, warnings = prepared(
-            self.ladder, self.data, self.objective
+            self.ladder, self.data, self.objective, self.arch
         )
         if old is None:
             with writing(self.folder):
@@ -102,6 +114,8 @@ class Sitting:
             parts += ["--data", self.data]
         if self.objective != "clm":
             parts += ["--objective", self.objective]
+        if self.arch != architecture(self.objective, None):
+            parts += ["--arch", self.arch]
         if self.seed:
             parts += ["--seed", str(self.seed)]
         return shlex.join([*parts, "--out", str(self.folder)])
@@ -123,6 +137,7 @@ class Sitting:
             ("preset", plan.ladder.name, self.ladder.name),
             ("data", plan.data, self.data),
             ("objective", plan.objective, self.objective),
+            ("arch", plan.arch, self.arch),
             ("seed", plan.seed, self.seed),
             ("sizes or settings", plan.ladder, self.ladder),
         ):
@@ -141,6 +156,7 @@ class Sitting:
             ladder=ladder,
             data=self.data,
             objective=self.objective,
+            arch=self.arch,
             sha256=text.sha256,
             tokenizer=tokenizer,
             seed=self.seed,

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from minillm.errors import UsageError
 from minillm.models.config import ModelConfig, Size, size
 
-# The architecture each objective needs: one that cannot look at what it predicts.
-ARCH_OF = {"clm": "gpt", "mlm": "encoder"}
-OBJECTIVES = tuple(ARCH_OF)
+# The architectures for each objective, which cannot look at what they predict; the
+# first is the default.
+ARCHITECTURES_FOR = {"clm": ("gpt", "lstm"), "mlm": ("encoder",)}
+OBJECTIVES = tuple(ARCHITECTURES_FOR)
 SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "bytes", "chars")
@@ -93,11 +94,8 @@ class TrainConfig:
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("tokenizer", self.tokenizer, TOKENIZERS)
-        if self.arch not in (None, ARCH_OF[self.objective]):
-            raise UsageError(
-                f"objective {self.objective} needs arch {ARCH_OF[self.objective]}, "
-                f"got {self.arch!r}"
-            )
+        if self.arch is not None:
+            check_arch(self.arch, self.objective)
         if (self.branch or self.start) and self.schedule != "wsd":
             raise UsageError(
                 f"--branch and --start need --schedule wsd, got {self.schedule}, whose "
@@ -143,7 +141,7 @@ class TrainConfig:
             "width": width,
             "heads": heads,
             "context": context,
-            "arch": ARCH_OF[self.objective],
+            "arch": self.arch or ARCHITECTURES_FOR[self.objective][0],
             "vocab": self.vocab or (1024 if self.tokenizer == "bpe" else None),
             "batch": batch,
             "accumulate": accumulate,
@@ -201,6 +199,15 @@ class TrainConfig:
                 f"{', '.join(sorted(known))}"
             )
         return cls(**record)
+
+
+def check_arch(arch: str, objective: str) -> None:
+    """Raises UsageError for an architecture that cannot be trained with it."""
+    allowed = ARCHITECTURES_FOR[objective]
+    if arch not in allowed:
+        raise UsageError(
+            f"objective {objective} needs arch {' or '.join(allowed)}, got {arch!r}"
+        )
 
 
 def default_lr(width: int) -> float:

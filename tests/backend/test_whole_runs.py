@@ -16,7 +16,7 @@ from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import SGD, AdamW, squared_norm
 from minillm.training.run_folder import checkpoint
 
-ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder"])
+ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm"])
 VARIANTS = pytest.mark.parametrize(
     "settings",
     [{}, {"norm": "post", "positions": "sinusoidal", "bias": False, "tied": True}],
@@ -75,9 +75,10 @@ def test_training_steps_and_evaluation_are_the_cpus(arch, settings, optimizer, s
 
 
 @VARIANTS
-def test_decoding_is_the_cpus(settings, strict):
+@pytest.mark.parametrize("arch", ["gpt", "lstm"])
+def test_decoding_is_the_cpus(arch, settings, strict):
     def decode():
-        model = make("gpt", settings)
+        model = make(arch, settings)
         cache = model.new_cache(3)
         first = model.decode(IDS[:, :3], cache)
         return [first, *(model.decode(IDS[:, t : t + 1], cache) for t in (3, 4, 5))]
@@ -133,9 +134,12 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("objective", ["clm", "mlm"])
-def test_a_whole_run_is_the_cpus(objective, strict, corpus, tmp_path):
+@pytest.mark.parametrize(
+    ("objective", "arch"), [("clm", "gpt"), ("clm", "lstm"), ("mlm", "encoder")]
+)
+def test_a_whole_run_is_the_cpus(objective, arch, strict, corpus, tmp_path):
     options = {**OPTIONS, "objective": objective, "data": str(corpus), "steps": 6}
+    options["arch"] = arch
     records = {
         device: minillm.train(
             **options, device=device, out=tmp_path / device, draw=False

@@ -8,7 +8,7 @@ from minillm.text import Batch
 from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import AdamW
 
-ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder"])
+ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm"])
 
 
 def make(arch, dtype):
@@ -56,7 +56,7 @@ def test_one_type_throughout(arch, dtype, dropout, every_result):
     loss = model.loss(batch(), Noise(dropout, 0, 0) if dropout else None)
     loss.backward()
     optimizer.update(slice(0, flat.size), gradient, lr=1e-3, step=1, scale=0.5)
-    assert len(every_result) > 40
+    assert len(every_result) > 30
     assert set(every_result) == {np.dtype(dtype)}
     arrays = [flat.data, gradient, *optimizer.state.values(), loss.data]
     arrays += [p.data for p in model.parameters()] + [

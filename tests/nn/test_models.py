@@ -18,6 +18,8 @@ def model(arch="gpt", dtype=np.float64, **settings):
     return build(config, np.random.default_rng(1), dtype)
 
 
+ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm"])
+CAUSAL = pytest.mark.parametrize("arch", ["gpt", "lstm"])
 VARIANTS = pytest.mark.parametrize(
     "settings",
     [
@@ -39,8 +41,9 @@ def changed_positions(m, t: int) -> np.ndarray:
 
 @VARIANTS
 @pytest.mark.parametrize("t", range(LENGTH))
-def test_a_causal_model_sees_the_past_and_only_the_past(settings, t):
-    changed = changed_positions(model("gpt", **settings), t)
+@CAUSAL
+def test_a_causal_model_sees_the_past_and_only_the_past(arch, settings, t):
+    changed = changed_positions(model(arch, **settings), t)
     assert changed.tolist() == [False] * t + [True] * (LENGTH - t)
 
 
@@ -59,7 +62,7 @@ def test_the_loss_at_a_position_sends_no_gradient_into_its_future():
     assert used.tolist() == [True] * 3 + [False] * 5
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encoder"])
+@ARCHITECTURES
 def test_the_rows_of_a_batch_do_not_see_each_other(arch):
     m = model(arch)
     together = m(IDS).numpy()
@@ -67,7 +70,7 @@ def test_the_rows_of_a_batch_do_not_see_each_other(arch):
         np.testing.assert_allclose(m(IDS[row : row + 1]).numpy()[0], together[row])
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encoder"])
+@ARCHITECTURES
 def test_what_padding_holds_changes_nothing(arch):
     m = model(arch)
     mask = np.ones(IDS.shape, bool)
@@ -78,9 +81,10 @@ def test_what_padding_holds_changes_nothing(arch):
     np.testing.assert_allclose(*found, atol=1e-12)
 
 
+@CAUSAL
 @VARIANTS
-def test_decoding_with_a_cache_is_the_same_as_without(settings):
-    m = model(**settings)
+def test_decoding_with_a_cache_is_the_same_as_without(arch, settings):
+    m = model(arch, **settings)
     cache = m.new_cache(3)
     expected = m(IDS).numpy()
     np.testing.assert_allclose(m.decode(IDS[:, :2], cache), expected[:, 1])
@@ -88,7 +92,7 @@ def test_decoding_with_a_cache_is_the_same_as_without(settings):
         np.testing.assert_allclose(m.decode(IDS[:, t : t + 1], cache), expected[:, t])
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encoder"])
+@ARCHITECTURES
 def test_the_loss_is_the_mean_over_the_kept_targets(arch):
     m = model(arch)
     targets = IDS.copy()

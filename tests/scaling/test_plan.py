@@ -43,6 +43,7 @@ def plan(budget, slower=1.0, **changes) -> Plan:
         ladder=LADDER,
         data="stdlib",
         objective="clm",
+        arch="gpt",
         sha256="0" * 64,
         tokenizer="chars",
         seed=5,

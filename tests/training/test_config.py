@@ -94,7 +94,7 @@ def test_paths_and_numbers_are_understood_as_text():
         ("init", "zeros"),
         ("norm", "mid"),
         ("positions", "rotary"),
-        ("arch", "lstm"),
+        ("arch", "rnn"),
         ("objective", "rtd"),
         ("schedule", "step"),
         ("optimizer", "lion"),

@@ -1,0 +1,79 @@
+"""The LSTM language model, the baseline from before attention.
+
+What a token may know of those before it has to pass through a state of fixed size,
+where a transformer looks back at each of them. Blocks are residual and normalised as
+GPT's are, so that the two differ in attention and not in what else was learned since.
+"""
+
+import numpy as np
+
+from minillm.models.config import ModelConfig
+from minillm.models.gpt import GPT
+from minillm.nn import (
+    Embedding,
+    Initializer,
+    LayerNorm,
+    LSTMState,
+    Noise,
+    RecurrentBlock,
+    drop,
+)
+from minillm.tensor import Tensor, no_grad
+
+
+class LSTMModel(GPT):
+    """GPT's token table, output and loss around recurrent blocks.
+
+    Position needs no table: a state knows what came before. Every window of a text
+    begins with an empty state. Sequences are no longer than the context, as those it
+    was trained on.
+    """
+
+    def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
+        self.config = config
+        width = config.d_model
+        init = Initializer(
+            rng,
+            config.init,
+            n_layers=config.n_layers,
+            embedding_sd=config.embedding_sd,
+            dtype=dtype,
+        )
+        self.tokens = Embedding(config.vocab_size, width, init=init)
+        self.blocks = [
+            RecurrentBlock(width, init=init, bias=config.bias, norm=config.norm)
+            for _ in range(config.n_layers)
+        ]
+        self.norm = LayerNorm(width, init=init, bias=config.bias)
+        if config.tied:
+            self.head = self.tokens.weight
+        else:
+            self.head = init.output_table(config.vocab_size, width)
+
+    def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
+        """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
+
+        `mask` is not needed: padding stands after a text, and nothing looks ahead.
+        """
+        x = drop(self.tokens(self._on_device(ids)), noise)
+        for block in self.blocks:
+            x = block(x, noise)
+        return self.norm(x)
+
+    def new_cache(self, n_sequences: int, padding=None) -> list[LSTMState]:
+        """One empty state for each layer. `padding`: see `LSTMState`."""
+        width, dtype = self.config.d_model, self.head.dtype
+        return [LSTMState(n_sequences, width, dtype, padding) for _ in self.blocks]
+
+    def decode(self, ids, cache: list[LSTMState]) -> np.ndarray:
+        """Logits after the last of these tokens, which follow those in the cache.
+
+        ids (B, t) -> (B, V), on the host
+        """
+        ids = self._on_device(ids, cache[0].length)
+        with no_grad():
+            x = self.tokens(ids)
+            for block, state in zip(self.blocks, cache, strict=True):
+                x = block.decode(x, state)
+            logits = self.norm(x[:, -1]) @ self.head.T
+        return logits.numpy()
