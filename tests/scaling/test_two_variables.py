@@ -47,6 +47,19 @@ def test_a_tied_exponent_is_one_unknown_of_both(loss):
         fit(grid(), tied=True)
 
 
+def test_over_training_is_a_tied_law():
+    """Gadre et al. (2024): L = E + (a·M^η + b·M^(−η))·C^(−η), where M = D/N, C = 6ND."""
+    N, M = np.meshgrid([1e7, 8e7, 4e8, 1.4e9], [20.0, 80.0, 320.0, 640.0])
+    D = M * N
+    loss = 1.51 + (141 * M**0.121 + 190 * M**-0.121) * (6 * N * D) ** -0.121
+    columns = {"N": N.ravel(), "D": D.ravel(), "loss": loss.ravel()}
+    fitted = fit(columns, ("N", "D"), tied=True, bootstrap=20)
+    assert fitted.parameters["alpha"] == pytest.approx(2 * 0.121, rel=1e-6)
+    assert fitted.parameters["A"] == pytest.approx(141 * 6**-0.121, rel=1e-5)
+    assert fitted.parameters["E"] == pytest.approx(1.51, rel=1e-6)
+    assert fitted.leave_largest_out < 1e-6
+
+
 def test_a_tied_law_costs_one_unknown_less():
     columns = grid(0.003, beta=0.35)
     free, tied = (
