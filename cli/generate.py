@@ -2,31 +2,69 @@
 
 import click
 
+from minillm.errors import UsageError
 from minillm_cli import common
 
 
 @click.command(epilog='Example:  minillm generate runs/a "def main" --max-tokens 60')
 @click.argument("run")
 @click.argument("prompt")
-@click.option("--max-tokens", default=100, show_default=True, help="Tokens to add.")
+@click.option("--max-tokens", metavar="N", default=100, help="Tokens to add.  [100]")
 @click.option(
     "--temperature",
+    metavar="T",
     default=0.8,
-    show_default=True,
-    help="Below 1: likelier tokens more often. 0: always the likeliest.",
+    help="Below 1: likelier tokens more; 0: the likeliest.  [0.8]",
 )
-@click.option("--top-k", type=int, help="Draw from the K likeliest tokens only.")
-@click.option("--seed", default=0, show_default=True, help="Chooses the random draws.")
+@click.option("--top-k", metavar="K", type=int, help="Only the K likeliest tokens.")
+@click.option(
+    "--top-p", metavar="P", type=float, help="Only the likeliest, P of all together."
+)
+@click.option(
+    "--min-p",
+    metavar="P",
+    type=float,
+    help="Only those P times as likely as the first.",
+)
+@click.option(
+    "--repetition-penalty",
+    metavar="X",
+    default=1.0,
+    help="Above 1: what has occurred is rarer.  [1]",
+)
+@click.option("--stop", metavar="TEXT", multiple=True, help="End before this text.")
+@click.option("--n", metavar="N", default=1, help="Continuations to write.  [1]")
+@click.option("--seed", metavar="N", default=0, help="Chooses the draws.  [0]")
+@click.option("--stream", is_flag=True, help="Print each piece as it comes.")
 @common.shared
-def command(run: str, prompt: str, json: bool, **options) -> None:
+def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
     """Continue a text with a trained model.
 
     RUN is the folder of a run, PROMPT the text to go on from.
     """
     from minillm import generate
 
-    text = generate(run, prompt, **options)
+    if stream:
+        return _stream(run, prompt, json, **options)
+    found = generate(run, prompt, **options)
+    texts = [found] if isinstance(found, str) else found
     if json:
-        record = {"run": run, "prompt": prompt, "text": text, **options}
-        return common.print_json(record)
-    click.echo(prompt + text)
+        record = {"run": run, "prompt": prompt, "text": texts[0], "texts": texts}
+        return common.print_json({**record, **options})
+    for number, text in enumerate(texts, 1):
+        if len(texts) > 1:
+            click.echo(f"--- {number}")
+        click.echo(prompt + text)
+
+
+def _stream(run: str, prompt: str, json: bool, n: int, **options) -> None:
+    from minillm.generation import stream
+
+    if json or n != 1:
+        raise UsageError("--stream prints one text as it comes: without --json and --n")
+    pieces = stream(run, prompt, **options)
+    first = next(pieces)  # so that an error comes before any text
+    click.echo(prompt + first, nl=False)
+    for piece in pieces:
+        click.echo(piece, nl=False)
+    click.echo()

@@ -95,13 +95,22 @@ class GPT(Module):
             x, self.head, targets=targets, n_targets=batch.n_targets
         )
 
-    def new_cache(self, n_sequences: int) -> list[KeyValueCache]:
-        """One empty cache for each layer, with room for a whole context."""
+    def new_cache(self, n_sequences: int, padding=None) -> list[KeyValueCache]:
+        """One empty cache for each layer, with room for a whole context.
+
+        `padding` (B,) counts the columns to the left of each sequence's first token,
+        where sequences differ in length.
+        """
         config = self.config
         head_width = config.d_model // config.n_heads
         return [
             KeyValueCache(
-                n_sequences, config.n_heads, config.context, head_width, self.head.dtype
+                n_sequences,
+                config.n_heads,
+                config.context,
+                head_width,
+                self.head.dtype,
+                padding,
             )
             for _ in self.blocks
         ]
@@ -114,11 +123,21 @@ class GPT(Module):
         begin = cache[0].length
         ids = self._on_device(ids, begin)
         with no_grad():
-            x = self.tokens(ids) + self.positions[begin : begin + ids.shape[1]]
+            x = self.tokens(ids) + self._positions(
+                begin, ids.shape[1], cache[0].padding
+            )
             for block, layer_cache in zip(self.blocks, cache, strict=True):
                 x = block.decode(x, layer_cache)
             logits = self.norm(x[:, -1]) @ self.head.T
         return logits.numpy()
+
+    def _positions(self, begin: int, length: int, padding) -> Tensor:
+        """The vectors of the next positions.   -> (T, D), or (B, T, D) with padding"""
+        if padding is None:
+            return self.positions[begin : begin + length]
+        columns = np.arange(begin, begin + length)
+        index = np.maximum(columns - padding[:, None], 0)
+        return self.positions[backend.current().asarray(index)]
 
     def _on_device(self, ids, begin: int = 0):
         ids = np.asarray(ids)  # checked on the host: CuPy wraps a bad index silently

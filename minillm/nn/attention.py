@@ -36,7 +36,7 @@ class MultiHeadAttention(Module):
         values. No gradient.   (B, t, D) -> (B, t, D)"""
         q, k, v = split_heads(self.qkv(x).data, 3, self.n_heads)
         keys, values = cache.append(k, v)
-        y = attention(q, keys, values, causal=self.causal)
+        y = attention(q, keys, values, causal=self.causal, mask=cache.mask())
         return self.out(Tensor(merge_heads(y.data)))
 
 
@@ -45,12 +45,24 @@ class KeyValueCache:
 
     A causal model's keys and values of a token never change once computed: decoding
     a new token needs only its own.   k, v (B, H, capacity, D/H), `length` of them used
+
+    Sequences of different lengths end together: `padding` (B,), on the host, counts the
+    columns before each one's first token, which nothing may look at.
     """
 
-    def __init__(self, batch: int, n_heads: int, capacity: int, head_width: int, dtype):
+    def __init__(
+        self,
+        batch: int,
+        n_heads: int,
+        capacity: int,
+        head_width: int,
+        dtype,
+        padding=None,
+    ):
         self.k = xp.zeros((batch, n_heads, capacity, head_width), dtype=dtype)
         self.v = xp.zeros((batch, n_heads, capacity, head_width), dtype=dtype)
         self.length = 0
+        self.padding = padding
 
     def append(self, k, v):
         """Store the next tokens' keys and values; return views of all so far."""
@@ -59,3 +71,18 @@ class KeyValueCache:
         self.v[:, :, begin:end] = v
         self.length = end
         return self.k[:, :, :end], self.v[:, :, :end]
+
+    def mask(self):
+        """True where a column holds a token: (B, 1, 1, length). None: all do."""
+        if self.padding is None:
+            return None
+        columns = xp.arange(self.length)
+        return (columns >= xp.asarray(self.padding)[:, None])[:, None, None, :]
+
+    def select(self, rows) -> None:
+        """Go on with these sequences, in this order; one may be there several times."""
+        on_device = xp.asarray(rows)
+        self.k = self.k[on_device]
+        self.v = self.v[on_device]
+        if self.padding is not None:
+            self.padding = self.padding[rows]

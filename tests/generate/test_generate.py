@@ -1,107 +1,16 @@
-"""Continuing a text: the cache, the draws, the end of the context."""
+"""Continuing a text: prompts in, continuations out."""
 
 import numpy as np
 import pytest
 
 import minillm
 from minillm.errors import DataError, UsageError
-from minillm.generation import continue_ids, generate, sample
-from minillm.models import ModelConfig, build
-from minillm.training.loop import train
-
-CONTEXT = 12
-SHAPE = {"vocab_size": 30, "n_layers": 2, "d_model": 16, "n_heads": 2}
+from minillm.generation import generate, stream
 
 
 @pytest.fixture(scope="module")
-def model():
-    """An untrained model of strong opinions."""
-    config = ModelConfig(**SHAPE, context=CONTEXT, init="fan_in", tied=False)
-    model = build(config, np.random.default_rng(0))
-    for table in (model.tokens.weight, model.positions):
-        table.data *= 10
-    return model
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> dict:
-    """Folders of short runs on the package's own bilingual text, by objective."""
-    folder = tmp_path_factory.mktemp("runs")
-    options = {"size": "pico", "data": "bilingual", "device": "cpu", "workers": "1"}
-    shape = {"context": 32, "width": 32, "batch": 16, "lr": 0.02, "steps": 250}
-    for objective, steps in (("clm", 250), ("mlm", 2)):
-        train(
-            **{**options, **shape, "steps": steps},
-            objective=objective,
-            out=str(folder / objective),
-        )
-    return {objective: folder / objective for objective in ("clm", "mlm")}
-
-
-def uncached(model, ids: list[int], n: int) -> list[int]:
-    """Greedy decoding that computes every column anew. When the context is full, it
-    goes on with its later half."""
-    seen, visible = list(ids), list(ids)[-CONTEXT:]
-    for _ in range(n):
-        if len(visible) > CONTEXT:
-            visible = seen[-CONTEXT // 2 :]
-        token = int(model(np.array([visible])).numpy()[0, -1].argmax())
-        seen.append(token)
-        visible.append(token)
-    return seen[len(ids) :]
-
-
-def greedy(model, ids, n: int) -> list[int]:
-    rng = np.random.default_rng(0)
-    return continue_ids(model, np.array(ids), max_tokens=n, temperature=0, rng=rng)
-
-
-@pytest.mark.parametrize("length", [1, 5, CONTEXT - 1, CONTEXT, CONTEXT + 1, 40])
-def test_the_cache_changes_no_token_also_beyond_the_context(model, length):
-    ids = np.random.default_rng(length).integers(30, size=length)
-    new = greedy(model, ids, 3 * CONTEXT)
-    assert new == uncached(model, ids, 3 * CONTEXT)
-    assert len(set(new)) > 3
-
-
-def test_a_context_of_one_still_writes():
-    config = ModelConfig(**SHAPE, context=1)
-    tiny = build(config, np.random.default_rng(0))
-    assert len(greedy(tiny, [1, 2], 5)) == 5
-
-
-def test_a_longer_answer_begins_with_the_shorter(model):
-    assert greedy(model, [1, 2], 20)[:7] == greedy(model, [1, 2], 7)
-    assert greedy(model, [1, 2], 0) == []
-
-
-def draws(logits, temperature, top_k, n: int = 5_000) -> np.ndarray:
-    """How often each token is drawn."""
-    rng = np.random.default_rng(0)
-    tokens = [sample(logits, temperature, top_k, rng) for _ in range(n)]
-    return np.bincount(tokens, minlength=len(logits))
-
-
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-@pytest.mark.parametrize("top_k", [None, 1, 3, 5, 99])
-def test_draws_follow_the_distribution(temperature, top_k):
-    logits = np.array([1.0, 0.2, -0.5, 2.0, 0.9], np.float32)
-    p = np.exp(logits.astype(float)) ** (1 / temperature)
-    if top_k:
-        p[np.argsort(-logits)[top_k:]] = 0
-    p /= p.sum()
-    counts = draws(logits, temperature, top_k)
-    assert (counts[p == 0] == 0).all()
-    expected = counts.sum() * p[p > 0]
-    chi_squared = ((counts[p > 0] - expected) ** 2 / expected).sum()
-    assert chi_squared < 20  # P(χ² with 4 degrees of freedom > 20) = 0.0005
-
-
-def test_extreme_temperatures_and_logits_are_harmless():
-    logits = np.array([-1e30, 3.0, 2.9999, -np.inf], np.float32)
-    assert draws(logits, 0, None, 5)[1] == 5
-    assert draws(logits, 1e-300, None, 5)[1] == 5
-    assert (draws(np.zeros(3, np.float32), 1e300, None, 300) > 50).all()
+def run(runs):
+    return minillm.load_run(runs["clm"])
 
 
 def test_the_seed_decides_the_draws(runs):
@@ -149,6 +58,7 @@ def test_a_masked_model_cannot_continue(runs):
         ("top_k", -3),
         ("max_tokens", -1),
         ("seed", -1),
+        ("n", 0),
     ],
 )
 def test_settings_out_of_range_are_refused(runs, name, value):
@@ -159,3 +69,47 @@ def test_settings_out_of_range_are_refused(runs, name, value):
 def test_a_run_that_is_not_there_is_said():
     with pytest.raises(DataError, match="no/run"):
         generate("no/run", "The")
+
+
+def test_several_continuations_come_from_the_seed_and_their_number(run):
+    options = {"max_tokens": 20, "temperature": 2}
+    five = generate(run, "The", n=5, **options)
+    assert len(set(five)) == 5
+    assert generate(run, "The", n=2, **options) == five[:2]
+    assert generate(run, "The", **options) == five[0]
+
+
+@pytest.mark.parametrize("temperature", [0, 2])
+def test_a_batch_of_prompts_gives_what_each_gives_alone(run, temperature):
+    prompts = ["灯塔", "The ships had learned to find their way", "", "x" * 60]
+    options = {"temperature": temperature, "max_tokens": 50, "stop": ["the"]}
+    together = generate(run, prompts, n=2, **options)
+    assert together == [generate(run, each, n=2, **options) for each in prompts]
+    assert together == generate(run, prompts, n=2, cached=False, **options)
+    assert generate(run, []) == []
+
+
+def test_the_text_ends_before_a_stop_text(run):
+    whole = generate(run, "The ships had learned to", temperature=0)
+    stop = ["never there", "listening", "by lis"]
+    text = generate(run, "The ships had learned to", temperature=0, stop=stop)
+    assert text == whole[: whole.index("by lis")]
+    with pytest.raises(UsageError, match="must not be empty"):
+        generate(run, "The", stop=[""])
+
+
+@pytest.mark.parametrize("prompt", ["灯", "The"])
+@pytest.mark.parametrize("stop", [[], ["the", "，"]])
+def test_what_streams_is_what_is_generated(run, prompt, stop):
+    options = {"stop": stop, "max_tokens": 80, "seed": 3}
+    pieces = list(stream(run, prompt, **options))
+    assert "".join(pieces) == generate(run, prompt, **options)
+    assert stop or sum(map(bool, pieces)) > 20
+
+
+def test_a_penalty_makes_a_text_less_repetitive(run):
+    def variety(penalty):
+        options = {"temperature": 0, "max_tokens": 200, "repetition_penalty": penalty}
+        return len(set(run.tokenizer.encode(generate(run, "The", **options)).tolist()))
+
+    assert variety(2.0) > variety(1.0)

@@ -1,0 +1,92 @@
+"""The decoder: a causal model beside the sequences it is writing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minillm.models import GPT
+from minillm.tensor import no_grad
+
+
+class Decoder:
+    """Several sequences that grow together, and the logits after each of them.
+
+    Keys and values of earlier tokens are kept, so that a new token costs one column;
+    without `cached` every column is computed anew, one sequence at a time: the same
+    logits, slower. Shorter sequences are padded on the left, where nothing looks.
+
+    Positions end at the model's context. When a sequence has filled it, the model goes
+    on with the later half: `start` (B,) says where the part begins that it still sees.
+    """
+
+    def __init__(self, model: GPT, prompts: Sequence, *, cached: bool = True):
+        self.model = model
+        self.cached = cached
+        self.sequences = [[int(i) for i in prompt] for prompt in prompts]
+        context = model.config.context
+        self.start = np.array([max(0, len(ids) - context) for ids in self.sequences])
+        self._cache = None
+        self._logits = None
+
+    def logits(self) -> np.ndarray:
+        """The logits after each sequence: (B, V), on the host."""
+        if self._logits is None:
+            self._slide()
+            self._logits = self._next_logits()
+        return self._logits
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """Add one token to each sequence; `logits` has to be asked in between."""
+        for ids, token in zip(self.sequences, tokens, strict=True):
+            ids.append(int(token))
+        self._logits = None
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Go on with these sequences, in this order; one may be there several times."""
+        self.sequences = [list(self.sequences[row]) for row in rows]
+        self.start = self.start[rows]
+        for layer in self._cache or ():
+            layer.select(rows)
+        if self._logits is not None:
+            self._logits = self._logits[rows]
+
+    def _next_logits(self) -> np.ndarray:
+        if not self.cached:
+            return self._plain_logits()
+        if self._cache is None or self._cache[0].length == self.model.config.context:
+            return self._read_anew()
+        last = np.array([ids[-1:] for ids in self.sequences])
+        return self.model.decode(last, self._cache)
+
+    def _slide(self) -> None:
+        """Let sequences that outgrow the context forget the earlier half of it.
+
+        Half: what is cached has its positions in it and cannot be moved, so that the
+        rest is read again from position 0, and that should be rare.
+        """
+        context = self.model.config.context
+        for row, ids in enumerate(self.sequences):
+            if len(ids) - self.start[row] > context:
+                self.start[row] = len(ids) - max(1, context // 2)
+
+    def _visible(self) -> list[list[int]]:
+        starts = self.start.tolist()
+        return [ids[i:] for ids, i in zip(self.sequences, starts, strict=True)]
+
+    def _plain_logits(self) -> np.ndarray:
+        with no_grad():
+            logits = [self.model(np.array([ids])) for ids in self._visible()]
+        return np.stack([each.numpy()[0, -1] for each in logits])
+
+    def _read_anew(self) -> np.ndarray:
+        visible = self._visible()
+        lengths = np.array([len(ids) for ids in visible])
+        width = lengths.max()
+        padding = width - lengths
+        padded = np.zeros((len(visible), width), np.int64)
+        for row, ids in enumerate(visible):
+            padded[row, padding[row] :] = ids
+        self._cache = self.model.new_cache(
+            len(visible), padding if padding.any() else None
+        )
+        return self.model.decode(padded, self._cache)

@@ -1,0 +1,74 @@
+"""From tokens to text, piece by piece: whole characters, and nothing beyond the end."""
+
+from collections.abc import Sequence
+
+from minillm.errors import UsageError
+from minillm.text import Tokenizer
+from minillm.text.tokenizer import UNKNOWN
+
+
+class TextStream:
+    """Takes one sequence's tokens and gives out its text as soon as it is certain.
+
+    A token can end inside a UTF-8 character: the beginning of a character waits for its
+    rest, and is dropped if none comes. The text ends before the first of the `stop`
+    texts; what may be the beginning of one waits too. Raises UsageError for an empty
+    stop text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()):
+        if "" in stop:
+            raise UsageError("a stop text must not be empty")
+        self.ended = False
+        self._tokenizer = tokenizer
+        self._stop = stop
+        self._ids = []  # since the last end of a token that was the end of a character
+        self._n_decoded = 0  # characters of theirs that are certain
+        self._waiting = ""  # certain characters that may begin a stop text
+
+    def push(self, token: int) -> str:
+        """The text that this token makes certain. Nothing after the end."""
+        if self.ended:
+            return ""
+        self._waiting += self._decode(token)
+        found = [self._waiting.find(text) for text in self._stop]
+        found = [place for place in found if place >= 0]
+        if found:
+            self.ended = True
+            return self._waiting[: min(found)]
+        return self._give(len(self._waiting) - self._overlap())
+
+    def finish(self) -> str:
+        """The text that was waiting, as no more tokens come."""
+        return "" if self.ended else self._give(len(self._waiting))
+
+    def _decode(self, token: int) -> str:
+        """The characters that this token completes."""
+        self._ids.append(token)
+        text = self._tokenizer.decode(self._ids)
+        # Half a character decodes to one U+FFFD at the end. Without bytes no token is
+        # half of anything.
+        if text.endswith(UNKNOWN) and self._tokenizer.kind != "chars":
+            new = text[self._n_decoded : -1]
+            self._n_decoded = len(text) - 1
+            return new
+        new = text[self._n_decoded :]
+        self._ids = []
+        self._n_decoded = 0
+        return new
+
+    def _overlap(self) -> int:
+        """How many of the last characters may begin a stop text."""
+        return max(
+            (
+                length
+                for text in self._stop
+                for length in range(1, len(text))
+                if self._waiting.endswith(text[:length])
+            ),
+            default=0,
+        )
+
+    def _give(self, n: int) -> str:
+        given, self._waiting = self._waiting[:n], self._waiting[n:]
+        return given

@@ -1,0 +1,72 @@
+"""`minillm generate`: its settings, its streams, its one object."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> str:
+    from minillm import train
+
+    out = str(tmp_path_factory.mktemp("runs") / "bytes")
+    options = {"size": "pico", "data": "bilingual", "device": "cpu", "workers": "1"}
+    train(**options, tokenizer="bytes", lr=0.02, steps=150, out=out)
+    return out
+
+
+ARGUMENTS = ["灯", "--max-tokens", "60"]
+
+
+def test_settings_arrive(minillm, run):
+    free = minillm("generate", run, *ARGUMENTS)[1]
+    for option in (
+        ["--temperature", "2"],
+        ["--top-k", "1"],
+        ["--top-p", "0.1"],
+        ["--min-p", "0.9"],
+        ["--repetition-penalty", "3"],
+        ["--seed", "1"],
+    ):
+        code, out, err = minillm("generate", run, *ARGUMENTS, *option)
+        assert (code, err) == (0, "")
+        assert out.startswith("灯")
+        assert out != free
+
+
+def test_a_stream_prints_the_same_text(minillm, run):
+    whole = minillm("generate", run, *ARGUMENTS)
+    assert minillm("generate", run, *ARGUMENTS, "--stream") == whole
+
+
+def test_several_continuations_are_numbered_and_listed(minillm, run):
+    out = minillm("generate", run, *ARGUMENTS, "--n", "3")[1]
+    assert all(f"--- {number}\n灯" in out for number in (1, 2, 3))
+    out = minillm("generate", run, *ARGUMENTS, "--n", "3", "--json")[1]
+    record = json.loads(out)
+    assert record["text"] == record["texts"][0]
+    assert len(record["texts"]) == 3
+
+
+def test_stop_texts_may_be_several(minillm, run):
+    argv = ["generate", run, "The", "--json", "--temperature", "0"]
+    whole = json.loads(minillm(*argv)[1])["text"]
+    cut = json.loads(minillm(*argv, "--stop", "§", "--stop", whole[5:7])[1])["text"]
+    assert cut == whole[: whole.index(whole[5:7])]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--stream", "--json"], "--stream"),
+        (["--stream", "--n", "2"], "--stream"),
+        (["--top-p", "0"], "top_p"),
+        (["--top-p", "2", "--stream"], "top_p"),
+        (["--stop", ""], "stop text"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(minillm, run, argv, words):
+    code, out, err = minillm("generate", run, "The", *argv)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.splitlines()) == 1

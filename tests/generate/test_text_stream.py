@@ -1,0 +1,83 @@
+"""Text from tokens: no half characters, nothing from a stop text on."""
+
+import pytest
+
+from minillm.generation import TextStream
+from minillm.text import train_tokenizer
+
+TEXT = "在大海之前🙂的最后一座小岛上, the lamp was lit.\n灯塔。"
+KINDS = ["bytes", "bpe", "chars"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tokenizer(request):
+    # A vocabulary that merges a few bytes only leaves tokens within characters.
+    size = {"bpe": 270}.get(request.param)
+    return train_tokenizer(request.param, TEXT, vocab_size=size)
+
+
+def pieces(tokenizer, ids, stop=()) -> list[str]:
+    stream = TextStream(tokenizer, stop)
+    return [*(stream.push(int(i)) for i in ids), stream.finish()]
+
+
+def test_pieces_join_to_the_text_and_hold_whole_characters(tokenizer):
+    ids = tokenizer.encode(TEXT)
+    found = pieces(tokenizer, ids)
+    assert "".join(found) == TEXT
+    assert not any("\ufffd" in piece for piece in found)
+    assert len(ids) == len(TEXT) if tokenizer.kind == "chars" else "" in found[:-1]
+
+
+def test_a_text_cut_anywhere_shows_its_whole_characters_only(tokenizer):
+    ids = tokenizer.encode(TEXT)
+    for n in range(len(ids)):
+        text = "".join(pieces(tokenizer, ids[:n]))
+        assert "\ufffd" not in text
+        assert TEXT.startswith(text)
+        assert len(text) >= len(tokenizer.decode(ids[:n])) - 1
+
+
+def test_bytes_that_are_no_character_are_shown_once_that_is_sure():
+    tokenizer = train_tokenizer("bytes", "")
+    broken = b"a\xe7\x81b\xff\xffc\xe7\x81\xaf\x80"
+    assert pieces(tokenizer, broken) == [
+        "a", "", "", "\ufffdb", "", "\ufffd", "\ufffdc", "", "", "灯", "", ""
+    ]  # fmt: skip
+
+
+def test_a_real_replacement_character_and_an_unknown_one_are_text():
+    real = train_tokenizer("bytes", "")
+    assert "".join(pieces(real, "a\ufffdb".encode())) == "a\ufffdb"
+    chars = train_tokenizer("chars", "ab")
+    assert pieces(chars, chars.encode("a灯")) == ["a", "\ufffd", ""]
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [
+        (["lamp"], "在大海之前🙂的最后一座小岛上, the "),
+        (["\n"], "在大海之前🙂的最后一座小岛上, the lamp was lit."),
+        (["the lamb", "上, thx"], TEXT),
+        (["前🙂", "🙂"], "在大海之"),
+        (["在"], ""),
+        (["lit", "was lit"], "在大海之前🙂的最后一座小岛上, the lamp "),
+        (["灯塔。!"], TEXT),
+    ],
+)
+def test_the_text_ends_before_a_stop_text(tokenizer, stop, expected):
+    found = pieces(tokenizer, tokenizer.encode(TEXT), stop)
+    assert "".join(found) == expected
+
+
+def test_what_may_begin_a_stop_text_waits():
+    tokenizer = train_tokenizer("bytes", "")
+    assert pieces(tokenizer, b"aabaac", ["aac"]) == ["", "", "aab", "", "", "", ""]
+    assert pieces(tokenizer, b"xab", ["abc"]) == ["x", "", "", "ab"]
+
+
+def test_nothing_comes_after_the_end():
+    stream = TextStream(train_tokenizer("bytes", ""), ["b"])
+    assert [stream.push(i) for i in b"abc"] == ["a", "", ""]
+    assert stream.ended
+    assert stream.finish() == ""
