@@ -108,6 +108,8 @@ def _influence(law: dict):
             for name, change in first["change"].items()
             if change is not None
         )
+        if changes and max(abs(c or 0) for c in first["change"].values()) < 1e-9:
+            return
         yield (
             f"the most influential point is row {first['row']}: without it "
             f"{changes or 'no law is left'}"

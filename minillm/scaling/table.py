@@ -130,7 +130,9 @@ def read_table(path: str | os.PathLike) -> Table:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 at byte {error.start}") from error
+        raise DataError(
+            f"{path}: not UTF-8 at byte {error.start}: save it so"
+        ) from error
     # Made blank, not taken out, so that lines keep their numbers.
     text = COMMENT.sub("", text)
     delimiter = _delimiter(text)
@@ -148,6 +150,10 @@ def read_table(path: str | os.PathLike) -> Table:
         raise DataError(
             f"{path}, line {rows[0][0]}: numbers where the columns' names belong; "
             "write a header line such as N,loss (without #)"
+        )
+    if len(header) == 1:
+        raise DataError(
+            f"{path}: one column, {header[0]!r}; divide cells by commas, ; or tabs"
         )
     for name in header:
         if name and header.count(name) > 1:

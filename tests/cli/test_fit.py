@@ -49,7 +49,7 @@ def test_two_sizes_may_share_an_exponent(minillm, tmp_path):
 
 def test_what_else_is_known_is_printed(minillm, table):
     with open(table, "a", encoding="utf-8") as file:
-        file.write("\n5e6,nan\n")
+        file.write("\n5e6,nan\n3e6,1.72\n")
     out = minillm("fit", table, "--bootstrap", "20")[1]
     assert "row 9: loss is nan: missing or diverged" in out
     assert "the floor E is distinguishable from 0" in out

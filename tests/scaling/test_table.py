@@ -54,6 +54,7 @@ def test_a_decimal_comma_where_semicolons_divide(tmp_path):
     [
         ("", "empty"),
         ("N,loss\n", "only a header"),
+        ("N loss\n1 2\n", "one column, 'N loss'; divide cells by"),
         ("N,N\n1,2\n", "two columns are called 'N'"),
         ("N,loss\n1,2\n3\n", "line 3: 1 cells under 2 names"),
         ('N,loss\n1,"2\n', "line 2: unexpected end of data"),

@@ -48,7 +48,7 @@ def test_a_tied_exponent_is_one_unknown_of_both(loss):
 
 
 def test_over_training_is_a_tied_law():
-    """Gadre et al. (2024): L = E + (a·M^η + b·M^(−η))·C^(−η), where M = D/N, C = 6ND."""
+    """Gadre et al. (2024): L = E + (a·M^η + b·M^(−η))·C^(−η), M = D/N, C = 6ND."""
     N, M = np.meshgrid([1e7, 8e7, 4e8, 1.4e9], [20.0, 80.0, 320.0, 640.0])
     D = M * N
     loss = 1.51 + (141 * M**0.121 + 190 * M**-0.121) * (6 * N * D) ** -0.121
