@@ -70,11 +70,16 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     Weights, AdamW's two moments, and a gradient for each worker; what its forward pass
     of `batch` sequences keeps for the backward pass: in each layer about 13 vectors of
     the model's width and three of the feed-forward's for each token, and the attention
-    weights; and at the turn from one to the other the output's gradient, twice.
+    weights (about 17 vectors in an LSTM); and at the turn from one to the other the
+    output's gradient, twice.
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]
-    per_token = 13 * d + 3 * config.feed_forward_width + config.n_heads * config.context
+    if config.arch == "lstm":
+        per_token = 17 * d
+    else:
+        attention = config.n_heads * config.context
+        per_token = 13 * d + 3 * config.feed_forward_width + attention
     tokens = workers * batch * config.context
     activations = tokens * (config.n_layers * per_token + 4 * d)
     turn = 2 * config.vocab_size * d

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minillm.errors import UsageError
-from minillm.models import ModelConfig, build
+from minillm.models import ModelConfig, build, count
 from minillm.text import Batch
 
 VOCAB, LENGTH = 11, 6
@@ -116,6 +116,46 @@ def test_a_batch_with_nothing_chosen_is_legal():
 def test_one_seed_gives_one_model_in_both_types():
     a, b = model(dtype=np.float32), model(dtype=np.float64)
     np.testing.assert_allclose(a(IDS).numpy(), b(IDS).numpy(), rtol=1e-4, atol=1e-5)
+
+
+@ARCHITECTURES
+@VARIANTS
+def test_parameters_are_counted_before_a_model_is_built(arch, settings):
+    m = model(arch, **settings)
+    counted = count.parameters(m.config)
+    assert counted["total"] == sum(p.size for p in m.parameters())
+    tables = {"tokens.weight", "positions", "head"}
+    sizes = [p.size for name, p in m.named_parameters() if name not in tables]
+    assert counted["non_embedding"] == sum(sizes)
+    matrices = [
+        p.size for name, p in m.named_parameters() if p.ndim == 2 and name not in tables
+    ]
+    assert counted["matrices_and_head"] == sum(matrices) + VOCAB * 8
+
+
+def test_the_flops_of_an_lstm_are_its_matrices():
+    """Each number of a matrix takes a multiply-add, forward, and two more backward."""
+    config = model("lstm").config
+    counted = count.parameters(config)["matrices_and_head"]
+    assert count.flops_per_token(config) == 6 * counted
+
+
+@CAUSAL
+def test_sequences_of_different_lengths_are_decoded_beside_each_other(arch):
+    m = model(arch)
+    padding = np.array([0, 2, 3])
+    cache = m.new_cache(3, padding)
+    together = m.decode(IDS, cache)
+    for row, n in enumerate(padding):
+        alone = m.decode(IDS[row : row + 1, n:], m.new_cache(1))
+        np.testing.assert_allclose(together[row], alone[0])
+    for layer in cache:
+        layer.select([2, 2, 0])
+    following = m.decode(IDS[:, :1], cache)
+    alone = m.new_cache(1)
+    m.decode(IDS[2:, 3:], alone)
+    expected = m.decode(IDS[1:2, :1], alone)
+    np.testing.assert_allclose(following[1], expected[0])
 
 
 @pytest.mark.parametrize("bad", [VOCAB, -1])

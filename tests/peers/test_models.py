@@ -1,5 +1,4 @@
-"""GPT and the encoder against the transformers of other libraries, with the same
-weights."""
+"""Each architecture against those of other libraries, with the same weights."""
 
 import numpy as np
 import pytest
@@ -78,6 +77,68 @@ class PyTorch(nn.Module):
                 up=block.linear1,
                 down=block.linear2,
             )
+        return found
+
+
+class PyTorchLSTM(nn.Module):
+    """PyTorch's LSTM between our norms and residuals. Each gate has a weight of its
+    own, since the order in which it expects them is another than ours."""
+
+    transposed = True
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.pre_norm = config.norm == "pre"
+        self.tokens = nn.Embedding(VOCAB, WIDTH)
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(WIDTH, bias=config.bias) for _ in range(LAYERS)
+        )
+        self.inputs, self.recurrent = (
+            nn.ModuleList(
+                nn.ModuleList(nn.Linear(WIDTH, WIDTH, bias=bias) for _ in range(4))
+                for _ in range(LAYERS)
+            )
+            for bias in (True, False)
+        )
+        self.norm = nn.LayerNorm(WIDTH, bias=config.bias)
+        self.head = nn.Linear(WIDTH, VOCAB, bias=False)
+        if config.tied:
+            self.head.weight = self.tokens.weight
+
+    def forward(self, ids, mask=None):
+        x = self.tokens(ids)
+        for i, norm in enumerate(self.norms):
+            if self.pre_norm:
+                x = x + self.lstm(i, norm(x))
+            else:
+                x = norm(x + self.lstm(i, x))
+        return self.head(self.norm(x))
+
+    def lstm(self, i, x):
+        def joined(gates, name):
+            return torch.cat([getattr(gates[k], name) for k in (0, 1, 3, 2)])
+
+        bias = joined(self.inputs[i], "bias")
+        named = {
+            "weight_ih_l0": joined(self.inputs[i], "weight"),
+            "weight_hh_l0": joined(self.recurrent[i], "weight"),
+            "bias_ih_l0": bias,
+            "bias_hh_l0": torch.zeros_like(bias),
+        }
+        layer = nn.LSTM(WIDTH, WIDTH, batch_first=True, dtype=x.dtype)
+        return torch.func.functional_call(layer, named, (x,))[0]
+
+    def ours(self):
+        found = {
+            "tokens.weight": [self.tokens.weight],
+            "head": [self.head.weight],
+            **affine("norm", self.norm, scale="gain"),
+        }
+        for i, norm in enumerate(self.norms):
+            name = f"blocks.{i}.lstm"
+            found |= affine(f"blocks.{i}.norm", norm, scale="gain")
+            found |= affine(f"{name}.input", *self.inputs[i])
+            found[f"{name}.recurrent"] = [gate.weight for gate in self.recurrent[i]]
         return found
 
 
@@ -257,6 +318,9 @@ def check_equal(model, peer, mask, dtype):
 
 
 TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+ARCHITECTURES = pytest.mark.parametrize(
+    ("arch", "make"), [("gpt", PyTorch), ("encoder", PyTorch), ("lstm", PyTorchLSTM)]
+)
 MASKS = pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
 
 
@@ -267,9 +331,9 @@ MASKS = pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
     [{}, {"norm": "post"}, {"tied": False, "bias": False}],
     ids=["default", "post-norm", "untied, no bias"],
 )
-@pytest.mark.parametrize("arch", ["gpt", "encoder"])
-def test_logits_loss_and_every_gradient_are_pytorchs(arch, settings, mask, dtype):
-    check_equal(*both(dtype, arch=arch, **settings), mask, dtype)
+@ARCHITECTURES
+def test_logits_loss_and_every_gradient_are_pytorchs(arch, make, settings, mask, dtype):
+    check_equal(*both(dtype, make, arch=arch, **settings), mask, dtype)
 
 
 @TYPES
@@ -288,9 +352,9 @@ def test_the_loss_of_a_text_is_the_one_transformers_takes():
     assert model.loss(batch).item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encoder"])
-def test_ten_steps_of_adamw_are_pytorchs(arch):
-    model, peer = both(np.float32, arch=arch)
+@ARCHITECTURES
+def test_ten_steps_of_adamw_are_pytorchs(arch, make):
+    model, peer = both(np.float32, make, arch=arch)
     decayed = [q for q in peer.parameters() if q.ndim >= 2]
     others = [q for q in peer.parameters() if q.ndim < 2]
     groups = [

@@ -1,4 +1,4 @@
-"""Tasks that a transformer which is right must solve within seconds."""
+"""Tasks that a model which is right must solve within seconds."""
 
 import numpy as np
 import pytest
@@ -98,6 +98,30 @@ def test_the_second_half_of_a_repeated_string_is_copied(train_steps):
     assert nats[:, :15].mean() > 0.9 * np.log(16)  # chance: nothing tells it
 
 
+class Delayed:
+    """A few random tokens, again and again: each comes back after the same delay, and
+    none tells which one stands beside it."""
+
+    def __init__(self, delay: int, context: int, vocab_size: int):
+        self.delay = delay
+        self.context = context
+        self.vocab_size = vocab_size
+
+    def at(self, step: int, batch_size: int) -> np.ndarray:
+        rng = np.random.default_rng((0, step))
+        period = rng.integers(self.vocab_size, size=(batch_size, self.delay))
+        repeats = -(-(self.context + 1) // self.delay)
+        return np.tile(period, (1, repeats))[:, : self.context + 1].astype(np.int32)
+
+
+def test_an_lstm_remembers_for_a_while(train_steps):
+    windows = Delayed(3, context=24, vocab_size=8)
+    work = learn(windows, 8, train_steps, arch="lstm", context=24, steps=300)
+    nats = nats_of_targets(work.model, windows.at(UNSEEN, 64))
+    assert nats[:, 2:].mean() < 0.05
+    assert nats[:, :2].mean() > 0.9 * np.log(8)  # chance: nothing tells it
+
+
 def test_a_repetition_is_found_by_its_content(train_steps):
     windows = Periodic()
     work = learn(windows, 12, train_steps, context=16, steps=400, width=48)
@@ -123,8 +147,11 @@ def test_masked_tokens_are_restored_from_both_sides(train_steps):
     assert accuracy > 0.95
 
 
-@pytest.mark.parametrize(("objective", "below"), [("clm", 0.8), ("mlm", 0.9)])
-def test_a_short_text_is_learned(quick_train, texts, objective, below):
-    record = quick_train("a", objective=objective, steps=150, width=32)
+@pytest.mark.parametrize(
+    ("objective", "arch", "below"),
+    [("clm", "gpt", 0.8), ("clm", "lstm", 0.8), ("mlm", "encoder", 0.9)],
+)
+def test_a_short_text_is_learned(quick_train, texts, objective, arch, below):
+    record = quick_train("a", objective=objective, arch=arch, steps=150, width=32)
     uniform = np.log(record["config"]["vocab_size"])
     assert record["results"]["val_loss"] < below * uniform

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(
         {"size": "tiny", "batch": 16, "workers": "2"},
         {"size": "micro", "batch": 32, "accumulate": 4},
         {"size": "micro", "batch": 16, "objective": "mlm", "vocab": 5000},
+        {"size": "micro", "batch": 32, "arch": "lstm"},
     ],
     ids=str,
 )
