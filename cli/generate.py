@@ -32,6 +32,7 @@ from minillm_cli import common
     default=1.0,
     help="Above 1: what has occurred is rarer.  [1]",
 )
+@click.option("--beams", metavar="N", type=int, help="Search with N beams, no draws.")
 @click.option("--stop", metavar="TEXT", multiple=True, help="End before this text.")
 @click.option("--n", metavar="N", default=1, help="Continuations to write.  [1]")
 @click.option("--seed", metavar="N", default=0, help="Chooses the draws.  [0]")
@@ -57,11 +58,13 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
         click.echo(prompt + text)
 
 
-def _stream(run: str, prompt: str, json: bool, n: int, **options) -> None:
+def _stream(run: str, prompt: str, json: bool, n: int, beams, **options) -> None:
     from minillm.generation import stream
 
-    if json or n != 1:
-        raise UsageError("--stream prints one text as it comes: without --json and --n")
+    if json or n != 1 or beams:
+        raise UsageError(
+            "--stream prints one text as it comes: without --json, --n and --beams"
+        )
     pieces = stream(run, prompt, **options)
     first = next(pieces)  # so that an error comes before any text
     click.echo(prompt + first, nl=False)

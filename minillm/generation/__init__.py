@@ -1,5 +1,6 @@
 """Generation: what a trained model writes, and what it puts into gaps."""
 
+from minillm.generation.beams import Hypothesis, beam_search
 from minillm.generation.continuation import draw_tokens, generate, stream
 from minillm.generation.decoder import Decoder
 from minillm.generation.sampling import Sampling
@@ -7,8 +8,10 @@ from minillm.generation.text_stream import TextStream
 
 __all__ = [
     "Decoder",
+    "Hypothesis",
     "Sampling",
     "TextStream",
+    "beam_search",
     "draw_tokens",
     "generate",
     "stream",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from minillm.errors import UsageError
+from minillm.generation.beams import beam_search
 from minillm.generation.decoder import Decoder
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
@@ -21,6 +22,7 @@ def generate(
     stop: Sequence[str] = (),
     seed: int = 0,
     n: int = 1,
+    beams: int | None = None,
     cached: bool = True,
     **filters,
 ) -> str | list:
@@ -35,27 +37,63 @@ def generate(
     one prompt would give each. All are decoded as one batch, and come out as they would
     one by one. `cached=False` computes every column anew: the same text, slower.
 
+    `beams` looks for the n likeliest texts by beam search. Nothing is drawn then: the
+    temperature and the seed have no say, and filters are refused.
+
     Raises UsageError for a model that is not causal and for settings out of range.
     """
     run = open_causal(run)
     prompts = [prompt] if isinstance(prompt, str) else prompt
-    streams = [TextStream(run.tokenizer, stop) for _ in range(n * len(prompts))]
-    texts = [""] * len(streams)
-    for row, token in draw_tokens(
-        run.model,
-        [encode_prompt(run, each) for each in prompts],
-        max_tokens=max_tokens,
-        sampling=Sampling(temperature, **filters),
-        seed=seed,
-        n=n,
-        cached=cached,
-        ended=lambda row: streams[row].ended,
-    ):
-        texts[row] += streams[row].push(token)
-    texts = [text + each.finish() for text, each in zip(texts, streams, strict=True)]
+    prompt_ids = [encode_prompt(run, each) for each in prompts]
+    if beams is None:
+        texts = _draw_texts(
+            run,
+            prompt_ids,
+            stop,
+            max_tokens=max_tokens,
+            sampling=Sampling(temperature, **filters),
+            seed=seed,
+            n=n,
+            cached=cached,
+        )
+    elif Sampling(**filters) != Sampling():
+        names = ", ".join(filters)
+        raise UsageError(f"beams draw nothing: leave out {names}, or the beams")
+    else:
+        texts = _search_texts(run, prompt_ids, stop, max_tokens, n, beams)
     groups = [texts[i : i + n] for i in range(0, len(texts), n)]
     results = [group[0] for group in groups] if n == 1 else groups
     return results[0] if isinstance(prompt, str) else results
+
+
+def _draw_texts(run: Run, prompt_ids, stop, *, n: int, **options) -> list[str]:
+    streams = [TextStream(run.tokenizer, stop) for _ in range(n * len(prompt_ids))]
+    texts = [""] * len(streams)
+    for row, token in draw_tokens(
+        run.model, prompt_ids, n=n, ended=lambda row: streams[row].ended, **options
+    ):
+        texts[row] += streams[row].push(token)
+    return [text + each.finish() for text, each in zip(texts, streams, strict=True)]
+
+
+def _search_texts(run: Run, prompt_ids, stop, max_tokens, n, beams) -> list[str]:
+    def text_of(ids) -> tuple[str, bool]:
+        pieces = TextStream(run.tokenizer, stop)
+        text = "".join([*map(pieces.push, ids), pieces.finish()])
+        return text, pieces.ended
+
+    return [
+        text_of(each.ids)[0]
+        for ids in prompt_ids
+        for each in beam_search(
+            run.model,
+            ids,
+            beams=beams,
+            max_tokens=max_tokens,
+            n=n,
+            ended=lambda new: bool(stop) and text_of(new)[1],
+        )
+    ]
 
 
 def stream(

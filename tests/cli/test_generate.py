@@ -27,6 +27,7 @@ def test_settings_arrive(minillm, run):
         ["--min-p", "0.9"],
         ["--repetition-penalty", "3"],
         ["--seed", "1"],
+        ["--beams", "3"],
     ):
         code, out, err = minillm("generate", run, *ARGUMENTS, *option)
         assert (code, err) == (0, "")
@@ -60,6 +61,8 @@ def test_stop_texts_may_be_several(minillm, run):
     [
         (["--stream", "--json"], "--stream"),
         (["--stream", "--n", "2"], "--stream"),
+        (["--stream", "--beams", "2"], "--stream"),
+        (["--beams", "2", "--min-p", "0.5"], "min_p"),
         (["--top-p", "0"], "top_p"),
         (["--top-p", "2", "--stream"], "top_p"),
         (["--stop", ""], "stop text"),

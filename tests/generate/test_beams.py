@@ -1,0 +1,129 @@
+"""Beam search, against a search through every continuation."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import minillm
+from minillm.errors import UsageError
+from minillm.generation import Sampling, beam_search, draw_tokens, generate
+from minillm.generation.beams import log_softmax
+from minillm.models import ModelConfig, build
+
+V, LENGTH = 4, 4
+EVERY = V**LENGTH
+
+
+def tiny(seed: int, scale: float = 6):
+    config = ModelConfig(V, 1, 8, 2, context=8, tied=False)
+    model = build(config, np.random.default_rng(seed), dtype=np.float64)
+    for table in (model.tokens.weight, model.positions, model.head):
+        table.data *= scale
+    return model
+
+
+def log_probability(model, prompt, ids) -> float:
+    """Of a continuation, by the plain model: one pass over all of it."""
+    whole = np.array([[*prompt, *ids]])
+    log_p = log_softmax(model(whole).numpy()[0])
+    at = range(len(prompt) - 1, whole.shape[1] - 1)
+    return sum(log_p[t, token] for t, token in zip(at, ids, strict=True))
+
+
+def search_all(model, prompt, end=None) -> list[tuple[float, tuple]]:
+    """Every continuation that ends with its first `end` or with LENGTH tokens."""
+    found = set()
+    for ids in itertools.product(range(V), repeat=LENGTH):
+        cut = ids.index(end) + 1 if end in ids else LENGTH
+        found.add(ids[:cut])
+    scores = [(log_probability(model, prompt, ids) / len(ids), ids) for ids in found]
+    return sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("end", [None, 0, 2])
+@pytest.mark.parametrize("seed", range(4))
+def test_with_all_beams_it_finds_the_best_of_all(seed, end):
+    model, prompt = tiny(seed), [1, 3]
+    expected = search_all(model, prompt, end)[:6]
+    found = beam_search(
+        model,
+        prompt,
+        beams=EVERY,
+        max_tokens=LENGTH,
+        n=6,
+        ended=lambda ids: ids[-1] == end,
+    )
+    assert [each.ids for each in found] == [ids for _, ids in expected]
+    np.testing.assert_allclose(
+        [each.score for each in found], [score for score, _ in expected], rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("beams", [1, 2, 5])
+def test_a_few_beams_know_the_probability_of_what_they_found(beams):
+    for seed in range(4):
+        model = tiny(seed)
+        for each in beam_search(model, [2], beams=beams, max_tokens=6, n=beams):
+            expected = log_probability(model, [2], each.ids)
+            assert each.log_probability == pytest.approx(expected)
+            assert len(each.ids) == 6
+
+
+def test_one_beam_is_greedy_also_beyond_the_context(model):
+    greedy = draw_tokens(model, [[1, 2]], max_tokens=30, sampling=Sampling(0))
+    (found,) = beam_search(model, [1, 2], beams=1, max_tokens=30)
+    assert found.ids == tuple(token for _, token in greedy)
+
+
+def test_more_beams_can_find_what_greedy_decoding_misses():
+    gains = []
+    for seed in range(10):
+        one, many = (
+            beam_search(tiny(seed, 2), [0], beams=beams, max_tokens=5)[0].score
+            for beams in (1, 8)
+        )
+        gains.append(many - one)
+    assert max(gains) > 0.01
+    assert min(gains) > -1e-9
+
+
+def test_without_normalisation_the_shorter_would_have_won():
+    """The winner by nats per token is longer than the likeliest of all."""
+    longer = 0
+    for seed in range(10):
+        every = search_all(tiny(seed), [1], end=0)
+        likeliest = max(every, key=lambda each: each[0] * len(each[1]))
+        longer += len(every[0][1]) > len(likeliest[1])
+    assert longer
+
+
+def test_generate_writes_what_the_beams_find(runs):
+    run = minillm.load_run(runs["clm"])
+    options = {"beams": 4, "max_tokens": 12}
+    text = generate(run, "The ships had learned to", **options)
+    assert " find their way by listening".startswith(text[:20])
+    two = generate(run, "The ships had learned to", n=2, **options)
+    assert two[0] == text != two[1]
+    assert generate(run, ["The ships had learned to"], **options) == [text]
+    assert generate(run, "The", max_tokens=0, beams=2) == ""
+
+
+def test_beams_end_before_a_stop_text(runs):
+    text = generate(runs["clm"], "The ships had learned to", beams=3, stop=["way"])
+    assert text == " find their "
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"beams": 0}, "beams"),
+        ({"beams": 2, "n": 3}, "n must be"),
+        ({"beams": 2, "n": 0}, "n must be"),
+        ({"beams": 2, "max_tokens": -1}, "max_tokens"),
+        ({"beams": 2, "top_k": 3}, "top_k"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(runs, options, words):
+    with pytest.raises(UsageError, match=words):
+        generate(runs["clm"], "The", **options)
