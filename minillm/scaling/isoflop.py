@@ -64,13 +64,11 @@ class IsoFlop:
 
     def band(self, name: str, flops: np.ndarray):
         """The 95 % band (low, high) of N_opt's or D_opt's law, or None."""
-        best, others = self._optima(tokens=name == "D_opt")
-        if others is None or len(self.used) < 2:
+        if self.noise is None or len(self.used) < 2:
             return None
-        lines = self._lines(best, others)
-        return tuple(
-            map(np.exp, middle(lines[:, :1] + lines[:, 1:] * self._budget(flops)))
-        )
+        lines = self._lines(*self._optima(tokens=name == "D_opt"))
+        low, high = middle(lines[:, :1] + lines[:, 1:] * self._budget(flops))
+        return np.exp(low), np.exp(high)
 
     @cached_property
     def envelope(self) -> LawFit | None:

@@ -46,6 +46,18 @@ def _of_budget(profile, record: dict, name: str):
             f"{len(profile.sizes)} sizes, where the parabola should have "
             f"{AROUND_MINIMUM}: add sizes near {name} = {profile.n_opt:.3g}"
         )
+    n, loss = profile.n[profile.near], profile.loss[profile.near]
+    if n.max() < 2 * n.min():
+        yield (
+            f"the sizes of the parabola span a factor of {n.max() / n.min():.2g}; "
+            f"under 2 its bend is hard to see: add smaller and larger {name}"
+        )
+    error = np.abs(loss / profile.predict(n) - 1)
+    if error.max() > 0.02:
+        yield (
+            f"the run of {name} = {n[error.argmax()]:.3g} lies "
+            f"{100 * error.max():.1f} % off the parabola: repeat it with another seed"
+        )
     interval = record["interval95"]
     if interval and interval[1] > 4 * interval[0]:
         yield (

@@ -139,6 +139,15 @@ def test_few_or_close_budgets():
     assert any("span a factor of 4;" in warning for warning in close.warnings)
 
 
+def test_narrow_sizes_and_a_run_off_its_parabola():
+    narrow = fit_isoflop(runs(width=0.2))
+    assert any("span a factor of 1.4" in warning for warning in narrow.warnings)
+    columns = runs()
+    columns["loss"][10] *= 0.95
+    found = fit_isoflop(columns)
+    assert any("off the parabola" in w for w in found.warnings if "3e+19" in w)
+
+
 def test_rows_left_out_have_a_reason():
     columns = {name: np.append(c, c[0]) for name, c in runs().items()}
     columns["C"][-1] = 1e23
