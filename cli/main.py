@@ -28,6 +28,7 @@ COMMANDS = {
     "validate": "Check the scaling laboratory where the truth is known.",
     "emergence": "Measure the runs of a series on `facts` in two ways.",
     "generate": "Continue a text with a trained model.",
+    "fill": "Fill the gaps in a text with a masked model.",
     "compare": "Put the settings and results of runs side by side.",
     "report": "Write a page about a series: its laws, curves and doubts.",
     "eval": "Measure a trained model's loss on a text.",

@@ -3,16 +3,19 @@
 from minillm.generation.beams import Hypothesis, beam_search
 from minillm.generation.continuation import draw_tokens, generate, stream
 from minillm.generation.decoder import Decoder
+from minillm.generation.gaps import Candidate, fill
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
 
 __all__ = [
+    "Candidate",
     "Decoder",
     "Hypothesis",
     "Sampling",
     "TextStream",
     "beam_search",
     "draw_tokens",
+    "fill",
     "generate",
     "stream",
 ]

@@ -10,7 +10,7 @@ CONTEXT = 12
 SHAPE = {"vocab_size": 30, "n_layers": 2, "d_model": 16, "n_heads": 2}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model():
     """An untrained model of strong opinions."""
     config = ModelConfig(**SHAPE, context=CONTEXT, init="fan_in", tied=False)
@@ -20,7 +20,7 @@ def model():
     return model
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runs(tmp_path_factory) -> dict:
     """Folders of short runs on the package's own bilingual text, by objective."""
     folder = tmp_path_factory.mktemp("runs")

@@ -77,8 +77,10 @@ def test_rows_that_end_leave_the_others_alone(model):
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
-def test_logits_with_padding_are_those_without(norm, positions):
-    config = ModelConfig(30, 2, 16, 2, CONTEXT, norm=norm, positions=positions)
+@pytest.mark.parametrize("arch", ["gpt", "lstm"])
+def test_logits_with_padding_are_those_without(arch, norm, positions):
+    shape = {"arch": arch, "norm": norm, "positions": positions}
+    config = ModelConfig(30, 2, 16, 2, CONTEXT, **shape)
     model = build(config, np.random.default_rng(1), dtype=np.float64)
     prompts = prompts_of([3, 9, 1])
     cached, plain = (Decoder(model, prompts, cached=c) for c in (True, False))

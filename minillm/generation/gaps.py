@@ -1,0 +1,72 @@
+"""Filling gaps: what a masked model puts in the place of [MASK]."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minillm.errors import UsageError
+from minillm.generation.sampling import softmax
+from minillm.tensor import no_grad
+from minillm.text.objectives import MASK
+from minillm.training.run_folder.run import Run, load_run
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A token for a gap: its text (half a character: U+FFFD), id and probability."""
+
+    text: str
+    id: int
+    probability: float
+
+
+def fill(run: Run | str, text: str, *, top: int = 5) -> list[list[Candidate]]:
+    """The `top` likeliest tokens of each [MASK] in a text, the likeliest first.
+
+    `run` is a run (`load_run`) or the path of one. Several gaps are filled in one pass:
+    each probability is that of a token whatever stands in the other gaps (Devlin et al.
+    2019, section 3.1). Special tokens are no candidates. Raises UsageError for a model
+    that is not masked, and for a text without a [MASK] or longer than the context.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    if run.model.causal:
+        raise UsageError(
+            f"{run.path}: is a causal model, which sees one side of a gap only: it "
+            f"continues texts (`minillm generate`) and cannot fill gaps"
+        )
+    if top < 1:
+        raise UsageError(f"top must be at least 1, got {top}")
+    ids = encode_with_gaps(run, text)
+    context = run.model.config.context
+    if len(ids) > context:
+        raise UsageError(
+            f"the text has {len(ids)} tokens, and the model sees {context} at once: "
+            f"shorten it around the {MASK}"
+        )
+    with no_grad():
+        logits = run.model(ids[None]).numpy()[0]
+    gaps = np.flatnonzero(ids == run.tokenizer.specials[MASK])
+    return [_candidates(run, softmax(logits[gap].astype(float)), top) for gap in gaps]
+
+
+def encode_with_gaps(run: Run, text: str) -> np.ndarray:
+    """The ids of a text in which [MASK] is one token. (T,) int32. Raises UsageError."""
+    parts = text.split(MASK)
+    if len(parts) == 1:
+        raise UsageError(f"the text has no gap: write {MASK} where a word is missing")
+    if run.tokenizer.kind == "bpe":
+        # A word's token holds the space before it, and so does the gap in its place.
+        parts = [part.removesuffix(" ") for part in parts[:-1]] + parts[-1:]
+    gap = np.array([run.tokenizer.specials[MASK]], np.int32)
+    ids = [run.tokenizer.encode(parts[0])]
+    for part in parts[1:]:
+        ids += [gap, run.tokenizer.encode(part)]
+    return np.concatenate(ids)
+
+
+def _candidates(run: Run, p: np.ndarray, top: int) -> list[Candidate]:
+    ordinary = run.tokenizer.ordinary_ids
+    likeliest = ordinary[np.argsort(-p[ordinary], kind="stable")[:top]]
+    return [
+        Candidate(run.tokenizer.decode([i]), int(i), float(p[i])) for i in likeliest
+    ]
