@@ -92,6 +92,7 @@ def print_result(result: dict) -> None:
     common.print_table(heads, rows, title)
     print_law(result)
     print_lengths(result)
+    print_truth(result["truth"])
     laws = result["laws"].items()
     rows = [
         [name, *(f"{law[key]:.4g}" for key in "anb"), _interval(law["interval95"]["n"])]
@@ -127,6 +128,15 @@ def print_law(result: dict) -> None:
         f"{_percent(held_out['relative_error'])} off, a power law without a floor "
         f"{_percent(held_out['pure_power_relative_error'])}"
     )
+
+
+def print_truth(truth: dict | None) -> None:
+    """How near the floors of the laws come to the text's own entropy, if it is known."""
+    if truth:
+        click.echo(f"the text's own entropy: {truth['entropy']:.4f} nats/character")
+        for name, floor in truth["E"].items():
+            error = _percent(truth["relative_error"][name])
+            click.echo(f"  E of the {name.replace('_', ' ')}: {floor:.4f}, {error} off")
 
 
 def print_lengths(result: dict) -> None:

@@ -118,6 +118,28 @@ class Findings:
             "pure_power_relative_error": error(law.without_floor),
         }
 
+    def truth(self) -> dict | None:
+        """The entropy of a text whose law is known, beside what the laws say of it.
+
+        Nats per character, so for models of characters only. E of the law of size is
+        the floor after so many tokens; that of size and tokens is an estimate of the
+        entropy itself, a little above it where the context is short.
+        """
+        data = next(iter(self.records.values()))["data"]
+        entropy = data.get("entropy")
+        if entropy is None or data["tokenizer"]["kind"] != "chars":
+            return None
+        laws = {"law": self.law, "law_of_size_and_tokens": self.lengths.of_both}
+        return {
+            "entropy": entropy,
+            "E": {name: law.parameters["E"] for name, law in laws.items() if law},
+            "relative_error": {
+                name: abs(law.parameters["E"] / entropy - 1)
+                for name, law in laws.items()
+                if law
+            },
+        }
+
     def warnings(self) -> list[str]:
         """What the reader should know, the law's own doubts last."""
         left_out = [
@@ -151,6 +173,7 @@ class Findings:
                 name: {**law.as_power(), "warnings": law.warnings}
                 for name, law in self.powers.items()
             },
+            "truth": self.truth(),
             **self.lengths.to_json(),
             "decoding": self.decoding,
             "warnings": self.warnings(),

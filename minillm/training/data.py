@@ -13,7 +13,8 @@ from minillm.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus as token ids. Sizes are in UTF-8 bytes."""
+    """A corpus as token ids. Sizes are in UTF-8 bytes; `entropy` is in nats per
+    character, None where it is not known."""
 
     name: str
     sha256: str
@@ -23,6 +24,7 @@ class Text:
     tokenizer: Tokenizer
     train: np.ndarray = field(repr=False)
     val: np.ndarray = field(repr=False)
+    entropy: float | None = None
 
     @property
     def bytes_per_token(self) -> float:
@@ -53,6 +55,7 @@ def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) 
         tokenizer=tokenizer,
         train=tokenizer.encode(corpus.train),
         val=tokenizer.encode(corpus.val),
+        entropy=corpus.entropy,
     )
 
 

@@ -36,6 +36,7 @@ def new_record(
             "note": text.note,
             "sha256": text.sha256,
             "bytes": text.n_bytes,
+            "entropy": text.entropy,
             "train_tokens": len(text.train),
             "val_tokens": len(text.val),
             "epochs": config.steps * config.tokens_per_step / len(text.train),
