@@ -69,7 +69,7 @@ def calibrate(series: int = 40, seed: int = 0) -> Iterator[Check]:
 def memoriser_checks(seed: int = 0) -> Iterator[Check]:
     """Fitted blindly, a memoriser's losses give the exponents of the exact sums and
     the entropy of the text."""
-    facts = Facts(a=1.0, seed=seed)
+    facts = Facts(a=1.0, keys=100_000, seed=seed)
     # Where 100,000 keys are as good as infinitely many, and one more or less of those
     # that are known makes little difference.
     records = np.geomspace(300, 30_000, 10).astype(int)

@@ -34,16 +34,17 @@ class Lexicon(KnownText):
     """`words` words in `classes` classes, each class twice as large as the one before.
 
     `length` words are for training; a tenth as many, at most 200,000, for validation.
+    The default is for small models: some million characters show every word often.
     """
 
     a: float = 0.0
     classes: int = 8
-    words: int = 4_000
-    length: int = 1_700_000
+    words: int = 500
+    length: int = 2_000_000
     seed: int = 0
 
     name = "lexicon"
-    example = "lexicon:words=1000,length=500000"
+    example = "lexicon:words=2000,seed=1"
     limits: ClassVar = {
         "a": (-1.0, 3.0),
         "classes": (2, 12),

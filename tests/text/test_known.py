@@ -238,7 +238,7 @@ def test_parameters_reach_the_text():
 
 
 def test_the_default_is_called_by_its_name_alone():
-    assert generated("facts").spec == generated("facts:keys=100000").spec == "facts"
+    assert generated("facts").spec == generated("facts:keys=1000").spec == "facts"
     assert generated("fact") is generated("./facts") is generated("") is None
 
 
