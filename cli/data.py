@@ -15,6 +15,9 @@ STDLIB = {
     "here": True,
 }
 
+# A window begins in the middle of a word, so that its least loss is above the entropy.
+CONTEXTS = (64, 128, 256)
+
 
 @click.group(invoke_without_command=True, epilog="Example:  minillm data show stdlib")
 @click.pass_context
@@ -110,9 +113,10 @@ def show(data: str, json: bool) -> None:
 
     DATA is a name of `minillm data list`, a text file, or a folder of them.
     """
-    from minillm.text.corpus import load_corpus
+    from minillm.text import generated, load_corpus
 
     corpus = load_corpus(data)
+    known = generated(data)
     record = {
         "name": corpus.name,
         "note": corpus.note,
@@ -121,14 +125,19 @@ def show(data: str, json: bool) -> None:
         "val_characters": len(corpus.val),
         "sha256": corpus.sha256,
         "entropy": corpus.entropy,
+        "floors": {context: known.floor(context) for context in CONTEXTS}
+        if known
+        else None,
         "beginning": corpus.train[:300],
     }
     if json:
         return common.print_json(record)
     beginning = record.pop("beginning")
-    entropy = record.pop("entropy")
-    if entropy is not None:
+    entropy, floors = record.pop("entropy"), record.pop("floors")
+    if known:
         record["entropy"] = f"{entropy:.5f} nats per character"
+        for context, floor in floors.items():
+            record[f"least loss, context {context}"] = f"{floor:.5f}"
     common.print_table(
         ["corpus", "value"],
         [[k, f"{v:,}" if isinstance(v, int) else v] for k, v in record.items()],

@@ -38,6 +38,10 @@ def test_the_example_of_a_generated_corpus_can_be_shown(minillm):
         code, out, _ = minillm("data", "show", kind.example)
         assert code == 0
         assert "nats per character" in out
+        record = json.loads(minillm("data", "show", kind.example, "--json")[1])
+        floors = record["floors"]
+        assert list(floors) == ["64", "128", "256"]
+        assert floors["64"] > floors["256"] > record["entropy"]
 
 
 def test_get_prints_where_a_corpus_lies(minillm):
