@@ -19,27 +19,34 @@ import minillm
 from minillm.errors import DataError, DeviceError, MinillmError, UsageError
 
 # `minillm --help` shows these without importing what the commands need.
-COMMANDS = {
-    "train": "Train a language model on a text.",
-    "scale": "Train a series of sizes and fit the law of their losses.",
-    "fit": "Fit a scaling law to a table of measurements.",
-    "isoflop": "Find the best model size of each compute budget.",
-    "plan": "Advise on model size and tokens, from a fitted law.",
-    "validate": "Check the scaling laboratory where the truth is known.",
-    "emergence": "Measure the runs of a series on `facts` in two ways.",
-    "generate": "Continue a text with a trained model.",
-    "fill": "Fill the gaps in a text with a masked model.",
-    "compare": "Put the settings and results of runs side by side.",
-    "report": "Write a page about a series: its laws, curves and doubts.",
-    "eval": "Measure a trained model's loss on a text.",
-    "sizes": "Show the named sizes and what each one costs.",
-    "data": "List, download and look into corpora.",
-    "graph": "Draw the graph of an expression, or of one model step.",
-    "gradcheck": "Check the gradient of every op against differences.",
-    "doctor": "Show what this machine offers for training.",
-    "bench": "Measure the speed of a size, alone or against other engines.",
-    "completion": "Print the completion script of a shell.",
+SECTIONS = {
+    "Train and use models": {
+        "train": "Train a language model on a text.",
+        "generate": "Continue a text with a trained model.",
+        "fill": "Fill the gaps in a text with a masked model.",
+        "eval": "Measure a trained model's loss on a text.",
+        "compare": "Put the settings and results of runs side by side.",
+        "sizes": "Show the named sizes and what each one costs.",
+        "data": "List, download and look into corpora.",
+    },
+    "Measure how loss falls with size": {
+        "scale": "Train a series of sizes and fit the law of their losses.",
+        "report": "Write a page about a series: its laws, curves and doubts.",
+        "fit": "Fit a scaling law to a table of measurements.",
+        "isoflop": "Find the best model size of each compute budget.",
+        "plan": "Advise on model size and tokens, from a fitted law.",
+        "emergence": "Measure the runs of a series on `facts` in two ways.",
+        "validate": "Check the scaling laboratory where the truth is known.",
+    },
+    "Look into the engine and the machine": {
+        "graph": "Draw the graph of an expression, or of one model step.",
+        "gradcheck": "Check the gradient of every op against differences.",
+        "doctor": "Show what this machine offers for training.",
+        "bench": "Measure the speed of a size, alone or against other engines.",
+        "completion": "Print the completion script of a shell.",
+    },
 }
+COMMANDS = {name: told for part in SECTIONS.values() for name, told in part.items()}
 
 
 class Commands(click.Group):
@@ -54,8 +61,9 @@ class Commands(click.Group):
         return importlib.import_module(f"minillm_cli.{name}").command
 
     def format_commands(self, ctx, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for title, part in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(part.items()))
 
 
 @click.command(
