@@ -52,6 +52,7 @@ def test_started_again_it_trains_only_what_is_missing(
         ({"preset": "smoke"}, "preset tiny instead of smoke"),
         ({"preset": {"lr": 0.02}}, "sizes or settings"),
         ({"data": "stdlib"}, "data .*words.txt instead of stdlib"),
+        ({"arch": "lstm"}, "arch gpt instead of lstm"),
     ],
 )
 def test_another_series_is_not_written_over(
@@ -63,6 +64,32 @@ def test_another_series_is_not_written_over(
     with pytest.raises(UsageError, match=f"holds another series.*{words_of_error}"):
         scale(**{"preset": tiny, "data": words, "out": series[0], **change})
     assert sorted(series[0].rglob("*")) == before
+
+
+def test_a_series_of_lstms_has_a_law_of_its_own(
+    tiny, words, tmp_path, monkeypatch, quickly, listener
+):
+    monkeypatch.chdir(tmp_path)
+    result = scale(tiny, data=words, arch="lstm", reporter=listener)
+    folder = tmp_path / "runs" / "scale-tiny-lstm-words"
+    assert result["out"] == str(folder)
+    plan = read_plan(folder / "plan.json")
+    assert plan.arch == "lstm"
+    assert json.loads((folder / "plan.json").read_text("utf-8"))["arch"] == "lstm"
+    assert {run["config"]["arch"] for run in result["runs"]} == {"lstm"}
+    assert result["law"]["parameters"]["alpha"] > 0
+    assert all(row["seconds_per_token"] > 0 for row in result["decoding"])
+    again = scale(
+        tiny, data=words, plan=folder / "plan.json", out=folder, reporter=listener
+    )
+    assert again["law"] == result["law"]
+
+
+def test_a_plan_from_before_there_was_a_choice_is_of_gpts(copied):
+    record = json.loads((copied / "plan.json").read_text("utf-8"))
+    del record["arch"]
+    (copied / "plan.json").write_text(json.dumps(record), "utf-8")
+    assert read_plan(copied / "plan.json").arch == "gpt"
 
 
 def test_a_text_that_has_changed_is_noticed(copied, tiny, words, tmp_path):

@@ -57,8 +57,11 @@ def test_a_shape_that_cannot_be_is_refused_before_any_text_is_read():
 def test_the_objective_decides_the_architecture():
     assert TrainConfig().resolve().arch == "gpt"
     assert TrainConfig(objective="mlm").resolve().arch == "encoder"
-    with pytest.raises(UsageError, match="clm needs arch gpt"):
+    assert TrainConfig(arch="lstm").resolve().arch == "lstm"
+    with pytest.raises(UsageError, match="clm needs arch gpt or lstm"):
         TrainConfig(arch="encoder")
+    with pytest.raises(UsageError, match="mlm needs arch encoder"):
+        TrainConfig(arch="lstm", objective="mlm")
 
 
 def test_paths_and_numbers_are_understood_as_text():
