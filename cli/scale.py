@@ -131,9 +131,12 @@ def print_law(result: dict) -> None:
 
 
 def print_truth(truth: dict | None) -> None:
-    """How near the floors of the laws come to the text's own entropy, if it is known."""
+    """How near the floors come to the entropy of a text whose law is known."""
     if truth:
-        click.echo(f"the text's own entropy: {truth['entropy']:.4f} nats/character")
+        click.echo(
+            f"the text's own entropy: {truth['entropy']:.4f} nats/character; an ideal "
+            f"model of this context: {truth['floor']:.4f}"
+        )
         for name, floor in truth["E"].items():
             error = _percent(truth["relative_error"][name])
             click.echo(f"  E of the {name.replace('_', ' ')}: {floor:.4f}, {error} off")

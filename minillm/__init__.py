@@ -8,11 +8,15 @@ __version__ = "0.1.0"
 _ROOMS = {
     "Tensor": "minillm.ops.methods",  # with its operators
     "TrainConfig": "minillm.training.config",
+    "advise": "minillm.scaling.advice",
+    "compare": "minillm.scaling.compare",
     "debug": "minillm.backend",
     "fit": "minillm.scaling.fitting",
+    "fit_isoflop": "minillm.scaling.isoflop",
     "generate": "minillm.generation",
     "load_run": "minillm.training.run_folder.run",
     "no_grad": "minillm.tensor",
+    "report": "minillm.scaling.page",
     "scale": "minillm.scaling.series",
     "train": "minillm.training.loop",
     "use": "minillm.backend",

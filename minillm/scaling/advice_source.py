@@ -145,11 +145,16 @@ def _of_record(record: dict, source: str) -> KnownLaw:
             f"{source}: the law's first variable is {variables[0]}, not the parameters "
             f"N: fit with --x N, or --x N --x D"
         )
-    warnings = [
-        *(record.get("warnings") or ()),
-        f"{source} does not say over which N and D the law was measured: whether the "
-        f"answers lie within them is not known",
-    ]
+    warnings = list(record.get("warnings") or ())
+    ranges = {
+        name: tuple(ends)
+        for name, ends in zip("ND", (record.get("ranges") or {}).values(), strict=False)
+    }
+    if not ranges:
+        warnings.append(
+            f"{source} does not say over which N and D the law was measured: whether "
+            f"the answers lie within them is not known"
+        )
     try:
         law = _law(record["parameters"])
     except (KeyError, TypeError, ValueError):
@@ -162,6 +167,7 @@ def _of_record(record: dict, source: str) -> KnownLaw:
         source=source,
         formula=formula,
         interval95=record.get("interval95") or {},
+        ranges=ranges,
         warnings=tuple(warnings),
     )
 

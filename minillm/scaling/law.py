@@ -198,6 +198,10 @@ class LawFit:
             "influence": self.influence,
             "leave_largest_out": self.leave_largest_out,
             "n": self.n,
+            "ranges": {
+                name: [float(x.min()), float(x.max())]
+                for name, x in zip(self.variables, self.x, strict=True)
+            },
             "excluded": self.excluded,
             "warnings": self.warnings,
         }

@@ -11,6 +11,7 @@ from minillm.scaling.law import LawFit
 from minillm.scaling.lengths import Lengths
 from minillm.scaling.plan import Plan
 from minillm.scaling.points import Size, points_of, sizes_of, unfit
+from minillm.text import generated
 
 # How parameters can be counted. The law is fitted with the first.
 COUNTS = ("non_embedding", "matrices_and_head", "total")
@@ -121,23 +122,22 @@ class Findings:
     def truth(self) -> dict | None:
         """The entropy of a text whose law is known, beside what the laws say of it.
 
-        Nats per character, so for models of characters only. E of the law of size is
-        the floor after so many tokens; that of size and tokens is an estimate of the
-        entropy itself, a little above it where the context is short.
+        `floor` is the loss of an ideal model of this context: windows begin in the
+        middle of a word, so it lies above the `entropy`. Nats per character, so for
+        models of characters only. E of the law of size is the floor after so many
+        tokens; that of size and tokens estimates the ideal model's.
         """
-        data = next(iter(self.records.values()))["data"]
-        entropy = data.get("entropy")
-        if entropy is None or data["tokenizer"]["kind"] != "chars":
+        known = generated(self.plan.data)
+        if known is None or self.plan.tokenizer != "chars":
             return None
+        floor = known.floor(self.plan.ladder.context)
         laws = {"law": self.law, "law_of_size_and_tokens": self.lengths.of_both}
+        found = {name: law.parameters["E"] for name, law in laws.items() if law}
         return {
-            "entropy": entropy,
-            "E": {name: law.parameters["E"] for name, law in laws.items() if law},
-            "relative_error": {
-                name: abs(law.parameters["E"] / entropy - 1)
-                for name, law in laws.items()
-                if law
-            },
+            "entropy": known.entropy,
+            "floor": floor,
+            "E": found,
+            "relative_error": {name: abs(e / floor - 1) for name, e in found.items()},
         }
 
     def warnings(self) -> list[str]:

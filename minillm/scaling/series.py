@@ -11,6 +11,7 @@ from minillm.scaling.ladder import Ladder, architecture, named
 from minillm.scaling.plan import read_plan
 from minillm.scaling.progress import Silent
 from minillm.scaling.sitting import Sitting
+from minillm.text import generated
 from minillm.training.team import available_cores
 
 
@@ -86,7 +87,8 @@ def _folder(ladder: Ladder, data: str, objective: str, arch: str, seed: int) -> 
     if arch != architecture(objective, None):
         parts.append(arch)
     if data != "stdlib":
-        parts.append(re.sub(r"[^\w.-]+", "-", Path(data).resolve().stem))
+        name = data if generated(data) else Path(data).resolve().stem
+        parts.append(re.sub(r"[^\w.-]+", "-", name))
     if seed:
         parts.append(f"s{seed}")
     return Path("runs", "-".join(parts))

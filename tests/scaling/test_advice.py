@@ -267,6 +267,11 @@ def test_what_fit_printed_is_a_law(tmp_path, table):
     answer, ours = (advise(read_law(p), flops=1e13) for p in (path, table))
     best = answer["optimum"]["parameters"]
     assert best == pytest.approx(ours["optimum"]["parameters"])
+    assert not any("does not say" in warning for warning in answer["warnings"])
+    record = law.to_json()
+    del record["ranges"]  # as an earlier version wrote it
+    path.write_text(json.dumps(record), encoding="utf-8")
+    answer = advise(read_law(path), flops=1e13)
     assert any("does not say over which" in warning for warning in answer["warnings"])
 
 

@@ -20,6 +20,7 @@ JSON_KEYS = {
     "objective",
     "converged",
     "aicc",
+    "ranges",
     "models",
     "floor",
     "correlations",
