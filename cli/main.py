@@ -23,6 +23,7 @@ SECTIONS = {
     "Train and use models": {
         "train": "Train a language model on a text.",
         "generate": "Continue a text with a trained model.",
+        "chat": "Talk with a trained model, a line for each turn.",
         "fill": "Fill the gaps in a text with a masked model.",
         "eval": "Measure a trained model's loss on a text.",
         "compare": "Put the settings and results of runs side by side.",

@@ -3,6 +3,7 @@
 from minillm.generation.beams import Hypothesis, beam_search
 from minillm.generation.continuation import draw_tokens, generate, stream
 from minillm.generation.decoder import Decoder
+from minillm.generation.dialogue import Dialogue
 from minillm.generation.gaps import Candidate, fill
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
@@ -10,6 +11,7 @@ from minillm.generation.text_stream import TextStream
 __all__ = [
     "Candidate",
     "Decoder",
+    "Dialogue",
     "Hypothesis",
     "Sampling",
     "TextStream",

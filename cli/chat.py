@@ -1,0 +1,77 @@
+"""`minillm chat`: a dialogue with a trained model, in turns."""
+
+import sys
+
+import click
+
+from minillm_cli import common
+
+
+@click.command(epilog="Example:  minillm chat runs/a --temperature 0.5")
+@click.argument("run")
+@click.option(
+    "--template",
+    metavar="TEXT",
+    help=r"A turn.  ['User: {user}\nAssistant: {assistant}\n']",
+)
+@click.option("--max-tokens", metavar="N", default=100, help="Of a reply.  [100]")
+@click.option(
+    "--temperature",
+    metavar="T",
+    default=0.8,
+    help="Below 1: likelier tokens more; 0: the likeliest.  [0.8]",
+)
+@click.option("--top-k", metavar="K", type=int, help="Only the K likeliest tokens.")
+@click.option(
+    "--top-p", metavar="P", type=float, help="Only the likeliest, P of all together."
+)
+@click.option(
+    "--min-p",
+    metavar="P",
+    type=float,
+    help="Only those P times as likely as the first.",
+)
+@click.option(
+    "--repetition-penalty",
+    metavar="X",
+    default=1.0,
+    help="Above 1: what has occurred is rarer.  [1]",
+)
+@click.option("--stop", metavar="TEXT", multiple=True, help="End replies before it.")
+@click.option("--seed", metavar="N", default=0, help="Chooses the draws.  [0]")
+@common.shared
+def command(run: str, template: str | None, json: bool, **settings) -> None:
+    """Talk with a trained model, a line for each turn.
+
+    RUN is the folder of a run. Ctrl-D ends the dialogue, as does the end of a file.
+    """
+    from minillm.generation import Dialogue
+
+    if template is not None:
+        settings["template"] = template.replace("\\n", "\n")
+    dialogue = Dialogue(run, **settings)
+    for message in _messages():
+        for piece in dialogue.reply(message):
+            if not json:
+                click.echo(piece, nl=False)
+        if not json:
+            click.echo()
+    if json:
+        turns = [{"user": user, "assistant": reply} for user, reply in dialogue.turns]
+        common.print_json({"run": run, "turns": turns})
+
+
+def _messages():
+    """The lines that are typed, or those of a file, without empty ones."""
+    typed = sys.stdin.isatty()
+    if not typed and hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    while True:
+        try:
+            message = input("> " if typed else "").strip()
+        except EOFError:
+            if typed:
+                click.echo(err=True)
+            return
+        if message:
+            yield message

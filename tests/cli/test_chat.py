@@ -1,0 +1,91 @@
+"""`minillm chat`: lines in, replies out, and ways to end."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+MESSAGES = "你好\n\nHello\n"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> str:
+    from minillm import train
+
+    out = str(tmp_path_factory.mktemp("runs") / "bytes")
+    options = {"size": "pico", "data": "bilingual", "device": "cpu", "workers": "1"}
+    train(**options, tokenizer="bytes", lr=0.02, steps=60, out=out)
+    return out
+
+
+@pytest.fixture
+def chat(minillm, monkeypatch, run):
+    """A function that talks: (exit code, stdout, stderr)."""
+
+    def talk(text: str, *argv: str):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        return minillm("chat", run, "--max-tokens", "12", *argv)
+
+    return talk
+
+
+def test_each_line_gets_a_reply(chat):
+    code, out, err = chat(MESSAGES, "--json")
+    assert (code, err) == (0, "")
+    turns = json.loads(out)["turns"]
+    assert [turn["user"] for turn in turns] == ["你好", "Hello"]
+    printed = chat(MESSAGES)[1]
+    assert [line.rstrip() for line in printed.splitlines()] == [
+        line for turn in turns for line in turn["assistant"].split("\n")
+    ]
+
+
+def test_settings_arrive(chat):
+    plain = chat(MESSAGES)[1]
+    assert chat(MESSAGES, "--seed", "5")[1] != plain
+    assert chat(MESSAGES, "--top-k", "1")[1] != plain
+    assert chat(MESSAGES, "--template", r"{user}\n- {assistant}\n\n")[1] != plain
+    code, _, err = chat(MESSAGES, "--template", "{user}")
+    assert code == 2
+    assert "template" in err
+
+
+def test_no_lines_are_a_dialogue_without_turns(chat):
+    assert chat("") == (0, "", "")
+    assert json.loads(chat("", "--json")[1])["turns"] == []
+
+
+def test_piped_bytes_are_utf8_whatever_the_locale(spawn, run):
+    done = spawn(
+        "chat",
+        run,
+        "--json",
+        input="灯塔".encode(),
+        env={"PYTHONIOENCODING": "latin-1"},
+    )
+    assert json.loads(done.stdout)["turns"][0]["user"] == "灯塔"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_an_interrupt_ends_in_one_line(run):
+    argv = [sys.executable, "-m", "minillm_cli", "chat", run]
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    process.stdin.write(b"Hello\n")
+    process.stdin.flush()
+    process.stdout.read(1)  # it talks
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130
+    assert err.strip() == "minillm: interrupted"

@@ -1,0 +1,98 @@
+"""A dialogue: its template, its window, its replies."""
+
+import numpy as np
+import pytest
+
+import minillm
+from minillm.errors import UsageError
+from minillm.generation import Dialogue, dialogue
+from minillm.training.loop import train
+
+WORDS = {"1": "one", "2": "two", "3": "three", "一": "yi", "二": "er"}
+
+
+@pytest.fixture(scope="module")
+def namer(tmp_path_factory):
+    """A model that has learned to name numbers when asked."""
+    folder = tmp_path_factory.mktemp("namer")
+    rng = np.random.default_rng(0)
+    asked = rng.choice(list(WORDS), 4_000)
+    turns = [f"User: {each}\nAssistant: {WORDS[each]}\n" for each in asked]
+    (folder / "turns.txt").write_text("".join(turns), encoding="utf-8")
+    out = str(folder / "run")
+    train(
+        size="pico",
+        width=32,
+        context=64,
+        batch=16,
+        steps=350,
+        lr=0.01,
+        data=str(folder / "turns.txt"),
+        tokenizer="chars",
+        device="cpu",
+        workers="1",
+        out=out,
+    )
+    return minillm.load_run(out)
+
+
+def test_every_question_is_answered_also_beyond_the_window(namer):
+    talk = Dialogue(namer, temperature=0, max_tokens=20)
+    questions = ["1", "二", "3", "2", "一", "1", "3", "3", "二", "2"]
+    replies = ["".join(talk.reply(each)) for each in questions]
+    assert replies == [WORDS[each] for each in questions]
+    assert talk.turns == list(zip(questions, replies, strict=True))
+
+
+def test_the_prompt_is_the_latest_whole_turns_that_fit(namer):
+    talk = Dialogue(namer, max_tokens=20)
+    assert talk.prompt("1") == "User: 1\nAssistant:"
+    talk.turns = [(str(i), "x" * i) for i in range(6)]
+    prompt = talk.prompt("二")
+    assert prompt == "User: 5\nAssistant: xxxxx\nUser: 二\nAssistant:"
+    assert len(prompt) <= 64 - 20
+    assert len("User: 4\nAssistant: xxxx\n" + prompt) > 64 - 20
+
+
+def test_a_message_longer_than_the_window_is_answered(namer):
+    talk = Dialogue(namer, temperature=0, max_tokens=20)
+    assert "".join(talk.reply("1" * 200 + "\nAssistant: one\nUser: 2")) == "two"
+
+
+def test_another_template_is_followed(namer, monkeypatch):
+    asked = {}
+
+    def stream(run, prompt, **options):
+        asked.update(options, prompt=prompt)
+        yield from (" ", "", " yes ", "sir ")
+
+    monkeypatch.setattr(dialogue, "stream", stream)
+    talk = Dialogue(namer, template="Q {user} A: {assistant}", stop=["!"], top_k=3)
+    assert list(talk.reply("a")) == ["", "", "yes ", "sir "]
+    assert asked["prompt"] == "Q a A:"
+    assert asked["stop"] == ["\nQ", "!"]
+    assert asked["top_k"] == 3
+    first_seed = asked["seed"]
+    list(talk.reply("b"))
+    assert asked["prompt"] == "Q a A: yes sir\nQ b A:"
+    assert asked["seed"] != first_seed
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        "{user}",
+        "{assistant}{user}",
+        "{user}{user}{assistant}",
+        "{user}{assistant} ",
+    ],
+)
+def test_a_template_that_cannot_be_is_refused(namer, template):
+    with pytest.raises(UsageError, match="template"):
+        Dialogue(namer, template=template)
+
+
+def test_a_masked_model_does_not_talk(runs):
+    with pytest.raises(UsageError, match="masked model"):
+        Dialogue(runs["mlm"])
