@@ -43,12 +43,14 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
 
     RUN is the folder of a run, PROMPT the text to go on from.
     """
-    from minillm import generate
+    from minillm import generate, load_run
 
     if stream:
         return _stream(run, prompt, json, **options)
-    found = generate(run, prompt, **options)
+    loaded = load_run(run)
+    found = generate(loaded, prompt, **options)
     texts = [found] if isinstance(found, str) else found
+    _note_unseen(loaded, prompt)
     if json:
         record = {"run": run, "prompt": prompt, "text": texts[0], "texts": texts}
         return common.print_json({**record, **options})
@@ -59,15 +61,30 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
 
 
 def _stream(run: str, prompt: str, json: bool, n: int, beams, **options) -> None:
+    from minillm import load_run
     from minillm.generation import stream
 
     if json or n != 1 or beams:
         raise UsageError(
             "--stream prints one text as it comes: without --json, --n and --beams"
         )
-    pieces = stream(run, prompt, **options)
+    loaded = load_run(run)
+    pieces = stream(loaded, prompt, **options)
     first = next(pieces)  # so that an error comes before any text
+    _note_unseen(loaded, prompt)
     click.echo(prompt + first, nl=False)
     for piece in pieces:
         click.echo(piece, nl=False)
     click.echo()
+
+
+def _note_unseen(run, prompt: str) -> None:
+    from minillm.generation import n_unseen
+
+    if unseen := n_unseen(run, prompt):
+        context = run.model.config.context
+        click.echo(
+            f"note: the model sees {context} tokens at once, and not the first "
+            f"{unseen} of this prompt",
+            err=True,
+        )

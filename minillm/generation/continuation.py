@@ -138,6 +138,11 @@ def encode_prompt(run: Run, prompt: str) -> np.ndarray:
     return ids if len(ids) else run.tokenizer.encode("\n")
 
 
+def n_unseen(run: Run, prompt: str) -> int:
+    """How many of a prompt's first tokens lie before what the model sees at once."""
+    return max(0, len(encode_prompt(run, prompt)) - run.model.config.context)
+
+
 def draw_tokens(
     model: GPT,
     prompts: Sequence,

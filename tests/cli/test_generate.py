@@ -73,3 +73,12 @@ def test_what_cannot_be_is_refused_in_one_line(minillm, run, argv, words):
     assert (code, out) == (2, "")
     assert words in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--json", "--stream", "--temperature=0"])
+def test_a_prompt_longer_than_the_context_is_said_and_continued(minillm, run, option):
+    for length, note in [(64, ""), (65, "not the first 1 of this prompt")]:
+        code, out, err = minillm("generate", run, "a" * length, option)
+        assert code == 0
+        assert len(out) > length + 10
+        assert note in err if note else err == ""
