@@ -42,16 +42,17 @@ def search_all(model, prompt, end=None) -> list[tuple[float, tuple]]:
 
 
 @pytest.mark.parametrize("end", [None, 0, 2])
-@pytest.mark.parametrize("seed", range(4))
-def test_with_all_beams_it_finds_the_best_of_all(seed, end):
-    model, prompt = tiny(seed), [1, 3]
-    expected = search_all(model, prompt, end)[:6]
+@pytest.mark.parametrize("n", [1, 6])
+@pytest.mark.parametrize("seed", range(6))
+def test_with_all_beams_it_finds_the_best_of_all(seed, n, end):
+    model, prompt = tiny(seed, 2), [1, 3]
+    expected = search_all(model, prompt, end)[:n]
     found = beam_search(
         model,
         prompt,
         beams=EVERY,
         max_tokens=LENGTH,
-        n=6,
+        n=n,
         ended=lambda ids: ids[-1] == end,
     )
     assert [each.ids for each in found] == [ids for _, ids in expected]

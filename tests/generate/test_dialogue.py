@@ -54,6 +54,16 @@ def test_the_prompt_is_the_latest_whole_turns_that_fit(namer):
     assert len("User: 4\nAssistant: xxxx\n" + prompt) > 64 - 20
 
 
+def test_a_turn_stays_as_long_as_a_reply_has_room(namer):
+    talk = Dialogue(namer, max_tokens=20)  # of 64
+    for length, kept in [(6, True), (7, False)]:
+        talk.turns = [("1", "x" * length)]
+        turn = f"User: 1\nAssistant: {'x' * length}\n"
+        opening = "User: 2\nAssistant:"
+        assert (len(turn + opening) <= 44) == kept
+        assert talk.prompt("2") == (turn if kept else "") + opening
+
+
 def test_a_message_longer_than_the_window_is_answered(namer):
     talk = Dialogue(namer, temperature=0, max_tokens=20)
     assert "".join(talk.reply("1" * 200 + "\nAssistant: one\nUser: 2")) == "two"
