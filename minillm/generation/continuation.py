@@ -19,7 +19,7 @@ def generate(
     *,
     max_tokens: int = 100,
     temperature: float = 0.8,
-    stop: Sequence[str] = (),
+    stop: str | Sequence[str] = (),
     seed: int = 0,
     n: int = 1,
     beams: int | None = None,
@@ -30,7 +30,7 @@ def generate(
 
     `run` is a run (`load_run`) or the path of one. A temperature of 0 takes the
     likeliest token every time. `filters` are those of `Sampling`: `top_k`, `top_p`,
-    `min_p`, `repetition_penalty`. The text ends before the first of the `stop` texts.
+    `min_p`, `repetition_penalty`. The text ends before `stop`, or the first of several.
     The same seed draws the same.
 
     With `n` above 1 a list of n continuations; for a list of prompts, a list with what
@@ -102,7 +102,7 @@ def stream(
     *,
     max_tokens: int = 100,
     temperature: float = 0.8,
-    stop: Sequence[str] = (),
+    stop: str | Sequence[str] = (),
     seed: int = 0,
     **filters,
 ) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from minillm.errors import UsageError
 from minillm.generation.continuation import open_causal, stream
+from minillm.generation.sampling import Sampling
 from minillm.training.run_folder.run import Run
 
 TEMPLATE = "User: {user}\nAssistant: {assistant}\n"
@@ -25,10 +26,11 @@ class Dialogue:
         *,
         template: str = TEMPLATE,
         max_tokens: int = 100,
-        stop: Sequence[str] = (),
+        stop: str | Sequence[str] = (),
         seed: int = 0,
         **settings,
     ):
+        Sampling(**settings)  # refuses them now, and not at the first reply
         self.run = open_causal(run)
         self.turns = []
         before_user, rest = _split(template, "{user}", template)
@@ -38,7 +40,7 @@ class Dialogue:
         next_turn = (self._after + before_user).rstrip(" ")
         if not next_turn:
             raise UsageError(f"template {template!r}: only spaces between two turns")
-        self._stop = [next_turn, *stop]
+        self._stop = [next_turn, *([stop] if isinstance(stop, str) else stop)]
         self._max_tokens = max_tokens
         self._seed = seed
         self._settings = settings

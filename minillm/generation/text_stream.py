@@ -16,7 +16,8 @@ class TextStream:
     stop text.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()):
+    def __init__(self, tokenizer: Tokenizer, stop: str | Sequence[str] = ()):
+        stop = [stop] if isinstance(stop, str) else stop
         if "" in stop:
             raise UsageError("a stop text must not be empty")
         self.ended = False

@@ -77,10 +77,10 @@ def test_another_template_is_followed(namer, monkeypatch):
         yield from (" ", "", " yes ", "sir ")
 
     monkeypatch.setattr(dialogue, "stream", stream)
-    talk = Dialogue(namer, template="Q {user} A: {assistant}", stop=["!"], top_k=3)
+    talk = Dialogue(namer, template="Q {user} A: {assistant}", stop="!?", top_k=3)
     assert list(talk.reply("a")) == ["", "", "yes ", "sir "]
     assert asked["prompt"] == "Q a A:"
-    assert asked["stop"] == ["\nQ", "!"]
+    assert asked["stop"] == ["\nQ", "!?"]
     assert asked["top_k"] == 3
     first_seed = asked["seed"]
     list(talk.reply("b"))
@@ -106,3 +106,8 @@ def test_a_template_that_cannot_be_is_refused(namer, template):
 def test_a_masked_model_does_not_talk(runs):
     with pytest.raises(UsageError, match="masked model"):
         Dialogue(runs["mlm"])
+
+
+def test_a_setting_out_of_range_is_refused_before_the_first_turn(namer):
+    with pytest.raises(UsageError, match="top_p"):
+        Dialogue(namer, top_p=2)

@@ -73,7 +73,7 @@ def test_the_text_ends_before_a_stop_text(tokenizer, stop, expected):
 def test_what_may_begin_a_stop_text_waits():
     tokenizer = train_tokenizer("bytes", "")
     assert pieces(tokenizer, b"aabaac", ["aac"]) == ["", "", "aab", "", "", "", ""]
-    assert pieces(tokenizer, b"xab", ["abc"]) == ["x", "", "", "ab"]
+    assert pieces(tokenizer, b"xab", "abc") == ["x", "", "", "ab"]
 
 
 def test_nothing_comes_after_the_end():
