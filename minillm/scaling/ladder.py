@@ -3,7 +3,12 @@
 from dataclasses import asdict, dataclass
 
 from minillm.errors import UsageError
-from minillm.training.config import ARCHITECTURES_FOR, TrainConfig, check_arch
+from minillm.training.config import (
+    ARCHITECTURES_FOR,
+    LR_FACTORS,
+    TrainConfig,
+    check_arch,
+)
 
 HEAD_WIDTH = 16
 FEWEST_WIDTHS = 4  # E, A and alpha, and one more
@@ -100,8 +105,10 @@ class Ladder:
 
         Matrices N(0, 1/fan in), no bias, no decay; AdamW; 100 steps of warm-up, a
         constant rate, and the last fifth linear to 0. A rate that falls with width as
-        d^(−0.8) was the best at both ends of the series.
+        d^(−0.8) was the best at both ends of the series; an LSTM's is twice as high.
         """
+        arch = architecture(objective, arch)
+        rate *= LR_FACTORS.get(arch, 1.0)
         steps = max(1, tokens // self.tokens_per_step)
         shortest_steps = max(1, (shortest or tokens) // self.tokens_per_step)
         return TrainConfig(

@@ -41,6 +41,8 @@ def test_the_demo_is_the_recipe():
     assert found.lr == pytest.approx(0.0075 * 2**-0.8)
     assert config(demo, 32).lr == pytest.approx(0.0075)
     assert config(named("smoke"), 32).lr == pytest.approx(0.0085)
+    settings = {"data": "stdlib", "tokenizer": "chars", "tokens": 10**6, "seed": 0}
+    assert demo.config(32, arch="lstm", **settings).lr == pytest.approx(0.015)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def test_a_shape_that_cannot_be_is_refused_before_any_text_is_read():
 def test_the_objective_decides_the_architecture():
     assert TrainConfig().resolve().arch == "gpt"
     assert TrainConfig(objective="mlm").resolve().arch == "encoder"
-    assert TrainConfig(arch="lstm").resolve().arch == "lstm"
+    lstm, gpt = (TrainConfig(arch=arch).resolve() for arch in ("lstm", "gpt"))
+    assert lstm.arch == "lstm"
+    assert lstm.lr == 2 * gpt.lr
     with pytest.raises(UsageError, match="clm needs arch gpt or lstm"):
         TrainConfig(arch="encoder")
     with pytest.raises(UsageError, match="mlm needs arch encoder"):

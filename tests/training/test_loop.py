@@ -234,6 +234,7 @@ def test_the_same_seed_gives_the_same_run(quick_train, tmp_path, options):
 RESUMED = [
     {},
     {"objective": "mlm"},
+    {"arch": "lstm", "dropout": 0.1},
     {"dropout": 0.1, "accumulate": 2},
     {"optimizer": "sgd", "lr": 0.1},
     {"workers": "threads:2"},
