@@ -11,6 +11,7 @@ _ROOMS = {
     "advise": "minillm.scaling.advice",
     "compare": "minillm.scaling.compare",
     "debug": "minillm.backend",
+    "fill": "minillm.generation",
     "fit": "minillm.scaling.fitting",
     "fit_isoflop": "minillm.scaling.isoflop",
     "generate": "minillm.generation",
