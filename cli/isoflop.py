@@ -30,7 +30,7 @@ def command(file, plot: str | None, json: bool, **settings) -> None:
     found = fit_isoflop(file, **settings)
     if plot:
         from minillm.figures import save
-        from minillm.scaling.isoflop_figure import draw_isoflop
+        from minillm.scaling.isoflop.figure import draw_isoflop
 
         save(draw_isoflop(found), plot)
     if json:

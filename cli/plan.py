@@ -58,7 +58,7 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
     Give a budget (--flops or --time), a size or a loss. --flops takes 1e15 or 20T.
     """
     from minillm.scaling.advice import advise
-    from minillm.scaling.advice_source import read_law
+    from minillm.scaling.advice.source import read_law
 
     known = read_law(law)
     given = measured if speed is None else lambda shape: {"flops_per_second": speed}

@@ -4,7 +4,7 @@ import shlex
 
 import click
 
-from minillm.scaling.ladder import PRESETS
+from minillm.scaling.series.ladder import PRESETS
 from minillm_cli import common
 
 COUNTED = {
@@ -57,7 +57,7 @@ def command(json: bool, **settings) -> None:
     already is not trained again.
     """
     from minillm import scale
-    from minillm.scaling.progress import Reporter
+    from minillm.scaling.series.progress import Reporter
 
     result = scale(**settings, reporter=Reporter())
     if json:

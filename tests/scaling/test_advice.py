@@ -10,9 +10,9 @@ from minillm.errors import DataError, UsageError
 from minillm.models import count
 from minillm.models.config import SIZES
 from minillm.scaling.advice import advise
-from minillm.scaling.advice_optimum import Law, effective_tokens, tokens_to_be_worth
-from minillm.scaling.advice_shape import nearest_shape
-from minillm.scaling.advice_source import KnownLaw, newest_series, read_law
+from minillm.scaling.advice.optimum import Law, effective_tokens, tokens_to_be_worth
+from minillm.scaling.advice.shape import nearest_shape
+from minillm.scaling.advice.source import KnownLaw, newest_series, read_law
 
 HOFFMANN = Law(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 UNEQUAL = Law(E=0.5, A=30.0, B=9000.0, alpha=0.25, beta=0.6)

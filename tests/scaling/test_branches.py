@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from minillm.errors import UsageError
-from minillm.scaling.lengths import RateCheck
-from minillm.scaling.plan import Run, read_plan
-from minillm.scaling.points import Point, in_transition, sizes_of, unfit
 from minillm.scaling.series import scale
+from minillm.scaling.series.lengths import RateCheck
+from minillm.scaling.series.plan import Run, read_plan
+from minillm.scaling.series.points import Point, in_transition, sizes_of, unfit
 from minillm.training.run_folder.run import read_record
 
 LENGTHS = (12_288, 25_600, 51_200)

@@ -7,8 +7,8 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.scaling.compare import compare
-from minillm.scaling.compare_figures import curve, draw_curves
-from minillm.scaling.compare_runs import RunRead, read_run, read_series
+from minillm.scaling.compare.figures import curve, draw_curves
+from minillm.scaling.compare.runs import RunRead, read_run, read_series
 
 
 def record(n: int = 1000, loss: float = 2.0, **changes) -> dict:

@@ -7,9 +7,9 @@ import pytest
 
 from minillm import figures
 from minillm.errors import DataError, UsageError
-from minillm.scaling.budgets import alike
 from minillm.scaling.isoflop import fit_isoflop
-from minillm.scaling.isoflop_figure import draw_isoflop
+from minillm.scaling.isoflop.budgets import alike
+from minillm.scaling.isoflop.figure import draw_isoflop
 from minillm.scaling.profile import Profile, natural_spline
 
 # L(N, D) of Hoffmann et al. as fitted by Besiroglu et al. (2024), in round numbers.

@@ -10,7 +10,7 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.scaling.page import report
-from minillm.scaling.page_html import document, table, text
+from minillm.scaling.page.html import document, table, text
 
 CORPUS = "<b>红楼梦</b> & co"
 WIDTHS = (16, 24, 32, 48, 64)

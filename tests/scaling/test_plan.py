@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.errors import DataError
-from minillm.scaling.ladder import Ladder
-from minillm.scaling.plan import (
+from minillm.scaling.series.ladder import Ladder
+from minillm.scaling.series.plan import (
     FINISHING,
     SLOWER,
     STARTING,

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.scaling.corpus import prepared
-from minillm.scaling.probe import probe
 from minillm.scaling.series import scale
+from minillm.scaling.series.corpus import prepared
+from minillm.scaling.series.probe import probe
 
 
 @pytest.mark.parametrize("budget", [0, -1.0, float("nan")])

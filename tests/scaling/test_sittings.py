@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import DivergedError, UsageError
-from minillm.scaling.ladder import Ladder
-from minillm.scaling.plan import read_plan
 from minillm.scaling.series import scale
+from minillm.scaling.series.ladder import Ladder
+from minillm.scaling.series.plan import read_plan
 from minillm.training.run_folder.run import read_record
 
 

@@ -69,7 +69,7 @@ def test_what_cannot_be_a_start_is_refused(run, config, tmp_path):
         run("x", steps=40, start=str(tmp_path / "not-kept"))
     with pytest.raises(UsageError, match="more than its 10"):
         run("y", steps=10, start=kept)
-    with pytest.raises(UsageError, match="instead of 0.5"):
+    with pytest.raises(UsageError, match=r"instead of 0\.5"):
         run("z", steps=40, start=kept, lr=0.5)
     with pytest.raises(UsageError, match="wsd"):
         config(schedule="cosine", branch=True)

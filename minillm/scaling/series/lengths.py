@@ -5,8 +5,8 @@ from functools import cached_property
 
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
-from minillm.scaling.plan import Plan
-from minillm.scaling.points import Point, Size, in_transition
+from minillm.scaling.series.plan import Plan
+from minillm.scaling.series.points import Point, Size, in_transition
 
 FEWEST = 4  # lengths: E, B and beta, and one more
 FEWEST_BOTH = 8  # points: E, A, alpha, B and beta, and some more

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minillm.errors import MinillmError
-from minillm.scaling.pool import Task, forks, side_by_side
+from minillm.scaling.series.pool import Task, forks, side_by_side
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text
 from minillm.training.loop import train

@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from minillm.scaling.ladder import heads
-from minillm.scaling.plan import FINISHING, Plan, Run, makespan
+from minillm.scaling.series.ladder import heads
+from minillm.scaling.series.plan import FINISHING, Plan, Run, makespan
 from minillm.training.progress import clock
 
 SECONDS_BETWEEN_LINES = 15  # where stderr is no terminal

@@ -4,7 +4,7 @@ import numpy as np
 
 from minillm.figures import COLOURS, log_axis, new_figure, style
 from minillm.scaling.figures import shade_bar, shades
-from minillm.scaling.isoflop import IsoFlop
+from minillm.scaling.isoflop.fitting import IsoFlop
 
 WORDS = {"N_opt": "parameters", "D_opt": "tokens"}
 

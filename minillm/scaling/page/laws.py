@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minillm.errors import MinillmError
-from minillm.scaling.compare import differences
-from minillm.scaling.compare_runs import Series
+from minillm.scaling.compare.runs import Series
+from minillm.scaling.compare.side_by_side import differences
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.models import count
-from minillm.scaling.advice_doubts import doubts
-from minillm.scaling.advice_optimum import Law, effective_tokens, tokens_to_be_worth
-from minillm.scaling.advice_shape import memory_bytes, nearest_shape
-from minillm.scaling.advice_source import KnownLaw
+from minillm.scaling.advice.doubts import doubts
+from minillm.scaling.advice.optimum import Law, effective_tokens, tokens_to_be_worth
+from minillm.scaling.advice.shape import memory_bytes, nearest_shape
+from minillm.scaling.advice.source import KnownLaw
 from minillm.scaling.intervals import LEVEL
 
 FIRST_GUESS = 1e10  # FLOPs per second

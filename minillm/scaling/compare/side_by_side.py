@@ -6,7 +6,7 @@ compare(["runs/a", "runs/b"])["differences"]    # {"lr": [0.01, 0.003], …}
 from pathlib import Path
 
 from minillm.errors import UsageError
-from minillm.scaling.compare_runs import RunRead, read_run
+from minillm.scaling.compare.runs import RunRead, read_run
 
 # Where a run was written and how often it was saved change nothing that it learns.
 NOT_COMPARED = {"out", "eval_every", "save_every", "keep", "start", "branch"}
@@ -39,7 +39,7 @@ def compare(folders: list, *, plot: str | Path | None = None, x: str = "tokens")
     in_bytes, warnings = _unit(runs)
     if plot:
         from minillm.figures import save
-        from minillm.scaling.compare_figures import draw_curves
+        from minillm.scaling.compare.figures import draw_curves
 
         figure = draw_curves(
             dict(zip(names, runs, strict=True)), x=x, in_bytes=in_bytes

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from minillm.errors import Interrupted, UsageError
-from minillm.scaling.ladder import Ladder, architecture, named
-from minillm.scaling.plan import read_plan
-from minillm.scaling.progress import Silent
-from minillm.scaling.sitting import Sitting
+from minillm.scaling.series.ladder import Ladder, architecture, named
+from minillm.scaling.series.plan import read_plan
+from minillm.scaling.series.progress import Silent
+from minillm.scaling.series.sitting import Sitting
 from minillm.text import generated
 from minillm.training.team import available_cores
 

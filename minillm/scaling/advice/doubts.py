@@ -2,7 +2,7 @@
 
 import itertools
 
-from minillm.scaling.advice_source import KnownLaw
+from minillm.scaling.advice.source import KnownLaw
 
 
 def doubts(known: KnownLaw, answer: dict, inference_tokens: float | None) -> list[str]:

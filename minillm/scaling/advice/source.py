@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from minillm.errors import DataError, MinillmError, UsageError
-from minillm.scaling.advice_optimum import Law
-from minillm.scaling.compare_runs import read_object, read_series
+from minillm.scaling.advice.optimum import Law
+from minillm.scaling.compare.runs import read_object, read_series
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
 from minillm.scaling.table import read_table

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from minillm.backend import products
 from minillm.errors import UsageError
-from minillm.scaling.corpus import prepared
-from minillm.scaling.decoding import time_decoding
-from minillm.scaling.ladder import architecture
-from minillm.scaling.plan import FINISHING, Plan, Run, fitted, read_plan
-from minillm.scaling.pool import Task, forks, side_by_side
-from minillm.scaling.probe import probe
-from minillm.scaling.report import Findings
+from minillm.scaling.series.corpus import prepared
+from minillm.scaling.series.decoding import time_decoding
+from minillm.scaling.series.ladder import architecture
+from minillm.scaling.series.plan import FINISHING, Plan, Run, fitted, read_plan
+from minillm.scaling.series.pool import Task, forks, side_by_side
+from minillm.scaling.series.probe import probe
+from minillm.scaling.series.report import Findings
 from minillm.training import reporter as training
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text

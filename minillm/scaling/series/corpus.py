@@ -1,7 +1,7 @@
 """The text of a series: the same for every size, read once by each."""
 
 from minillm.errors import DataError
-from minillm.scaling.ladder import Ladder
+from minillm.scaling.series.ladder import Ladder
 from minillm.training.data import Text, prepare
 
 UNKNOWN_AT_MOST = 0.02  # of the characters

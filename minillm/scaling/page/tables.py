@@ -3,11 +3,11 @@
 import numpy as np
 
 from minillm.figures import short
-from minillm.scaling import page_html as html
-from minillm.scaling.compare_runs import RunRead, Series
+from minillm.scaling.compare.runs import RunRead, Series
 from minillm.scaling.law import LawFit
-from minillm.scaling.page_laws import Laws
-from minillm.scaling.page_text import formula, interval, percent
+from minillm.scaling.page import html
+from minillm.scaling.page.laws import Laws
+from minillm.scaling.page.text import formula, interval, percent
 
 
 def constants(law: LawFit, y: str) -> str:

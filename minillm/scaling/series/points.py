@@ -10,7 +10,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from minillm.scaling.plan import Plan, Run
+from minillm.scaling.series.plan import Plan, Run
 
 WARM = 2  # warm-ups that a run must be longer than
 BY_HEART = 0.02  # by how much the validation loss may exceed the training loss

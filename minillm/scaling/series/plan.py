@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from minillm.errors import DataError
-from minillm.scaling.ladder import Ladder, architecture, heads
+from minillm.scaling.series.ladder import Ladder, architecture, heads
 from minillm.training.config import TrainConfig
 from minillm.training.run_folder.files import write_json
 from minillm.training.schedule import COOLDOWN

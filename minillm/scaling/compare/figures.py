@@ -4,7 +4,7 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.figures import COLOURS, CYCLE, log_axis, new_figure, style
-from minillm.scaling.compare_runs import RunRead
+from minillm.scaling.compare.runs import RunRead
 
 AXES = {
     "tokens": "tokens seen",

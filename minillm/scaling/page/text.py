@@ -3,9 +3,9 @@
 import numpy as np
 
 from minillm.figures import short
-from minillm.scaling.compare_runs import Series
+from minillm.scaling.compare.runs import Series
 from minillm.scaling.law import LawFit
-from minillm.scaling.page_laws import HeldOut, Laws
+from minillm.scaling.page.laws import HeldOut, Laws
 
 
 def title(series: Series) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from minillm.errors import DivergedError, MinillmError
 from minillm.scaling.fitting import fit
-from minillm.scaling.ladder import FEWEST_WIDTHS
 from minillm.scaling.law import LawFit
-from minillm.scaling.lengths import Lengths
-from minillm.scaling.plan import Plan
-from minillm.scaling.points import Size, points_of, sizes_of, unfit
+from minillm.scaling.series.ladder import FEWEST_WIDTHS
+from minillm.scaling.series.lengths import Lengths
+from minillm.scaling.series.plan import Plan
+from minillm.scaling.series.points import Size, points_of, sizes_of, unfit
 from minillm.text import generated
 
 # How parameters can be counted. The law is fitted with the first.

@@ -17,10 +17,10 @@ from functools import cached_property
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.scaling.budgets import alike, units
 from minillm.scaling.fitting import fit
 from minillm.scaling.intervals import middle
-from minillm.scaling.isoflop_doubts import isoflop_doubts
+from minillm.scaling.isoflop.budgets import alike, units
+from minillm.scaling.isoflop.doubts import isoflop_doubts
 from minillm.scaling.law import LawFit
 from minillm.scaling.profile import AROUND_MINIMUM, FEWEST_SIZES, Profile
 from minillm.scaling.table import Table, as_table

@@ -8,7 +8,7 @@ training for this.
 import numpy as np
 
 from minillm.models import build, count
-from minillm.scaling.plan import Plan
+from minillm.scaling.series.plan import Plan
 from minillm.training.decoding_speed import seconds_per_token
 from minillm.training.process import one_blas_thread
 

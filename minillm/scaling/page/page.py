@@ -9,14 +9,12 @@ from pathlib import Path
 import minillm
 from minillm.errors import UsageError
 from minillm.figures import short
-from minillm.scaling import page_figures as figures
-from minillm.scaling import page_html as html
-from minillm.scaling import page_tables as tables
-from minillm.scaling.compare_runs import RunRead, Series, read_series
-from minillm.scaling.ladder import PRESETS
-from minillm.scaling.page_laws import Laws, fit_laws
-from minillm.scaling.page_text import findings, interval, not_shown, percent
-from minillm.scaling.page_text import title as title_of
+from minillm.scaling.compare.runs import RunRead, Series, read_series
+from minillm.scaling.page import figures, html, tables
+from minillm.scaling.page.laws import Laws, fit_laws
+from minillm.scaling.page.text import findings, interval, not_shown, percent
+from minillm.scaling.page.text import title as title_of
+from minillm.scaling.series.ladder import PRESETS
 from minillm.training.run_folder.files import replacing
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from minillm.figures import short
-from minillm.scaling.compare_figures import draw_curves
-from minillm.scaling.compare_runs import RunRead, Series
+from minillm.scaling.compare.figures import draw_curves
+from minillm.scaling.compare.runs import RunRead, Series
 from minillm.scaling.figures import draw_law, draw_power_laws
-from minillm.scaling.page_html import picture as inline
-from minillm.scaling.page_laws import Laws
+from minillm.scaling.page.html import picture as inline
+from minillm.scaling.page.laws import Laws
 
 CAPTIONS = {
     "accuracy": "Next-token accuracy by size.",
