@@ -70,6 +70,8 @@ def test_a_series_of_lstms_has_a_law_of_its_own(
     tiny, words, tmp_path, monkeypatch, quickly, listener
 ):
     monkeypatch.chdir(tmp_path)
+    # More tokens would take longer and show no more.
+    tiny = replace(tiny, seeds=(1, 1, 1, 1), tokens=20_480, untrained=(), budget=50.0)
     result = scale(tiny, data=words, arch="lstm", reporter=listener)
     folder = tmp_path / "runs" / "scale-tiny-lstm-words"
     assert result["out"] == str(folder)
