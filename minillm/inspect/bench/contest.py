@@ -109,6 +109,7 @@ def check_peers(names) -> None:
             raise UsageError(
                 f"--against {name}: choose from {', '.join(PEERS)}, separated by commas"
             )
+    for name in names:
         package = PEERS[name][1]
         if importlib.util.find_spec(package) is None:
             raise UsageError(f"--against {name}: not installed: pip install {package}")
