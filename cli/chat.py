@@ -15,28 +15,7 @@ from minillm_cli import common
     help=r"A turn.  ['User: {user}\nAssistant: {assistant}\n']",
 )
 @click.option("--max-tokens", metavar="N", default=100, help="Of a reply.  [100]")
-@click.option(
-    "--temperature",
-    metavar="T",
-    default=0.8,
-    help="Below 1: likelier tokens more; 0: the likeliest.  [0.8]",
-)
-@click.option("--top-k", metavar="K", type=int, help="Only the K likeliest tokens.")
-@click.option(
-    "--top-p", metavar="P", type=float, help="Only the likeliest, P of all together."
-)
-@click.option(
-    "--min-p",
-    metavar="P",
-    type=float,
-    help="Only those P times as likely as the first.",
-)
-@click.option(
-    "--repetition-penalty",
-    metavar="X",
-    default=1.0,
-    help="Above 1: what has occurred is rarer.  [1]",
-)
+@common.sampling
 @click.option("--stop", metavar="TEXT", multiple=True, help="End replies before it.")
 @click.option("--seed", metavar="N", default=0, help="Chooses the draws.  [0]")
 @common.shared

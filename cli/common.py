@@ -46,6 +46,42 @@ NUMBER = Quantity("number", {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12})
 TIME = Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400})
 
 
+def sampling(function):
+    """Add the settings of `minillm.generation.Sampling`."""
+    options = [
+        click.option(
+            "--temperature",
+            metavar="T",
+            default=0.8,
+            help="Below 1: likelier tokens more; 0: the likeliest.  [0.8]",
+        ),
+        click.option(
+            "--top-k", metavar="K", type=int, help="Only the K likeliest tokens."
+        ),
+        click.option(
+            "--top-p",
+            metavar="P",
+            type=float,
+            help="Only the likeliest, P of all together.",
+        ),
+        click.option(
+            "--min-p",
+            metavar="P",
+            type=float,
+            help="Only those P times as likely as the first.",
+        ),
+        click.option(
+            "--repetition-penalty",
+            metavar="X",
+            default=1.0,
+            help="Above 1: what has occurred is rarer.  [1]",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def shared(function):
     """Add --config and --json, which every command has, below its own options."""
     function = click.option(
