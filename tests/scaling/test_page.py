@@ -355,3 +355,23 @@ def test_columns_of_figures_stand_to_the_right():
     assert '<th class="n">a &lt;</th><th class="t">b</th>' in found
     assert '<td class="n">1&nbsp;k</td><td class="t">x</td>' in found
     assert "<title>a &lt; b</title>" in document("a < b", [])
+
+
+def test_a_known_truth_and_what_theory_does_not_say_are_told():
+    from types import SimpleNamespace
+
+    from minillm.scaling.page import text
+
+    truth = {
+        "entropy": 0.9943,
+        "floor": 1.0161,
+        "E": {"law": 1.0377},
+        "relative_error": {"law": 0.0213},
+    }
+    (sentence,) = text._truth(SimpleNamespace(scale={"truth": truth}))
+    assert "0.9943" in sentence and "1.0161" in sentence
+    assert "L(N) is 1.0377, 2.1" in sentence
+    assert list(text._truth(SimpleNamespace(scale={}))) == []
+    run = SimpleNamespace(get=lambda *_: "facts:a=0.5")
+    (sentence,) = text._theory(SimpleNamespace(fitted=[run], runs=[run]))
+    assert "measured, not predicted" in sentence

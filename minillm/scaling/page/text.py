@@ -19,6 +19,7 @@ def findings(series: Series, laws: Laws) -> list[str]:
         *_law(series, laws),
         *_held_out(laws.held_out),
         *_both(series, laws),
+        *_truth(series),
         *_tokens(series),
         *_powers(laws),
     ]
@@ -31,6 +32,7 @@ def not_shown(series: Series, laws: Laws) -> list[str]:
         *_luck(series, laws),
         *_prediction(laws),
         *_rates(series),
+        *_theory(series),
         *_elsewhere(series),
     ]
 
@@ -124,6 +126,28 @@ def _tokens(series: Series):
             f"tokens as L(D) = {found['E']:.3f} + {found['A']:.4g}·D^"
             f"(−{found['alpha']:.3f}); 95 % interval of the exponent "
             f"{interval(ends['alpha'])}."
+        )
+
+
+def _truth(series: Series):
+    """The floors beside the entropy of a generated text, as `scale` states them."""
+    truth = series.scale.get("truth") or {}
+    names = {"law": "L(N)", "law_of_size_and_tokens": "L(N, D)"}
+    for name, floor in (truth.get("E") or {}).items():
+        yield (
+            f"The text's law is known: its entropy is {truth['entropy']:.4f} "
+            f"nats/character, and an ideal model that sees no more than this context "
+            f"loses {truth['floor']:.4f}. The floor of {names.get(name, name)} is "
+            f"{floor:.4f}, {percent(truth['relative_error'][name])} off."
+        )
+
+
+def _theory(series: Series):
+    if _texts(series).startswith("“facts"):
+        yield (
+            "The exponents are measured, not predicted: an ideal memoriser of `facts` "
+            "has exponents in closed form, but transformers come out steeper while "
+            "they catch up with it."
         )
 
 
