@@ -73,9 +73,13 @@ def test_piped_bytes_are_utf8_whatever_the_locale(spawn, run):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_an_interrupt_ends_in_one_line(run):
-    argv = [sys.executable, "-m", "minillm_cli", "chat", run]
+    # A shell's background jobs, this test among them, hand on that Ctrl-C is ignored.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from minillm_cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
     process = subprocess.Popen(
-        argv,
+        [sys.executable, "-c", code, "chat", run],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
