@@ -1,9 +1,10 @@
 """Text in, integer batches out: corpora, tokenizers, windows, objectives."""
 
-from minillm.text.batches import Windows, validation_windows
+from minillm.text.batch import IGNORED, Batch
 from minillm.text.corpus import Corpus, load_corpus
+from minillm.text.examples import Windows, validation_windows
 from minillm.text.generated import generated
-from minillm.text.objectives import IGNORED, MASK, OBJECTIVES, Batch, causal, masked
+from minillm.text.objectives import MASK, OBJECTIVES, causal, masked
 from minillm.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 
 __all__ = [

@@ -20,7 +20,7 @@ import numpy as np
 
 from minillm.text import draws
 from minillm.text.known import KnownText
-from minillm.text.window import start_cost
+from minillm.text.start_cost import start_cost
 
 TRAIN, VALIDATION, VALUES = 1, 2, 3  # purposes of the random streams
 LARGEST_VALIDATION = 200_000  # records
@@ -96,7 +96,7 @@ class Facts(KnownText):
 
     @cached_property
     def start_cost(self) -> float:
-        """Nats that a window loses because it begins inside a record (`window.py`)."""
+        """Nats that a window loses because it begins inside a record."""
         return start_cost(self.lines, self.law[None] / draws.WHOLE, np.ones((1, 1)))
 
     def excess(self, n: float, known: int | None = None) -> float:

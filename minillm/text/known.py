@@ -62,7 +62,7 @@ class KnownText:
     def floor(self, context: int) -> float:
         """The least mean loss of windows of `context` characters: nats per character.
 
-        It lies above the entropy, for a window begins in the middle (`window.py`).
+        It lies above the entropy, for a window begins in the middle (`start_cost.py`).
         """
         return self.entropy + self.start_cost / context
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from minillm.text import draws
 from minillm.text.known import KnownText
-from minillm.text.window import start_cost, stationary
+from minillm.text.start_cost import start_cost, stationary
 
 # Purposes of the random streams: classes and words of both texts, then the language.
 TRAIN, VALIDATION, GRAMMAR, SPELLING = 1, 3, 5, 6
@@ -123,7 +123,7 @@ class Lexicon(KnownText):
 
     @cached_property
     def start_cost(self) -> float:
-        """Nats that a window loses because it begins inside a word (`window.py`)."""
+        """Nats that a window loses because it begins inside a word."""
         return start_cost(self.spelled, self._within, self.moves / draws.WHOLE)
 
     def drawn(self, purpose: int, n: int) -> np.ndarray:

@@ -5,5 +5,5 @@ that a resumed run, a run with other workers and a run on another device draw th
 """
 
 # 0 stays free: NumPy takes (seed, epoch), the stream that shuffles the windows
-# (text/batches.py), for (seed, epoch, 0).
+# (text/examples.py), for (seed, epoch, 0).
 WEIGHTS, OBJECTIVE, VALIDATION = 1, 2, 3

@@ -12,7 +12,7 @@ from minillm.text import draws, load_corpus
 from minillm.text.facts import Facts
 from minillm.text.generated import GENERATED, generated
 from minillm.text.lexicon import Lexicon
-from minillm.text.window import start_cost, stationary
+from minillm.text.start_cost import start_cost, stationary
 
 SMALL = {
     "facts": Facts(a=0.7, keys=300, values=50, records=60_000, seed=1),

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.errors import DataError
-from minillm.text.batches import Windows, validation_windows
+from minillm.text.examples import Windows, validation_windows
 
 T = 8
 
