@@ -129,8 +129,9 @@ def op(rule=None, *, check=None):
 
     The rule takes arrays (its positional arguments, None where one is left out) and
     settings (keyword-only), and returns `value, pullback, pullback, …` with one
-    pullback per positional argument, or `value, joint(pullback)`. It writes into
-    nothing it is given and reads no value of an array.
+    pullback per positional argument. Where the gradients share their work, or the
+    arguments may be any number, it returns `value, joint(pullback)`: one pullback for
+    all. It writes into nothing it is given and reads no value of an array.
 
     `@op(check=f)` calls f with the same arguments first, so that what does not fit is
     named with its shapes, whichever body runs.
@@ -149,10 +150,12 @@ def op(rule=None, *, check=None):
         if check is not None:
             check(*arrays, **settings)
         body = backend.body_of(rule, device.kind)
-        value, *pullbacks = backend.run_in(device, body, *arrays, **settings)
-        result = _wrap(
-            device.xp.asarray(value)
-        )  # a full sum may be no array but a number
+        answer = backend.run_in(device, body, *arrays, **settings)
+        if not isinstance(answer, tuple) or len(answer) < 2:
+            raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
+        value, *pullbacks = answer
+        # A full sum may be no array but a number.
+        result = _wrap(device.xp.asarray(value))
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if debugging():

@@ -1,4 +1,4 @@
-"""The switch between NumPy and CuPy, and the only room where a device is named.
+"""The switch between NumPy and CuPy, and the only room that knows either by name.
 
 `xp` stands for the array module: ops are written once, in `xp`. `use` chooses it.
 `faster` registers a quicker body for an op; `plain` runs the definition instead.
@@ -12,18 +12,18 @@ from minillm.backend.registry import (
     define,
     definition_of,
     faster,
+    faster_names,
     inherit,
     joint,
     kernel,
     observed,
     plain,
-    registered,
 )
 from minillm.backend.switch import (
+    add_backend,
     current,
     describe,
     of,
-    register,
     run_in,
     running,
     to_numpy,
@@ -33,6 +33,7 @@ from minillm.backend.switch import (
 
 __all__ = [
     "Backend",
+    "add_backend",
     "body_of",
     "current",
     "debug",
@@ -40,14 +41,13 @@ __all__ = [
     "definition_of",
     "describe",
     "faster",
+    "faster_names",
     "inherit",
     "joint",
     "kernel",
     "observed",
     "of",
     "plain",
-    "register",
-    "registered",
     "run_in",
     "running",
     "to_numpy",

@@ -68,7 +68,7 @@ def body_of(rule, kind: str):
     return body if observer is None else observer(name, body)
 
 
-def registered(kind: str = "cpu") -> list[str]:
+def faster_names(kind: str = "cpu") -> list[str]:
     """The names of the ops and kernels that have a faster body."""
     return sorted(name for body_kind, name in _bodies if body_kind == kind)
 
@@ -103,7 +103,7 @@ def inherit(function):
 
 
 def kernel(rule):
-    """Make a function on arrays that updates in place and has no gradient.
+    """Make a function on arrays that has no gradient, such as an update in place.
 
     It runs in the backend of its first array, with that backend's faster body.
     """

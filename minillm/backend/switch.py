@@ -71,7 +71,7 @@ def run_in(backend: Backend, function, *arrays, **settings):
         return function(*arrays, **settings)
 
 
-def register(backend: Backend) -> Backend:
+def add_backend(backend: Backend) -> Backend:
     """Make a backend's array type known, so that ops on such arrays run in it."""
     _by_array_type[backend.array_type] = backend
     return backend
@@ -117,7 +117,7 @@ def _find(name) -> Backend:
 def _cuda(index: int) -> Backend:
     from minillm.backend import cuda
 
-    return register(cuda.open_device(index))
+    return add_backend(cuda.open_device(index))
 
 
 def to_numpy(array) -> np.ndarray:

@@ -27,7 +27,7 @@ def stand_in():
 def strict(monkeypatch):
     """The stand-in, registered; `use("cuda")` finds it. Bodies for a real GPU, where
     there is one, are out of the way."""
-    found = backend.register(_module.StrictBackend())
+    found = backend.add_backend(_module.StrictBackend())
     bodies = {key: body for key, body in registry._bodies.items() if key[0] == "cpu"}
     monkeypatch.setattr(registry, "_bodies", bodies)
     monkeypatch.setattr(switch, "_cuda", lambda index: found)

@@ -127,6 +127,14 @@ def test_sqrt_has_an_infinite_slope_at_zero():
     assert x.grad.tolist() == [np.inf]
 
 
+def test_a_number_to_the_power_of_zero_is_one_everywhere():
+    x = leaf([-1.0, 0.0, 2.0])
+    y = x**0
+    y.sum().backward()
+    assert y.numpy().tolist() == [1, 1, 1]
+    assert x.grad.tolist() == [0, 0, 0]
+
+
 def test_relu_at_infinity():
     assert ops.relu(leaf([-np.inf, np.inf])).numpy().tolist() == [0, np.inf]
 

@@ -293,6 +293,16 @@ def test_a_rule_with_too_few_pullbacks_is_named():
         forgetful(leaf([1.0]), leaf([1.0]))
 
 
+@pytest.mark.parametrize("answer", [lambda x: x * 2, lambda x: (x * 2,)])
+def test_a_rule_without_a_pullback_is_named(answer):
+    @op
+    def bare(x):
+        return answer(x)
+
+    with pytest.raises(TypeError, match="bare must return its value and pullbacks"):
+        bare(leaf([[1.0, 2.0], [3.0, 4.0]]))
+
+
 def test_a_model_of_every_kind_of_op_at_once():
     rng = np.random.default_rng(0)
 

@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 
 from minillm import backend
-from minillm.backend import joint, registered
+from minillm.backend import faster_names, joint
 from minillm.figures import COLOURS, new_figure, style
 
 BETWEEN = "between the ops"
@@ -34,7 +34,7 @@ class Profile:
     def rows(self, steps: int) -> list[dict]:
         """One row an op, the longest first, in seconds a step; last what lies between
         the ops: recording, ordering, adding up gradients, making the batch."""
-        faster = registered(backend.current().kind)
+        faster = faster_names(backend.current().kind)
         rows = [
             {
                 "op": name,
