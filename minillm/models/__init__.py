@@ -5,9 +5,19 @@ import numpy as np
 from minillm.models.config import SIZES, ModelConfig, size
 from minillm.models.encoder import Encoder
 from minillm.models.gpt import GPT
+from minillm.models.language_model import LanguageModel
 from minillm.models.lstm import LSTMModel
 
-__all__ = ["GPT", "SIZES", "Encoder", "LSTMModel", "ModelConfig", "build", "size"]
+__all__ = [
+    "GPT",
+    "SIZES",
+    "Encoder",
+    "LSTMModel",
+    "LanguageModel",
+    "ModelConfig",
+    "build",
+    "size",
+]
 
 _CLASSES = {"gpt": GPT, "encoder": Encoder, "lstm": LSTMModel}
 
