@@ -2,16 +2,32 @@
 
 import numpy as np
 
-from minillm.models.config import SIZES, ModelConfig, size
+from minillm.models.bert import Bert
+from minillm.models.classifier import Classifier
+from minillm.models.config import SIZES, ModelConfig, size, usual
 from minillm.models.encoder import Encoder
 from minillm.models.gpt import GPT
+from minillm.models.language_model import LanguageModel
 from minillm.models.lstm import LSTMModel
 
-__all__ = ["GPT", "SIZES", "Encoder", "LSTMModel", "ModelConfig", "build", "size"]
+__all__ = [
+    "GPT",
+    "SIZES",
+    "Bert",
+    "Classifier",
+    "Encoder",
+    "LSTMModel",
+    "LanguageModel",
+    "ModelConfig",
+    "build",
+    "size",
+    "usual",
+]
 
-_CLASSES = {"gpt": GPT, "encoder": Encoder, "lstm": LSTMModel}
+_CLASSES = {"gpt": GPT, "encoder": Encoder, "lstm": LSTMModel, "bert": Bert}
 
 
 def build(config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
     """The model a configuration describes, its weights drawn from `rng`."""
-    return _CLASSES[config.arch](config, rng, dtype)
+    model = _CLASSES[config.arch](config, rng, dtype)
+    return Classifier(model, rng) if config.n_classes else model

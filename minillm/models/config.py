@@ -14,7 +14,8 @@ class ModelConfig:
     """The shape of a language model and how its weights are drawn.
 
     `init` is the rule by which weights are drawn (see `nn.Initializer`). Heads, the
-    feed-forward and positions are a transformer's: an LSTM has none of them.
+    feed-forward and positions are a transformer's: an LSTM has none of them. With
+    `n_classes` the model predicts which of them a sequence belongs to, and no tokens.
     """
 
     vocab_size: int
@@ -30,11 +31,13 @@ class ModelConfig:
     tied: bool = False
     init: str = "fan_in"
     embedding_sd: float = 0.1  # under "fan_in"
+    n_classes: int = 0
 
     def __post_init__(self):
         for name in ("vocab_size", "n_layers", "d_model", "n_heads", "context"):
             _check_count(name, getattr(self, name), at_least=1)
         _check_count("d_ff", self.d_ff, at_least=0)
+        _check_count("n_classes", self.n_classes, at_least=0)
         if self.d_model % self.n_heads:
             raise UsageError(
                 f"width {self.d_model} cannot be divided among {self.n_heads} heads: "
@@ -44,6 +47,13 @@ class ModelConfig:
         _check_choice("norm", self.norm, ("pre", "post"))
         _check_choice("positions", self.positions, ("learned", "sinusoidal"))
         _check_choice("init", self.init, INITS)
+        if usual(self.arch)["tied"] and not self.tied:
+            raise UsageError(
+                f"arch {self.arch} predicts tokens with the table it reads them with: "
+                f"it needs tied"
+            )
+        if self.n_classes == 1:
+            raise UsageError("n_classes must be 0 (no classifier) or at least 2, got 1")
 
     @property
     def feed_forward_width(self) -> int:
@@ -75,8 +85,12 @@ class Size:
     accumulate: int = 1  # microbatches in a step, to bound its memory
 
 
-ARCHITECTURES = ("gpt", "encoder", "lstm")
+ARCHITECTURES = ("gpt", "encoder", "lstm", "bert")
 INITS = ("gpt2", "fan_in")
+# What an architecture is published with, where that is not what GPT is.
+ARCH_DEFAULTS = {
+    "bert": {"norm": "post", "tied": True},
+}
 
 SIZES = {
     "pico": Size(2, 16, 1, 64, 16, 500_000),
@@ -88,6 +102,17 @@ SIZES = {
     "medium": Size(12, 512, 8, 512, 64, 750_000_000, 8),
     "base": Size(12, 768, 12, 1024, 64, 1_700_000_000, 16),
 }
+
+
+def usual(arch: str) -> dict:
+    """The settings `norm`, `positions` and `tied` that are usual for an architecture.
+
+    Raises UsageError for an unknown one.
+    """
+    _check_choice("arch", arch, ARCHITECTURES)
+    names = ("norm", "positions", "tied")
+    common = {name: getattr(ModelConfig, name) for name in names}
+    return common | ARCH_DEFAULTS.get(arch, {})
 
 
 def size(name: str) -> Size:

@@ -2,59 +2,105 @@
 
 from minillm.models.config import ModelConfig
 
+MASKED = ("encoder", "bert")
+# The share of a masked model's positions that have a target (Devlin et al. 2019,
+# section 3.1).
+MASKED_SHARE = 0.15
+
 
 def parameters(config: ModelConfig) -> dict:
     """The number of parameters, counted three ways.
 
-    `embedding` holds the token and position tables and an untied output projection;
-    `non_embedding` is the rest (Kaplan et al. 2020 fit their laws in it);
-    `matrices_and_head` is what takes part in a matrix product, the output included.
+    `embedding` holds the tables of tokens, positions and segments, an untied output
+    projection and the output's bias; `non_embedding` is the rest (Kaplan et al. 2020
+    fit their laws in it); `matrices_and_head` is what takes part in a matrix product,
+    the output included.
     """
-    d, v, bias = config.d_model, config.vocab_size, config.bias
-    d_ff, layers = config.feed_forward_width, config.n_layers
-    matrices = layers * _matrices(config)
-    if config.arch == "lstm":
-        n_norms, biases, positions = layers + 1, layers * 4 * d, 0
+    maps = _maps_of_layers(config) + _maps_after_layers(config)
+    matrices = sum(n_in * n_out for n_in, n_out in maps)
+    if config.arch == "lstm":  # only its gates' inputs have a bias, and always do
+        biases = config.n_layers * 4 * config.d_model + config.bias * config.n_classes
     else:
-        n_norms = 2 * layers + 1
-        biases = layers * (4 * d + d_ff + d) if bias else 0
-        positions = config.context * d if config.positions == "learned" else 0
-    norms = n_norms * d * (2 if bias else 1)
-    embedding = v * d * (1 if config.tied else 2) + positions
+        biases = config.bias * sum(n_out for _, n_out in maps)
+    norms = _n_norms(config) * config.d_model * (2 if config.bias else 1)
+    embedding = _tables(config)
     non_embedding = matrices + norms + biases
+    output = 0 if config.n_classes else config.vocab_size * config.d_model
     return {
         "total": embedding + non_embedding,
         "embedding": embedding,
         "non_embedding": non_embedding,
-        "matrices_and_head": matrices + v * d,
+        "matrices_and_head": matrices + output,
     }
 
 
-def _matrices(config: ModelConfig) -> int:
-    """The numbers in a layer's matrices: attention's and the feed-forward's, or those
-    of an LSTM's gates."""
-    d = config.d_model
+def _maps_of_layers(config: ModelConfig) -> list[tuple[int, int]]:
+    """(inputs, outputs) of every linear map in the layers."""
+    d, d_ff = config.d_model, config.feed_forward_width
     if config.arch == "lstm":
-        return 8 * d * d
-    return 4 * d * d + 2 * d * config.feed_forward_width
+        return config.n_layers * [(d, 4 * d), (d, 4 * d)]
+    attention, feed_forward = [(d, 3 * d), (d, d)], [(d, d_ff), (d_ff, d)]
+    return config.n_layers * (attention + feed_forward)
+
+
+def _maps_after_layers(config: ModelConfig) -> list[tuple[int, int]]:
+    """Those that lead to classes, and BERT's that lead to the output."""
+    d = config.d_model
+    pooler = [(d, d)] if config.arch == "bert" else []
+    if config.n_classes:
+        return [*pooler, (d, config.n_classes)]
+    return [*pooler, (d, d), (d, 2)] if config.arch == "bert" else []
+
+
+def _n_norms(config: ModelConfig) -> int:
+    if config.arch == "lstm":
+        return config.n_layers + 1
+    in_layers = 2 * config.n_layers
+    if config.arch == "bert":  # after the embeddings, after the layers, in the output
+        return in_layers + 1 + (config.norm == "pre") + (config.n_classes == 0)
+    return in_layers + 1
+
+
+def _tables(config: ModelConfig) -> int:
+    """The numbers in tables: a row for each token, position or segment."""
+    d, v = config.d_model, config.vocab_size
+    tables = v * d
+    if config.arch != "lstm" and config.positions == "learned":
+        tables += config.context * d
+    if config.arch == "bert":
+        tables += 2 * d
+    if not config.n_classes:  # what the output has to itself
+        tables += 0 if config.tied else v * d
+        tables += config.bias * v if config.arch == "bert" else 0
+    return tables
 
 
 def flops_per_token(config: ModelConfig) -> int:
     """Training FLOPs for each token: forward, and twice as much backward.
 
     A multiply-add counts two. Matrix products only: 2·(4d² + 2d·d_ff) a layer, or 16d²
-    in an LSTM; 2Vd for the output; and attention's two products, 2Td each, of which a
-    causal model needs half.
+    in an LSTM; attention's two products, 2Td each, of which a causal model needs half;
+    and 2Vd for the output, in a masked model at the 15 % of positions that have a
+    target. What is computed once for a whole sequence is left out.
     """
-    d, layers = config.d_model, config.n_layers
-    matrices = 2 * layers * _matrices(config)
-    head = 2 * config.vocab_size * d
-    attention = 4 * layers * config.context * d
+    d = config.d_model
+    matrices = 2 * sum(n_in * n_out for n_in, n_out in _maps_of_layers(config))
+    attention = 4 * config.n_layers * config.context * d
     if config.arch == "gpt":
         attention //= 2
     elif config.arch == "lstm":
         attention = 0
-    return 3 * (matrices + head + attention)
+    return 3 * (matrices + attention + _output_flops(config))
+
+
+def _output_flops(config: ModelConfig) -> int:
+    if config.n_classes:
+        return 0
+    d = config.d_model
+    output = 2 * config.vocab_size * d
+    if config.arch == "bert":
+        output += 2 * d * d
+    return round(MASKED_SHARE * output) if config.arch in MASKED else output
 
 
 # What Python, NumPy and a small corpus take before there is any model, and what every

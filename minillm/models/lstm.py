@@ -8,37 +8,26 @@ GPT's are, so that the two differ in attention and not in what else was learned 
 import numpy as np
 
 from minillm.models.config import ModelConfig
-from minillm.models.gpt import GPT
-from minillm.nn import (
-    Embedding,
-    Initializer,
-    LayerNorm,
-    LSTMState,
-    Noise,
-    RecurrentBlock,
-    drop,
-)
+from minillm.models.language_model import LanguageModel
+from minillm.models.parts import initializer
+from minillm.nn import Embedding, LayerNorm, LSTMState, Noise, RecurrentBlock, drop
 from minillm.tensor import Tensor, no_grad
 
 
-class LSTMModel(GPT):
-    """GPT's token table, output and loss around recurrent blocks.
+class LSTMModel(LanguageModel):
+    """Token table, recurrent blocks, and the output.
 
     Position needs no table: a state knows what came before. Every window of a text
     begins with an empty state. Sequences are no longer than the context, as those it
     was trained on.
     """
 
+    causal = True
+
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
         width = config.d_model
-        init = Initializer(
-            rng,
-            config.init,
-            n_layers=config.n_layers,
-            embedding_sd=config.embedding_sd,
-            dtype=dtype,
-        )
+        init = initializer(config, rng, dtype)
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.blocks = [
             RecurrentBlock(width, init=init, bias=config.bias, norm=config.norm)
@@ -55,7 +44,7 @@ class LSTMModel(GPT):
 
         `mask` is not needed: padding stands after a text, and nothing looks ahead.
         """
-        x = drop(self.tokens(self._on_device(ids)), noise)
+        x = drop(self.tokens(self.on_device(ids)), noise)
         for block in self.blocks:
             x = block(x, noise)
         return self.norm(x)
@@ -70,10 +59,10 @@ class LSTMModel(GPT):
 
         ids (B, t) -> (B, V), on the host
         """
-        ids = self._on_device(ids, cache[0].length)
+        ids = self.on_device(ids, cache[0].length)
         with no_grad():
             x = self.tokens(ids)
             for block, state in zip(self.blocks, cache, strict=True):
                 x = block.decode(x, state)
-            logits = self.norm(x[:, -1]) @ self.head.T
+            logits = self.project(self.norm(x[:, -1]))
         return logits.numpy()

@@ -8,7 +8,7 @@ import pytest
 
 import minillm
 from minillm import backend
-from minillm.models import ModelConfig, build
+from minillm.models import ModelConfig, build, usual
 from minillm.nn import Noise
 from minillm.text import Batch
 from minillm.training.evaluate import evaluate_run, score
@@ -16,7 +16,7 @@ from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import SGD, AdamW, squared_norm
 from minillm.training.run_folder import checkpoint
 
-ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm"])
+ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert"])
 VARIANTS = pytest.mark.parametrize(
     "settings",
     [{}, {"norm": "post", "positions": "sinusoidal", "bias": False, "tied": True}],
@@ -27,7 +27,7 @@ MASK = np.arange(6) < np.array([[6], [4], [5]])
 
 
 def make(arch, settings):
-    config = ModelConfig(11, 2, 8, 2, 6, arch=arch, **settings)
+    config = ModelConfig(11, 2, 8, 2, 6, arch=arch, **usual(arch) | settings)
     return build(config, np.random.default_rng(0))
 
 
@@ -72,6 +72,29 @@ def test_training_steps_and_evaluation_are_the_cpus(arch, settings, optimizer, s
             # makes whole steps of it.
             keep = np.arange(x.size) // (x.size // 3) != 1
         np.testing.assert_allclose(x[keep], weights[name][keep], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arch", "n_classes"),
+    [("bert", 0), ("gpt", 3), ("encoder", 3), ("lstm", 3), ("bert", 3)],
+)
+def test_labels_are_the_cpus(arch, n_classes, strict):
+    labels = np.array([0, 1, 1], np.int32)
+    segments = (IDS > 5).astype(np.int32)
+    of_pairs = Batch(IDS, None, 0, 0, MASK, segments, labels, 3)
+
+    def gradients():
+        model = make(arch, {"n_classes": n_classes})
+        loss = model.loss(of_pairs, Noise(0.1, 0, 1))
+        loss.backward()
+        found = [p.grad for p in model.parameters() if p.grad is not None]
+        return [loss.item(), *map(backend.to_numpy, found)]
+
+    expected = gradients()
+    with backend.use(strict):
+        found = gradients()
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 @VARIANTS

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from minillm.models import ModelConfig, build
+from minillm.models import ModelConfig, build, usual
 from minillm.text import Batch
 from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import AdamW
 
-ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm"])
+ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert"])
 
 
 def make(arch, dtype):
-    config = ModelConfig(13, 2, 8, 2, 6, arch=arch)
+    config = ModelConfig(13, 2, 8, 2, 6, arch=arch, **usual(arch))
     return build(config, np.random.default_rng(0), dtype)
 
 
@@ -81,7 +81,8 @@ def test_shards_of_unequal_counts_add_up_to_the_whole(arch, n):
         total += share.item()
     assert total == pytest.approx(loss.item(), rel=1e-12)
     for p, q in zip(model.parameters(), sharded.parameters(), strict=True):
-        np.testing.assert_allclose(q.grad, p.grad, atol=1e-15)
+        if p.grad is not None:  # what predicts labels learns nothing from tokens
+            np.testing.assert_allclose(q.grad, p.grad, atol=1e-15)
 
 
 @ARCHITECTURES

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minillm.errors import UsageError
-from minillm.models import ModelConfig, build, count
+from minillm.models import ModelConfig, build, count, usual
 from minillm.text import Batch
 
 VOCAB, LENGTH = 11, 6
@@ -13,12 +13,15 @@ IDS = RNG.integers(0, VOCAB, (3, LENGTH))
 
 
 def model(arch="gpt", dtype=np.float64, **settings):
-    settings = {"init": "fan_in", "embedding_sd": 0.5, **settings}
+    settings = {"embedding_sd": 0.5, **settings}
+    if usual(arch)["tied"]:
+        settings["tied"] = True
     config = ModelConfig(VOCAB, 2, 8, 2, 8, arch=arch, **settings)
     return build(config, np.random.default_rng(1), dtype)
 
 
-ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm"])
+ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert"])
+MASKED = pytest.mark.parametrize("arch", ["encoder", "bert"])
 CAUSAL = pytest.mark.parametrize("arch", ["gpt", "lstm"])
 VARIANTS = pytest.mark.parametrize(
     "settings",
@@ -49,8 +52,9 @@ def test_a_causal_model_sees_the_past_and_only_the_past(arch, settings, t):
 
 @VARIANTS
 @pytest.mark.parametrize("t", [0, 3, LENGTH - 1])
-def test_a_masked_model_sees_both_sides(settings, t):
-    assert changed_positions(model("encoder", **settings), t).all()
+@MASKED
+def test_a_masked_model_sees_both_sides(arch, settings, t):
+    assert changed_positions(model(arch, **settings), t).all()
 
 
 def test_the_loss_at_a_position_sends_no_gradient_into_its_future():
@@ -93,10 +97,11 @@ def test_decoding_with_a_cache_is_the_same_as_without(arch, settings):
 
 
 @ARCHITECTURES
-def test_the_loss_is_the_mean_over_the_kept_targets(arch):
+@pytest.mark.parametrize("dropped", [3, 17], ids=["many targets", "few"])
+def test_the_loss_is_the_mean_over_the_kept_targets(arch, dropped):
     m = model(arch)
     targets = IDS.copy()
-    targets[0, :3] = -1
+    targets.ravel()[:dropped] = -1
     logits = m(IDS).numpy()
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     chosen = np.take_along_axis(p, np.maximum(targets, 0)[..., None], -1)[..., 0]
@@ -105,12 +110,13 @@ def test_the_loss_is_the_mean_over_the_kept_targets(arch):
     assert m.loss(Batch(IDS, targets, n)).item() == pytest.approx(expected)
 
 
-def test_a_batch_with_nothing_chosen_is_legal():
-    m = model("encoder")
+@MASKED
+def test_a_batch_with_nothing_chosen_is_legal(arch):
+    m = model(arch)
     loss = m.loss(Batch(IDS, np.full_like(IDS, -1), 0))
     loss.backward()
     assert loss.item() == 0
-    assert not any(p.grad.any() for p in m.parameters())
+    assert not any(p.grad.any() for p in m.parameters() if p.grad is not None)
 
 
 def test_one_seed_gives_one_model_in_both_types():
@@ -120,17 +126,21 @@ def test_one_seed_gives_one_model_in_both_types():
 
 @ARCHITECTURES
 @VARIANTS
-def test_parameters_are_counted_before_a_model_is_built(arch, settings):
-    m = model(arch, **settings)
+@pytest.mark.parametrize("n_classes", [0, 3])
+def test_parameters_are_counted_before_a_model_is_built(arch, settings, n_classes):
+    m = model(arch, **settings, n_classes=n_classes)
     counted = count.parameters(m.config)
     assert counted["total"] == sum(p.size for p in m.parameters())
-    tables = {"tokens.weight", "positions", "head"}
-    sizes = [p.size for name, p in m.named_parameters() if name not in tables]
-    assert counted["non_embedding"] == sum(sizes)
-    matrices = [
-        p.size for name, p in m.named_parameters() if p.ndim == 2 and name not in tables
+    tables = {"tokens.weight", "positions", "segments.weight", "head", "output_bias"}
+    others = [
+        p
+        for name, p in m.named_parameters()
+        if name.removeprefix("body.") not in tables
     ]
-    assert counted["matrices_and_head"] == sum(matrices) + VOCAB * 8
+    assert counted["non_embedding"] == sum(p.size for p in others)
+    matrices = sum(p.size for p in others if p.ndim == 2)
+    head = 0 if n_classes else VOCAB * 8
+    assert counted["matrices_and_head"] == matrices + head
 
 
 def test_the_flops_of_an_lstm_are_its_matrices():
@@ -174,3 +184,16 @@ def test_a_sequence_longer_than_the_context():
     m.decode(np.zeros((1, 8), int), cache)
     with pytest.raises(UsageError, match="9 tokens"):
         m.decode(np.zeros((1, 1), int), cache)
+
+
+def test_what_is_usual_for_an_architecture():
+    assert usual("gpt") == {"norm": "pre", "positions": "learned", "tied": False}
+    assert usual("bert") == {"norm": "post", "positions": "learned", "tied": True}
+    with pytest.raises(UsageError, match=r"arch must be one of .*, got 'elmo'"):
+        usual("elmo")
+
+
+@pytest.mark.parametrize("arch", ["bert"])
+def test_a_model_with_one_table_only(arch):
+    with pytest.raises(UsageError, match=f"arch {arch} .* needs tied"):
+        ModelConfig(VOCAB, 2, 8, 2, 8, arch=arch)

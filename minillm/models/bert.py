@@ -1,0 +1,108 @@
+"""BERT: an encoder that learns from hidden words and from pairs of texts.
+
+Devlin et al. 2019. Token, position and segment vectors are added up and normalised;
+post-norm blocks see both sides, unless the configuration says pre-norm.
+"""
+
+import numpy as np
+
+from minillm import backend
+from minillm.errors import UsageError
+from minillm.models.config import ModelConfig
+from minillm.models.language_model import LanguageModel
+from minillm.models.parts import (
+    initializer,
+    key_mask,
+    last_norm,
+    position_table,
+    transformer_blocks,
+)
+from minillm.nn import Embedding, Initializer, LayerNorm, Linear, Module, Noise, drop
+from minillm.ops import cross_entropy, gelu, linear
+from minillm.tensor import Tensor
+
+
+class Bert(LanguageModel):
+    """Restores masked tokens, and tells whether a second text follows the first.
+
+    Of the two classes, 0 says that it does. Raises UsageError for segments other than
+    0 and 1.
+    """
+
+    n_classes = 2
+    output_parts = ("head", "transform", "output_bias", "next_sentence")
+
+    def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
+        self.config = config
+        width, bias = config.d_model, config.bias
+        init = initializer(config, rng, dtype)
+        self.tokens = Embedding(config.vocab_size, width, init=init)
+        self.positions = position_table(config, init)
+        self.segments = Embedding(2, width, init=init)
+        self.embedding_norm = LayerNorm(width, init=init, bias=bias)
+        self.blocks = transformer_blocks(config, init, causal=False)
+        self.norm = last_norm(config, init)
+        self.pooler = Linear(width, width, init=init, bias=bias)
+        self.transform = Transform(width, init=init, bias=bias)
+        self.head = self.tokens.weight
+        self.output_bias = init.zeros(config.vocab_size) if bias else None
+        self.next_sentence = Linear(width, self.n_classes, init=init, bias=bias)
+
+    def hidden(
+        self, ids, *, segments=None, mask=None, noise: Noise | None = None
+    ) -> Tensor:
+        """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
+
+        `segments` (B, T) tell a first text (0) from a second (1); None: all are of the
+        first. `mask` (B, T) is False at padding, which nothing may look at.
+        """
+        ids = self.on_device(ids)
+        x = self.tokens(ids) + self.positions[: ids.shape[1]]
+        x = x + self._segment_vectors(segments, ids.shape)
+        x = drop(self.embedding_norm(x), noise)
+        mask = key_mask(mask)
+        for block in self.blocks:
+            x = block(x, mask, noise)
+        return x if self.norm is None else self.norm(x)
+
+    def _segment_vectors(self, segments, shape: tuple) -> Tensor:
+        if segments is None:
+            return self.segments.weight[0]
+        segments = np.asarray(segments)  # checked on the host, as token ids are
+        if segments.shape != shape or not np.isin(segments, (0, 1)).all():
+            raise UsageError(
+                f"segments must be 0 or 1 for each of {shape} tokens, got "
+                f"{np.unique(segments)[:5].tolist()} in shape {segments.shape}"
+            )
+        return self.segments(backend.current().asarray(segments))
+
+    def read(self, batch, noise: Noise | None = None) -> Tensor:
+        return self.hidden(
+            batch.ids, segments=batch.segments, mask=batch.mask, noise=noise
+        )
+
+    def project(self, x: Tensor) -> Tensor:
+        """Logits of the tokens.   (..., D) -> (..., V)"""
+        return linear(self.transform(x), self.head.T, self.output_bias)
+
+    def _prediction_loss(self, x: Tensor, targets, n_targets: int) -> Tensor:
+        return cross_entropy(self.project(x), targets=targets, n_targets=n_targets)
+
+    def pooled(self, x: Tensor, mask=None) -> Tensor:
+        """What a layer of its own makes of the first position: (B, T, D) -> (B, D)"""
+        return self.pooler(x[:, 0]).tanh()
+
+    def label_logits(self, x: Tensor, batch, noise: Noise | None = None) -> Tensor:
+        """Does the second text follow the first?   (B, T, D) -> (B, 2)"""
+        return self.next_sentence(self.pooled(x))
+
+
+class Transform(Module):
+    """norm(GELU(x W + b)): what BERT puts before the output."""
+
+    def __init__(self, width, *, init: Initializer, bias=True):
+        self.dense = Linear(width, width, init=init, bias=bias)
+        self.norm = LayerNorm(width, init=init, bias=bias)
+
+    def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
+        return self.norm(gelu(self.dense(x)))

@@ -1,0 +1,154 @@
+"""BERT as transformers has it, with the same weights: both its outputs, and what it
+learns."""
+
+import numpy as np
+import pytest
+
+from minillm.models import ModelConfig, build
+from minillm.text import Batch
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.peers
+
+VOCAB, WIDTH, HEADS, CONTEXT, LAYERS = 31, 24, 3, 10, 3
+RNG = np.random.default_rng(0)
+IDS = RNG.integers(1, VOCAB, (4, CONTEXT))
+TARGETS = np.where(RNG.random(IDS.shape) < 0.3, RNG.integers(0, VOCAB, IDS.shape), -1)
+LENGTHS = np.array([[10], [7], [10], [4]])
+MASK = np.arange(CONTEXT) < LENGTHS
+SEGMENTS = (np.arange(CONTEXT) >= LENGTHS // 2).astype(np.int32)
+LABELS = np.array([0, 1, 1, 0])
+TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+def build_ours(arch, dtype, **settings):
+    """A model whose gains are not 1 and whose biases are not 0, which would hide a
+    mix-up."""
+    config = ModelConfig(
+        VOCAB, LAYERS, WIDTH, HEADS, CONTEXT, arch=arch, tied=True, **settings
+    )
+    model = build(config, np.random.default_rng(1), dtype)
+    rng = np.random.default_rng(2)
+    for p in model.parameters():
+        if p.ndim == 1:
+            p.data += 0.1 * rng.standard_normal(p.shape).astype(dtype)
+    return model
+
+
+def linear(name, *theirs, weight="weight") -> dict:
+    """A linear map of ours, of one or more of theirs beside each other."""
+    weights = [(layer.weight, True) for layer in theirs]
+    biases = [(layer.bias, False) for layer in theirs]
+    return {f"{name}.{weight}": weights, f"{name}.bias": biases}
+
+
+def norm(name, theirs) -> dict:
+    return {
+        f"{name}.gain": [(theirs.weight, False)],
+        f"{name}.bias": [(theirs.bias, False)],
+    }
+
+
+def table(theirs) -> list:
+    return [(theirs.weight, False)]
+
+
+def copy_weights(model, theirs: dict) -> None:
+    """`theirs`: our name -> [(their tensor, whether it lies transposed)]"""
+    for name, p in model.named_parameters():
+        parts = np.split(p.numpy(), len(theirs[name]), -1)
+        for (q, transposed), part in zip(theirs[name], parts, strict=True):
+            q.data.copy_(torch.tensor(part.T if transposed else part))
+
+
+def check_gradients_equal(model, theirs: dict, dtype) -> None:
+    # Relative to the largest gradient of the model: a key's bias has none at all.
+    largest = max(np.abs(p.grad).max() for p in model.parameters())
+    bound = (1e-5 if dtype == np.float32 else 1e-9) * largest
+    for name, p in model.named_parameters():
+        parts = [q.grad.numpy().T if t else q.grad.numpy() for q, t in theirs[name]]
+        assert np.abs(p.grad - np.concatenate(parts, -1)).max() < bound, name
+
+
+def check_equal(ours, theirs, dtype) -> None:
+    expected = theirs.detach().numpy()
+    bound = (1e-5 if dtype == np.float32 else 1e-12) * np.abs(expected).max()
+    assert np.abs(ours.numpy() - expected).max() < bound
+
+
+def torch_of(array):
+    return None if array is None else torch.tensor(array, dtype=torch.int64)
+
+
+def torch_type(dtype):
+    return torch.float64 if dtype == np.float64 else torch.float32
+
+
+def bert(dtype):
+    """Our BERT, transformers' with its weights, and which of them is which."""
+    model = build_ours("bert", dtype, norm="post")
+    peer = transformers.BertForPreTraining(
+        transformers.BertConfig(
+            vocab_size=VOCAB,
+            hidden_size=WIDTH,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            intermediate_size=4 * WIDTH,
+            hidden_act="gelu_new",
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            max_position_embeddings=CONTEXT,
+            layer_norm_eps=1e-5,
+        )
+    ).to(torch_type(dtype))
+    embeddings, output = peer.bert.embeddings, peer.cls.predictions
+    theirs = {
+        "tokens.weight": table(embeddings.word_embeddings),
+        "positions": table(embeddings.position_embeddings),
+        "segments.weight": table(embeddings.token_type_embeddings),
+        **norm("embedding_norm", embeddings.LayerNorm),
+        **linear("pooler", peer.bert.pooler.dense),
+        **linear("transform.dense", output.transform.dense),
+        **norm("transform.norm", output.transform.LayerNorm),
+        "output_bias": [(output.bias, False)],
+        **linear("next_sentence", peer.cls.seq_relationship),
+    }
+    for i, layer in enumerate(peer.bert.encoder.layer):
+        name, attention = f"blocks.{i}", layer.attention
+        qkv = attention.self.query, attention.self.key, attention.self.value
+        theirs |= linear(f"{name}.attention.qkv", *qkv)
+        theirs |= linear(f"{name}.attention.out", attention.output.dense)
+        theirs |= norm(f"{name}.norm1", attention.output.LayerNorm)
+        theirs |= linear(f"{name}.feed_forward.up", layer.intermediate.dense)
+        theirs |= linear(f"{name}.feed_forward.down", layer.output.dense)
+        theirs |= norm(f"{name}.norm2", layer.output.LayerNorm)
+    copy_weights(model, theirs)
+    return model, peer, theirs
+
+
+@TYPES
+@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
+@pytest.mark.parametrize("segments", [None, SEGMENTS], ids=["one text", "two texts"])
+def test_bert_is_transformers(segments, mask, dtype):
+    """Logits of tokens and of the next sentence, the loss and every gradient."""
+    model, peer, theirs = bert(dtype)
+    result = peer(
+        torch_of(IDS),
+        attention_mask=torch_of(mask),
+        token_type_ids=torch_of(segments),
+        labels=torch_of(np.where(TARGETS < 0, -100, TARGETS)),
+        next_sentence_label=torch_of(LABELS),
+    )
+    result.loss.backward()
+    n_targets = int((TARGETS >= 0).sum())
+    batch = Batch(
+        IDS, TARGETS, n_targets, 0, mask, segments, labels=LABELS, n_labels=len(LABELS)
+    )
+    x = model.read(batch)
+    check_equal(model.project(x), result.prediction_logits, dtype)
+    check_equal(model.label_logits(x, batch), result.seq_relationship_logits, dtype)
+    loss = model.loss(batch)
+    loss.backward()
+    check_equal(loss, result.loss, dtype)
+    check_gradients_equal(model, theirs, dtype)
