@@ -5,6 +5,7 @@ from minillm.text.tokenizer.bpe import BpeTokenizer
 from minillm.text.tokenizer.characters import UNKNOWN, ByteTokenizer, CharTokenizer
 from minillm.text.tokenizer.load import load_tokenizer
 from minillm.text.tokenizer.train import train_tokenizer
+from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
 
 __all__ = [
     "UNKNOWN",
@@ -12,6 +13,7 @@ __all__ = [
     "ByteTokenizer",
     "CharTokenizer",
     "Tokenizer",
+    "WordPieceTokenizer",
     "load_tokenizer",
     "train_tokenizer",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tokenizers
 
 from minillm.text.pieces import sample
-from minillm.text.tokenizer.library import LibraryTokenizer
+from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words
 
 
 class BpeTokenizer(LibraryTokenizer):
@@ -30,6 +30,7 @@ class BpeTokenizer(LibraryTokenizer):
         bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
         bpe.pre_tokenizer = byte_level(add_prefix_space=False)
         bpe.decoder = tokenizers.decoders.ByteLevel()
+        refuse_words(specials, bpe)
         trainer = tokenizers.trainers.BpeTrainer(
             vocab_size=vocab_size,
             min_frequency=2,

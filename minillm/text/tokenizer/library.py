@@ -1,13 +1,16 @@
 """What the tokenizers that the library `tokenizers` trains and runs have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tokenizers
 
+from minillm.errors import UsageError
 from minillm.text.tokenizer.base import Tokenizer
 
+# An encoding holds far more than its ids, so that larger batches are slower again.
 BATCH_CHARACTERS = 1 << 20
+BATCH_PARTS = 256
 
 
 class LibraryTokenizer(Tokenizer):
@@ -41,16 +44,29 @@ class LibraryTokenizer(Tokenizer):
         return self._library.to_str(pretty=True)
 
 
-def _batches(parts: Iterator[str]) -> Iterator[list[str]]:
-    """The parts in batches, which the library shares out to the cores.
+def n_words(text: str, library: tokenizers.Tokenizer) -> int:
+    """How many words a tokenizer parts a text into. No token is longer than a word."""
+    if library.normalizer is not None:
+        text = library.normalizer.normalize_str(text)
+    return len(library.pre_tokenizer.pre_tokenize_str(text))
 
-    A batch is kept small, for an encoding holds far more than its ids.
-    """
+
+def refuse_words(specials: Iterable[str], library: tokenizers.Tokenizer) -> None:
+    """UsageError for a special token to which a word of the text could encode."""
+    for name in specials:
+        if n_words(name, library) < 2:
+            raise UsageError(
+                f"special token {name!r}: could be a word of the text, unlike [{name}]"
+            )
+
+
+def _batches(parts: Iterator[str]) -> Iterator[list[str]]:
+    """The parts in batches, which the library shares out to the cores."""
     batch, size = [], 0
     for part in parts:
         batch.append(part)
         size += len(part)
-        if size >= BATCH_CHARACTERS:
+        if size >= BATCH_CHARACTERS or len(batch) == BATCH_PARTS:
             yield batch
             batch, size = [], 0
     yield batch

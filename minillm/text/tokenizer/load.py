@@ -10,6 +10,7 @@ from minillm.errors import DataError
 from minillm.text.tokenizer.base import Tokenizer
 from minillm.text.tokenizer.bpe import BpeTokenizer
 from minillm.text.tokenizer.characters import ByteTokenizer, CharTokenizer
+from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -35,9 +36,14 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         types = (settings["model"]["type"], settings["decoder"]["type"])
         if types == ("BPE", "ByteLevel"):
             return BpeTokenizer(_from_json(content))
+        if types == ("WordPiece", "WordPiece"):
+            wordpiece = WordPieceTokenizer(_from_json(content))
+            if settings["model"]["unk_token"] not in wordpiece.specials:
+                raise ValueError("no special token for unknown words")
+            return wordpiece
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a tokenizer of minillm ({error})") from error
-    raise DataError(f"{path}: a tokenizer of another kind than byte-level BPE")
+    raise DataError(f"{path}: a tokenizer of a kind that is neither bpe nor wordpiece")
 
 
 def _distinct(names: Any) -> list[str]:
@@ -52,6 +58,10 @@ def _distinct(names: Any) -> list[str]:
 
 def _from_json(content: str) -> tokenizers.Tokenizer:
     try:
-        return tokenizers.Tokenizer.from_str(content)
+        library = tokenizers.Tokenizer.from_str(content)
     except Exception as error:  # the library raises nothing narrower
         raise ValueError(error) from error
+    ids = sorted(library.get_vocab().values())
+    if ids != list(range(len(ids))):
+        raise ValueError("its ids are not the whole numbers from 0")
+    return library
