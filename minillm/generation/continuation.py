@@ -67,7 +67,11 @@ def generate(
 
 
 def _draw_texts(run: Run, prompt_ids, stop, *, n: int, **options) -> list[str]:
-    streams = [TextStream(run.tokenizer, stop) for _ in range(n * len(prompt_ids))]
+    streams = [
+        TextStream(run.tokenizer, stop, after=ids)
+        for ids in prompt_ids
+        for _ in range(n)
+    ]
     texts = [""] * len(streams)
     for row, token in draw_tokens(
         run.model, prompt_ids, n=n, ended=lambda row: streams[row].ended, **options
@@ -77,13 +81,13 @@ def _draw_texts(run: Run, prompt_ids, stop, *, n: int, **options) -> list[str]:
 
 
 def _search_texts(run: Run, prompt_ids, stop, max_tokens, n, beams) -> list[str]:
-    def text_of(ids) -> tuple[str, bool]:
-        pieces = TextStream(run.tokenizer, stop)
-        text = "".join([*map(pieces.push, ids), pieces.finish()])
+    def text_of(new, after) -> tuple[str, bool]:
+        pieces = TextStream(run.tokenizer, stop, after)
+        text = "".join([*map(pieces.push, new), pieces.finish()])
         return text, pieces.ended
 
     return [
-        text_of(each.ids)[0]
+        text_of(each.ids, ids)[0]
         for ids in prompt_ids
         for each in beam_search(
             run.model,
@@ -91,7 +95,7 @@ def _search_texts(run: Run, prompt_ids, stop, max_tokens, n, beams) -> list[str]
             beams=beams,
             max_tokens=max_tokens,
             n=n,
-            ended=lambda new: bool(stop) and text_of(new)[1],
+            ended=lambda new, ids=ids: bool(stop) and text_of(new, ids)[1],
         )
     ]
 
@@ -108,10 +112,11 @@ def stream(
 ) -> Iterator[str]:
     """The pieces of `generate`'s text, each as soon as it is certain."""
     run = open_causal(run)
-    pieces = TextStream(run.tokenizer, stop)
+    ids = encode_prompt(run, prompt)
+    pieces = TextStream(run.tokenizer, stop, after=ids)
     for _, token in draw_tokens(
         run.model,
-        [encode_prompt(run, prompt)],
+        [ids],
         max_tokens=max_tokens,
         sampling=Sampling(temperature, **filters),
         seed=seed,
@@ -133,9 +138,18 @@ def open_causal(run: Run | str) -> Run:
 
 
 def encode_prompt(run: Run, prompt: str) -> np.ndarray:
-    """The ids to go on from; after nothing, a text begins as after a line's end."""
+    """The ids to go on from; after nothing, a text begins as after a line's end.
+
+    Raises UsageError for wordpiece, which has no line ends, after nothing.
+    """
     ids = run.tokenizer.encode(prompt)
-    return ids if len(ids) else run.tokenizer.encode("\n")
+    ids = ids if len(ids) else run.tokenizer.encode("\n")
+    if not len(ids):
+        raise UsageError(
+            f"{run.path}: its {run.tokenizer.kind} tokens have no line ends to begin "
+            "after: give a prompt of a word at least"
+        )
+    return ids
 
 
 def n_unseen(run: Run, prompt: str) -> int:

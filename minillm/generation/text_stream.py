@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from minillm.errors import UsageError
 from minillm.text import Tokenizer
 from minillm.text.tokenizer import UNKNOWN
@@ -12,19 +14,24 @@ class TextStream:
 
     A token can end inside a UTF-8 character: the beginning of a character waits for its
     rest, and is dropped if none comes. The text ends before the first of the `stop`
-    texts; what may be the beginning of one waits too. Raises UsageError for an empty
-    stop text.
+    texts; what may be the beginning of one waits too. `after` are the tokens before the
+    first, on the last of which depends whether wordpiece begins a word or continues
+    one. Raises UsageError for an empty stop text.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stop: str | Sequence[str] = ()):
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        stop: str | Sequence[str] = (),
+        after: Sequence[int] | np.ndarray = (),
+    ):
         stop = [stop] if isinstance(stop, str) else stop
         if "" in stop:
             raise UsageError("a stop text must not be empty")
         self.ended = False
         self._tokenizer = tokenizer
         self._stop = stop
-        self._ids = []  # since the last end of a token that was the end of a character
-        self._n_decoded = 0  # characters of theirs that are certain
+        self._keep(after)
         self._waiting = ""  # certain characters that may begin a stop text
 
     def push(self, token: int) -> str:
@@ -49,14 +56,19 @@ class TextStream:
         text = self._tokenizer.decode(self._ids)
         # Half a character decodes to one U+FFFD at the end. Without bytes no token is
         # half of anything.
-        if text.endswith(UNKNOWN) and self._tokenizer.kind != "chars":
+        if text.endswith(UNKNOWN) and self._tokenizer.kind in ("bpe", "bytes"):
             new = text[self._n_decoded : -1]
             self._n_decoded = len(text) - 1
             return new
         new = text[self._n_decoded :]
-        self._ids = []
-        self._n_decoded = 0
+        self._keep(self._ids)
         return new
+
+    def _keep(self, ids: Sequence[int] | np.ndarray) -> None:
+        """Forget all certain tokens but what the text of the next depends on."""
+        self._ids = list(ids[-1:]) if self._tokenizer.kind == "wordpiece" else []
+        # How many characters of these tokens, and of those to come, are certain.
+        self._n_decoded = len(self._tokenizer.decode(self._ids))
 
     def _overlap(self) -> int:
         """How many of the last characters may begin a stop text."""

@@ -20,7 +20,8 @@ OBJECTIVES = tuple(ARCHITECTURES_FOR)
 LR_FACTORS = {"lstm": 2.0}
 SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
-TOKENIZERS = ("bpe", "bytes", "chars")
+TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
+SUBWORDS = ("bpe", "wordpiece")
 OPTIONAL = ("out", "start")
 # Of fewer tokens at a time, matrix products are slow at any width.
 LEAST_TOKENS = 512
@@ -145,7 +146,7 @@ class TrainConfig:
             "heads": heads,
             "context": context,
             "arch": arch,
-            "vocab": self.vocab or (1024 if self.tokenizer == "bpe" else None),
+            "vocab": self.vocab or (1024 if self.tokenizer in SUBWORDS else None),
             "batch": batch,
             "accumulate": accumulate,
             "steps": steps,

@@ -6,6 +6,7 @@ import pytest
 import minillm
 from minillm.errors import DataError, UsageError
 from minillm.generation import generate, stream
+from minillm.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,22 @@ def test_what_streams_is_what_is_generated(run, prompt, stop):
     pieces = list(stream(run, prompt, **options))
     assert "".join(pieces) == generate(run, prompt, **options)
     assert stop or sum(map(bool, pieces)) > 20
+
+
+def test_wordpiece_continues_a_word_and_parts_it_from_the_next(tmp_path):
+    data = tmp_path / "cycle.txt"
+    data.write_text("lamp sky " * 1_500, encoding="utf-8")
+    options = {"size": "pico", "device": "cpu", "workers": "1", "lr": 0.03}
+    shape = {"context": 16, "width": 32, "batch": 32, "steps": 60, "vocab": 15}
+    out = str(tmp_path / "run")
+    train(**options, **shape, data=str(data), tokenizer="wordpiece", out=out)
+    for prompt, expected in [("sky la", "mp sky lamp"), ("lamp", " sky lamp sky")]:
+        n = len(expected.replace(" ", ""))
+        assert generate(out, prompt, max_tokens=n, temperature=0) == expected
+        assert generate(out, prompt, max_tokens=n, beams=2) == expected
+        assert generate(out, prompt, temperature=0, stop=expected[3:]) == expected[:3]
+    with pytest.raises(UsageError, match="give a prompt of a word at least"):
+        generate(out, " ")
 
 
 def test_a_penalty_makes_a_text_less_repetitive(run):

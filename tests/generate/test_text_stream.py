@@ -1,5 +1,6 @@
 """Text from tokens: no half characters, nothing from a stop text on."""
 
+import numpy as np
 import pytest
 
 from minillm.generation import TextStream
@@ -68,6 +69,17 @@ def test_a_real_replacement_character_and_an_unknown_one_are_text():
 def test_the_text_ends_before_a_stop_text(tokenizer, stop, expected):
     found = pieces(tokenizer, tokenizer.encode(TEXT), stop)
     assert "".join(found) == expected
+
+
+def test_wordpiece_begins_a_word_or_goes_on_with_that_before():
+    tokenizer = train_tokenizer("wordpiece", "lamp lit\ufffd " * 2, vocab_size=40)
+    ids = tokenizer.encode("lamp lit\ufffd").tolist()
+    assert pieces(tokenizer, ids) == ["lamp", " lit\ufffd", ""]
+    stream = TextStream(tokenizer, after=tokenizer.encode("la").tolist())
+    assert [stream.push(i) for i in ids] == [" lamp", " lit\ufffd"]
+    first, *others = tokenizer.encode("ta mt").tolist()
+    stream = TextStream(tokenizer, after=np.array([first]))
+    assert [stream.push(i) for i in others] == ["a", " m", "t"]
 
 
 def test_what_may_begin_a_stop_text_waits():

@@ -7,7 +7,7 @@ import pytest
 
 from minillm.errors import UsageError
 from minillm.models.config import SIZES
-from minillm.training.config import TrainConfig, default_heads
+from minillm.training.config import TOKENIZERS, TrainConfig, default_heads
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -52,6 +52,11 @@ def test_tokens_become_steps():
 def test_a_shape_that_cannot_be_is_refused_before_any_text_is_read():
     with pytest.raises(UsageError, match="width 10 cannot be divided among 3"):
         TrainConfig(width=10, heads=3).resolve()
+
+
+def test_a_vocabulary_that_is_learned_has_a_default_size():
+    sizes = {kind: TrainConfig(tokenizer=kind).resolve().vocab for kind in TOKENIZERS}
+    assert sizes == {"bpe": 1024, "wordpiece": 1024, "bytes": None, "chars": None}
 
 
 def test_the_objective_decides_the_architecture():

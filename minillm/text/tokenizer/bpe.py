@@ -1,0 +1,42 @@
+"""Byte-level byte-pair encoding."""
+
+from collections.abc import Sequence
+
+import tokenizers
+
+from minillm.text.pieces import sample
+from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words
+
+
+class BpeTokenizer(LibraryTokenizer):
+    """Byte-level byte-pair encoding (Sennrich et al. 2016; Radford et al. 2019).
+
+    Pairs that are frequent together become one token, beginning from the 256 bytes, so
+    that any text of any script can be written and nothing is unknown.
+    """
+
+    kind = "bpe"
+
+    @classmethod
+    def train(
+        cls, text: str, vocab_size: int, specials: Sequence[str] = ()
+    ) -> "BpeTokenizer":
+        """Learn the merges from a sample of at most 4 million characters.
+
+        The sample is spread evenly over the text. A pair must occur twice to become a
+        token, so that a short text can give fewer than `vocab_size`.
+        """
+        byte_level = tokenizers.pre_tokenizers.ByteLevel
+        bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
+        bpe.pre_tokenizer = byte_level(add_prefix_space=False)
+        bpe.decoder = tokenizers.decoders.ByteLevel()
+        refuse_words(specials, bpe)
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=2,
+            special_tokens=list(specials),
+            initial_alphabet=byte_level.alphabet(),
+            show_progress=False,
+        )
+        bpe.train_from_iterator(sample(text), trainer)
+        return cls(bpe)

@@ -1,0 +1,97 @@
+"""Tokens that are bytes or characters: nothing is learned but the alphabet."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from minillm.text.pieces import pieces
+from minillm.text.tokenizer.base import Tokenizer
+
+ASCII = "\t\n" + "".join(map(chr, range(32, 127)))
+UNKNOWN = "\ufffd"
+
+
+class ByteTokenizer(Tokenizer):
+    """The UTF-8 bytes are the ids; specials follow from 256."""
+
+    kind = "bytes"
+
+    def __init__(self, specials: Sequence[str] = ()) -> None:
+        self.specials = {name: 256 + i for i, name in enumerate(specials)}
+        self.vocab_size = 256 + len(specials)
+        self._bytes = [bytes([i]) for i in range(256)]
+        self._bytes += [name.encode("utf-8") for name in specials]
+
+    def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
+        for piece in parts:
+            yield np.frombuffer(piece.encode("utf-8"), np.uint8).astype(np.int32)
+
+    def _decode(self, ids: list[int]) -> str:
+        return b"".join(self._bytes[i] for i in ids).decode("utf-8", "replace")
+
+    def _json(self) -> str:
+        return json.dumps({"kind": "bytes", "specials": list(self.specials)}, indent=1)
+
+
+class CharTokenizer(Tokenizer):
+    """One id for each character of an alphabet, one for all others, then specials.
+
+    The others decode to U+FFFD, the replacement character.
+    """
+
+    kind = "chars"
+
+    def __init__(self, alphabet: str, specials: Sequence[str] = ()) -> None:
+        other = len(alphabet)
+        self.alphabet = alphabet
+        self.specials = {name: other + 1 + i for i, name in enumerate(specials)}
+        self.vocab_size = other + 1 + len(specials)
+        self._characters = [*alphabet, UNKNOWN, *specials]
+        codes = _codes(alphabet)
+        # One entry past the last known character stands for everything beyond it.
+        self._ids = np.full(int(codes.max(initial=0)) + 2, other, np.int32)
+        self._ids[codes] = np.arange(other)
+
+    @classmethod
+    def train(
+        cls, text: str, vocab_size: int | None, specials: Sequence[str] = ()
+    ) -> "CharTokenizer":
+        """The alphabet of a text, sorted: where it is too large, the most frequent."""
+        ranked = ranked_characters(text)
+        most = None if vocab_size is None else vocab_size - 1 - len(specials)
+        return cls("".join(sorted(list(ranked)[:most])), specials)
+
+    def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
+        for piece in parts:
+            yield self._ids[np.minimum(_codes(piece), len(self._ids) - 1)]
+
+    def _decode(self, ids: list[int]) -> str:
+        return "".join(self._characters[i] for i in ids)
+
+    def _json(self) -> str:
+        content = {
+            "kind": "chars",
+            "alphabet": self.alphabet,
+            "specials": list(self.specials),
+        }
+        return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+def ranked_characters(text: str) -> dict[str, int]:
+    """How often each character occurs in a text, the most frequent first.
+
+    Equally frequent ones stand in the order of their code points.
+    """
+    counts = np.zeros(0x110000, np.int64)
+    for piece in pieces(text):
+        here = np.bincount(_codes(piece))
+        counts[: len(here)] += here
+    codes = np.flatnonzero(counts)
+    ranked = codes[np.argsort(-counts[codes], kind="stable")]
+    return {chr(code): int(counts[code]) for code in ranked}
+
+
+def _codes(text: str) -> np.ndarray:
+    """Code points: (T,) uint32."""
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32)

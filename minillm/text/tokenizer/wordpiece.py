@@ -1,0 +1,102 @@
+"""WordPiece: the longest known pieces of each word."""
+
+from collections.abc import Sequence
+
+import tokenizers
+
+from minillm.text.pieces import sample
+from minillm.text.tokenizer.characters import ranked_characters
+from minillm.text.tokenizer.library import LibraryTokenizer, n_words, refuse_words
+
+UNK = "[UNK]"
+CONTINUING = "##"
+RARE = 100_000  # characters of text, in which one of the alphabet must occur
+
+
+class WordPieceTokenizer(LibraryTokenizer):
+    """The pieces of words that BERT reads (Wu et al. 2016; Devlin et al. 2019).
+
+    White space and punctuation part words, and a Chinese character is a word of its
+    own. From its beginning on, a word is cut into the longest pieces that are known;
+    "##" marks those that continue a word. A word with a character outside the alphabet,
+    or of more than 100 characters, becomes [UNK]. Case and accents are kept, white
+    space is not: a decoded text has one space between words, so that it is the text
+    again only up to white space.
+    """
+
+    kind = "wordpiece"
+
+    @classmethod
+    def train(
+        cls, text: str, vocab_size: int, specials: Sequence[str] = ()
+    ) -> "WordPieceTokenizer":
+        """Learn the pieces as BPE learns its merges, from a sample of the text.
+
+        [UNK] is the last of the specials where it is not among them. The alphabet is
+        that of the text, without what occurs less than once in 100,000 characters;
+        where it is too large, the most frequent characters stay. Raises UsageError for
+        a special token that could be a word.
+        """
+        if UNK not in specials:
+            specials = [*specials, UNK]
+        wordpiece = tokenizers.Tokenizer(tokenizers.models.WordPiece())
+        wordpiece.normalizer = tokenizers.normalizers.BertNormalizer(
+            clean_text=False, strip_accents=False, lowercase=False
+        )
+        wordpiece.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+        wordpiece.decoder = tokenizers.decoders.WordPiece(CONTINUING, cleanup=False)
+        refuse_words((name.removeprefix(CONTINUING) for name in specials), wordpiece)
+        pieces = _learned(text, vocab_size - len(specials), wordpiece)
+        wordpiece.model = tokenizers.models.WordPiece(
+            {piece: i for i, piece in enumerate([*specials, *pieces])},
+            unk_token=UNK,
+            continuing_subword_prefix=CONTINUING,
+            max_input_chars_per_word=100,
+        )
+        wordpiece.add_special_tokens(list(specials))
+        return cls(wordpiece)
+
+
+def _learned(text: str, most: int, wordpiece: tokenizers.Tokenizer) -> list[str]:
+    """At most `most` pieces: the alphabet, then its merges, the first learned first.
+
+    The library's own trainer for WordPiece numbers the characters that continue words
+    as a hash table gives them out. Of equally frequent pairs the one of lower numbers
+    is merged, so that each run would learn other pieces. BPE, which that trainer is at
+    heart, is therefore given the whole alphabet in order.
+    """
+    alphabet = _alphabet(text, most, wordpiece)
+    characters = [piece for piece in alphabet if len(piece) == 1]
+    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
+    bpe.normalizer = wordpiece.normalizer
+    bpe.pre_tokenizer = wordpiece.pre_tokenizer
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=most,
+        min_frequency=2,
+        special_tokens=alphabet,
+        initial_alphabet=characters,
+        limit_alphabet=len(characters),
+        continuing_subword_prefix=CONTINUING,
+        show_progress=False,
+    )
+    bpe.train_from_iterator(sample(text), trainer)
+    ids = bpe.get_vocab()
+    return sorted(ids, key=ids.get)
+
+
+def _alphabet(text: str, most: int, wordpiece: tokenizers.Tokenizer) -> list[str]:
+    """At most `most` pieces of one character, those of the most frequent ones first."""
+    alphabet = []
+    for character, count in ranked_characters(text).items():
+        if count * RARE < len(text):
+            break
+        # White space is no word. What makes two of its double continues none.
+        forms = {
+            0: [],
+            1: [character, CONTINUING + character],
+            2: [character],
+        }[n_words(2 * character, wordpiece)]
+        if len(alphabet) + len(forms) > most:
+            break
+        alphabet += forms
+    return alphabet
