@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm.errors import UsageError
+from minillm.text.template import MASK
 from minillm.text.tokenizer import Tokenizer
 
 IGNORED = -1
-MASK = "[MASK]"
 
 
 @dataclass(frozen=True, eq=False)
