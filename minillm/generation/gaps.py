@@ -7,7 +7,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation.sampling import softmax
 from minillm.tensor import no_grad
-from minillm.text.objectives import MASK
+from minillm.text import MASK
 from minillm.training.run_folder.run import Run, load_run
 
 

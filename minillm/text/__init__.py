@@ -1,18 +1,44 @@
-"""Text in, integer batches out: corpora, tokenizers, windows, objectives."""
+"""Text in, integer batches out: corpora, tokenizers, templates, windows, objectives."""
 
-from minillm.text.batch import IGNORED, Batch
+from minillm.text.batches import Windows, validation_windows
 from minillm.text.corpus import Corpus, load_corpus
-from minillm.text.examples import Windows, validation_windows
 from minillm.text.generated import generated
-from minillm.text.objectives import MASK, OBJECTIVES, causal, masked
+from minillm.text.objectives import IGNORED, OBJECTIVES, Batch, causal, masked
+from minillm.text.template import (
+    BERT_TEMPLATE,
+    BOS,
+    CLS,
+    EOS,
+    MASK,
+    PAD,
+    PAIR_SPECIALS,
+    SEP,
+    SEQ2SEQ_SPECIALS,
+    SEQ2SEQ_TEMPLATE,
+    UNK,
+    Framed,
+    Template,
+)
 from minillm.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 
 __all__ = [
+    "BERT_TEMPLATE",
+    "BOS",
+    "CLS",
+    "EOS",
     "IGNORED",
     "MASK",
     "OBJECTIVES",
+    "PAD",
+    "PAIR_SPECIALS",
+    "SEP",
+    "SEQ2SEQ_SPECIALS",
+    "SEQ2SEQ_TEMPLATE",
+    "UNK",
     "Batch",
     "Corpus",
+    "Framed",
+    "Template",
     "Tokenizer",
     "Windows",
     "causal",

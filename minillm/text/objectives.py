@@ -1,14 +1,44 @@
 """Objectives: what a model has to predict, as a function from windows to a batch."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.text.batch import IGNORED, Batch
+from minillm.text.template import MASK
 from minillm.text.tokenizer import Tokenizer
 
-MASK = "[MASK]"
+IGNORED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What every objective hands to a model.
+
+    `ids` (B, T) int32 go in. `targets` (B, T) int32 are to be predicted, IGNORED where
+    no loss is taken; `n_targets` counts the others. `mask` (B, T) bool is False at
+    padding, None where there is none. A shard keeps the `n_targets` of the whole batch,
+    so that the losses of all shards add up to its mean; `first_row` is the place of its
+    first sequence in the whole batch.
+    """
+
+    ids: np.ndarray
+    targets: np.ndarray
+    n_targets: int
+    first_row: int = 0
+    mask: np.ndarray | None = None
+
+    def shard(self, rank: int, n: int) -> "Batch":
+        """Share `rank` of `n` nearly equal shares: rows as views."""
+        rows = slice(rank * len(self.ids) // n, (rank + 1) * len(self.ids) // n)
+        return Batch(
+            ids=self.ids[rows],
+            targets=self.targets[rows],
+            n_targets=self.n_targets,
+            first_row=self.first_row + rows.start,
+            mask=None if self.mask is None else self.mask[rows],
+        )
 
 
 def causal(

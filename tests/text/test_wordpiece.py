@@ -62,6 +62,13 @@ def test_nothing_is_dropped_unseen(tokenizer):
         assert words(tokenizer, f"the {character} the") == ["the", "[UNK]", "the"]
 
 
+def test_decoding_joins_no_words_that_stood_apart():
+    # The library's decoder can tidy English up: "do not" would come back as "don't".
+    text = "we do not go , do we ?"
+    tokenizer = train_tokenizer("wordpiece", text)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
 def test_a_very_long_word_is_unknown(tokenizer):
     assert len(tokenizer.encode("t" * 100)) > 1
     assert words(tokenizer, "t" * 101) == ["[UNK]"]

@@ -12,25 +12,41 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.text.pieces import pieces
+from minillm.text.template import PAD, Framed, Template, pad
 
 
 class Tokenizer(ABC):
     """Turns text into token ids below `vocab_size`, and back.
 
     `specials` maps the names of special tokens to their ids. Text never encodes to
-    them, even where it spells out such a name.
+    them, even where it spells out such a name: only `frame` puts them around a text, as
+    `template` says, where there is one. Raises UsageError for a template that needs
+    other specials.
     """
 
     kind: ClassVar[str]
-    vocab_size: int
-    specials: dict[str, int]
+
+    def __init__(
+        self, vocab_size: int, specials: dict[str, int], template: Template | None
+    ) -> None:
+        for name in template.specials if template else ():
+            if name not in specials:
+                raise UsageError(
+                    f"template {template.single!r} needs the special token {name}"
+                )
+        self.vocab_size = vocab_size
+        self.specials = specials
+        self.template = template
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate."""
         return _joined(self._encode(pieces(text)))
 
     def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The ids of each text, as `encode` gives them, but many texts at a time."""
+        """The ids of each text, as `encode` gives them, many texts at a time.
+
+        Raises UsageError for a lone surrogate.
+        """
         cut = [list(pieces(text)) for text in texts]
         ids = self._encode(chain.from_iterable(cut))
         return [_joined(islice(ids, len(parts))) for parts in cut]
@@ -47,6 +63,31 @@ class Tokenizer(ABC):
                 f"token id {outside[0]} is outside the vocabulary of {self.vocab_size}"
             )
         return self._decode(ids.tolist())
+
+    def frame(
+        self,
+        a: Sequence[int] | np.ndarray,
+        b: Sequence[int] | np.ndarray | None = None,
+        *,
+        room: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of one text or two between special tokens, and their segments.
+
+        Both (T,) int32, T at most `room`, as `Template.frame` cuts them. Raises
+        UsageError where the tokenizer has no template, and as `Template.frame` does.
+        """
+        if self.template is None:
+            raise UsageError("this tokenizer has no template: train one that has")
+        return self.template.frame(a, b, room=room, specials=self.specials)
+
+    def pad(
+        self, rows: Sequence[tuple[np.ndarray, np.ndarray]], multiple_of: int = 1
+    ) -> Framed:
+        """What `frame` gave for several texts as arrays of one length, filled up with
+        [PAD]. Raises UsageError where the tokenizer has no [PAD]."""
+        if PAD not in self.specials:
+            raise UsageError(f"padding needs a tokenizer with a {PAD} token")
+        return pad(rows, self.specials[PAD], multiple_of)
 
     @cached_property
     def ordinary_ids(self) -> np.ndarray:

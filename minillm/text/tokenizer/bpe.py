@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import tokenizers
 
 from minillm.text.pieces import sample
+from minillm.text.template import Template
 from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words
 
 
@@ -19,7 +20,11 @@ class BpeTokenizer(LibraryTokenizer):
 
     @classmethod
     def train(
-        cls, text: str, vocab_size: int, specials: Sequence[str] = ()
+        cls,
+        text: str,
+        vocab_size: int,
+        specials: Sequence[str] = (),
+        template: Template | None = None,
     ) -> "BpeTokenizer":
         """Learn the merges from a sample of at most 4 million characters.
 
@@ -39,4 +44,4 @@ class BpeTokenizer(LibraryTokenizer):
             show_progress=False,
         )
         bpe.train_from_iterator(sample(text), trainer)
-        return cls(bpe)
+        return cls(bpe, template)

@@ -1,11 +1,13 @@
 """Tokens that are bytes or characters: nothing is learned but the alphabet."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from minillm.text.pieces import pieces
+from minillm.text.template import Template
 from minillm.text.tokenizer.base import Tokenizer
 
 ASCII = "\t\n" + "".join(map(chr, range(32, 127)))
@@ -17,9 +19,11 @@ class ByteTokenizer(Tokenizer):
 
     kind = "bytes"
 
-    def __init__(self, specials: Sequence[str] = ()) -> None:
-        self.specials = {name: 256 + i for i, name in enumerate(specials)}
-        self.vocab_size = 256 + len(specials)
+    def __init__(
+        self, specials: Sequence[str] = (), template: Template | None = None
+    ) -> None:
+        ids = {name: 256 + i for i, name in enumerate(specials)}
+        super().__init__(256 + len(specials), ids, template)
         self._bytes = [bytes([i]) for i in range(256)]
         self._bytes += [name.encode("utf-8") for name in specials]
 
@@ -31,7 +35,7 @@ class ByteTokenizer(Tokenizer):
         return b"".join(self._bytes[i] for i in ids).decode("utf-8", "replace")
 
     def _json(self) -> str:
-        return json.dumps({"kind": "bytes", "specials": list(self.specials)}, indent=1)
+        return json.dumps({"kind": "bytes", **_framing(self)}, indent=1)
 
 
 class CharTokenizer(Tokenizer):
@@ -42,11 +46,16 @@ class CharTokenizer(Tokenizer):
 
     kind = "chars"
 
-    def __init__(self, alphabet: str, specials: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        alphabet: str,
+        specials: Sequence[str] = (),
+        template: Template | None = None,
+    ) -> None:
         other = len(alphabet)
+        ids = {name: other + 1 + i for i, name in enumerate(specials)}
+        super().__init__(other + 1 + len(specials), ids, template)
         self.alphabet = alphabet
-        self.specials = {name: other + 1 + i for i, name in enumerate(specials)}
-        self.vocab_size = other + 1 + len(specials)
         self._characters = [*alphabet, UNKNOWN, *specials]
         codes = _codes(alphabet)
         # One entry past the last known character stands for everything beyond it.
@@ -55,12 +64,16 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def train(
-        cls, text: str, vocab_size: int | None, specials: Sequence[str] = ()
+        cls,
+        text: str,
+        vocab_size: int | None,
+        specials: Sequence[str] = (),
+        template: Template | None = None,
     ) -> "CharTokenizer":
         """The alphabet of a text, sorted: where it is too large, the most frequent."""
         ranked = ranked_characters(text)
         most = None if vocab_size is None else vocab_size - 1 - len(specials)
-        return cls("".join(sorted(list(ranked)[:most])), specials)
+        return cls("".join(sorted(list(ranked)[:most])), specials, template)
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for piece in parts:
@@ -70,11 +83,7 @@ class CharTokenizer(Tokenizer):
         return "".join(self._characters[i] for i in ids)
 
     def _json(self) -> str:
-        content = {
-            "kind": "chars",
-            "alphabet": self.alphabet,
-            "specials": list(self.specials),
-        }
+        content = {"kind": "chars", "alphabet": self.alphabet, **_framing(self)}
         return json.dumps(content, indent=1, ensure_ascii=False)
 
 
@@ -90,6 +99,14 @@ def ranked_characters(text: str) -> dict[str, int]:
     codes = np.flatnonzero(counts)
     ranked = codes[np.argsort(-counts[codes], kind="stable")]
     return {chr(code): int(counts[code]) for code in ranked}
+
+
+def _framing(tokenizer: Tokenizer) -> dict:
+    """The part of tokenizer.json that is about special tokens."""
+    framing = {"specials": list(tokenizer.specials)}
+    if tokenizer.template is not None:
+        framing["template"] = dataclasses.asdict(tokenizer.template)
+    return framing
 
 
 def _codes(text: str) -> np.ndarray:

@@ -1,11 +1,12 @@
 """What the tokenizers that the library `tokenizers` trains and runs have in common."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tokenizers
 
 from minillm.errors import UsageError
+from minillm.text.template import Template
 from minillm.text.tokenizer.base import Tokenizer
 
 # An encoding holds far more than its ids, so that larger batches are slower again.
@@ -14,21 +15,29 @@ BATCH_PARTS = 256
 
 
 class LibraryTokenizer(Tokenizer):
-    """A tokenizer of the library, kept in the library's own form of tokenizer.json."""
+    """A tokenizer of the library, kept in the library's own form of tokenizer.json.
 
-    def __init__(self, library: tokenizers.Tokenizer) -> None:
+    Its template is the library's post-processor, a `TemplateProcessing`.
+    """
+
+    def __init__(
+        self, library: tokenizers.Tokenizer, template: Template | None = None
+    ) -> None:
         # Text is text, "[MASK]" in it too (tokenizer.json does not keep this), and all
         # of it counts, whatever the maker of the file did about long and short texts.
         library.encode_special_tokens = True
         library.no_truncation()
         library.no_padding()
-        self._library = library
-        self.vocab_size = library.get_vocab_size(with_added_tokens=True)
-        self.specials = {
+        specials = {
             token.content: i
             for i, token in sorted(library.get_added_tokens_decoder().items())
             if token.special
         }
+        size = library.get_vocab_size(with_added_tokens=True)
+        super().__init__(size, specials, template)
+        if template is not None:
+            library.post_processor = _post_processor(template, specials)
+        self._library = library
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for batch in _batches(parts):
@@ -42,6 +51,41 @@ class LibraryTokenizer(Tokenizer):
 
     def _json(self) -> str:
         return self._library.to_str(pretty=True)
+
+
+def _post_processor(template: Template, specials: Mapping[str, int]):
+    return tokenizers.processors.TemplateProcessing(
+        single=template.single.split(),
+        pair=template.pair and template.pair.split(),
+        special_tokens=[(name, specials[name]) for name in template.specials],
+    )
+
+
+def template_of(file: dict) -> Template | None:
+    """The template in the library's tokenizer.json, None where there is none.
+
+    Raises ValueError, KeyError or TypeError for a damaged one.
+    """
+    processor = file.get("post_processor")
+    if processor is None or processor["type"] != "TemplateProcessing":
+        return None
+    single, pair = (
+        " ".join(map(_word, processor[form])) for form in ("single", "pair")
+    )
+    marked = any("SpecialToken" in part for part in processor["pair"])
+    template = Template(single, pair if marked else None)
+    ids = {token["content"]: token["id"] for token in file["added_tokens"]}
+    for name in template.specials:
+        if processor["special_tokens"][name]["ids"] != [ids[name]]:
+            raise ValueError(f"the template has another id for {name}")
+    return template
+
+
+def _word(part: dict) -> str:
+    """A part of the library's template as it is written: $A, or [SEP]:1."""
+    ((kind, token),) = part.items()
+    name = f"${token['id']}" if kind == "Sequence" else token["id"]
+    return f"{name}:{token['type_id']}" if token["type_id"] else name
 
 
 def n_words(text: str, library: tokenizers.Tokenizer) -> int:

@@ -7,9 +7,11 @@ from typing import Any
 import tokenizers
 
 from minillm.errors import DataError
+from minillm.text.template import Template
 from minillm.text.tokenizer.base import Tokenizer
 from minillm.text.tokenizer.bpe import BpeTokenizer
 from minillm.text.tokenizer.characters import ByteTokenizer, CharTokenizer
+from minillm.text.tokenizer.library import template_of
 from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
 
 
@@ -25,19 +27,22 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     kind = settings.get("kind") if isinstance(settings, dict) else None
     try:
         if kind == "bytes":
-            return ByteTokenizer(_distinct(settings["specials"]))
+            return ByteTokenizer(_distinct(settings["specials"]), _template(settings))
         if kind == "chars":
             alphabet = settings["alphabet"]
             if not isinstance(alphabet, str):
                 raise TypeError("the alphabet is not text")
             return CharTokenizer(
-                "".join(_distinct([*alphabet])), _distinct(settings["specials"])
+                "".join(_distinct([*alphabet])),
+                _distinct(settings["specials"]),
+                _template(settings),
             )
         types = (settings["model"]["type"], settings["decoder"]["type"])
         if types == ("BPE", "ByteLevel"):
-            return BpeTokenizer(_from_json(content))
+            return BpeTokenizer(_from_json(content), template_of(settings))
         if types == ("WordPiece", "WordPiece"):
-            wordpiece = WordPieceTokenizer(_from_json(content))
+            library = _from_json(content)
+            wordpiece = WordPieceTokenizer(library, template_of(settings))
             if settings["model"]["unk_token"] not in wordpiece.specials:
                 raise ValueError("no special token for unknown words")
             return wordpiece
@@ -54,6 +59,12 @@ def _distinct(names: Any) -> list[str]:
         raise ValueError("something is listed twice")
     "".join(names).encode("utf-8")
     return names
+
+
+def _template(settings: dict) -> Template | None:
+    """The template of a tokenizer of bytes or characters, None where it has none."""
+    template = settings.get("template")
+    return None if template is None else Template(**template)
 
 
 def _from_json(content: str) -> tokenizers.Tokenizer:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import tokenizers
 
 from minillm.text.pieces import sample
+from minillm.text.template import UNK, Template
 from minillm.text.tokenizer.characters import ranked_characters
 from minillm.text.tokenizer.library import LibraryTokenizer, n_words, refuse_words
 
-UNK = "[UNK]"
 CONTINUING = "##"
 RARE = 100_000  # characters of text, in which one of the alphabet must occur
 
@@ -28,17 +28,19 @@ class WordPieceTokenizer(LibraryTokenizer):
 
     @classmethod
     def train(
-        cls, text: str, vocab_size: int, specials: Sequence[str] = ()
+        cls,
+        text: str,
+        vocab_size: int,
+        specials: Sequence[str] = (UNK,),
+        template: Template | None = None,
     ) -> "WordPieceTokenizer":
         """Learn the pieces as BPE learns its merges, from a sample of the text.
 
-        [UNK] is the last of the specials where it is not among them. The alphabet is
-        that of the text, without what occurs less than once in 100,000 characters;
-        where it is too large, the most frequent characters stay. Raises UsageError for
-        a special token that could be a word.
+        [UNK] must be among the specials. The alphabet is that of the text, without what
+        occurs less than once in 100,000 characters; where it is too large, the most
+        frequent characters stay. Raises UsageError for a special token that could be a
+        word.
         """
-        if UNK not in specials:
-            specials = [*specials, UNK]
         wordpiece = tokenizers.Tokenizer(tokenizers.models.WordPiece())
         wordpiece.normalizer = tokenizers.normalizers.BertNormalizer(
             clean_text=False, strip_accents=False, lowercase=False
@@ -54,7 +56,7 @@ class WordPieceTokenizer(LibraryTokenizer):
             max_input_chars_per_word=100,
         )
         wordpiece.add_special_tokens(list(specials))
-        return cls(wordpiece)
+        return cls(wordpiece, template)
 
 
 def _learned(text: str, most: int, wordpiece: tokenizers.Tokenizer) -> list[str]:
