@@ -209,14 +209,16 @@ def print_table(heads: list[str], rows: list[list], title: str | None = None) ->
 
 def evaluation_rows(result: dict) -> list[list[str]]:
     """The figures of an evaluation, as rows for `print_table`."""
-    rows = [
-        ["validation loss (nats/token)", f"{result['val_loss']:.4f}"],
-        ["validation perplexity", f"{result['val_perplexity']:.2f}"],
-        ["validation accuracy", f"{result['val_accuracy']:.1%}"],
-    ]
-    if result["val_bits_per_byte"] is not None:  # means nothing for a masked model
-        per_byte = f"{result['val_bits_per_byte']:.3f}"
-        rows.insert(2, ["validation bits per byte", per_byte])
+    rows = [["validation loss (nats)", f"{result['val_loss']:.4f}"]]
+    # Only what means something for the objective is there.
+    for name, told, form in (
+        ("val_perplexity", "validation perplexity", ".2f"),
+        ("val_bits_per_byte", "validation bits per byte", ".3f"),
+        ("val_accuracy", "validation accuracy", ".1%"),
+        ("val_next_sentence_accuracy", "next-sentence accuracy", ".1%"),
+    ):
+        if result.get(name) is not None:
+            rows.append([told, format(result[name], form)])
     return rows
 
 

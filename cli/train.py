@@ -25,6 +25,14 @@ OVERRULED_BY = {
     "size": ["layers", "width", "heads", "context"],
 }
 
+NEXT = {
+    "clm": 'minillm generate {run} "The "',
+    "mlm": 'minillm fill {run} "The [MASK]"',
+    "mlm+nsp": "minillm finetune {run} --task classify --data FILE",
+    "seq2seq": 'minillm generate {run} "SOURCE"',
+    "classify": 'minillm classify {run} "TEXT"',
+}
+
 
 def setting(name: str, help: str, metavar: str | None = None, choices=None):
     """The option for a field of TrainConfig, with the type and default it has there."""
@@ -56,7 +64,8 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("tied", "Embedding is the output layer too.")
 @setting("bias", "Layers and norms have a bias.")
 @setting("init", "How weights are drawn.", metavar="gpt2|fan_in")
-@setting("objective", "Next or masked tokens.", choices=OBJECTIVES)
+@setting("objective", "What is to be predicted.", choices=OBJECTIVES)
+@setting("whole_words", "mlm hides all tokens of a word.")
 @setting("data", "Corpus, text file or folder.", "NAME|PATH")
 @setting("tokenizer", "bpe, wordpiece, bytes, chars.", "NAME", choices=TOKENIZERS)
 @setting("vocab", "Most entries of the vocabulary.")
@@ -65,7 +74,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("tokens", "... or in tokens. Default: by size.")
 @setting("optimizer", "Update rule.", choices=OPTIMIZERS)
 @setting("lr", "Peak learning rate. Default: by width.")
-@setting("min_lr", "Last learning rate. Default: lr / 10.")
+@setting("min_lr", "Last learning rate. Default: by schedule.")
 @setting("schedule", "How lr falls.", choices=SCHEDULES)
 @setting("warmup", "Steps up to the peak learning rate.")
 @setting("beta1", "AdamW's memory of the gradient.")
@@ -81,6 +90,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("eval_every", "Steps from one validation to the next.")
 @setting("save_every", "Steps from one checkpoint to the next.")
 @setting("keep", "Checkpoints to keep.")
+@setting("base", "Begin with the weights of this run.", "RUN")
 @setting("start", "A shorter run, trained with --branch.", "RUN")
 @setting("branch", "Let a longer run --start here.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
@@ -100,10 +110,7 @@ def command(resume: bool, json: bool, **options) -> None:
     else:
         print_results(record)
     run = shlex.quote(options["out"] or record["options"]["out"])
-    if record["config"]["objective"] == "clm":
-        common.say_next(f'minillm generate {run} "The "')
-    else:
-        common.say_next(f"minillm eval {run}")
+    common.say_next(NEXT[record["config"]["objective"]].format(run=run))
 
 
 def drop_overruled(options: dict, sources: dict[str, str]) -> None:

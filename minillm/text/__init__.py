@@ -1,9 +1,11 @@
-"""Text in, integer batches out: corpora, tokenizers, templates, windows, objectives."""
+"""Text in, integer batches out: corpora, tokenizers, examples, objectives."""
 
-from minillm.text.batches import Windows, validation_windows
+from minillm.text.batch import IGNORED, Batch
 from minillm.text.corpus import Corpus, load_corpus
+from minillm.text.documents import Documents, Passages, passages
+from minillm.text.examples import Shuffled, Windows, spread, validation_windows
 from minillm.text.generated import generated
-from minillm.text.objectives import IGNORED, OBJECTIVES, Batch, causal, masked
+from minillm.text.objectives import OBJECTIVES, causal, masked
 from minillm.text.template import (
     BERT_TEMPLATE,
     BOS,
@@ -37,7 +39,10 @@ __all__ = [
     "UNK",
     "Batch",
     "Corpus",
+    "Documents",
     "Framed",
+    "Passages",
+    "Shuffled",
     "Template",
     "Tokenizer",
     "Windows",
@@ -46,6 +51,8 @@ __all__ = [
     "load_corpus",
     "load_tokenizer",
     "masked",
+    "passages",
+    "spread",
     "train_tokenizer",
     "validation_windows",
 ]

@@ -4,6 +4,7 @@ import codecs
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from minillm.text.generated import GENERATED, generated
 from minillm.text.known import KnownText
 from minillm.text.stdlib import fit_for_validation, standard_library
 
+_EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -21,7 +24,8 @@ class Corpus:
 
     `sha256` is the hex digest of the UTF-8 bytes of `train` followed by `val`;
     `n_bytes` counts them. `entropy` is the text's own, in nats per character, where it
-    was drawn from a known law, else None.
+    was drawn from a known law, else None. `files` are the texts that `train` and `val`
+    were joined of, where they come from a folder.
     """
 
     name: str
@@ -31,6 +35,12 @@ class Corpus:
     n_bytes: int
     note: str
     entropy: float | None = None
+    files: dict[str, list[str]] = field(default_factory=dict, repr=False)
+
+    def documents(self, part: str) -> list[str]:
+        """The texts in "train" or "val" that stand for themselves: the files of a
+        folder, else what lies between empty lines."""
+        return self.files.get(part) or blocks(getattr(self, part))
 
 
 def load_corpus(data: str | os.PathLike) -> Corpus:
@@ -107,7 +117,7 @@ def _from_folder(folder: Path) -> Corpus:
     size = _validation_size(sum(map(len, documents.values())))
     train, val = _split(documents, size)
     if train and val:
-        return _corpus(name, "\n".join(train), "\n".join(val), note)
+        return _from_files(name, train, val, note)
     return _from_text(name, "\n".join(train or val), note)
 
 
@@ -116,7 +126,12 @@ def _from_standard_library() -> Corpus:
     size = sum(map(len, documents.values())) * 3 // 100
     train, val = _split(documents, size, fit_for_validation)
     note = f"Python {platform.python_version()} standard library"
-    return _corpus("stdlib", "\n".join(train), "\n".join(val), note)
+    return _from_files("stdlib", train, val, note)
+
+
+def _from_files(name: str, train: list[str], val: list[str], note: str) -> Corpus:
+    corpus = _corpus(name, "\n".join(train), "\n".join(val), note)
+    return replace(corpus, files={"train": train, "val": val})
 
 
 def _from_law(known: KnownText) -> Corpus:
@@ -186,3 +201,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _is_blank(text: str) -> bool:
     return not text or text.isspace()
+
+
+def blocks(text: str) -> list[str]:
+    """The parts of a text between empty lines, as documents stand in BERT's files."""
+    return [part for part in _EMPTY_LINES.split(text) if not _is_blank(part)]

@@ -1,48 +1,23 @@
-"""Objectives: what a model has to predict, as a function from windows to a batch."""
+"""Objectives: what a model has to predict, as a function from examples to a batch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.text.template import MASK
+from minillm.text.batch import IGNORED, Batch
+from minillm.text.documents import Passage
+from minillm.text.template import BOS, MASK, Framed
 from minillm.text.tokenizer import Tokenizer
 
-IGNORED = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What every objective hands to a model.
-
-    `ids` (B, T) int32 go in. `targets` (B, T) int32 are to be predicted, IGNORED where
-    no loss is taken; `n_targets` counts the others. `mask` (B, T) bool is False at
-    padding, None where there is none. A shard keeps the `n_targets` of the whole batch,
-    so that the losses of all shards add up to its mean; `first_row` is the place of its
-    first sequence in the whole batch.
-    """
-
-    ids: np.ndarray
-    targets: np.ndarray
-    n_targets: int
-    first_row: int = 0
-    mask: np.ndarray | None = None
-
-    def shard(self, rank: int, n: int) -> "Batch":
-        """Share `rank` of `n` nearly equal shares: rows as views."""
-        rows = slice(rank * len(self.ids) // n, (rank + 1) * len(self.ids) // n)
-        return Batch(
-            ids=self.ids[rows],
-            targets=self.targets[rows],
-            n_targets=self.n_targets,
-            first_row=self.first_row + rows.start,
-            mask=None if self.mask is None else self.mask[rows],
-        )
+CHOSEN = 0.15  # the share of tokens that a masked model has to restore
+# Padded sequences are as long as the longest, made a multiple of this.
+MULTIPLE = 8
 
 
 def causal(
-    windows: np.ndarray, *, rng: np.random.Generator, tokenizer: Tokenizer
+    windows: np.ndarray, *, rng: np.random.Generator, tokenizer: Tokenizer, context: int
 ) -> Batch:
     """Predict each token from those before it: (B, T+1) int32 -> (B, T).
 
@@ -54,28 +29,150 @@ def causal(
 
 
 def masked(
-    windows: np.ndarray, *, rng: np.random.Generator, tokenizer: Tokenizer
+    windows: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    tokenizer: Tokenizer,
+    context: int,
+    whole_words: bool = False,
 ) -> Batch:
-    """Restore hidden tokens from both sides: (B, T+1) int32 -> (B, T), the first T.
+    """Restore hidden tokens from both sides: (B, T+1) int32 -> (B, T).
 
-    BERT's masked language model (Devlin et al. 2019, section 3.1): each position is
-    chosen with probability 0.15; of the chosen, 80 % become [MASK], 10 % a random
-    token, 10 % stay. A special token is never chosen nor drawn. A batch can end up with
-    nothing chosen. Raises UsageError where the tokenizer has no [MASK].
+    Of each window its first tokens, inside the tokenizer's template where it has one.
+    Raises UsageError where the tokenizer has no [MASK].
+    """
+    ids = windows[:, :context]
+    if tokenizer.template is not None:
+        ids = np.stack([tokenizer.frame(row, room=context)[0] for row in windows])
+    return hide(Batch(ids), rng, tokenizer, whole_words)
+
+
+def next_sentence(
+    passages: Sequence[Passage],
+    *,
+    rng: np.random.Generator,
+    tokenizer: Tokenizer,
+    context: int,
+    whole_words: bool = False,
+) -> Batch:
+    """Restore hidden tokens of two texts, and say whether the second follows the first.
+
+    BERT's two objectives at once (Devlin et al. 2019, section 3.1). Label 0: it does.
+    """
+    room = context - tokenizer.template.n_added(pair=True)
+    pairs = [passage.pair(room, rng) for passage in passages]
+    framed = _framed([(a, b) for a, b, _ in pairs], tokenizer, context)
+    batch = Batch(
+        framed.ids,
+        mask=framed.mask,
+        segments=framed.segments,
+        labels=np.array([label for *_, label in pairs], np.int32),
+        n_labels=len(pairs),
+    )
+    return hide(batch, rng, tokenizer, whole_words)
+
+
+def seq2seq(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    rng: np.random.Generator,
+    tokenizer: Tokenizer,
+    context: int,
+) -> Batch:
+    """Predict each token of a target from its source and the tokens before it.
+
+    Teacher forcing: the decoder reads [BOS] and the right tokens, whatever it would
+    have said (Sutskever et al. 2014). Draws nothing from `rng`.
+    """
+    source = _framed([(a,) for a, _ in pairs], tokenizer, context)
+    target = _framed([(b,) for _, b in pairs], tokenizer, context)
+    begin = np.full((len(pairs), 1), tokenizer.specials[BOS], np.int32)
+    return Batch(
+        # Shifted by one: at each place, what comes before the target.
+        ids=np.hstack([begin, target.ids[:, :-1]]),
+        targets=np.where(target.mask, target.ids, np.int32(IGNORED)),
+        n_targets=int(target.mask.sum()),
+        mask=target.mask,
+        source=source.ids,
+        source_mask=source.mask,
+    )
+
+
+def classify(
+    texts: Sequence[tuple[np.ndarray, int]],
+    *,
+    rng: np.random.Generator,
+    tokenizer: Tokenizer,
+    context: int,
+) -> Batch:
+    """Say which class a text is of. Draws nothing from `rng`."""
+    framed = _framed([(text,) for text, _ in texts], tokenizer, context)
+    return Batch(
+        framed.ids,
+        mask=framed.mask,
+        segments=framed.segments,
+        labels=np.array([label for _, label in texts], np.int32),
+        n_labels=len(texts),
+    )
+
+
+def hide(
+    batch: Batch, rng: np.random.Generator, tokenizer: Tokenizer, whole_words=False
+) -> Batch:
+    """The same batch with tokens hidden, as in BERT's masked language model.
+
+    Each position is chosen with probability 0.15, or each word with all of its tokens;
+    of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay (Devlin et
+    al. 2019, section 3.1). A special token, padding too, is never chosen nor drawn. A
+    batch can end up with nothing chosen. Raises UsageError without a [MASK].
     """
     if MASK not in tokenizer.specials:
         raise UsageError(f"the masked objective needs a tokenizer with a {MASK} token")
-    tokens = windows[:, :-1]
+    tokens = batch.ids
     special = np.isin(tokens, list(tokenizer.specials.values()))
-    chosen = (rng.random(tokens.shape) < 0.15) & ~special
+    draws = rng.random(tokens.shape)
+    if whole_words:
+        draws = np.take_along_axis(draws, word_beginnings(tokens, tokenizer), -1)
+    chosen = (draws < CHOSEN) & ~special
     fate = rng.random(tokens.shape)
     random_tokens = rng.choice(tokenizer.ordinary_ids, tokens.shape)
     ids = np.where(chosen & (fate < 0.8), np.int32(tokenizer.specials[MASK]), tokens)
     ids = np.where(chosen & (fate >= 0.8) & (fate < 0.9), random_tokens, ids)
-    targets = np.where(chosen, tokens, np.int32(IGNORED))
-    return Batch(ids, targets, n_targets=int(chosen.sum()))
+    return replace(
+        batch,
+        ids=ids,
+        targets=np.where(chosen, tokens, np.int32(IGNORED)),
+        n_targets=int(chosen.sum()),
+    )
 
 
-Objective = Callable[..., Batch]
+def word_beginnings(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
+    """For each token the place where its word begins: (B, T) -> (B, T)."""
+    opens, closes = tokenizer.word_edges
+    inside = np.zeros(ids.shape, bool)
+    inside[:, 1:] = ~opens[ids[:, 1:]] & ~closes[ids[:, :-1]]
+    return np.maximum.accumulate(np.where(inside, 0, np.arange(ids.shape[1])), axis=1)
 
-OBJECTIVES: dict[str, Objective] = {"clm": causal, "mlm": masked}
+
+def _framed(rows: Sequence[tuple], tokenizer: Tokenizer, context: int) -> Framed:
+    """One text or two a row, in the tokenizer's template and padded to one length."""
+    framed = [tokenizer.frame(*texts, room=context) for texts in rows]
+    return tokenizer.pad(framed, 1 if context % MULTIPLE else MULTIPLE)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How a batch is made of examples, and which examples these are: "windows" of a
+    text, "passages" of documents, or rows of "pairs" or "labels"."""
+
+    batch: Callable[..., Batch]
+    examples: str
+
+
+OBJECTIVES = {
+    "clm": Objective(causal, "windows"),
+    "mlm": Objective(masked, "windows"),
+    "mlm+nsp": Objective(next_sentence, "passages"),
+    "seq2seq": Objective(seq2seq, "pairs"),
+    "classify": Objective(classify, "labels"),
+}

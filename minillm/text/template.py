@@ -152,5 +152,6 @@ def _check(form: str, texts: list[str]) -> None:
         raise UsageError(f"template {form!r}: needs {' and then '.join(texts)}, once")
 
 
+BARE_TEMPLATE = Template("$A")
 BERT_TEMPLATE = Template("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1")
 SEQ2SEQ_TEMPLATE = Template("$A [EOS]")

@@ -10,19 +10,28 @@ import os
 from dataclasses import dataclass
 
 from minillm.errors import UsageError
-from minillm.models.config import ModelConfig, Size, size
+from minillm.models.config import ModelConfig, Size, size, usual
 
 # The architectures for each objective, which cannot look at what they predict; the
 # first is the default.
-ARCHITECTURES_FOR = {"clm": ("gpt", "lstm"), "mlm": ("encoder",)}
+ARCHITECTURES_FOR = {
+    "clm": ("gpt", "lstm"),
+    "mlm": ("encoder", "bert"),
+    "mlm+nsp": ("bert",),
+    "seq2seq": ("encdec",),
+    "classify": ("gpt", "lstm", "encoder", "bert"),
+}
 OBJECTIVES = tuple(ARCHITECTURES_FOR)
 # Times a transformer's learning rate: 1.7 and 3 were the best at widths 16 and 64.
 LR_FACTORS = {"lstm": 2.0}
+# Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
+# in the middle were the best.
+SGD_LR = 0.2
 SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
 SUBWORDS = ("bpe", "wordpiece")
-OPTIONAL = ("out", "start")
+OPTIONAL = ("out", "start", "base")
 # Of fewer tokens at a time, matrix products are slow at any width.
 LEAST_TOKENS = 512
 
@@ -38,13 +47,14 @@ class TrainConfig:
     heads: int | None = None
     context: int | None = None
     arch: str | None = None
-    norm: str = ModelConfig.norm
-    positions: str = ModelConfig.positions
-    tied: bool = ModelConfig.tied
+    norm: str | None = None
+    positions: str | None = None
+    tied: bool | None = None
     bias: bool = ModelConfig.bias
     init: str = ModelConfig.init
     # the data
     objective: str = "clm"
+    whole_words: bool = False
     data: str = "stdlib"
     tokenizer: str = "bpe"
     vocab: int | None = None
@@ -69,6 +79,7 @@ class TrainConfig:
     workers: str = "auto"
     # the record
     out: str | None = None
+    base: str | None = None  # a run whose weights to begin with
     start: str | None = None  # a shorter run of the same settings, made with `branch`
     branch: bool = False
     eval_every: int | None = None
@@ -76,7 +87,7 @@ class TrainConfig:
     keep: int = 2
 
     def __post_init__(self):
-        for name in ("data", "out", "start", "device", "workers"):
+        for name in ("data", "out", "base", "start", "device", "workers"):
             value = getattr(self, name)
             if isinstance(value, (os.PathLike, int)):  # Path("my.txt"), workers=2
                 object.__setattr__(self, name, str(value))
@@ -91,18 +102,28 @@ class TrainConfig:
             _check_number(name, getattr(self, name), low=0)
         for name in ("beta1", "beta2", "dropout"):
             _check_number(name, getattr(self, name), low=0, below=1)
-        for name in ("tied", "bias", "branch"):
+        for name in ("bias", "branch", "whole_words"):
             _check_choice(name, getattr(self, name), (True, False))
+        if self.tied is not None:
+            _check_choice("tied", self.tied, (True, False))
         _check_choice("objective", self.objective, OBJECTIVES)
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("tokenizer", self.tokenizer, TOKENIZERS)
         if self.arch is not None:
             check_arch(self.arch, self.objective)
+        if self.whole_words and not self.objective.startswith("mlm"):
+            raise UsageError(
+                f"--whole-words hides words, and objective {self.objective} hides none"
+            )
         if (self.branch or self.start) and self.schedule != "wsd":
             raise UsageError(
                 f"--branch and --start need --schedule wsd, got {self.schedule}, whose "
                 f"rate depends on the length of the run from the first step on"
+            )
+        if self.schedule == "constant" and self.min_lr not in (None, self.lr):
+            raise UsageError(
+                f"min_lr {self.min_lr}: the rate of --schedule constant never falls"
             )
         if self.steps is not None and self.tokens is not None:
             raise UsageError("give --steps or --tokens, not both")
@@ -138,8 +159,14 @@ class TrainConfig:
         tokens = self.tokens or named.tokens
         steps = self.steps or max(1, round(tokens / (batch * context)))
         arch = self.arch or ARCHITECTURES_FOR[self.objective][0]
-        lr = default_lr(width, arch) if self.lr is None else self.lr
+        lr = self.lr
+        if lr is None:
+            lr = SGD_LR if self.optimizer == "sgd" else default_lr(width, arch)
         filled = {
+            **{
+                name: value if getattr(self, name) is None else getattr(self, name)
+                for name, value in usual(arch).items()
+            },
             "size": name,
             "layers": layers,
             "width": width,
@@ -152,7 +179,9 @@ class TrainConfig:
             "steps": steps,
             "tokens": None,
             "lr": lr,
-            "min_lr": lr / 10 if self.min_lr is None else self.min_lr,
+            "min_lr": last_lr(lr, self.schedule)
+            if self.min_lr is None
+            else self.min_lr,
             "warmup": min(100, steps // 10) if self.warmup is None else self.warmup,
             "eval_every": self.eval_every or max(1, steps // 4),
             "save_every": self.save_every or max(1, steps // 2),
@@ -161,10 +190,11 @@ class TrainConfig:
         resolved.model(vocab_size=1)  # refused here, before any text is read
         return resolved
 
-    def model(self, vocab_size: int) -> ModelConfig:
+    def model(self, vocab_size: int, n_classes: int = 0) -> ModelConfig:
         """The model this run trains. Call it on a resolved configuration."""
         return ModelConfig(
             vocab_size=vocab_size,
+            n_classes=n_classes,
             n_layers=self.layers,
             d_model=self.width,
             n_heads=self.heads,
@@ -217,6 +247,11 @@ def check_arch(arch: str, objective: str) -> None:
 def default_lr(width: int, arch: str = "gpt") -> float:
     """Peak learning rate by width: the rule the scaling recipe was measured with."""
     return 0.0075 * (32 / width) ** 0.8 * LR_FACTORS.get(arch, 1.0)
+
+
+def last_lr(lr: float, schedule: str) -> float:
+    """The rate that a schedule ends with, where nothing else is said."""
+    return {"cosine": lr / 10, "wsd": 0.0, "constant": lr}[schedule]
 
 
 def default_heads(width: int) -> int:

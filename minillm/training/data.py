@@ -1,20 +1,51 @@
 """From a configuration to token ids: the corpus, its tokenizer, its two parts."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from minillm.errors import DataError
-from minillm.text import MASK, Corpus, Tokenizer, load_corpus, train_tokenizer
+from minillm.text import (
+    BERT_TEMPLATE,
+    MASK,
+    OBJECTIVES,
+    PAIR_SPECIALS,
+    SEQ2SEQ_SPECIALS,
+    SEQ2SEQ_TEMPLATE,
+    Batch,
+    Corpus,
+    Documents,
+    Passages,
+    Shuffled,
+    Tokenizer,
+    Windows,
+    load_corpus,
+    passages,
+    spread,
+    train_tokenizer,
+    validation_windows,
+)
 from minillm.training.config import TrainConfig
+from minillm.training.streams import VALIDATION
+
+# Validation tokens that the last evaluation of a run looks at, at most.
+LIMIT = 262_144
+TABLES = ("pairs", "labels")
+LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
 
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus as token ids. Sizes are in UTF-8 bytes; `entropy` is in nats per
-    character, None where it is not known."""
+    """A corpus as token ids: what `Examples` are made of.
+
+    `train` and `val` are ids (T,), Documents, or lists of rows, by the objective;
+    `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
+    `labels` are the classes of labelled texts. Sizes are in UTF-8 bytes; `entropy` is
+    in nats per character, None where it is not known.
+    """
 
     name: str
     sha256: str
@@ -22,17 +53,29 @@ class Text:
     note: str
     val_bytes: int
     tokenizer: Tokenizer
-    train: np.ndarray = field(repr=False)
-    val: np.ndarray = field(repr=False)
+    train: np.ndarray | Documents | list = field(repr=False)
+    val: np.ndarray | Documents | list = field(repr=False)
     entropy: float | None = None
+    labels: tuple[str, ...] = ()
 
     @property
-    def bytes_per_token(self) -> float:
-        """Of the validation part."""
-        return self.val_bytes / max(len(self.val), 1)
+    def train_tokens(self) -> int:
+        return count_tokens(self.train)
 
+    @property
+    def val_tokens(self) -> int:
+        return count_tokens(self.val)
 
-LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Of the validation part; None where some bytes are of no token."""
+        return bytes_per_token(self.tokenizer, self.val_bytes, self.val_tokens)
+
+    def tokens_per_step(self, config: TrainConfig) -> float:
+        """The tokens that a step takes in, without padding, on the average."""
+        if isinstance(self.train, list):
+            return config.batch * self.train_tokens / len(self.train)
+        return config.tokens_per_step
 
 
 def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) -> Text:
@@ -41,30 +84,141 @@ def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) 
     `note(text)` is told before a large one is encoded. Raises DataError for a missing
     or unreadable corpus.
     """
-    corpus = load_corpus(config.data)
+    examples = OBJECTIVES[config.objective].examples
+    corpus = load(config.data, examples)
     if note and corpus.n_bytes > LARGE:
         megabytes = f"{corpus.n_bytes / 1e6:.1f} MB"
         note(f"{corpus.name}: {megabytes} of text to be encoded by {config.tokenizer}")
     tokenizer = tokenizer or new_tokenizer(config, corpus)
+    labels = ()
+    if examples == "labels":
+        labels = tuple(sorted({label for _, label in corpus.train}))
     return Text(
         name=corpus.name,
         sha256=corpus.sha256,
         n_bytes=corpus.n_bytes,
         note=corpus.note,
-        val_bytes=len(corpus.val.encode()),
+        val_bytes=n_bytes(corpus.val),
         tokenizer=tokenizer,
-        train=tokenizer.encode(corpus.train),
-        val=tokenizer.encode(corpus.val),
-        entropy=corpus.entropy,
+        train=encode(corpus, "train", examples, tokenizer, labels),
+        val=encode(corpus, "val", examples, tokenizer, labels),
+        entropy=getattr(corpus, "entropy", None),
+        labels=labels,
     )
+
+
+def load(data: str, examples: str) -> Corpus:
+    """What examples of this kind are made of. Raises DataError or UsageError."""
+    if examples in TABLES:
+        from minillm.text.table import load_table
+
+        return load_table(data, examples)
+    return load_corpus(data)
+
+
+def encode(
+    corpus: Corpus, part: str, examples: str, tokenizer: Tokenizer, labels=()
+) -> np.ndarray | Documents | list:
+    """The "train" or "val" part of a corpus as token ids, for examples of this kind.
+
+    Raises DataError for a label that is not among `labels`.
+    """
+    content = getattr(corpus, part)
+    if examples == "windows":
+        return tokenizer.encode(content)
+    if examples == "passages":
+        return Documents.encode(corpus.documents(part), tokenizer)
+    first, second = zip(*content, strict=True)
+    if examples == "pairs":
+        rows = zip(*map(tokenizer.encode_all, (first, second)), strict=True)
+        return list(rows)
+    number = {label: i for i, label in enumerate(labels)}
+    for label in second:
+        if label not in number:
+            raise DataError(
+                f"{corpus.name}: the label {label!r} is not among those that the model "
+                f"knows: {', '.join(labels)}"
+            )
+    numbers = [number[label] for label in second]
+    return list(zip(tokenizer.encode_all(first), numbers, strict=True))
 
 
 def new_tokenizer(config: TrainConfig, corpus: Corpus) -> Tokenizer:
-    """A tokenizer for a corpus: one with a [MASK] where the objective needs it."""
-    specials = (MASK,) if config.objective == "mlm" else ()
+    """A tokenizer for the training part of a corpus, with the special tokens and the
+    template that the objective and the architecture need."""
+    specials, template = (), None
+    if config.objective == "seq2seq":
+        specials, template = SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE
+    elif config.arch == "bert":
+        specials, template = PAIR_SPECIALS, BERT_TEMPLATE
+    elif config.objective == "mlm":
+        specials = (MASK,)
+    text = corpus.train
+    if not isinstance(text, str):
+        columns = 2 if config.objective == "seq2seq" else 1
+        text = "\n".join(cell for row in text for cell in row[:columns])
     return train_tokenizer(
-        config.tokenizer, corpus.train, vocab_size=config.vocab, specials=specials
+        config.tokenizer,
+        text,
+        vocab_size=config.vocab,
+        specials=specials,
+        template=template,
     )
+
+
+def training_examples(text: Text, config: TrainConfig) -> Shuffled:
+    """What the steps of a run take their examples from."""
+    with named_in_errors(text.name):
+        match OBJECTIVES[config.objective].examples:
+            case "windows":
+                return Windows(text.train, config.context, config.seed)
+            case "passages":
+                return Passages(text.train, config.seed)
+        return Shuffled(text.train, config.seed)
+
+
+def validation_batch(
+    val: np.ndarray | Documents | list,
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+    limit: int = LIMIT,
+) -> Batch:
+    """What there is to predict in the validation part, about `limit` tokens of it, as
+    one batch. Its draws, if any, depend on the text alone: every run meets the same."""
+    most = math.ceil(limit / config.context)
+    if OBJECTIVES[config.objective].examples == "windows":
+        examples = validation_windows(val, config.context, most)
+    else:
+        items = passages(val) if isinstance(val, Documents) else val
+        examples = [items[i] for i in spread(len(items), most)]
+    rng = np.random.default_rng((0, 0, VALIDATION))
+    return make_batch(config, examples, rng, tokenizer)
+
+
+def make_batch(config: TrainConfig, examples, rng, tokenizer: Tokenizer) -> Batch:
+    """The objective's batch of these examples."""
+    options = {"whole_words": True} if config.whole_words else {}
+    return OBJECTIVES[config.objective].batch(
+        examples, rng=rng, tokenizer=tokenizer, context=config.context, **options
+    )
+
+
+def count_tokens(part: np.ndarray | Documents | list) -> int:
+    """The tokens of a part; of pairs, those of the targets."""
+    if not isinstance(part, list):
+        return len(part)
+    return sum(len(text) if np.ndim(other) == 0 else len(other) for text, other in part)
+
+
+def n_bytes(content: str | list) -> int:
+    """The UTF-8 bytes of a text, or of the second texts of rows."""
+    texts = [content] if isinstance(content, str) else [cell for _, cell in content]
+    return sum(len(text.encode()) for text in texts)
+
+
+def bytes_per_token(tokenizer: Tokenizer, n_bytes: int, n_tokens: int) -> float | None:
+    """None where some bytes, as those of white space, are of no token."""
+    return n_bytes / max(n_tokens, 1) if tokenizer.keeps_spaces else None
 
 
 @contextlib.contextmanager

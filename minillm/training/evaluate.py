@@ -8,82 +8,112 @@ from minillm import backend
 from minillm.backend import xp
 from minillm.errors import UsageError
 from minillm.ops import IGNORED
-from minillm.tensor import no_grad
-from minillm.text import OBJECTIVES, Batch, load_corpus, validation_windows
-from minillm.training.data import named_in_errors
-from minillm.training.streams import VALIDATION
+from minillm.tensor import Tensor, no_grad
+from minillm.text import OBJECTIVES, Batch
+from minillm.training.data import (
+    LIMIT,
+    bytes_per_token,
+    count_tokens,
+    encode,
+    load,
+    n_bytes,
+    named_in_errors,
+    validation_batch,
+)
 
-# Validation tokens that the last evaluation of a run looks at, at most.
-LIMIT = 262_144
 # Logits computed at a time: they never lie in memory whole.
 CHUNK = 1 << 20
-
-
-def validation_batch(
-    ids: np.ndarray, context: int, objective: str, tokenizer, limit: int = LIMIT
-) -> Batch:
-    """What there is to predict in a validation text, about `limit` tokens of it, as one
-    batch. Its draws, if any, depend on the text alone: every run meets the same."""
-    windows = validation_windows(ids, context, math.ceil(limit / context))
-    rng = np.random.default_rng((0, 0, VALIDATION))
-    return OBJECTIVES[objective](windows, rng=rng, tokenizer=tokenizer)
 
 
 def evaluate(
     model, batch: Batch, size: int, *, every: int = 1, rank: int = 0, n: int = 1
 ) -> np.ndarray:
-    """Score a batch in parts of `size` sequences: the sums of `score`, (3,).
+    """Score a batch in parts of `size` sequences: the sums of `score`, (6,).
 
     Looks at every so many parts only, and of these, as worker `rank`, at every n-th.
     """
     n_parts = math.ceil(len(batch.ids) / size)
-    sums = np.zeros(3)
+    sums = np.zeros(6)
     for part in range(0, n_parts, every)[rank::n]:
         sums += score(model, batch.shard(part, n_parts))
     return sums
 
 
-def score(model, batch: Batch) -> tuple[float, int, int]:
-    """(Σ −log p(target) in nats, right guesses, targets) over a batch's kept targets.
+def score(model, batch: Batch) -> np.ndarray:
+    """Σ −log p in nats, right guesses, and how many there were: of a batch's kept
+    targets, then of its labels.   (6,)
 
-    A guess is right when no token has a larger logit than the target.
+    A guess is right when nothing has a larger logit.
     """
-    kept = np.flatnonzero(batch.targets != IGNORED)
-    where = backend.of(model.head.data)
-    nats, right = 0.0, 0
+    where = backend.of(model.tokens.weight.data)
     with backend.running(where), no_grad():
-        x = model.hidden(batch.ids, mask=batch.mask).data
-        x = x.reshape(-1, x.shape[-1])[where.asarray(kept)]
-        targets = where.asarray(batch.targets.reshape(-1)[kept])
-        rows = max(1, CHUNK // len(model.head.data))
-        for begin in range(0, kept.size, rows):
-            part = slice(begin, begin + rows)
-            logits = x[part] @ model.head.data.T
-            logits -= logits.max(-1, keepdims=True)
-            at_target = xp.take_along_axis(logits, targets[part, None], -1)[:, 0]
-            total = xp.exp(logits, out=logits).sum(-1)
-            nats += (xp.log(total) - at_target).sum(dtype=xp.float64).item()
-            right += (at_target == 0).sum().item()
+        x = model.read(batch)
+        sums = np.zeros(6)
+        if batch.targets is not None:
+            sums[:3] = _score_tokens(model, x, batch.targets.reshape(-1), where)
+        if batch.labels is not None:
+            logits = model.label_logits(x, batch).data
+            sums[3:] = *_score_logits(logits, where.asarray(batch.labels)), len(logits)
+    return sums
+
+
+def _score_tokens(model, x: Tensor, targets, where) -> tuple[float, int, int]:
+    kept = np.flatnonzero(targets != IGNORED)
+    x = x.data.reshape(-1, x.shape[-1])[where.asarray(kept)]
+    targets = where.asarray(targets[kept])
+    rows = max(1, CHUNK // model.config.vocab_size)
+    nats, right = 0.0, 0
+    for begin in range(0, kept.size, rows):
+        part = slice(begin, begin + rows)
+        logits = model.project(Tensor(x[part])).data
+        more = _score_logits(logits, targets[part])
+        nats, right = nats + more[0], right + more[1]
     return nats, right, kept.size
 
 
-def summarise(sums, objective: str, bytes_per_token: float) -> dict:
-    """The figures of an evaluation from its sums: (nats, right guesses, targets).
+def _score_logits(logits, targets) -> tuple[float, int]:
+    """(Σ −log p(target), right guesses).   (n, V), (n,)"""
+    logits = logits - logits.max(-1, keepdims=True)
+    at_target = xp.take_along_axis(logits, targets[:, None], -1)[:, 0]
+    total = xp.exp(logits, out=logits).sum(-1)
+    nats = (xp.log(total) - at_target).sum(dtype=xp.float64).item()
+    return nats, (at_target == 0).sum().item()
 
-    Bits per byte compare models of different vocabularies. They mean nothing for a
-    masked model, which reads the text around what it predicts, and are None for it.
+
+def summarise(sums, objective: str, bytes_per_token: float | None) -> dict:
+    """The figures of an evaluation from the sums of `score`.
+
+    `val_loss` is what training makes less: nats for each target, for each label, or
+    one of each together. Bits per byte compare models of different vocabularies; they
+    are None but for causal models, as others read the text around what they predict.
     """
-    nats, right, n = sums
-    loss = nats / max(n, 1)
-    bits_per_token = loss / math.log(2)
-    return {
-        "val_loss": loss,
-        "val_perplexity": math.exp(min(loss, 700.0)),
+    token_loss, token_accuracy = _means(*sums[:3])
+    label_loss, label_accuracy = _means(*sums[3:])
+    if objective == "classify":
+        return {
+            "val_loss": label_loss,
+            "val_perplexity": None,
+            "val_bits_per_byte": None,
+            "val_accuracy": label_accuracy,
+        }
+    bits_per_token = token_loss / math.log(2)
+    result = {
+        "val_loss": token_loss + label_loss,
+        "val_perplexity": math.exp(min(token_loss, 700.0)),
         "val_bits_per_byte": (
-            bits_per_token / bytes_per_token if objective == "clm" else None
+            bits_per_token / bytes_per_token
+            if objective == "clm" and bytes_per_token
+            else None
         ),
-        "val_accuracy": right / max(n, 1),
+        "val_accuracy": token_accuracy,
     }
+    if objective == "mlm+nsp":
+        result["val_next_sentence_accuracy"] = label_accuracy
+    return result
+
+
+def _means(nats: float, right: float, n: float) -> tuple[float, float]:
+    return nats / max(n, 1), right / max(n, 1)
 
 
 def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict:
@@ -91,23 +121,23 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
 
     `data` is a corpus name or a path, by default what the run was trained on; `limit`
     bounds the tokens looked at. Returns `val_loss` (nats/token), `val_perplexity`,
-    `val_bits_per_byte`, `val_accuracy`, `val_tokens` (those predicted) and `data`.
-    Raises DataError or UsageError.
+    `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
+    predicted) and `data`. Raises DataError or UsageError.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1 token, got {limit}")
     config = run.config
-    corpus = load_corpus(config.data if data is None else data)
-    ids = run.tokenizer.encode(corpus.val)
+    examples = OBJECTIVES[config.objective].examples
+    corpus = load(config.data if data is None else data, examples)
+    val = encode(corpus, "val", examples, run.tokenizer, run.labels)
     with named_in_errors(corpus.name):
-        batch = validation_batch(
-            ids, config.context, config.objective, run.tokenizer, limit or LIMIT
-        )
+        batch = validation_batch(val, config, run.tokenizer, limit or LIMIT)
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
     sums = evaluate(run.model, batch, at_a_time).tolist()
-    bytes_per_token = len(corpus.val.encode()) / len(ids)
+    per_token = bytes_per_token(run.tokenizer, n_bytes(corpus.val), count_tokens(val))
     return {
-        **summarise(sums, config.objective, bytes_per_token),
+        **summarise(sums, config.objective, per_token),
         "val_tokens": int(sums[2]),
+        "val_labels": int(sums[5]),
         "data": {"name": corpus.name, "sha256": corpus.sha256},
     }

@@ -8,11 +8,18 @@ import numpy as np
 from minillm import backend
 from minillm.backend import Backend, products
 from minillm.errors import UsageError
-from minillm.text import Tokenizer, Windows, load_tokenizer
+from minillm.text import Tokenizer, load_tokenizer
+from minillm.training import base
 from minillm.training.config import TrainConfig
-from minillm.training.data import Text, named_in_errors, prepare
+from minillm.training.data import (
+    Text,
+    named_in_errors,
+    prepare,
+    training_examples,
+    validation_batch,
+)
 from minillm.training.decoding_speed import seconds_per_token
-from minillm.training.evaluate import summarise, validation_batch
+from minillm.training.evaluate import summarise
 from minillm.training.interrupt import Interrupts
 from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.process import keep_freed_memory, one_blas_thread
@@ -56,6 +63,8 @@ def train(
     sources = sources or claim.sources_of(config)
     if resume:
         config, sources = claim.resumed(config, sources)
+    else:
+        config = base.shaped(config)
     config = config.resolve()
     record = claim.finished(config, resume, text)
     if record is not None:
@@ -70,18 +79,19 @@ def train(
             reporter.note(line)
         keep_freed_memory()
         if text is None:
-            tokenizer = _tokenizer(config) if resume else None
-            text = prepare(config, tokenizer, reporter.note)
+            text = prepare(config, _tokenizer(config, resume), reporter.note)
         work = _set_up(config, text, workers)
+        if config.base and not resume:
+            base.copy_weights(config.base, work.flat)
         folder = Path(config.out) if resume else claim.new_folder(config)
         config = replace(config, out=str(folder))
         record = new_record(config, work.model.config, text, sources, workers)
         book = Logbook(folder, record, work, reporter)
         try:
+            if config.start and not resume:
+                branching.copy_start(config, folder)
             if not resume:
                 book.begin()
-                if config.start:
-                    branching.copy_start(config, folder)
             if resume or config.start:
                 book.go_on()
             record = _run(book, work, text, workers)
@@ -101,23 +111,24 @@ def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> li
     return [*filter(None, [missed_wish(config.workers, workers[0]), problem])]
 
 
-def _tokenizer(config: TrainConfig) -> Tokenizer:
-    return load_tokenizer(Path(config.out) / "tokenizer.json")
+def _tokenizer(config: TrainConfig, resume: bool) -> Tokenizer | None:
+    """The one there is already: this run's own, or that of the run it builds on."""
+    there = config.out if resume else config.base
+    return load_tokenizer(Path(there) / "tokenizer.json") if there else None
 
 
 def _set_up(config: TrainConfig, text: Text, workers: tuple[str, int]) -> Workplace:
+    examples = training_examples(text, config)
     with named_in_errors(text.name):
-        windows = Windows(text.train, config.context, config.seed)
-        validation = validation_batch(
-            text.val, config.context, config.objective, text.tokenizer
-        )
+        validation = validation_batch(text.val, config, text.tokenizer)
     return set_up(
         config,
-        config.model(text.tokenizer.vocab_size),
+        config.model(text.tokenizer.vocab_size, len(text.labels)),
         workers,
-        windows=windows,
+        examples=examples,
         tokenizer=text.tokenizer,
         validation=validation,
+        tokens_per_step=text.tokens_per_step(config),
     )
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
-from minillm.models import GPT, ModelConfig, build
+from minillm.models import LanguageModel, ModelConfig, build
 from minillm.nn import Noise
-from minillm.text import OBJECTIVES, Batch, Tokenizer, Windows
+from minillm.text import Batch, Shuffled, Tokenizer
 from minillm.training.config import TrainConfig
+from minillm.training.data import make_batch
 from minillm.training.evaluate import evaluate
 from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import SGD, AdamW, new_optimizer, squared_norm
@@ -28,13 +29,14 @@ class Workplace:
     """What all replicas of a run share."""
 
     config: TrainConfig  # resolved
-    model: GPT
+    model: LanguageModel
     flat: FlatParameters
     optimizer: AdamW | SGD
     gradients: list  # one flat buffer for each replica
-    windows: Windows
+    examples: Shuffled
     tokenizer: Tokenizer
     validation: Batch | None
+    tokens_per_step: float  # without padding, on the average
 
 
 def set_up(
@@ -42,9 +44,10 @@ def set_up(
     shape: ModelConfig,
     workers: tuple[str, int],
     *,
-    windows: Windows,
+    examples: Shuffled,
     tokenizer: Tokenizer,
     validation: Batch | None = None,
+    tokens_per_step: float | None = None,
 ) -> Workplace:
     """A workplace with a new model, its weights drawn from the run's seed."""
     kind, n = workers
@@ -57,9 +60,10 @@ def set_up(
         flat=flat,
         optimizer=new_optimizer(config, flat),
         gradients=[flat.zeros() for _ in range(n)],
-        windows=windows,
+        examples=examples,
         tokenizer=tokenizer,
         validation=validation,
+        tokens_per_step=tokens_per_step or config.tokens_per_step,
     )
 
 
@@ -120,8 +124,7 @@ class Replica:
         )
 
     def evaluate(self, every: int = 1) -> np.ndarray:
-        """This replica's share of the validation batch: the sum of the losses, the
-        number of right guesses, the number of targets.   (3,)"""
+        """This replica's share of the validation batch: the sums of `score`.   (6,)"""
         return evaluate(
             self.model,
             self.work.validation,
@@ -135,6 +138,6 @@ class Replica:
 def batch_at(work: Workplace, step: int) -> Batch:
     """The whole batch of a step: a pure function of the run's seed and the step."""
     config = work.config
-    windows = work.windows.at(step, config.batch)
+    examples = work.examples.at(step, config.batch)
     rng = np.random.default_rng((config.seed, step, OBJECTIVE))
-    return OBJECTIVES[config.objective](windows, rng=rng, tokenizer=work.tokenizer)
+    return make_batch(config, examples, rng, work.tokenizer)

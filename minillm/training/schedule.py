@@ -10,20 +10,20 @@ COOLDOWN = 0.2  # the last share of a "wsd" run
 def learning_rate(config: TrainConfig, step: int) -> float:
     """The rate of a step, counted from 0, of a resolved configuration.
 
-    All schedules warm up linearly. "cosine" then falls along half a cosine to `min_lr`
+    All schedules warm up linearly. "cosine" then falls to `min_lr` along half a cosine
     (Loshchilov & Hutter 2017, eq. 5); "wsd" (warmup-stable-decay, Hu et al. 2024) stays
-    and falls linearly to 0 over the last fifth; "constant" stays.
+    and falls to it in a straight line over the last fifth; "constant" stays.
     """
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
+    fallen = 0.0  # share of the way from lr down to min_lr
     if config.schedule == "cosine":
         done = (step - config.warmup) / max(1, config.steps - config.warmup)
-        share = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-        return config.min_lr + share * (config.lr - config.min_lr)
-    if config.schedule == "wsd":
+        fallen = 0.5 * (1 - math.cos(math.pi * min(1.0, done)))
+    elif config.schedule == "wsd":
         cooldown = config.steps - cooldown_begins(config)
-        return config.lr * min(1.0, (config.steps - step) / cooldown)
-    return config.lr
+        fallen = max(0.0, 1 - (config.steps - step) / cooldown)
+    return config.lr - fallen * (config.lr - config.min_lr)
 
 
 def cooldown_begins(config: TrainConfig) -> int:

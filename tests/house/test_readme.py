@@ -77,3 +77,24 @@ def test_links_and_pictures_of_both_readmes_are_there():
         for target in re.findall(r"\]\(([^)#]+)", text):
             if "://" not in target:
                 assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_every_file_of_the_tour_is_there():
+    tour = (ROOT / "minillm" / "README.md").read_text(encoding="utf-8")
+    there = {path.name for path in (ROOT / "minillm").rglob("*.py")}
+    for part in tour.split("\n## ")[1:]:
+        room = re.search(r"`([\w/]+/)`", part.splitlines()[0])
+        for name in re.findall(r"`([\w/]+\.py)`", part):
+            places = [
+                ROOT,
+                ROOT / "minillm",
+                *([ROOT / "minillm" / room[1]] if room else []),
+            ]
+            found = any((place / name).exists() for place in places)
+            assert found or ("/" not in name and name in there), name
+
+
+def test_the_lines_of_the_tour_are_short():
+    tour = (ROOT / "minillm" / "README.md").read_text(encoding="utf-8")
+    prose = [line for line in tour.splitlines() if not line.startswith("|")]
+    assert max(map(len, prose)) <= 90

@@ -203,8 +203,16 @@ def test_a_template_changes_no_id(kind):
     np.testing.assert_array_equal(framing.encode(TEXT), plain.encode(TEXT))
     assert framing.specials == plain.specials
     assert plain.template is None
-    with pytest.raises(UsageError, match="no template"):
-        plain.frame(plain.encode("the"), room=9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_without_a_template_stands_alone(kind):
+    plain = train(kind, template=None)
+    ids, segments = plain.frame(plain.encode(TEXT), room=3)
+    np.testing.assert_array_equal(ids, plain.encode(TEXT)[:3])
+    assert segments.tolist() == [0, 0, 0]
+    with pytest.raises(UsageError, match="one text, not two"):
+        plain.frame(ids, ids, room=9)
 
 
 # Padding
@@ -225,8 +233,13 @@ def test_padding_is_told_from_text(bert):
 def test_padding_that_cannot_be_is_refused(bert):
     with pytest.raises(UsageError, match="multiple_of must be at least 1, got 0"):
         bert["bytes"].pad([], multiple_of=0)
-    with pytest.raises(UsageError, match=r"needs a tokenizer with a \[PAD\]"):
-        train_tokenizer("bytes", "").pad([])
+
+
+def test_padding_needs_no_token_of_its_own():
+    tokenizer = train_tokenizer("bytes", "")
+    framed = tokenizer.pad([tokenizer.frame([7] * n, room=9) for n in (2, 1)])
+    assert framed.mask.tolist() == [[True, True], [True, False]]
+    assert framed.ids[framed.mask].tolist() == [7, 7, 7]
 
 
 # What is refused

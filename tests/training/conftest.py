@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from minillm.text import Windows
 from minillm.training.config import TrainConfig
-from minillm.training.data import Text, prepare
-from minillm.training.evaluate import validation_batch
+from minillm.training.data import Text, prepare, training_examples, validation_batch
 from minillm.training.loop import train
 from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.replica import Replica, set_up
@@ -80,11 +78,9 @@ def workplace(config, texts):
             made,
             made.model(text.tokenizer.vocab_size),
             (kind, n),
-            windows=Windows(text.train, made.context, made.seed),
+            examples=training_examples(text, made),
             tokenizer=text.tokenizer,
-            validation=validation_batch(
-                text.val, made.context, made.objective, text.tokenizer
-            ),
+            validation=validation_batch(text.val, made, text.tokenizer),
         )
 
     return make

@@ -8,12 +8,12 @@ import pytest
 from minillm.errors import DataError, UsageError
 from minillm.text import Batch
 from minillm.training import evaluate as room
+from minillm.training.data import validation_batch
 from minillm.training.evaluate import (
     evaluate,
     evaluate_run,
     score,
     summarise,
-    validation_batch,
 )
 from minillm.training.replica import Replica
 from minillm.training.run_folder.run import load_run
@@ -57,7 +57,7 @@ def test_a_model_that_knows_nothing_has_the_vocabulary_as_its_perplexity(workpla
 
 def test_bits_per_byte_by_hand():
     # 100 tokens at ln 8 nats, which is 3 bits each; a token stands for 2.5 bytes.
-    found = summarise((100 * math.log(8), 25, 100), "clm", 2.5)
+    found = summarise((100 * math.log(8), 25, 100, 0, 0, 0), "clm", 2.5)
     assert found == pytest.approx(
         {
             "val_loss": math.log(8),
@@ -68,13 +68,29 @@ def test_bits_per_byte_by_hand():
     )
 
 
-def test_a_masked_model_has_no_bits_per_byte():
-    assert summarise((1.0, 1, 1), "mlm", 2.5)["val_bits_per_byte"] is None
+def test_bits_per_byte_are_for_models_that_predict_every_byte():
+    sums = (1.0, 1, 1, 0, 0, 0)
+    assert summarise(sums, "mlm", 2.5)["val_bits_per_byte"] is None
+    assert summarise(sums, "clm", None)["val_bits_per_byte"] is None
+
+
+def test_the_loss_of_two_predictions_is_their_sum():
+    found = summarise((30.0, 5, 10, 2.0, 3, 4), "mlm+nsp", 2.5)
+    assert found["val_loss"] == 3.0 + 0.5
+    assert found["val_perplexity"] == pytest.approx(math.exp(3.0))
+    assert found["val_accuracy"] == 0.5
+    assert found["val_next_sentence_accuracy"] == 0.75
+
+
+def test_a_classifier_is_measured_by_its_labels():
+    found = summarise((0, 0, 0, 2.0, 3, 4), "classify", None)
+    assert (found["val_loss"], found["val_accuracy"]) == (0.5, 0.75)
+    assert found["val_perplexity"] is None
 
 
 def test_nothing_to_predict_is_loss_zero_and_a_lost_model_a_finite_perplexity():
-    assert summarise((0.0, 0, 0), "mlm", 1.0)["val_loss"] == 0
-    assert math.isfinite(summarise((1e9, 0, 1), "clm", 1.0)["val_perplexity"])
+    assert summarise(np.zeros(6), "mlm", 1.0)["val_loss"] == 0
+    assert math.isfinite(summarise((1e9, 0, 1, 0, 0, 0), "clm", 1.0)["val_perplexity"])
 
 
 @pytest.mark.parametrize("every", [1, 3])
@@ -96,10 +112,11 @@ def test_parts_do_not_change_the_sums(workplace):
         )
 
 
-def test_every_run_restores_the_same_masked_tokens(texts):
+def test_every_run_restores_the_same_masked_tokens(texts, config):
     text = texts["mlm"]
+    made = config(objective="mlm")
     batches = [
-        validation_batch(text.val, 16, "mlm", text.tokenizer, limit)
+        validation_batch(text.val, made, text.tokenizer, limit)
         for limit in (10_000, 10_000, 320)
     ]
     np.testing.assert_array_equal(batches[0].targets, batches[1].targets)

@@ -348,7 +348,7 @@ def test_seconds_add_up_over_sittings(quick_train, tmp_path):
 def test_evaluations_take_no_training_seconds(quick_train, monkeypatch):
     def slow(self, every=1):
         time.sleep(0.3)
-        return np.array([1.0, 1.0, 1.0])
+        return np.ones(6)
 
     monkeypatch.setattr(Replica, "evaluate", slow)
     assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.3

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from minillm.errors import UsageError
 from minillm.training.config import TrainConfig
 from minillm.training.schedule import learning_rate
 
 
 def rates(schedule: str, **options) -> np.ndarray:
-    settings = {"steps": 1000, "warmup": 100, "lr": 0.01, "min_lr": 0.002, **options}
-    config = TrainConfig(schedule=schedule, **settings)
+    settings = {"steps": 1000, "warmup": 100, "lr": 0.01, **options}
+    config = TrainConfig(schedule=schedule, **settings).resolve()
     return np.array([learning_rate(config, step) for step in range(config.steps)])
 
 
@@ -22,7 +23,7 @@ def test_warm_up_is_a_straight_line_to_the_peak(schedule):
 
 
 def test_cosine_falls_to_min_lr_by_half_at_half_way():
-    lr = rates("cosine")
+    lr = rates("cosine", min_lr=0.002)
     assert (np.diff(lr[100:]) <= 0).all()
     assert lr[550] == pytest.approx(0.006)  # the middle of the fall
     assert lr[-1] == pytest.approx(0.002, rel=1e-4)
@@ -33,6 +34,16 @@ def test_wsd_stays_and_then_falls_in_a_straight_line_to_zero():
     lr = rates("wsd")
     np.testing.assert_allclose(lr[100:801], 0.01)
     np.testing.assert_allclose(lr[800:], 0.01 * np.arange(200, 0, -1) / 200)
+
+
+def test_wsd_falls_to_min_lr_where_it_is_given():
+    lr = rates("wsd", min_lr=0.002)
+    np.testing.assert_allclose(lr[800:], 0.002 + 0.008 * np.arange(200, 0, -1) / 200)
+
+
+def test_a_constant_rate_takes_no_last_one():
+    with pytest.raises(UsageError, match="never falls"):
+        rates("constant", min_lr=0.002)
 
 
 def test_constant_stays():

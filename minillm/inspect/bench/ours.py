@@ -36,7 +36,7 @@ class Contender(contextlib.ExitStack):
             config,
             shape,
             job.workers,
-            windows=_Given(job),
+            examples=_Given(job),
             tokenizer=train_tokenizer("bytes", ""),
         )
         kind, n = job.workers
@@ -65,7 +65,7 @@ class Contender(contextlib.ExitStack):
 
 
 class _Given:
-    """Windows that are the job's batches."""
+    """Examples that are the job's batches."""
 
     def __init__(self, job: Job):
         self.job = job

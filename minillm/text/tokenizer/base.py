@@ -1,6 +1,7 @@
 """What every tokenizer can do, whatever its tokens are."""
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -12,7 +13,10 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.text.pieces import pieces
-from minillm.text.template import PAD, Framed, Template, pad
+from minillm.text.template import BARE_TEMPLATE, PAD, Framed, Template, pad
+
+# Letters, digits and halves of characters, but no Chinese ones.
+_WITHIN_A_WORD = re.compile("(?![\u3400-\u4dbf\u4e00-\u9fff])[^\\W_]|\ufffd")
 
 
 class Tokenizer(ABC):
@@ -25,6 +29,7 @@ class Tokenizer(ABC):
     """
 
     kind: ClassVar[str]
+    keeps_spaces: ClassVar[bool] = True
 
     def __init__(
         self, vocab_size: int, specials: dict[str, int], template: Template | None
@@ -73,27 +78,41 @@ class Tokenizer(ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The ids of one text or two between special tokens, and their segments.
 
-        Both (T,) int32, T at most `room`, as `Template.frame` cuts them. Raises
-        UsageError where the tokenizer has no template, and as `Template.frame` does.
+        Both (T,) int32, T at most `room`, as `Template.frame` cuts them; without a
+        template a text stands alone. Raises UsageError as `Template.frame` does.
         """
-        if self.template is None:
-            raise UsageError("this tokenizer has no template: train one that has")
-        return self.template.frame(a, b, room=room, specials=self.specials)
+        template = self.template or BARE_TEMPLATE
+        return template.frame(a, b, room=room, specials=self.specials)
 
     def pad(
         self, rows: Sequence[tuple[np.ndarray, np.ndarray]], multiple_of: int = 1
     ) -> Framed:
         """What `frame` gave for several texts as arrays of one length, filled up with
-        [PAD]. Raises UsageError where the tokenizer has no [PAD]."""
-        if PAD not in self.specials:
-            raise UsageError(f"padding needs a tokenizer with a {PAD} token")
-        return pad(rows, self.specials[PAD], multiple_of)
+        [PAD]. Where there is none any token will do: the mask leaves it out."""
+        return pad(rows, self.specials.get(PAD, 0), multiple_of)
 
     @cached_property
     def ordinary_ids(self) -> np.ndarray:
         """The ids that text can encode to, all but the specials: sorted, int32."""
         every = np.arange(self.vocab_size, dtype=np.int32)
         return np.setdiff1d(every, np.array(list(self.specials.values()), np.int32))
+
+    @cached_property
+    def word_edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which tokens begin a word whatever stands before them, and which end one
+        whatever follows: two arrays (V,), bool.
+
+        Letters and digits make words, and so does half a character. Chinese is written
+        without spaces: each character is a word.
+        """
+        texts = [self._decode([i]) for i in range(self.vocab_size)]
+        opens, closes = (
+            np.array([not _WITHIN_A_WORD.match(text[place]) for text in texts])
+            for place in (slice(1), slice(-1, None))
+        )
+        for edges in (opens, closes):
+            edges[list(self.specials.values())] = True
+        return opens, closes
 
     def save(self, path: str | Path) -> None:
         """Write tokenizer.json."""

@@ -1,7 +1,9 @@
 """WordPiece: the longest known pieces of each word."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
+import numpy as np
 import tokenizers
 
 from minillm.text.pieces import sample
@@ -25,6 +27,13 @@ class WordPieceTokenizer(LibraryTokenizer):
     """
 
     kind = "wordpiece"
+    keeps_spaces = False
+
+    @cached_property
+    def word_edges(self) -> tuple[np.ndarray, np.ndarray]:
+        tokens = [self._library.id_to_token(i) for i in range(self.vocab_size)]
+        opens = np.array([not token.startswith(CONTINUING) for token in tokens])
+        return opens, np.zeros_like(opens)
 
     @classmethod
     def train(

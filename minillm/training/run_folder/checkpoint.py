@@ -139,6 +139,14 @@ def _copy(path: Path, places: dict) -> None:
         raise DataError(
             f"{path}: {odd} is in the model or in the file, but not in both"
         )
+    copy_arrays(arrays, places, path)
+
+
+def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
+    """Copy the arrays of a file into the places of the same names: all, or none.
+
+    Raises DataError where shapes or types differ.
+    """
     for name, place in places.items():
         array = arrays[name]
         if (array.shape, array.dtype) != (place.shape, place.dtype):

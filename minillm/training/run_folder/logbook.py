@@ -10,6 +10,7 @@ from minillm.training.replica import Workplace
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.files import replacing, write_json
 from minillm.training.run_folder.metrics import Metrics, Stopwatch
+from minillm.training.run_folder.run import read_record
 from minillm.training.schedule import branch_step
 
 
@@ -25,7 +26,9 @@ class Logbook:
         self.work = work
         self.reporter = reporter
         self.checkpoints = folder / "checkpoints"
-        self.metrics = Metrics(folder / "metrics.jsonl", work.config)
+        self.metrics = Metrics(
+            folder / "metrics.jsonl", work.config, work.tokens_per_step
+        )
         self.branch = branch_step(work.config)
         self.step = 0
         self.earlier = 0.0  # seconds of the sittings before
@@ -44,13 +47,16 @@ class Logbook:
         newest = checkpoint.latest(self.checkpoints)
         if newest is None:
             self.reporter.note(f"{self.folder}: no whole checkpoint: from the start")
-            state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0}
+            begun = hashes(read_record(self.folder))
+            state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0, **begun}
         else:
             state = checkpoint.load(newest, self.work.flat, self.work.optimizer)
-            for name, sha256 in self._hashes().items():
-                if state[name] != sha256:
-                    what = name.removesuffix("_sha256")
-                    raise DataError(f"{newest}: was trained with another {what}")
+        for name, sha256 in hashes(self.record).items():
+            if state[name] != sha256:
+                what = name.removesuffix("_sha256")
+                raise DataError(
+                    f"{newest or self.folder}: was trained with another {what}"
+                )
         self.step = state["step"]
         self.earlier = state["seconds"]
         self.metrics.go_back(state)
@@ -88,7 +94,7 @@ class Logbook:
             "step": self.step,
             "seconds": self.watch.seconds,
             **self.metrics.state(),
-            **self._hashes(),
+            **hashes(self.record),
         }
         checkpoint.save(self.checkpoints, self.work.flat, self.work.optimizer, state)
         checkpoint.prune(self.checkpoints, self.work.config.keep, self.branch)
@@ -120,7 +126,7 @@ class Logbook:
         """The record of a run that is done, with its results."""
         config = self.work.config
         seconds = self.watch.seconds
-        tokens = config.steps * config.tokens_per_step
+        tokens = round(config.steps * self.work.tokens_per_step)
         self.reporter.evaluated(self.step, result)
         self.record["results"] = {
             "steps": config.steps,
@@ -134,14 +140,15 @@ class Logbook:
         self._write_record("finished")
         return self.record
 
-    def _hashes(self) -> dict:
-        """What the steps after a checkpoint depend on beside it."""
-        data = self.record["data"]
-        return {
-            "data_sha256": data["sha256"],
-            "tokenizer_sha256": data["tokenizer"]["sha256"],
-        }
-
     def _write_record(self, status: str) -> None:
         self.record["status"] = status
         write_json(self.folder / "run.json", self.record)
+
+
+def hashes(record: dict) -> dict:
+    """What the steps after a checkpoint depend on beside it."""
+    data = record["data"]
+    return {
+        "data_sha256": data["sha256"],
+        "tokenizer_sha256": data["tokenizer"]["sha256"],
+    }

@@ -21,9 +21,10 @@ class Metrics:
     where the model was evaluated.
     """
 
-    def __init__(self, path: Path, config: TrainConfig):
+    def __init__(self, path: Path, config: TrainConfig, tokens_per_step: float):
         self.path = path
         self.config = config
+        self.tokens_per_step = tokens_per_step
         self.every = max(1, config.steps // MOST_LINES)
         self.n_final = max(1, min(100, config.steps // 20))
         self.losses = []  # of the last steps
@@ -45,7 +46,7 @@ class Metrics:
         last = step == self.config.steps
         if step % self.every and not last and val_loss is None:
             return None
-        tokens = step * self.config.tokens_per_step
+        tokens = round(step * self.tokens_per_step)
         line = {
             "step": step,
             "tokens": tokens,

@@ -37,9 +37,10 @@ def new_record(
             "sha256": text.sha256,
             "bytes": text.n_bytes,
             "entropy": text.entropy,
-            "train_tokens": len(text.train),
-            "val_tokens": len(text.val),
-            "epochs": config.steps * config.tokens_per_step / len(text.train),
+            "train_tokens": text.train_tokens,
+            "val_tokens": text.val_tokens,
+            "epochs": config.steps * text.tokens_per_step(config) / text.train_tokens,
+            "labels": list(text.labels),
             "tokenizer": {
                 "kind": text.tokenizer.kind,
                 "vocab_size": text.tokenizer.vocab_size,
@@ -47,7 +48,7 @@ def new_record(
             },
         },
         "parameters": count.parameters(shape),
-        "flops": flops(config, shape),
+        "flops": flops(config.steps * text.tokens_per_step(config), shape),
         "results": None,
         "seed": config.seed,
         "device": backend.current().name,
@@ -56,15 +57,14 @@ def new_record(
     }
 
 
-def flops(config: TrainConfig, shape: ModelConfig) -> dict:
+def flops(tokens: float, shape: ModelConfig) -> dict:
     """Exact training FLOPs, beside the usual estimate of six for each parameter and
     token (Kaplan et al. 2020, section 2.1)."""
-    tokens = config.steps * config.tokens_per_step
     per_token = count.flops_per_token(shape)
     return {
         "per_token": per_token,
-        "total": per_token * tokens,
-        "six_nd": 6 * count.parameters(shape)["non_embedding"] * tokens,
+        "total": round(per_token * tokens),
+        "six_nd": round(6 * count.parameters(shape)["non_embedding"] * tokens),
     }
 
 

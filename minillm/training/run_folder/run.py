@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm.errors import DataError, UsageError
-from minillm.models import GPT, ModelConfig, build
+from minillm.models import LanguageModel, ModelConfig, build
 from minillm.text import Tokenizer, load_tokenizer
 from minillm.training.config import TrainConfig
 from minillm.training.flat import FlatParameters
@@ -21,8 +21,13 @@ class Run:
     path: Path
     record: dict
     config: TrainConfig
-    model: GPT
+    model: LanguageModel
     tokenizer: Tokenizer
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes that a classifier tells apart, in the order of its logits."""
+        return self.record["data"].get("labels", [])
 
 
 def load_run(path) -> Run:

@@ -1,0 +1,123 @@
+"""Documents as sentences, and pairs of what follows each other in one.
+
+A sentence here is what a reader would take for a step: up to the end of a line, or to
+a full stop with a space behind it ("e.g. this" is cut as well, which does no harm).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from minillm.errors import DataError
+from minillm.text.examples import Shuffled
+from minillm.text.tokenizer import Tokenizer
+
+FOLLOWS, ELSEWHERE = 0, 1  # the labels of a pair
+
+_SENTENCE_ENDS = re.compile(r"[.!?]+[\"')\]’”]*\s+|[。！？]+[’”」』]*\s*|\n\s*")
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Texts by themselves, each cut into sentences, as token ids.
+
+    `ids` holds all tokens; sentence i is ids[starts[i] : starts[i + 1]], of document
+    `document[i]`.
+    """
+
+    ids: np.ndarray = field(repr=False)
+    starts: np.ndarray = field(repr=False)
+    document: np.ndarray = field(repr=False)
+
+    @classmethod
+    def encode(cls, texts: Sequence[str], tokenizer: Tokenizer) -> "Documents":
+        cut = [sentences(text) for text in texts]
+        encoded = tokenizer.encode_all([each for part in cut for each in part])
+        document = np.repeat(np.arange(len(cut)), [len(part) for part in cut])
+        lengths = np.array([len(ids) for ids in encoded], np.int64)
+        some = lengths > 0  # a tokenizer may make nothing of white space
+        ids = np.concatenate([np.empty(0, np.int32), *encoded])
+        starts = np.append(0, np.cumsum(lengths[some]))
+        return cls(ids, starts, document[some])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def openings(self) -> np.ndarray:
+        """The sentences that another one follows in their document."""
+        return np.flatnonzero(self.document[:-1] == self.document[1:])
+
+    def sentence_ends(self, first: int) -> np.ndarray:
+        """Where the sentences from `first` to the end of its document end, in `ids`."""
+        last = np.searchsorted(self.document, self.document[first], side="right")
+        return self.starts[first + 1 : last + 1]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A place in the documents: the sentence `first`, and those that follow it."""
+
+    documents: Documents
+    first: int
+
+    def pair(
+        self, room: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """A text, a second one, and whether that FOLLOWS it or is from ELSEWHERE, each
+        half of the time: `room` tokens together, or what there is.
+
+        The sentences from `first` on are divided anywhere between two of them; from
+        elsewhere means from another document (Devlin et al. 2019, appendix A.2).
+        """
+        texts = self.documents
+        begin = texts.starts[self.first]
+        ends = texts.sentence_ends(self.first)
+        # The sentences there is room for, and at least two.
+        n = max(2, int(np.searchsorted(ends - begin, room, side="right")))
+        middle = ends[rng.integers(n - 1)]
+        a = texts.ids[begin:middle]
+        if rng.random() < 0.5:
+            return a, texts.ids[middle : ends[n - 1]], FOLLOWS
+        other = self._elsewhere(rng)
+        last = texts.sentence_ends(other)[-1]
+        begin = texts.starts[other]
+        return a, texts.ids[begin : min(last, begin + max(1, room - len(a)))], ELSEWHERE
+
+    def _elsewhere(self, rng: np.random.Generator) -> int:
+        """A sentence of another document."""
+        document = self.documents.document
+        mine = document[self.first]
+        begin, end = np.searchsorted(document, [mine, mine + 1])
+        drawn = rng.integers(len(document) - (end - begin))
+        return int(drawn if drawn < begin else drawn + end - begin)
+
+
+class Passages(Shuffled):
+    """Every place of the documents that a pair can begin at.
+
+    Raises DataError for fewer than two documents, or where no sentence follows another.
+    """
+
+    def __init__(self, documents: Documents, seed: int) -> None:
+        super().__init__(passages(documents), seed)
+
+
+def passages(documents: Documents) -> list[Passage]:
+    """Every place that a pair can begin at, in order. Raises DataError."""
+    openings = documents.openings()
+    if not openings.size or documents.document[0] == documents.document[-1]:
+        raise DataError(
+            "next sentences need two documents or more, and two sentences in one of "
+            "them: put empty lines between the documents of a file, or give a folder"
+        )
+    return [Passage(documents, int(first)) for first in openings]
+
+
+def sentences(text: str) -> list[str]:
+    """A text cut after its sentences; joined, they are the text."""
+    ends = [match.end() for match in _SENTENCE_ENDS.finditer(text)]
+    cuts = [0, *ends] if ends and ends[-1] == len(text) else [0, *ends, len(text)]
+    return [text[a:b] for a, b in pairwise(cuts) if b > a]

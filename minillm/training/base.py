@@ -1,0 +1,64 @@
+"""Runs that begin with the weights of another: pre-train, then fine-tune."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+from minillm.errors import DataError, UsageError
+from minillm.training.config import TrainConfig
+from minillm.training.flat import FlatParameters
+from minillm.training.run_folder import checkpoint
+from minillm.training.run_folder.run import read_record
+
+# What a run takes over from the one it builds on, whose weights would not fit else.
+SHAPE = (
+    *("size", "layers", "width", "heads", "context", "arch"),
+    *("norm", "positions", "tied", "bias", "tokenizer", "vocab"),
+)
+
+
+def shaped(config: TrainConfig) -> TrainConfig:
+    """The configuration with the shape of its base, where it has one.
+
+    Raises UsageError where it asks for another shape, DataError for a base that is no
+    run.
+    """
+    if config.base is None:
+        return config
+    options = read_record(Path(config.base))["options"]
+    usual = {field.name: field.default for field in fields(TrainConfig)}
+    for name in SHAPE:
+        asked = getattr(config, name)
+        if asked not in (usual[name], options[name]):
+            raise UsageError(
+                f"--{name} {asked}: the run {config.base} has {options[name]}, and its "
+                f"weights fit no other"
+            )
+    return replace(config, **{name: options[name] for name in SHAPE})
+
+
+def copy_weights(path: str, flat: FlatParameters) -> None:
+    """Begin with the weights of the run at `path`.
+
+    A classifier takes those of its body; what a model has beside them (a new output)
+    keeps the weights that it drew, and what the other has beside them is left out.
+    Raises DataError where nothing fits.
+    """
+    newest = checkpoint.latest(Path(path) / "checkpoints")
+    if newest is None:
+        raise DataError(
+            f"{path}: no whole checkpoint in it: was it trained to the end?"
+        )
+    arrays = checkpoint.load_arrays(newest / "model.safetensors")
+    places = {
+        name.removeprefix("body."): place
+        for name, place in flat.views(flat.data).items()
+    }
+    arrays = {name.removeprefix("body."): array for name, array in arrays.items()}
+    common = set(places) & set(arrays)
+    if not common:
+        raise DataError(f"{path}: its weights have no name in common with this model's")
+    checkpoint.copy_arrays(
+        {name: arrays[name] for name in common},
+        {name: places[name] for name in common},
+        newest,
+    )

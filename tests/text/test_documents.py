@@ -1,0 +1,81 @@
+"""Documents as sentences, and the passages that pairs are made of."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minillm.errors import DataError
+from minillm.text import Documents, Passages, passages, train_tokenizer
+from minillm.text.documents import sentences
+
+BYTES = train_tokenizer("bytes", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("One. Two! Three?", ["One. ", "Two! ", "Three?"]),
+        ("x = 1.5\ny = 2\n", ["x = 1.5\n", "y = 2\n"]),
+        ("灯亮了。她读书。", ["灯亮了。", "她读书。"]),
+        ('He said "go." Then he went.', ['He said "go." ', "Then he went."]),
+        ("no end", ["no end"]),
+        ("", []),
+    ],
+)
+def test_a_text_is_cut_after_its_sentences(text, cut):
+    assert sentences(text) == cut
+
+
+@given(st.text())
+def test_the_sentences_joined_are_the_text(text):
+    found = sentences(text)
+    assert "".join(found) == text
+    assert all(found)
+
+
+@given(st.lists(st.text("ab. \n", max_size=30), max_size=5))
+def test_the_sentences_are_found_again_in_the_ids(texts):
+    documents = Documents.encode(texts, BYTES)
+    assert BYTES.decode(documents.ids) == "".join(texts)
+    whole = [sentence for text in texts for sentence in sentences(text)]
+    pieces = np.split(documents.ids, documents.starts[1:-1])
+    assert [BYTES.decode(piece) for piece in pieces if piece.size] == whole
+
+
+def test_a_passage_begins_wherever_another_sentence_follows():
+    texts = ["A. B. C.", "D.", "E. F."]
+    places = passages(Documents.encode(texts, BYTES))
+    first = [
+        BYTES.decode(p.documents.ids[p.documents.starts[p.first] :])[:1] for p in places
+    ]
+    assert first == ["A", "B", "E"]
+
+
+def test_an_epoch_sees_every_passage_once():
+    documents = Documents.encode(["A. B. C. D. E.", "F. G. H."], BYTES)
+    examples = Passages(documents, seed=3)
+    epoch = [examples.at(step, 2) for step in range(3)]
+    first = [passage.first for step in epoch for passage in step]
+    assert sorted(first) == documents.openings().tolist()
+    assert first != sorted(first)
+
+
+@pytest.mark.parametrize("texts", [[], ["One. Two. Three."], ["One.", "Two."]])
+def test_texts_without_a_second_sentence_or_document_are_refused(texts):
+    with pytest.raises(DataError, match="two documents"):
+        passages(Documents.encode(texts, BYTES))
+
+
+def test_a_text_from_elsewhere_is_never_of_the_same_document():
+    texts = ["a. a. a. a.", "b. b.", "c.", "d. d. d."]
+    places = passages(Documents.encode(texts, BYTES))
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(300):
+        place = places[rng.integers(len(places))]
+        a, b, label = place.pair(20, rng)
+        letters = {BYTES.decode(x)[0] for x in (a, b)}
+        assert len(letters) == 1 + label
+        seen |= {BYTES.decode(b)[0]} if label else set()
+    assert seen == set("abcd")

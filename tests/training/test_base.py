@@ -1,0 +1,126 @@
+"""Runs that begin with the weights of another."""
+
+import numpy as np
+import pytest
+
+from minillm.errors import DataError, UsageError
+from minillm.training import load_run, train
+from minillm.training.config import TrainConfig
+from minillm.training.run_folder import checkpoint
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    rows = [
+        f"{'sea' if i % 2 else 'lamp'} of {i}\t{'wet' if i % 2 else 'bright'}\n"
+        for i in range(60)
+    ]
+    path = tmp_path / "labelled.tsv"
+    path.write_text("".join(rows), encoding="utf-8")
+    return str(path)
+
+
+def weights(path) -> dict:
+    newest = checkpoint.latest(path / "checkpoints")
+    return checkpoint.load_arrays(newest / "model.safetensors")
+
+
+def test_a_run_on_a_base_begins_with_its_weights(quick_train, tmp_path, book):
+    base = quick_train("base", steps=30)
+    out = tmp_path / "more"
+    more = train(
+        TrainConfig(
+            base=tmp_path / "base",
+            data=book,
+            steps=1,
+            batch=8,
+            lr=1e-9,
+            device="cpu",
+            workers="1",
+            out=out,
+        ),
+        draw=False,
+    )
+    assert more["model"] == base["model"]
+    assert more["data"]["tokenizer"] == base["data"]["tokenizer"]
+    for name, array in weights(tmp_path / "base").items():
+        np.testing.assert_allclose(weights(out)[name], array, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("objective", "arch"),
+    [("clm", "gpt"), ("clm", "lstm"), ("mlm", "encoder"), ("mlm", "bert")],
+)
+def test_a_classifier_takes_the_body_of_its_base(
+    quick_train, tmp_path, labelled, objective, arch
+):
+    quick_train("base", steps=2, objective=objective, arch=arch)
+    out = tmp_path / "labels"
+    record = train(
+        objective="classify",
+        base=tmp_path / "base",
+        data=labelled,
+        steps=1,
+        batch=8,
+        lr=1e-9,
+        device="cpu",
+        workers="1",
+        out=out,
+        draw=False,
+    )
+    assert record["config"]["arch"] == arch
+    assert record["data"]["labels"] == ["bright", "wet"]
+    base, mine = weights(tmp_path / "base"), weights(out)
+    body = {name.removeprefix("body.") for name in mine if name.startswith("body.")}
+    assert body <= set(base)
+    for name in body:
+        np.testing.assert_allclose(mine[f"body.{name}"], base[name], atol=1e-6)
+    assert load_run(out).labels == ["bright", "wet"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"width": 32}, {"arch": "lstm"}, {"tokenizer": "bytes"}, {"norm": "post"}]
+)
+def test_another_shape_than_the_base_s_is_refused(quick_train, tmp_path, other):
+    quick_train("base", steps=1)
+    ((name, value),) = other.items()
+    with pytest.raises(UsageError, match=f"--{name} {value}: the run .* has"):
+        train(base=tmp_path / "base", **other)
+
+
+def test_a_base_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(DataError, match="there is no such run"):
+        train(base=tmp_path / "nowhere")
+
+
+def test_a_base_without_a_checkpoint_is_named(quick_train, tmp_path, book):
+    quick_train("base", steps=1)
+    for path in (tmp_path / "base" / "checkpoints").glob("*/manifest.json"):
+        path.unlink()
+    with pytest.raises(DataError, match="no whole checkpoint"):
+        train(base=tmp_path / "base", data=book, out=tmp_path / "more")
+
+
+def test_a_run_on_a_base_goes_on_without_it(quick_train, tmp_path, book):
+    quick_train("base", steps=2)
+    options = {
+        "base": tmp_path / "base",
+        "data": book,
+        "steps": 4,
+        "batch": 8,
+        "device": "cpu",
+        "workers": "1",
+        "save_every": 2,
+        "draw": False,
+    }
+    whole = train(out=tmp_path / "whole", **options)
+    train(out=tmp_path / "cut", **options)
+    for path in (tmp_path / "cut" / "checkpoints").glob("step-000004"):
+        (path / "manifest.json").unlink()
+    (tmp_path / "base").rename(tmp_path / "gone")
+    record = (tmp_path / "cut" / "run.json").read_text(encoding="utf-8")
+    (tmp_path / "cut" / "run.json").write_text(
+        record.replace('"finished"', '"interrupted"'), encoding="utf-8"
+    )
+    again = train(out=tmp_path / "cut", resume=True, draw=False)
+    assert again["results"]["val_loss"] == whole["results"]["val_loss"]
