@@ -63,6 +63,24 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
     return y, pullback
 
 
+@faster("cross_attention")
+def cross_attention(q, kv, *, n_heads, mask=None):
+    """See `_attend`, and `self_attention` for the heads."""
+    y = np.empty_like(q, order="C")
+    (queries,), (k, v) = _heads(q, 1, n_heads), _heads(kv, 2, n_heads)
+    gradients = _attend(queries, k, v, False, mask, _heads(y, 1, n_heads)[0])
+    if gradients is None:
+        return definition_of("cross_attention")(q, kv, n_heads=n_heads, mask=mask)
+
+    def pullback(g):
+        gq, gkv = np.empty_like(q, order="C"), np.empty_like(kv, order="C")
+        (g_heads,) = _heads(g, 1, n_heads)
+        gradients(g_heads, *_heads(gq, 1, n_heads), *_heads(gkv, 2, n_heads))
+        return gq, gkv
+
+    return y, joint(pullback)
+
+
 def _attend(q, k, v, causal, mask, y):
     """Writes softmax(q kᵀ/√d) v into y; returns what writes the gradients.
 

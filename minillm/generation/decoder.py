@@ -45,6 +45,7 @@ class Decoder:
         """Go on with these sequences, in this order; one may be there several times."""
         self.sequences = [list(self.sequences[row]) for row in rows]
         self.start = self.start[rows]
+        self.model = self.model.for_rows(rows)
         for layer in self._cache or ():
             layer.select(rows)
         if self._logits is not None:
@@ -75,7 +76,10 @@ class Decoder:
 
     def _plain_logits(self) -> np.ndarray:
         with no_grad():
-            logits = [self.model(np.array([ids])) for ids in self._visible()]
+            logits = [
+                self.model.for_rows([row])(np.array([ids]))
+                for row, ids in enumerate(self._visible())
+            ]
         return np.stack([each.numpy()[0, -1] for each in logits])
 
     def _read_anew(self) -> np.ndarray:

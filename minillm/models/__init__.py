@@ -5,6 +5,7 @@ import numpy as np
 from minillm.models.bert import Bert
 from minillm.models.classifier import Classifier
 from minillm.models.config import SIZES, ModelConfig, size, usual
+from minillm.models.encdec import EncoderDecoder
 from minillm.models.encoder import Encoder
 from minillm.models.gpt import GPT
 from minillm.models.language_model import LanguageModel
@@ -16,6 +17,7 @@ __all__ = [
     "Bert",
     "Classifier",
     "Encoder",
+    "EncoderDecoder",
     "LSTMModel",
     "LanguageModel",
     "ModelConfig",
@@ -24,7 +26,13 @@ __all__ = [
     "usual",
 ]
 
-_CLASSES = {"gpt": GPT, "encoder": Encoder, "lstm": LSTMModel, "bert": Bert}
+_CLASSES = {
+    "gpt": GPT,
+    "encoder": Encoder,
+    "lstm": LSTMModel,
+    "bert": Bert,
+    "encdec": EncoderDecoder,
+}
 
 
 def build(config: ModelConfig, rng: np.random.Generator, dtype=np.float32):

@@ -14,8 +14,10 @@ class ModelConfig:
     """The shape of a language model and how its weights are drawn.
 
     `init` is the rule by which weights are drawn (see `nn.Initializer`). Heads, the
-    feed-forward and positions are a transformer's: an LSTM has none of them. With
-    `n_classes` the model predicts which of them a sequence belongs to, and no tokens.
+    feed-forward and positions are a transformer's: an LSTM has none of them. An
+    encoder–decoder has `n_layers` of each, and a source as well as a target may be as
+    long as the context. With `n_classes` the model predicts which of them a sequence
+    belongs to, and no tokens.
     """
 
     vocab_size: int
@@ -30,7 +32,7 @@ class ModelConfig:
     bias: bool = True
     tied: bool = False
     init: str = "fan_in"
-    embedding_sd: float = 0.1  # under "fan_in"
+    embedding_sd: float = 0.1  # under "fan_in", but for encdec, which has its own
     n_classes: int = 0
 
     def __post_init__(self):
@@ -54,6 +56,10 @@ class ModelConfig:
             )
         if self.n_classes == 1:
             raise UsageError("n_classes must be 0 (no classifier) or at least 2, got 1")
+        if self.n_classes and self.arch == "encdec":
+            raise UsageError(
+                "arch encdec writes texts: for n_classes choose any other architecture"
+            )
 
     @property
     def feed_forward_width(self) -> int:
@@ -85,11 +91,12 @@ class Size:
     accumulate: int = 1  # microbatches in a step, to bound its memory
 
 
-ARCHITECTURES = ("gpt", "encoder", "lstm", "bert")
+ARCHITECTURES = ("gpt", "encoder", "lstm", "bert", "encdec")
 INITS = ("gpt2", "fan_in")
 # What an architecture is published with, where that is not what GPT is.
 ARCH_DEFAULTS = {
     "bert": {"norm": "post", "tied": True},
+    "encdec": {"norm": "post", "positions": "sinusoidal", "tied": True},
 }
 
 SIZES = {

@@ -40,7 +40,11 @@ def _maps_of_layers(config: ModelConfig) -> list[tuple[int, int]]:
     if config.arch == "lstm":
         return config.n_layers * [(d, 4 * d), (d, 4 * d)]
     attention, feed_forward = [(d, 3 * d), (d, d)], [(d, d_ff), (d_ff, d)]
-    return config.n_layers * (attention + feed_forward)
+    block = attention + feed_forward
+    if config.arch == "encdec":
+        cross = [(d, d), (d, 2 * d), (d, d)]
+        return config.n_layers * (block + block + cross)
+    return config.n_layers * block
 
 
 def _maps_after_layers(config: ModelConfig) -> list[tuple[int, int]]:
@@ -55,6 +59,8 @@ def _maps_after_layers(config: ModelConfig) -> list[tuple[int, int]]:
 def _n_norms(config: ModelConfig) -> int:
     if config.arch == "lstm":
         return config.n_layers + 1
+    if config.arch == "encdec":
+        return 5 * config.n_layers + 2 * (config.norm == "pre")
     in_layers = 2 * config.n_layers
     if config.arch == "bert":  # after the embeddings, after the layers, in the output
         return in_layers + 1 + (config.norm == "pre") + (config.n_classes == 0)
@@ -82,25 +88,26 @@ def flops_per_token(config: ModelConfig) -> int:
     in an LSTM; attention's two products, 2Td each, of which a causal model needs half;
     and 2Vd for the output, in a masked model at the 15 % of positions that have a
     target. What is computed once for a whole sequence is left out.
+
+    Of an encoder–decoder: for each target token, with a source as long as the target,
+    so that a source token is counted with it.
     """
     d = config.d_model
     matrices = 2 * sum(n_in * n_out for n_in, n_out in _maps_of_layers(config))
-    attention = 4 * config.n_layers * config.context * d
-    if config.arch == "gpt":
-        attention //= 2
-    elif config.arch == "lstm":
-        attention = 0
-    return 3 * (matrices + attention + _output_flops(config))
+    # Squares of T × T that a layer looks at; encdec: the encoder's, half, the cross.
+    squares = {"gpt": 0.5, "lstm": 0, "encdec": 2.5}.get(config.arch, 1)
+    attention = squares * 4 * config.n_layers * config.context * d
+    return round(3 * (matrices + attention + _output_flops(config)))
 
 
-def _output_flops(config: ModelConfig) -> int:
+def _output_flops(config: ModelConfig) -> float:
     if config.n_classes:
         return 0
     d = config.d_model
     output = 2 * config.vocab_size * d
     if config.arch == "bert":
         output += 2 * d * d
-    return round(MASKED_SHARE * output) if config.arch in MASKED else output
+    return MASKED_SHARE * output if config.arch in MASKED else output
 
 
 # What Python, NumPy and a small corpus take before there is any model, and what every

@@ -86,6 +86,11 @@ class LanguageModel(Module):
         labels = backend.current().asarray(batch.labels)
         return cross_entropy(logits, targets=labels, n_targets=batch.n_labels)
 
+    def for_rows(self, rows) -> "LanguageModel":
+        """The model for these rows of a batch: the same for all, unless it was given a
+        source for each (`EncoderDecoder.conditioned`)."""
+        return self
+
     def on_device(self, ids, begin: int = 0):
         """Token ids, checked and moved to the device. `begin` tokens stand before them.
 

@@ -1,7 +1,12 @@
 """Layers: plain objects whose `__call__` is the formula."""
 
-from minillm.nn.attention import KeyValueCache, MultiHeadAttention
-from minillm.nn.block import Block
+from minillm.nn.attention import (
+    CrossAttention,
+    DecoderCache,
+    KeyValueCache,
+    MultiHeadAttention,
+)
+from minillm.nn.block import Block, DecoderBlock
 from minillm.nn.init import Initializer
 from minillm.nn.layers import Embedding, FeedForward, LayerNorm, Linear
 from minillm.nn.module import Module
@@ -11,6 +16,9 @@ from minillm.nn.recurrent import LSTM, LSTMState, RecurrentBlock
 __all__ = [
     "LSTM",
     "Block",
+    "CrossAttention",
+    "DecoderBlock",
+    "DecoderCache",
     "Embedding",
     "FeedForward",
     "Initializer",

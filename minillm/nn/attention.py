@@ -1,11 +1,11 @@
-"""Multi-head attention: the layer around the op, and the cache that decoding uses."""
+"""Multi-head attention: the layers around the ops, and the caches for decoding."""
 
 from minillm.backend import xp
 from minillm.errors import UsageError
 from minillm.nn.init import Initializer
 from minillm.nn.layers import Linear
 from minillm.nn.module import Module
-from minillm.ops import attention, self_attention
+from minillm.ops import attention, cross_attention, self_attention
 from minillm.ops.attention import merge_heads, split_heads
 from minillm.tensor import Tensor
 
@@ -17,9 +17,7 @@ class MultiHeadAttention(Module):
     """
 
     def __init__(self, width, n_heads, *, init: Initializer, causal, bias=True):
-        if width % n_heads:
-            raise UsageError(f"width {width} cannot be divided among {n_heads} heads")
-        self.n_heads = n_heads
+        self.n_heads = _checked(n_heads, width)
         self.causal = causal
         self.qkv = Linear(width, 3 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
@@ -38,6 +36,31 @@ class MultiHeadAttention(Module):
         keys, values = cache.append(k, v)
         y = attention(q, keys, values, causal=self.causal, mask=cache.mask())
         return self.out(Tensor(merge_heads(y.data)))
+
+
+class CrossAttention(Module):
+    """Queries from x, keys and values from a source that something else has read."""
+
+    def __init__(self, width, n_heads, *, init: Initializer, bias=True):
+        self.n_heads = _checked(n_heads, width)
+        self.q = Linear(width, width, init=init, bias=bias)
+        self.kv = Linear(width, 2 * width, init=init, bias=bias)
+        self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
+
+    def __call__(self, x: Tensor, source: Tensor, mask=None) -> Tensor:
+        """x (B, T, D), source (B, S, D) -> (B, T, D). `mask` broadcasts to
+        (B, H, T, S)."""
+        return self.look(x, self.kv(source), mask)
+
+    def look(self, x: Tensor, kv, mask=None) -> Tensor:
+        """The same with the source's keys and values already at hand: kv (B, S, 2D)."""
+        return self.out(cross_attention(self.q(x), kv, n_heads=self.n_heads, mask=mask))
+
+
+def _checked(n_heads: int, width: int) -> int:
+    if width % n_heads:
+        raise UsageError(f"width {width} cannot be divided among {n_heads} heads")
+    return n_heads
 
 
 class KeyValueCache:
@@ -86,3 +109,20 @@ class KeyValueCache:
         self.v = self.v[on_device]
         if self.padding is not None:
             self.padding = self.padding[rows]
+
+
+class DecoderCache(KeyValueCache):
+    """The same for a block that also looks at a source, whose keys and values are there
+    from the start.   kv (B, S, 2D), source_mask (B, 1, 1, S) or None"""
+
+    def __init__(self, kv, source_mask, *shape, padding=None):
+        super().__init__(*shape, padding)
+        self.kv = kv
+        self.source_mask = source_mask
+
+    def select(self, rows) -> None:
+        super().select(rows)
+        on_device = xp.asarray(rows)
+        self.kv = self.kv[on_device]
+        if self.source_mask is not None:
+            self.source_mask = self.source_mask[on_device]

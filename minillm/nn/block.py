@@ -1,6 +1,11 @@
-"""The transformer block: attention and feed-forward, each around a residual path."""
+"""Transformer blocks: attention and feed-forward, each around a residual path."""
 
-from minillm.nn.attention import KeyValueCache, MultiHeadAttention
+from minillm.nn.attention import (
+    CrossAttention,
+    DecoderCache,
+    KeyValueCache,
+    MultiHeadAttention,
+)
 from minillm.nn.init import Initializer
 from minillm.nn.layers import FeedForward, LayerNorm
 from minillm.nn.module import Module
@@ -37,3 +42,40 @@ class Block(Module):
         if self.pre_norm:
             return x + drop(f(norm(x)), noise)
         return norm(x + drop(f(x), noise))
+
+
+class DecoderBlock(Block):
+    """A block that looks at a source between attention and feed-forward (Vaswani et al.
+    2017, section 3.1)."""
+
+    def __init__(
+        self, width, n_heads, d_ff, *, init: Initializer, bias=True, **settings
+    ):
+        super().__init__(width, n_heads, d_ff, init=init, bias=bias, **settings)
+        self.cross_norm = LayerNorm(width, init=init, bias=bias)
+        self.cross = CrossAttention(width, n_heads, init=init, bias=bias)
+
+    def __call__(
+        self,
+        x: Tensor,
+        source: Tensor,
+        mask=None,
+        source_mask=None,
+        noise: Noise | None = None,
+    ) -> Tensor:
+        # (B, T, D), (B, S, D) -> (B, T, D)
+        x = self._residual(x, self.norm1, lambda h: self.attention(h, mask), noise)
+        x = self._residual(
+            x, self.cross_norm, lambda h: self.cross(h, source, source_mask), noise
+        )
+        return self._residual(x, self.norm2, self.feed_forward, noise)
+
+    def decode(self, x: Tensor, cache: DecoderCache) -> Tensor:
+        """The block for tokens that follow those in the cache, which has the source."""
+        x = self._residual(x, self.norm1, lambda h: self.attention.decode(h, cache))
+        x = self._residual(
+            x,
+            self.cross_norm,
+            lambda h: self.cross.look(h, cache.kv, cache.source_mask),
+        )
+        return self._residual(x, self.norm2, self.feed_forward)

@@ -18,7 +18,7 @@ from minillm.ops.arithmetic import (
     tanh,
     where,
 )
-from minillm.ops.attention import attention, self_attention
+from minillm.ops.attention import attention, cross_attention, self_attention
 from minillm.ops.loss import IGNORED, cross_entropy, linear_cross_entropy
 from minillm.ops.neural import (
     dropout,
@@ -40,6 +40,7 @@ __all__ = [
     "add",
     "attention",
     "concatenate",
+    "cross_attention",
     "cross_entropy",
     "div",
     "dropout",

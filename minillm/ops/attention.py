@@ -53,6 +53,25 @@ def self_attention(qkv, *, n_heads: int, causal: bool = False, mask=None):
     return merge_heads(y), pullback
 
 
+@op(check=checks.source_fits)
+def cross_attention(q, kv, *, n_heads: int, mask=None):
+    """Attention of one sequence to another in several heads at once.
+
+    q (B, T, D) and kv (B, S, 2D), which holds the other's keys and values side by side
+    -> (B, T, D). Heads as in `self_attention`. `mask` broadcasts to (B, H, T, S).
+    """
+    (queries,) = split_heads(q, 1, n_heads)
+    k, v = split_heads(kv, 2, n_heads)
+    y, pull = attention.rule(queries, k, v, mask=mask)
+
+    def pullback(g):
+        (gy,) = split_heads(g, 1, n_heads)
+        gq, gk, gv = map(merge_heads, pull.pullback(gy))
+        return gq, xp.concatenate([gk, gv], -1)
+
+    return merge_heads(y), joint(pullback)
+
+
 def causal_mask(n_queries: int, n_keys: int):
     """True where a query may look: at its own position and before it.   (T, S)"""
     query = xp.arange(n_queries)[:, None] + (n_keys - n_queries)

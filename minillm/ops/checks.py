@@ -94,6 +94,17 @@ def heads_fit(qkv, *, n_heads, causal=False, mask=None) -> None:
     _mask(mask)
 
 
+def source_fits(q, kv, *, n_heads, mask=None) -> None:
+    width = q.shape[-1]
+    shape_of_kv = (*q.shape[:1], *kv.shape[1:2], 2 * width)
+    if q.ndim != 3 or kv.shape != shape_of_kv or width % n_heads:
+        raise ValueError(
+            f"cross_attention of shapes {q.shape} and {kv.shape}: (B, T, D) and "
+            f"(B, S, 2D) are needed, D a multiple of {n_heads} heads"
+        )
+    _mask(mask)
+
+
 def rate_is_a_share(x, *, rate, key, first_row=0) -> None:
     if not 0 <= rate < 1:
         raise ValueError(f"dropout rate {rate}: at least 0 and less than 1 is needed")

@@ -133,6 +133,16 @@ def self_attention(c: Choices, domain: Domain):
     return [qkv], {"n_heads": n_heads, "causal": causal, "mask": mask}
 
 
+def cross_attention(c: Choices, domain: Domain):
+    n_heads, head_width = c.integer(1, 3), c.integer(1, 3)
+    batch, n_queries, n_keys = c.integer(1, 3), c.integer(1, 4), c.integer(1, 4)
+    width = n_heads * head_width
+    q = c.numbers((batch, n_queries, width), domain)
+    kv = c.numbers((batch, n_keys, 2 * width), domain)
+    mask = _mask(c, (batch, n_heads), n_queries, n_keys)
+    return [q, kv], {"n_heads": n_heads, "mask": mask}
+
+
 def _mask(c: Choices, leading: tuple, n_queries: int, n_keys: int):
     """None; boolean for each score, some rows of it full of False; keys that are
     padding; or numbers to add, some of them −∞."""

@@ -80,6 +80,7 @@ _ROWS = [
     Row(ops.dropout, inputs.dropout),
     Row(ops.attention, inputs.attention),
     Row(ops.self_attention, inputs.self_attention),
+    Row(ops.cross_attention, inputs.cross_attention),
     Row(ops.lstm, inputs.lstm),
     Row(ops.cross_entropy, inputs.cross_entropy),
     Row(ops.linear_cross_entropy, inputs.linear_cross_entropy),

@@ -8,6 +8,7 @@ import pytest
 
 import minillm
 from minillm import backend
+from minillm.generation import Decoder
 from minillm.models import ModelConfig, build, usual
 from minillm.nn import Noise
 from minillm.text import Batch
@@ -33,7 +34,9 @@ def make(arch, settings):
 
 def batch():
     targets = np.where(MASK, np.roll(IDS, 1), -1).astype(np.int32)
-    return Batch(IDS, targets, int(MASK.sum()), mask=MASK)
+    n_targets = int(MASK.sum())
+    read = {"source": IDS[:, ::-1], "source_mask": MASK}
+    return Batch(IDS, targets, n_targets, mask=MASK, **read)
 
 
 def train_and_score(arch, settings, optimizer=AdamW):
@@ -74,6 +77,14 @@ def test_training_steps_and_evaluation_are_the_cpus(arch, settings, optimizer, s
         np.testing.assert_allclose(x[keep], weights[name][keep], atol=1e-4)
 
 
+def loss_and_gradients(arch, settings, batch):
+    model = make(arch, settings)
+    loss = model.loss(batch, Noise(0.1, 0, 1))
+    loss.backward()
+    found = [p.grad for p in model.parameters() if p.grad is not None]
+    return [loss.item(), *map(backend.to_numpy, found)]
+
+
 @pytest.mark.parametrize(
     ("arch", "n_classes"),
     [("bert", 0), ("gpt", 3), ("encoder", 3), ("lstm", 3), ("bert", 3)],
@@ -82,17 +93,29 @@ def test_labels_are_the_cpus(arch, n_classes, strict):
     labels = np.array([0, 1, 1], np.int32)
     segments = (IDS > 5).astype(np.int32)
     of_pairs = Batch(IDS, None, 0, 0, MASK, segments, labels, 3)
-
-    def gradients():
-        model = make(arch, {"n_classes": n_classes})
-        loss = model.loss(of_pairs, Noise(0.1, 0, 1))
-        loss.backward()
-        found = [p.grad for p in model.parameters() if p.grad is not None]
-        return [loss.item(), *map(backend.to_numpy, found)]
-
-    expected = gradients()
+    expected = loss_and_gradients(arch, {"n_classes": n_classes}, of_pairs)
     with backend.use(strict):
-        found = gradients()
+        found = loss_and_gradients(arch, {"n_classes": n_classes}, of_pairs)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@VARIANTS
+def test_an_encoder_decoder_learns_and_writes_as_on_the_cpu(settings, strict):
+    def learn_and_write():
+        numbers = loss_and_gradients("encdec", settings, batch())
+        decoder = Decoder(
+            make("encdec", settings).conditioned(IDS, MASK), [[1, 2], [3], [4]]
+        )
+        for step in range(8):  # beyond its context of 6
+            numbers.append(decoder.logits())
+            decoder.append([step] * 3)
+            decoder.select([2, 0, 0])
+        return numbers
+
+    expected = learn_and_write()
+    with backend.use(strict):
+        found = learn_and_write()
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 

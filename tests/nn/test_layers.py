@@ -8,6 +8,8 @@ import pytest
 from minillm import Tensor, ops
 from minillm.nn import (
     Block,
+    CrossAttention,
+    DecoderBlock,
     Embedding,
     FeedForward,
     Initializer,
@@ -92,6 +94,37 @@ def test_a_block_puts_the_norm_where_it_is_asked_to(init, norm):
 def test_the_gradient_of_a_block(init, norm):
     block = Block(8, 2, 16, init=init, causal=True, norm=norm)
     check_gradients(block, X)
+
+
+def test_cross_attention_with_every_head_is_the_ops_formula(init):
+    layer = CrossAttention(8, 2, init=init)
+    source = np.random.default_rng(3).standard_normal((2, 5, 8))
+    q, kv = layer.q(Tensor(X)).numpy(), layer.kv(Tensor(source)).numpy()
+    k, v = kv[..., :8], kv[..., 8:]
+    heads = [
+        ops.attention(*(part[..., h : h + 4] for part in (q, k, v))).numpy()
+        for h in (0, 4)
+    ]
+    expected = layer.out(Tensor(np.concatenate(heads, -1)))
+    np.testing.assert_allclose(
+        layer(Tensor(X), Tensor(source)).numpy(), expected.numpy()
+    )
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_decoder_block_looks_at_its_source_in_between(init, norm):
+    block = DecoderBlock(8, 2, 16, init=init, causal=True, norm=norm)
+    x, source = Tensor(X), Tensor(X[:, :2] + 1)
+    if norm == "pre":
+        h = x + block.attention(block.norm1(x))
+        h = h + block.cross(block.cross_norm(h), source)
+        expected = h + block.feed_forward(block.norm2(h))
+    else:
+        h = block.norm1(x + block.attention(x))
+        h = block.cross_norm(h + block.cross(h, source))
+        expected = block.norm2(h + block.feed_forward(h))
+    np.testing.assert_allclose(block(x, source).numpy(), expected.numpy())
+    check_gradients(block, X, source.numpy())
 
 
 def test_decoding_token_by_token_is_attention_at_once(init):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minillm import backend
 from minillm.errors import UsageError
 from minillm.models import ModelConfig, build, count, usual
 from minillm.text import Batch
@@ -143,11 +144,49 @@ def test_parameters_are_counted_before_a_model_is_built(arch, settings, n_classe
     assert counted["matrices_and_head"] == matrices + head
 
 
-def test_the_flops_of_an_lstm_are_its_matrices():
-    """Each number of a matrix takes a multiply-add, forward, and two more backward."""
-    config = model("lstm").config
-    counted = count.parameters(config)["matrices_and_head"]
-    assert count.flops_per_token(config) == 6 * counted
+def products_of(op: str, arrays, settings) -> float:
+    """Multiply-adds of an op's matrix products, forward; where it looks at the past
+    only, half of a square."""
+    match op:
+        case "linear":
+            return arrays[0].size * arrays[1].shape[1]
+        case "linear_cross_entropy":
+            return arrays[0].size * len(arrays[1])
+        case "lstm":
+            return arrays[0].size * len(arrays[1])
+        case "self_attention":
+            share = 0.5 if settings["causal"] else 1
+            return share * 2 * arrays[0].size / 3 * arrays[0].shape[1]
+        case "cross_attention":
+            return 2 * arrays[0].size * arrays[1].shape[1]
+    assert op in ("embedding", "layer_norm", "gelu", "cross_entropy", *ONE_BY_ONE), op
+    return 0
+
+
+ONE_BY_ONE = ("add", "mul", "getitem", "reshape", "transpose")
+
+
+@pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert", "encdec"])
+def test_the_flops_are_those_of_the_products_that_run(arch):
+    """Forward a multiply-add is two, and each takes two more backward."""
+    config = ModelConfig(VOCAB, 2, 8, 2, 20, arch=arch, **usual(arch))
+    m = build(config, np.random.default_rng(0))
+    ids = RNG.integers(0, VOCAB, (3, 20))
+    masked = arch in ("encoder", "bert")
+    targets = np.where(np.arange(20) < 3, ids, -1) if masked else ids  # 15 % of them
+    ran = []
+
+    def look_on(name, body):
+        def run(*arrays, **settings):
+            ran.append(products_of(name, arrays, settings))
+            return body(*arrays, **settings)
+
+        return run
+
+    with backend.observed(look_on):
+        m.loss(Batch(ids, targets, int((targets >= 0).sum()), source=ids))
+    each = 6 * sum(ran) / ids.size
+    assert count.flops_per_token(config) == pytest.approx(each, abs=0.5)
 
 
 @CAUSAL
@@ -193,7 +232,7 @@ def test_what_is_usual_for_an_architecture():
         usual("elmo")
 
 
-@pytest.mark.parametrize("arch", ["bert"])
+@pytest.mark.parametrize("arch", ["bert", "encdec"])
 def test_a_model_with_one_table_only(arch):
     with pytest.raises(UsageError, match=f"arch {arch} .* needs tied"):
         ModelConfig(VOCAB, 2, 8, 2, 8, arch=arch)

@@ -132,6 +132,33 @@ def ones(*shape):
             ValueError,
             ["(1, 2, 6)", "4 heads"],
         ),
+        (
+            lambda: ops.cross_attention(ones(1, 2, 6), ones(1, 3, 6), n_heads=2),
+            ValueError,
+            ["(1, 2, 6)", "(1, 3, 6)", "2D"],
+        ),
+        (
+            lambda: ops.cross_attention(ones(1, 2, 6), ones(2, 3, 12), n_heads=2),
+            ValueError,
+            ["(1, 2, 6)", "(2, 3, 12)"],
+        ),
+        (
+            lambda: ops.cross_attention(ones(1, 2, 6), ones(1, 3, 12), n_heads=4),
+            ValueError,
+            ["(1, 2, 6)", "4 heads"],
+        ),
+        (
+            lambda: ops.cross_attention(ones(2, 6), ones(2, 12), n_heads=2),
+            ValueError,
+            ["(2, 6)", "(B, T, D)"],
+        ),
+        (
+            lambda: ops.cross_attention(
+                ones(1, 1, 2), ones(1, 1, 4), n_heads=1, mask=np.eye(1, 1, 0, int)
+            ),
+            TypeError,
+            ["int64", "boolean"],
+        ),
         (lambda: ops.dropout(ones(2), rate=1.0, key=0), ValueError, ["1.0"]),
         (lambda: ops.dropout(ones(2), rate=-0.1, key=0), ValueError, ["-0.1"]),
     ],

@@ -68,6 +68,15 @@ def large(name: str) -> list:
                 ((qkv,), {"n_heads": 4, "mask": padding}),
                 ((far,), {"n_heads": 2, "causal": True}),
             ]
+        case "cross_attention":
+            q, kv = normal((3, 50, 16)), normal((3, 70, 32))
+            far = kv.copy()
+            far[0] *= 10
+            return [
+                ((q, kv), {"n_heads": 2}),
+                ((q, kv), {"n_heads": 4, "mask": padding}),
+                ((q, far), {"n_heads": 2}),
+            ]
         case "linear_cross_entropy":
             x, weight = normal((900, 40)), normal((300, 40))
             settings = {"targets": tokens.astype(np.int32), "n_targets": 3}

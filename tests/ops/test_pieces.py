@@ -105,6 +105,16 @@ def test_self_attention_with_every_mask(alone, n_heads, name):
         compare(ops.self_attention, normal((3, 20, 24)), **settings)
 
 
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("room", [1, 10**6])
+@pytest.mark.parametrize("n_keys", [2, 7, 20])
+def test_cross_attention_with_every_mask(alone, monkeypatch, n_keys, room, name):
+    monkeypatch.setattr(cpu_attention, "ROOM", room)
+    mask = None if MASKS[name] is None else MASKS[name][..., :n_keys]
+    q, kv = normal((3, 20, 8)), normal((3, n_keys, 16))
+    compare(ops.cross_attention, q, kv, n_heads=2, mask=mask)
+
+
 @pytest.mark.parametrize("room", [1, 10**6])
 @pytest.mark.parametrize("leading", [(), (1,), (5,), (2, 3, 2)])
 @pytest.mark.parametrize("n_queries", [1, 2, 7, 8, 9, 20])

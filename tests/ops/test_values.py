@@ -50,10 +50,16 @@ def attention(q, k, v, *, causal, mask):
 
 
 def self_attention(qkv, *, n_heads, causal, mask):
-    q, k, v = np.split(qkv, 3, axis=-1)
+    return in_heads(*np.split(qkv, 3, axis=-1), n_heads, causal, mask)
+
+
+def cross_attention(q, kv, *, n_heads, mask):
+    return in_heads(q, *np.split(kv, 2, axis=-1), n_heads, False, mask)
+
+
+def in_heads(q, k, v, n_heads, causal, mask):
     if mask is not None:
-        batch, length, _ = qkv.shape
-        mask = np.broadcast_to(mask, (batch, n_heads, length, length))
+        mask = np.broadcast_to(mask, (len(q), n_heads, q.shape[1], k.shape[1]))
     heads = zip(*(np.split(part, n_heads, axis=-1) for part in (q, k, v)), strict=True)
     return np.concatenate(
         [
@@ -140,6 +146,7 @@ REFERENCES = {
     "dropout": dropout,
     "attention": attention,
     "self_attention": self_attention,
+    "cross_attention": cross_attention,
     "lstm": lstm,
     "cross_entropy": cross_entropy,
     "linear_cross_entropy": lambda x, w, **kw: cross_entropy(x @ w.T, **kw),

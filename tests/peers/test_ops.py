@@ -30,6 +30,14 @@ def their_self_attention(x, **settings):
     return y.transpose(1, 2).reshape(3, 5, 8)
 
 
+def their_cross_attention(x, source, **settings):
+    """Three queries of two heads for the five keys of `source`."""
+    q = x.reshape(3, 3, 2, 4).transpose(1, 2)
+    k, v = (part.reshape(3, 5, 2, 4).transpose(1, 2) for part in source.chunk(2, -1))
+    y = F.scaled_dot_product_attention(q, k, v, **settings)
+    return y.transpose(1, 2).reshape(3, 3, 8)
+
+
 def their_lstm(x, weight, hidden, cell):
     """Its gates lie in another order, and its x is not yet projected: what is in place
     of a projection puts the gates into that order."""
@@ -103,6 +111,15 @@ CASES = {
         [weights(3, 5, 24)],
         lambda x: ops.self_attention(x, n_heads=2, causal=True),
         lambda x: their_self_attention(x, is_causal=True),
+    ),
+    "cross_attention": (
+        [weights(3, 3, 8), weights(3, 5, 16)],
+        lambda x, source: ops.cross_attention(
+            x, source, n_heads=2, mask=MASK[:, :, :1]
+        ),
+        lambda x, source: their_cross_attention(
+            x, source, attn_mask=torch.tensor(MASK[:, :, :1])
+        ),
     ),
     "lstm": (
         [weights(3, 5, 32), weights(8, 32), weights(3, 8), weights(3, 8)],

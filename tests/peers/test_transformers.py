@@ -1,5 +1,5 @@
-"""BERT as transformers has it, with the same weights: both its outputs, and what it
-learns."""
+"""BERT, and the encoder–decoder, as transformers has them: with the same weights the
+same outputs, loss and gradients."""
 
 import numpy as np
 import pytest
@@ -36,11 +36,11 @@ def build_ours(arch, dtype, **settings):
     return model
 
 
-def linear(name, *theirs, weight="weight") -> dict:
+def linear(name, *theirs) -> dict:
     """A linear map of ours, of one or more of theirs beside each other."""
     weights = [(layer.weight, True) for layer in theirs]
     biases = [(layer.bias, False) for layer in theirs]
-    return {f"{name}.{weight}": weights, f"{name}.bias": biases}
+    return {f"{name}.weight": weights, f"{name}.bias": biases}
 
 
 def norm(name, theirs) -> dict:
@@ -151,4 +151,93 @@ def test_bert_is_transformers(segments, mask, dtype):
     loss = model.loss(batch)
     loss.backward()
     check_equal(loss, result.loss, dtype)
+    check_gradients_equal(model, theirs, dtype)
+
+
+def marian(dtype):
+    """Our encoder–decoder, transformers' with its weights, and which is which.
+
+    Theirs lays sines and cosines out in another order: its positions become ours.
+    """
+    model = build_ours("encdec", dtype, norm="post", positions="sinusoidal")
+    side = {"layers": LAYERS, "attention_heads": HEADS, "ffn_dim": 4 * WIDTH}
+    sides = {
+        f"{at}_{key}": n for at in ("encoder", "decoder") for key, n in side.items()
+    }
+    peer = transformers.MarianMTModel(
+        transformers.MarianConfig(
+            vocab_size=VOCAB,
+            d_model=WIDTH,
+            max_position_embeddings=CONTEXT,
+            activation_function="gelu_new",
+            scale_embedding=True,
+            dropout=0.0,
+            pad_token_id=0,
+            eos_token_id=0,
+            decoder_start_token_id=0,
+            forced_eos_token_id=None,
+            **sides,
+        )
+    ).to(torch_type(dtype))
+    encoder, decoder = peer.model.encoder, peer.model.decoder
+    for half in (encoder, decoder):
+        half.embed_positions.weight.data.copy_(torch.tensor(model.positions.numpy()))
+    assert not peer.final_logits_bias.any()
+    theirs = {"tokens.weight": table(peer.model.shared)}
+    for i, layer in enumerate(encoder.layers):
+        theirs |= marian_layer(f"encoder.{i}", layer)
+    for i, layer in enumerate(decoder.layers):
+        name, cross = f"decoder.{i}", layer.encoder_attn
+        theirs |= marian_layer(name, layer)
+        theirs |= linear(f"{name}.cross.q", cross.q_proj)
+        theirs |= linear(f"{name}.cross.kv", cross.k_proj, cross.v_proj)
+        theirs |= linear(f"{name}.cross.out", cross.out_proj)
+        theirs |= norm(f"{name}.cross_norm", layer.encoder_attn_layer_norm)
+    copy_weights(model, theirs)
+    return model, peer, theirs
+
+
+def marian_layer(name, layer) -> dict:
+    attention = layer.self_attn
+    qkv = attention.q_proj, attention.k_proj, attention.v_proj
+    return {
+        **linear(f"{name}.attention.qkv", *qkv),
+        **linear(f"{name}.attention.out", attention.out_proj),
+        **norm(f"{name}.norm1", layer.self_attn_layer_norm),
+        **linear(f"{name}.feed_forward.up", layer.fc1),
+        **linear(f"{name}.feed_forward.down", layer.fc2),
+        **norm(f"{name}.norm2", layer.final_layer_norm),
+    }
+
+
+SOURCE = RNG.integers(1, VOCAB, (4, 8))
+SOURCE_MASK = np.arange(8) < np.array([[8], [5], [8], [1]])
+
+
+@TYPES
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "padded"])
+def test_the_encoder_decoder_is_transformers(masked, dtype):
+    """Logits, loss and every gradient, with sources and targets of several lengths."""
+    model, peer, theirs = marian(dtype)
+    mask, source_mask = (MASK, SOURCE_MASK) if masked else (None, None)
+    logits = peer(
+        torch_of(SOURCE),
+        attention_mask=torch_of(source_mask),
+        decoder_input_ids=torch_of(IDS),
+        decoder_attention_mask=torch_of(mask),
+    ).logits
+    their_loss = torch.nn.functional.cross_entropy(
+        logits.reshape(-1, VOCAB), torch_of(TARGETS.ravel()), ignore_index=-1
+    )
+    their_loss.backward()
+    ours = model(IDS, SOURCE, mask=mask, source_mask=source_mask)
+    check_equal(ours, logits, dtype)
+    n_targets = int((TARGETS >= 0).sum())
+    loss = model.loss(
+        Batch(
+            IDS, TARGETS, n_targets, mask=mask, source=SOURCE, source_mask=source_mask
+        )
+    )
+    loss.backward()
+    check_equal(loss, their_loss, dtype)
     check_gradients_equal(model, theirs, dtype)

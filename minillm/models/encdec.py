@@ -1,0 +1,178 @@
+"""The encoder–decoder: one text is read, another is written.
+
+Vaswani et al. 2017, "the transformer". One token table serves source, target and
+output; as the paper has it, with sinusoidal positions and post-norm blocks.
+"""
+
+import math
+
+import numpy as np
+
+from minillm import backend
+from minillm.errors import UsageError
+from minillm.models.config import ModelConfig
+from minillm.models.language_model import LanguageModel
+from minillm.models.parts import (
+    initializer,
+    key_mask,
+    last_norm,
+    position_table,
+    position_vectors,
+    transformer_blocks,
+)
+from minillm.nn import DecoderBlock, DecoderCache, Embedding, Noise, drop
+from minillm.tensor import Tensor, no_grad
+
+
+class EncoderDecoder(LanguageModel):
+    """Position t of the target sees the target up to t, and all of the source.
+
+    It continues a text once it has read a source: see `conditioned`.
+    """
+
+    def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
+        self.config = config
+        width = config.d_model
+        # As rows of the output, tokens N(0, 1/D) give logits of variance 1; as inputs,
+        # times √D, they are about as large as the sines they are added to.
+        init = initializer(config, rng, dtype, embedding_sd=1 / math.sqrt(width))
+        self.tokens = Embedding(config.vocab_size, width, init=init)
+        self.positions = position_table(config, init)
+        self.encoder = transformer_blocks(config, init, causal=False)
+        self.encoder_norm = last_norm(config, init)
+        self.decoder = transformer_blocks(config, init, causal=True, kind=DecoderBlock)
+        self.decoder_norm = last_norm(config, init)
+        self.head = self.tokens.weight
+
+    def embed(self, ids, begin: int = 0, padding=None) -> Tensor:
+        """Tokens (times √D: section 3.4) plus positions.   (B, T) -> (B, T, D)"""
+        positions = position_vectors(self.positions, begin, ids.shape[1], padding)
+        return self.tokens(ids) * math.sqrt(self.config.d_model) + positions
+
+    def encode(self, source, *, mask=None, noise: Noise | None = None) -> Tensor:
+        """What the encoder makes of each token of a source.   (B, S) -> (B, S, D)
+
+        `mask` (B, S) is False at padding, which nothing may look at. Raises UsageError
+        for a source of no tokens.
+        """
+        source = self.on_device(source)
+        if source.shape[1] == 0:
+            raise UsageError("an empty source: there is nothing to read")
+        x = drop(self.embed(source), noise)
+        mask = key_mask(mask)
+        for block in self.encoder:
+            x = block(x, mask, noise)
+        return x if self.encoder_norm is None else self.encoder_norm(x)
+
+    def hidden(
+        self,
+        ids,
+        memory: Tensor,
+        *,
+        mask=None,
+        memory_mask=None,
+        noise: Noise | None = None,
+    ) -> Tensor:
+        """What the decoder makes of each token of a target.   ids (B, T) -> (B, T, D)
+
+        `memory` (B, S, D) is what `encode` made of the source, `memory_mask` (B, S) the
+        source's mask; `mask` (B, T) the target's.
+        """
+        x = drop(self.embed(self.on_device(ids)), noise)
+        mask, memory_mask = key_mask(mask), key_mask(memory_mask)
+        for block in self.decoder:
+            x = block(x, memory, mask, memory_mask, noise)
+        return self.normed(x)
+
+    def normed(self, x: Tensor) -> Tensor:
+        return x if self.decoder_norm is None else self.decoder_norm(x)
+
+    def read(self, batch, noise: Noise | None = None) -> Tensor:
+        """What the decoder makes of each position of `batch.ids`, with `batch.source`
+        before it.   -> (B, T, D)"""
+        if batch.source is None:
+            raise UsageError("arch encdec needs a source to read: this batch has none")
+        memory = self.encode(batch.source, mask=batch.source_mask, noise=noise)
+        return self.hidden(
+            batch.ids,
+            memory,
+            mask=batch.mask,
+            memory_mask=batch.source_mask,
+            noise=noise,
+        )
+
+    def __call__(self, ids, source, *, mask=None, source_mask=None) -> Tensor:
+        """Logits.   ids (B, T), source (B, S) -> (B, T, V)"""
+        memory = self.encode(source, mask=source_mask)
+        return self.project(
+            self.hidden(ids, memory, mask=mask, memory_mask=source_mask)
+        )
+
+    def conditioned(self, source, source_mask=None) -> "Conditioned":
+        """The causal model of what follows these sources, read once.   source (B, S)"""
+        with no_grad():
+            memory = self.encode(source, mask=source_mask)
+        return Conditioned(self, memory, source_mask)
+
+
+class Conditioned:
+    """An encoder–decoder that has read a source for each row of a batch: a causal model
+    of the targets, as `generation/` wants one.
+
+    `memory` (B, S, D) is what was read, `memory_mask` (B, S), on the host, its padding.
+    """
+
+    causal = True
+
+    def __init__(self, model: EncoderDecoder, memory: Tensor, memory_mask=None):
+        self.model = model
+        self.config = model.config
+        self.memory = memory
+        self.memory_mask = memory_mask
+
+    def for_rows(self, rows) -> "Conditioned":
+        """The model for these rows, in this order; one may be there several times."""
+        memory = Tensor(self.memory.data[backend.xp.asarray(rows)])
+        mask = self.memory_mask
+        return Conditioned(self.model, memory, None if mask is None else mask[rows])
+
+    def __call__(self, ids) -> Tensor:
+        """Logits.   ids (B, T) -> (B, T, V)"""
+        x = self.model.hidden(ids, self.memory, memory_mask=self.memory_mask)
+        return self.model.project(x)
+
+    def new_cache(self, n_sequences: int, padding=None) -> list[DecoderCache]:
+        """One cache for each layer, with room for a whole context: of what is written,
+        none yet, and of the sources, everything. `padding`: see `GPT.new_cache`."""
+        if n_sequences != len(self.memory):
+            raise UsageError(
+                f"a cache for {n_sequences} sequences and {len(self.memory)} sources"
+            )
+        config, source_mask = self.config, key_mask(self.memory_mask)
+        head_width = config.d_model // config.n_heads
+        shape = n_sequences, config.n_heads, config.context, head_width
+        with no_grad():
+            return [
+                DecoderCache(
+                    block.cross.kv(self.memory).data,
+                    source_mask,
+                    *shape,
+                    self.memory.dtype,
+                    padding=padding,
+                )
+                for block in self.model.decoder
+            ]
+
+    def decode(self, ids, cache: list[DecoderCache]) -> np.ndarray:
+        """Logits after the last of these tokens, which follow those in the cache.
+
+        ids (B, t) -> (B, V), on the host
+        """
+        model, begin = self.model, cache[0].length
+        ids = model.on_device(ids, begin)
+        with no_grad():
+            x = model.embed(ids, begin, cache[0].padding)
+            for block, layer_cache in zip(model.decoder, cache, strict=True):
+                x = block.decode(x, layer_cache)
+            logits = model.project(model.normed(x[:, -1]))
+        return logits.numpy()
