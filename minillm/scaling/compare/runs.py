@@ -201,11 +201,14 @@ def fit_size(found: list[Point]) -> LawFit:
 
 
 def fit_both(found: list[Point]) -> LawFit:
+    """L(N, D). Runs of one size begin alike, and branches share their whole trunk: what
+    they are lucky in, they share."""
     sizes = [point.size for point in found]
-    return _fit(found, {"N": sizes, "D": [point.tokens for point in found]})
+    x = {"N": sizes, "D": [point.tokens for point in found]}
+    return _fit(found, x, group="N")
 
 
-def _fit(found: list[Point], x: dict) -> LawFit:
+def _fit(found: list[Point], x: dict, group: str | None = None) -> LawFit:
     if not found:
         raise MinillmError("there is no finished run to fit a law to")
     columns = {
@@ -213,7 +216,8 @@ def _fit(found: list[Point], x: dict) -> LawFit:
         "loss": [point.loss for point in found],
         "sigma": [point.loss / len(point.losses) ** 0.5 for point in found],
     }
-    return fit(Table("the runs", columns), tuple(x), loss="lsq", sigma="sigma")
+    table = Table("the runs", columns)
+    return fit(table, tuple(x), loss="lsq", sigma="sigma", group=group)
 
 
 def read_run(folder: Path) -> RunRead:

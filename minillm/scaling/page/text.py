@@ -205,9 +205,11 @@ def _lengths(series: Series, laws: Laws):
             f"model after so many tokens, not the entropy of the text."
         )
     elif laws.both is not None:
+        seen = laws.both.noise.seen
+        known = "allow for it" if seen else "do not: the sizes are too few to show it"
         yield (
-            "Points of one run at several lengths share its seed and its luck: they "
-            "are not independent, and the intervals of L(N, D) are too narrow."
+            f"Points of one run at several lengths share its seed and its luck: they "
+            f"are not independent. The intervals of L(N, D) {known}."
         )
 
 
