@@ -37,6 +37,10 @@ class RunRead:
         return value
 
     @property
+    def arch(self) -> str | None:
+        return self.get("config", "arch")
+
+    @property
     def size(self) -> int | None:
         return self.get("parameters", "non_embedding")
 
@@ -176,8 +180,9 @@ class Series:
 
     @cached_property
     def several(self) -> list[str]:
-        """What differs between runs and should not, in a series: text, tokenizer."""
+        """What differs between runs and should not, in a series: the text, say."""
         kinds = {
+            "architectures": {run.arch for run in self.fitted},
             "texts": {run.get("data", "sha256") for run in self.fitted},
             "tokenizers": {
                 run.get("data", "tokenizer", "sha256") for run in self.fitted
