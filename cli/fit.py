@@ -1,7 +1,5 @@
 """`minillm fit`: the law behind a table of measurements."""
 
-import shlex
-
 import click
 
 from minillm_cli import common
@@ -55,7 +53,7 @@ def command(file, x, no_floor: bool, plot: str | None, json: bool, **settings) -
         return common.print_json(law.to_json())
     print_law(law.to_json())
     if not plot:
-        common.say_next(f"minillm fit {shlex.quote(file)} --plot law.svg")
+        common.say_next(f"{common.again()} --plot law.svg")
 
 
 def print_law(law: dict) -> None:

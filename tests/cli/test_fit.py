@@ -62,7 +62,16 @@ def test_people_get_a_table_and_the_next_command(minillm, table):
     assert code == 0
     assert "loss = E + A·N^(−alpha)" in out
     assert any(line.split()[:2] == ["alpha", "0.4"] for line in out.splitlines())
-    assert err == f"next: minillm fit {shlex.quote(table)} --plot law.svg\n"
+    assert err.startswith(f"next: minillm fit {shlex.quote(table)} --bootstrap 20 ")
+
+
+def test_the_next_command_repeats_what_was_given(minillm, table, tmp_path):
+    config = tmp_path / "fit.toml"
+    config.write_text("bootstrap = 20", encoding="utf-8")
+    options = ["--x", "N", "--loss", "lsq", "--no-floor", "--config", str(config)]
+    err = minillm("fit", table, *options)[2]
+    expected = shlex.join(["minillm", "fit", table, *options, "--plot", "law.svg"])
+    assert err == f"next: {expected}\n"
 
 
 def test_a_plot_is_drawn(minillm, table, tmp_path):
