@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ def _read_config(ctx: click.Context, _, file: str | None) -> None:
         if value is not None:
             values[known[name].name] = _checked(ctx, known[name], value, file, key)
     ctx.default_map = values
+    ctx.meta["config"] = file
 
 
 def read_settings(file: Path) -> dict[str, Any]:
@@ -227,6 +229,21 @@ def console(stderr: bool = False):
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def again() -> str:
+    """The running command with what it was given on the command line."""
+    ctx = click.get_current_context()
+    words = ctx.command_path.split()
+    for param in ctx.command.params:
+        if ctx.get_parameter_source(param.name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = {**ctx.meta, **ctx.params}[param.name]
+        values = value if isinstance(value, tuple) else [value]
+        option = [param.opts[0]] if isinstance(param, click.Option) else []
+        for one in values:
+            words += option if one is True else [*option, str(one)]
+    return shlex.join(words)
 
 
 def say_next(command: str) -> None:

@@ -1,7 +1,5 @@
 """`minillm fit`: the law behind a table of measurements."""
 
-import shlex
-
 import click
 
 from minillm_cli import common
@@ -30,6 +28,7 @@ LOSSES = ["huber", "l1", "lsq"]
 )
 @click.option("--sigma", metavar="COLUMN", help="Standard deviations of y, for lsq.")
 @click.option("--log-sigma", metavar="COLUMN", help="Those of ln y, for lsq.")
+@click.option("--group", metavar="COLUMN", help="Which run a row is a branch of.")
 @click.option("--tied", is_flag=True, help="One exponent for both sizes.")
 @click.option("--no-floor", is_flag=True, help="A pure power law: E = 0.")
 @click.option("--bootstrap", metavar="N", default=0, help="Resamples.  [1000]")
@@ -54,7 +53,7 @@ def command(file, x, no_floor: bool, plot: str | None, json: bool, **settings) -
         return common.print_json(law.to_json())
     print_law(law.to_json())
     if not plot:
-        common.say_next(f"minillm fit {shlex.quote(file)} --plot law.svg")
+        common.say_next(f"{common.again()} --plot law.svg")
 
 
 def print_law(law: dict) -> None:
@@ -70,7 +69,9 @@ def print_law(law: dict) -> None:
         for name, *row in zip(law["parameters"], *columns, strict=True)
     ]
     common.print_table(heads, rows, law["law"])
-    click.echo(f"fitted to {law['n']} points, {len(law['excluded'])} left out")
+    of_runs = f" of {law['runs']} runs" if law["runs"] < law["n"] else ""
+    left_out = len(law["excluded"])
+    click.echo(f"fitted to {law['n']} points{of_runs}, {left_out} left out")
     for point in law["excluded"]:
         click.echo(f"  row {point['row']}: {point['reason']}")
     if law["leave_largest_out"] is not None:

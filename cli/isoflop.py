@@ -1,7 +1,5 @@
 """`minillm isoflop`: the best size for each compute budget in a table."""
 
-import shlex
-
 import click
 
 from minillm_cli import common
@@ -37,7 +35,7 @@ def command(file, plot: str | None, json: bool, **settings) -> None:
         return common.print_json(found.to_json())
     print_isoflop(found.to_json())
     if not plot:
-        common.say_next(f"minillm isoflop {shlex.quote(file)} --plot isoflop.svg")
+        common.say_next(f"{common.again()} --plot isoflop.svg")
 
 
 def print_isoflop(found: dict) -> None:

@@ -26,7 +26,7 @@ SECTIONS = {
         "chat": "Talk with a trained model, a line for each turn.",
         "fill": "Fill the gaps in a text with a masked model.",
         "eval": "Measure a trained model's loss on a text.",
-        "compare": "Put the settings and results of runs side by side.",
+        "compare": "Put runs, or the laws of series, side by side.",
         "sizes": "Show the named sizes and what each one costs.",
         "data": "List, download and look into corpora.",
     },

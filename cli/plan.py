@@ -68,10 +68,19 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
     print_advice(result)
     shape = result["shape"]
     common.say_next(
-        f"minillm train --layers {shape['n_layers']} --width {shape['d_model']} "
-        f"--heads {shape['n_heads']} --context {shape['context']} "
-        f"--tokens {result['optimum']['tokens']:.0f}"
+        f"minillm train {_arch(shape['arch'])}--layers {shape['n_layers']} "
+        f"--width {shape['d_model']} --heads {shape['n_heads']} "
+        f"--context {shape['context']} --tokens {result['optimum']['tokens']:.0f}"
     )
+
+
+def _arch(arch: str) -> str:
+    """The options that train an architecture, where it is not the default."""
+    from minillm.training.config import ARCHITECTURES_FOR
+
+    objective = next(name for name, of in ARCHITECTURES_FOR.items() if arch in of)
+    options = "" if objective == "clm" else f"--objective {objective} "
+    return options if arch == ARCHITECTURES_FOR[objective][0] else f"--arch {arch} "
 
 
 def measured(shape) -> dict:
@@ -165,9 +174,9 @@ def lines(result: dict):
         )
     shape, machine = result["shape"], result["machine"]
     yield (
-        f"nearest shape: {shape['n_layers']} × {shape['d_model']}, heads: "
-        f"{shape['n_heads']}, {short(shape['parameters']['non_embedding'])} parameters "
-        f"(vocabulary {shape['vocab_size']}, context {shape['context']})"
+        f"nearest shape: {shape['arch']}, {shape['n_layers']} × {shape['d_model']}, "
+        f"heads: {shape['n_heads']}, {short(shape['parameters']['non_embedding'])} "
+        f"parameters (vocabulary {shape['vocab_size']}, context {shape['context']})"
     )
     if machine["seconds"] is not None:
         speed = f"{machine['flops_per_second']:.3g} FLOP/s"

@@ -23,6 +23,7 @@ KEPT_EQUAL = (
     "dataset",
     "schedule",
 )
+ONE_RUN = ("run", "run_id", "run_name", "trunk")
 FALLS = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")
 # Columns nearer than this to one another are one: steps × batch are seldom round.
 SAME = 1.01
@@ -42,6 +43,7 @@ def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
         *_exponential(fit),
         *_largest(fit),
         *_influence(fit),
+        *_shared_luck(fit, table, rows),
         *_constant(fit, table, rows),
         *_other_columns(fit, table, rows),
     ]
@@ -209,6 +211,26 @@ def _largest(fit):
         yield (
             f"the largest run, left out, is predicted {100 * error:.1f} % off: "
             "do not trust the curve beyond the data"
+        )
+
+
+def _shared_luck(fit, table, rows):
+    """Where intervals take rows of one run for independent."""
+    if not fit.noise.seen:
+        runs = "one run" if fit.n_runs == 1 else f"{fit.n_runs} runs"
+        yield (
+            f"the {fit.n} points are of {runs}, too few to see how much luck points "
+            "of one run share: the intervals leave it out and are too narrow; add runs "
+            "of other sizes"
+        )
+    name = _column(table, ONE_RUN, fit)
+    if name is None or fit.n_runs < fit.n:
+        return
+    different = len(set(table.groups(name, rows)))
+    if different < fit.n:
+        yield (
+            f"{name} has {different} values in {fit.n} rows: rows of one run share its "
+            f"luck, which the intervals leave out; add --group {name}"
         )
 
 

@@ -50,7 +50,7 @@ def draw_law(
         title = _exponents(fit) if title is None else title
         if len(fit.variables) == 2:
             # Over the panel: in none of its corners would the law hide no point.
-            title = f"{_plain(fit.y_name)} = {_law(fit)}\n{title}"
+            title = f"{_plain(fit.y_name)} = {numbers(fit)}\n{title}"
         axes.set_title(title)
         lowest.set_xlabel(x_label or _label(fit.variables[0]))
         axes.set_ylabel(y_label or _label(fit.y_name))
@@ -76,12 +76,12 @@ def draw_power_laws(
         figure, panels = new_figure(3.6 * len(fits), 3.5, columns=len(fits))
         figure.get_layout_engine().set(wspace=0.06)
         for axes, (name, fit) in zip(np.ravel(panels), fits.items(), strict=True):
-            _draw_curve(axes, fit, _line(fit.x[0]))
+            draw_curve(axes, fit, places(fit.x[0]))
             axes.plot(fit.x[0], fit.y, "o", color=COLOURS["blue"], markersize=6)
             power = fit.as_power()
             low, high = (_number(end) for end in power["interval95"]["n"])
             axes.set_title(
-                f"{_law(fit)}\nn = {_number(power['n'])} (95 %: {low} to {high})",
+                f"{numbers(fit)}\nn = {_number(power['n'])} (95 %: {low} to {high})",
                 fontsize=10.5,
             )
             log_axis(axes.xaxis)
@@ -96,8 +96,8 @@ def draw_power_laws(
 
 def _draw_one_variable(axes, fit: LawFit, repeats, held_out) -> None:
     x = fit.x[0]
-    line = _line(np.append(x, held_out[0]) if held_out else x)
-    _draw_curve(axes, fit, line, label=f"{_plain(fit.y_name)} = {_law(fit)}")
+    line = places(np.append(x, held_out[0]) if held_out else x)
+    draw_curve(axes, fit, line, label=f"{_plain(fit.y_name)} = {numbers(fit)}")
     axes.plot(x, fit.y, "o", color=COLOURS["blue"], markersize=7)
     for size, seeds in repeats.items():
         ends = [min(seeds), max(seeds)]
@@ -126,9 +126,9 @@ def _draw_one_variable(axes, fit: LawFit, repeats, held_out) -> None:
         _draw_floor(axes, fit)
 
 
-def _draw_curve(axes, fit: LawFit, line: np.ndarray, label: str | None = None) -> None:
-    """The law and its 95 % band, over the places `line`."""
-    colour = COLOURS["blue"]
+def draw_curve(axes, fit: LawFit, line: np.ndarray, label=None, colour=None) -> None:
+    """The law and its 95 % band, over the places `line`; in blue by default."""
+    colour = colour or COLOURS["blue"]
     axes.fill_between(line, *fit.band(line), color=colour, alpha=0.15, linewidth=0)
     axes.plot(line, fit.predict(line), color=colour, label=label)
     axes.set_xlim(line[0], line[-1])
@@ -158,7 +158,7 @@ def _draw_second_variable(figure, axes, below, fit: LawFit) -> None:
     scale = shades(second)
     colours = scale.to_rgba(second)
     axes.scatter(first, fit.y, c=colours, s=22)
-    line = _line(first)
+    line = places(first)
     values = np.unique(second)
     if len(values) > 6:
         values = np.quantile(second, [0.05, 0.275, 0.5, 0.725, 0.95])
@@ -200,7 +200,7 @@ def shade_bar(figure, axes, scale, values: np.ndarray, label: str) -> None:
     bar.set_ticks(ticks, labels=[short(float(f"{tick:.2g}")) for tick in ticks])
 
 
-def _line(x: np.ndarray) -> np.ndarray:
+def places(x: np.ndarray) -> np.ndarray:
     """Places along the curve, a little beyond the points at both ends."""
     return np.geomspace(x.min() / 1.3, x.max() * 1.3, CURVE_POINTS)
 
@@ -216,7 +216,7 @@ def _exponents(fit: LawFit) -> str:
     return "\n".join(lines)
 
 
-def _law(fit: LawFit) -> str:
+def numbers(fit: LawFit) -> str:
     """The law with its numbers, its exponents raised: 1.12 + 36.2·N^−0.43."""
     terms = [
         f"{_coefficient(fit.parameters[amplitude])}·"

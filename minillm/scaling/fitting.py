@@ -31,6 +31,7 @@ def fit(
     sigma: str | None = None,
     log_sigma: str | None = None,
     tied: bool = False,
+    group: str | None = None,
 ) -> LawFit:
     """Fit y = E + A·x^(−alpha), or E + A/N^alpha + B/D^beta for x=("N", "D").
 
@@ -40,6 +41,8 @@ def fit(
     ln(curve) − ln(y), divided by the column `log_sigma`.
     floor: False for y = A·x^(−alpha). ceiling: True for y = E − A·x^(−alpha).
     tied: True for beta = alpha in a law of two variables.
+    group: the column that says which rows are of one run, as branches of one trunk are:
+    they share its luck, and the intervals allow for it (see `noise.py`).
     bootstrap: how many resamples the intervals are made of, and the standard errors,
     which come with it alone (0: about 1,000 for the intervals).
     E, A and B are never negative; a growing y has a negative alpha. Rows whose y is not
@@ -49,7 +52,7 @@ def fit(
     number.
     """
     form = _form(x, floor, ceiling, tied)
-    points, table, rows = _measured(source, form, y, loss, sigma, log_sigma)
+    points, table, rows = _measured(source, form, y, loss, sigma, log_sigma, group)
     law = solve(replace(points, bootstrap=bootstrap))
     return _with_intervals(law, table, rows, seed)
 
@@ -82,6 +85,7 @@ def _measured(
     loss: str,
     sigma: str | None = None,
     log_sigma: str | None = None,
+    group: str | None = None,
 ):
     """The points of a table that a law will be fitted to, the table, and their rows."""
     if loss not in DELTAS:
@@ -95,7 +99,7 @@ def _measured(
         raise UsageError("sigma or log_sigma: a residual is divided by one of them")
     table = as_table(source)
     needed = [*form.variables, divisor] if divisor else form.variables
-    rows, excluded = table.usable(y, needed)
+    rows, excluded = table.usable(y, needed, group)
     x = np.stack([table.positive(name, rows) for name in form.variables])
     measured = table.positive(y, rows)
     _check_enough(table, form, x)
@@ -108,6 +112,7 @@ def _measured(
         sigma=table.positive(divisor, rows) if divisor else np.ones(len(rows)),
         in_logs=loss != "lsq" or log_sigma is not None,
         rows=rows + 1,
+        run=table.groups(group, rows) if group else np.arange(len(rows)),
         theta=np.zeros(form.n_columns),
         converged=False,
         excluded=excluded,
@@ -119,7 +124,8 @@ def _with_intervals(law: LawFit, table: Table, rows: np.ndarray, seed: int) -> L
     if law.bootstrap < 0:
         raise UsageError(f"bootstrap {law.bootstrap}: a number of resamples, 0 or more")
     n = law.bootstrap or min(1000, max(100, LARGEST_DRAW // law.n))
-    law = replace(law, resamples=resample(law.problem, law.loss, law.theta, n, seed))
+    drawn = resample(law.problem, law.noise, law.loss, law.theta, n, seed)
+    law = replace(law, resamples=drawn)
     return replace(law, warnings=doubts(law, table, rows))
 
 

@@ -1,10 +1,11 @@
 """How far the data leave the law open: the same fit, of many data sets that could be.
 
-With 30 points or more the rows are drawn anew (a bootstrap over runs). With fewer, that
-leaves too little: 95 % intervals of six points would hold the truth 70 % of the time.
-There, new noise is drawn around the fitted curve. Its level s is itself known from only
-n − p degrees of freedom, so each data set gets its own level, s·√((n − p)/χ²), which is
-what turns the normal distribution into Student's t.
+With 30 runs or more these are drawn anew, each with all its rows (a bootstrap). With
+fewer, that leaves too little: 95 % intervals of six points would hold the truth 70 % of
+the time. There, new noise is drawn around the fitted curve. Its level s is itself known
+from only n − p degrees of freedom: each data set gets its own, s·√((n − p)/χ²), which
+turns the normal distribution into Student's t. Where rows share a run, the noise has
+two levels: see `noise.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -12,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minillm.scaling.curve import AMPLITUDES, EXPONENTS, Form, values
+from minillm.scaling.noise import Noise
 from minillm.scaling.objective import DELTAS, Problem
 from minillm.scaling.optimum import refine
 
-ROWS_TO_BOOTSTRAP = 30
+RUNS_TO_BOOTSTRAP = 30
 LEVEL = 0.95
 NUMBERS_AT_A_TIME = 400_000
 
@@ -24,7 +26,8 @@ NUMBERS_AT_A_TIME = 400_000
 class Resamples:
     """The curves of the resampled data: theta (resamples, columns), and the best fit.
 
-    spread: what each one's noise was multiplied by, beyond the level s (1 for rows).
+    spread: what each one's noise was multiplied by, beyond the level s (1 for a
+    bootstrap).
     failed: how many of the n resamples did not converge, and are not among them.
     """
 
@@ -77,18 +80,20 @@ def middle(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def resample(
-    problem: Problem, loss: str, theta: np.ndarray, n: int, seed: int
+    problem: Problem, noise: Noise, loss: str, theta: np.ndarray, n: int, seed: int
 ) -> Resamples:
-    """Fit n resampled data sets, each starting from the best fit `theta` (columns,)."""
+    """Fit n resampled data sets, each starting from the best fit `theta` (columns,),
+    whose noise is given."""
     rng = np.random.default_rng(seed)
-    n_points = problem.y.shape[1]
-    if n_points >= ROWS_TO_BOOTSTRAP:
-        counts = rng.multinomial(n_points, np.full(n_points, 1 / n_points), size=n)
+    n_points, n_runs = problem.y.shape[1], noise.n_runs
+    if n_runs >= RUNS_TO_BOOTSTRAP:
+        counts = rng.multinomial(n_runs, np.full(n_runs, 1 / n_runs), size=n)
         spread = np.ones(n)
-        weights = counts * problem.weights
+        weights = counts[:, noise.run] * problem.weights
         y = np.broadcast_to(problem.y, weights.shape)
     else:
-        spread, y = new_noise(problem, theta, n, rng)
+        spread, drawn = noise.draw(n, rng)
+        y = with_noise(problem, theta, drawn)
         weights = np.broadcast_to(problem.weights, y.shape)
     everything = replace(problem, y=y, weights=weights)
     found = np.empty((n, len(theta)))
@@ -106,15 +111,10 @@ def resample(
     return Resamples(problem.form, theta, found[kept], spread[kept], n, failed)
 
 
-def new_noise(problem: Problem, theta: np.ndarray, n: int, rng: np.random.Generator):
-    """n data sets around the fitted curve: their spread (n,), their y (n, points)."""
-    residual = problem.residuals(theta[None])
-    degrees = residual.size - len(problem.form.unknowns)
-    level = np.sqrt((residual**2).sum() / degrees)
-    spread = np.sqrt(degrees / rng.chisquare(degrees, n))
-    noise = level * spread[:, None] * rng.standard_normal((n, residual.size))
+def with_noise(problem: Problem, theta: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """y of the curve `theta` with noise in the problem's residuals: (n, points)."""
     curve = values(problem.form, theta[None], problem.log_x)
     if problem.in_logs:
         # A level drawn from one degree of freedom may be anything: keep y a number.
-        return spread, curve * np.exp(np.clip(problem.sigma * noise, -30, 30))
-    return spread, curve + problem.sigma * noise
+        return curve * np.exp(np.clip(problem.sigma * noise, -30, 30))
+    return curve + problem.sigma * noise

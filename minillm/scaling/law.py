@@ -9,6 +9,7 @@ from minillm.errors import UsageError
 from minillm.scaling.curve import AMPLITUDES, Form, values
 from minillm.scaling.influence import leave_one_out
 from minillm.scaling.intervals import Resamples
+from minillm.scaling.noise import Noise, noise_of
 from minillm.scaling.objective import DELTAS, Problem
 from minillm.scaling.optimum import minimise
 from minillm.scaling.rivals import criteria, criterion
@@ -20,6 +21,7 @@ class LawFit:
 
     x: (variables, n); y: (n,). rows: where they stand in the table, counted from 1.
     sigma: (n,), what residuals are divided by, those of ln y where `in_logs`.
+    run: (n,), which run each point is of, counted from 0.
     theta: E, ln A, alpha, ln B, beta.
     excluded: [{"row": counted from 1, "reason": text}]. warnings: one sentence each.
     """
@@ -32,6 +34,7 @@ class LawFit:
     sigma: np.ndarray
     in_logs: bool
     rows: np.ndarray
+    run: np.ndarray
     theta: np.ndarray
     converged: bool
     resamples: Resamples | None = None
@@ -46,6 +49,10 @@ class LawFit:
     @property
     def n(self) -> int:
         return len(self.y)
+
+    @property
+    def n_runs(self) -> int:
+        return len(np.unique(self.run))
 
     @property
     def law(self) -> str:
@@ -137,14 +144,15 @@ class LawFit:
         is too little for a law.
         """
         size = np.log(self.x).sum(0)
-        rest = size < size.max()
+        largest_rows = size == size.max()
+        rest = ~np.isin(self.run, self.run[largest_rows])
         if too_few(self.form, self.x[:, rest]):
             return None
         smaller = replace(
             self, x=self.x[:, rest], y=self.y[rest], sigma=self.sigma[rest]
         )
-        largest = self.x[:, ~rest][:, 0]
-        measured = float(np.median(self.y[~rest]))
+        largest = self.x[:, largest_rows][:, 0]
+        measured = float(np.median(self.y[largest_rows]))
         return abs(solve(smaller).predict(*largest) / measured - 1)
 
     @property
@@ -198,6 +206,7 @@ class LawFit:
             "influence": self.influence,
             "leave_largest_out": self.leave_largest_out,
             "n": self.n,
+            "runs": self.n_runs,
             "ranges": {
                 name: [float(x.min()), float(x.max())]
                 for name, x in zip(self.variables, self.x, strict=True)
@@ -236,6 +245,11 @@ class LawFit:
             self.sigma,
             self.in_logs,
         )
+
+    @cached_property
+    def noise(self) -> Noise:
+        """What the points of a run share, and what each has for itself."""
+        return noise_of(self.problem, self.theta, self.run)
 
     @property
     def _residuals(self) -> np.ndarray:

@@ -50,6 +50,16 @@ class Problem:
         """(curves,); infinite where a residual is."""
         return self._total(np.abs(self.residuals(theta)))
 
+    def jacobian(self, theta: np.ndarray) -> np.ndarray:
+        """How the residuals change with the unknowns: (curves, unknowns, n)."""
+        signed = self.form.sign * terms(theta, self.log_x)
+        curve = theta[:, :1] + signed.sum(1)
+        unit = self.sigma * (curve if self.in_logs else np.ones_like(curve))
+        by_theta = self._by_theta(signed, unit)
+        if self.form.tied:
+            by_theta = fold(by_theta)
+        return by_theta if self.form.floor else by_theta[:, 1:]
+
     def slopes(self, theta: np.ndarray) -> "Slopes":
         """The objective of every curve with its derivatives by theta."""
         theta = self.form.untied(theta)
@@ -58,11 +68,7 @@ class Problem:
         residual = self._difference(curve)
         size = np.abs(residual)
         unit = self.sigma * (curve if self.in_logs else np.ones_like(curve))
-        jacobian = np.empty((*theta.shape, curve.shape[1]))
-        jacobian[:, 0] = 1
-        jacobian[:, 1::2] = signed
-        jacobian[:, 2::2] = -self.log_x * signed
-        jacobian /= unit[:, None]
+        jacobian = self._by_theta(signed, unit)
 
         pull = self.weights * np.clip(residual, -self.delta, self.delta)
         inside = self.weights * (size <= self.delta)
@@ -92,6 +98,15 @@ class Problem:
             least=least,
         )
         return slopes.tied() if self.form.tied else slopes
+
+    def _by_theta(self, signed: np.ndarray, unit: np.ndarray) -> np.ndarray:
+        """The residuals' derivatives by an untied theta: (curves, columns, n)."""
+        curves, variables, n = signed.shape
+        by_theta = np.empty((curves, 1 + 2 * variables, n))
+        by_theta[:, 0] = 1
+        by_theta[:, 1::2] = signed
+        by_theta[:, 2::2] = -self.log_x * signed
+        return by_theta / unit[:, None]
 
     def _difference(self, curve: np.ndarray) -> np.ndarray:
         if not self.in_logs:
@@ -125,13 +140,7 @@ class Slopes:
     least: np.ndarray
 
     def tied(self) -> "Slopes":
-        """The same with one exponent: its slope is the sum of alpha's and beta's."""
-
-        def fold(slope: np.ndarray) -> np.ndarray:
-            """(curves, 5, ...) -> (curves, 4, ...)"""
-            slope = slope.copy()
-            slope[:, 2] += slope[:, 4]
-            return slope[:, :4]
+        """The same with one exponent."""
 
         def fold_both(matrix: np.ndarray) -> np.ndarray:
             return fold(fold(matrix).swapaxes(1, 2))
@@ -165,3 +174,11 @@ class Slopes:
         part = (along * gradient[:, :, None]).sum(1) / bends
         step = -(along * part[:, None]).sum(2)
         return step / scale, -(gradient * step).sum(1), hessian
+
+
+def fold(slope: np.ndarray) -> np.ndarray:
+    """The slope by one exponent is the sum of those by alpha and by beta:
+    (curves, 5, ...) -> (curves, 4, ...)."""
+    slope = slope.copy()
+    slope[:, 2] += slope[:, 4]
+    return slope[:, :4]

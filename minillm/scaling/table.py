@@ -41,12 +41,9 @@ class Table:
 
         Raises UsageError for an unknown column, DataError for text in a cell.
         """
-        name = unicodedata.normalize("NFC", name)
-        if name not in self.columns:
-            known = ", ".join(self.columns)
-            raise UsageError(f"{self.source}: no column {name!r}; there are {known}")
-        values = np.empty(len(self.columns[name]))
-        for row, cell in enumerate(self.columns[name]):
+        cells = self._cells(name)
+        values = np.empty(len(cells))
+        for row, cell in enumerate(cells):
             try:
                 values[row] = math.nan if _is_empty(cell) else float(cell)
             except (TypeError, ValueError):
@@ -56,10 +53,19 @@ class Table:
                 ) from None
         return values
 
-    def usable(self, y: str, needed: Sequence[str]) -> tuple[np.ndarray, list[dict]]:
+    def groups(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """Which rows have the same cell in a column of any kind: (rows,), numbered from
+        0 as they come."""
+        cells, known = self._cells(name), {}
+        texts = [str(cells[row]).strip() for row in rows]
+        return np.array([known.setdefault(text, len(known)) for text in texts])
+
+    def usable(
+        self, y: str, needed: Sequence[str], group: str | None = None
+    ) -> tuple[np.ndarray, list[dict]]:
         """The rows (counted from 0) that a fit can use, and the others with reasons.
 
-        They have a finite y and no empty cell in the columns `needed`.
+        They have a finite y and no empty cell in the columns `needed` and `group`.
         Raises DataError where there are none.
         """
         measured = self.numbers(y)
@@ -70,6 +76,9 @@ class Table:
         for name in needed:
             for row in np.flatnonzero(np.isnan(self.numbers(name))):
                 reasons.setdefault(row, f"{name} is missing")
+        for row, cell in enumerate(self._cells(group) if group else ()):
+            if _is_empty(cell):
+                reasons.setdefault(row, f"{group} is missing")
         rows = np.array([row for row in range(len(measured)) if row not in reasons])
         if len(rows) == 0:
             raise DataError(
@@ -91,9 +100,19 @@ class Table:
                 )
         return numbers
 
+    def _cells(self, name: str) -> Sequence:
+        """A column as it was read. Raises UsageError for an unknown one."""
+        name = unicodedata.normalize("NFC", name)
+        if name not in self.columns:
+            known = ", ".join(self.columns)
+            raise UsageError(f"{self.source}: no column {name!r}; there are {known}")
+        return self.columns[name]
+
 
 def _is_empty(cell) -> bool:
-    return cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING)
+    if isinstance(cell, str):
+        return cell.strip().lower() in MISSING
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
 def as_table(source: str | os.PathLike | Mapping | Table) -> Table:

@@ -1,4 +1,4 @@
-"""`minillm compare` on two made-up runs."""
+"""`minillm compare` on two made-up runs, and on two made-up series."""
 
 import json
 
@@ -13,6 +13,7 @@ def runs(tmp_path):
         folder.mkdir()
         record = {
             "status": "finished",
+            "config": {"arch": "lstm"},
             "options": {"lr": lr},
             "data": {"tokenizer": {"sha256": "a"}},
             "parameters": {"non_embedding": 1000},
@@ -38,6 +39,7 @@ def test_people_get_tables_and_the_next_command(minillm, runs):
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
     assert ["lr", "0.01", "0.02"] in lines
+    assert ["architecture", "lstm", "lstm"] in lines
     assert ["validation", "loss", "(nats/token)", "2.0000", "1.9000"] in lines
     assert err.startswith("next: minillm compare ")
 
@@ -62,3 +64,47 @@ def test_bad_input_is_refused(minillm, runs, argv, code, words):
     got, out, err = minillm("compare", *(arg.format(*runs) for arg in argv))
     assert (got, out) == (code, "")
     assert words in err
+
+
+@pytest.fixture
+def series(tmp_path):
+    folders = []
+    for arch, alpha in (("gpt", 0.4), ("lstm", 0.3)):
+        records = [
+            {
+                "config": {"arch": arch},
+                "options": {"out": str(n)},
+                "data": {"name": "文", "tokenizer": {}},
+                "parameters": {"non_embedding": n},
+                "results": {"val_loss": 1.5 + 20 * n**-alpha, "tokens": 1e6},
+            }
+            for n in (1e3, 4e3, 1.6e4, 6.4e4)
+        ]
+        folder = tmp_path / f"{arch} 系列"
+        folder.mkdir()
+        text = json.dumps({"runs": records})
+        (folder / "scale.json").write_text(text, encoding="utf-8")
+        folders.append(str(folder))
+    return folders
+
+
+def test_series_are_compared_by_their_laws(minillm, series, tmp_path):
+    code, out, err = minillm("compare", *series)
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert ["alpha", "0.4", "0.3"] in lines
+    assert ["architecture", "gpt", "lstm"] in lines
+    assert err.endswith(" --plot laws.svg\n")
+    figure = tmp_path / "laws.svg"
+    code, out, err = minillm("compare", *series, "--plot", str(figure), "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["figure"] == str(figure)
+    assert "lstm: 1.5 + 20" in figure.read_text(encoding="utf-8")
+
+
+def test_runs_and_series_are_not_mixed(minillm, runs, series):
+    code, out, err = minillm("compare", runs[0], series[0])
+    assert (code, out) == (2, "")
+    assert "is no series" in err
+    assert minillm("compare", *series, "--x", "flops")[0] == 2
+    assert minillm("compare", series[0], "nowhere")[0] == 3

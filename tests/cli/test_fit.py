@@ -62,7 +62,16 @@ def test_people_get_a_table_and_the_next_command(minillm, table):
     assert code == 0
     assert "loss = E + A·N^(−alpha)" in out
     assert any(line.split()[:2] == ["alpha", "0.4"] for line in out.splitlines())
-    assert err == f"next: minillm fit {shlex.quote(table)} --plot law.svg\n"
+    assert err.startswith(f"next: minillm fit {shlex.quote(table)} --bootstrap 20 ")
+
+
+def test_the_next_command_repeats_what_was_given(minillm, table, tmp_path):
+    config = tmp_path / "fit.toml"
+    config.write_text("bootstrap = 20", encoding="utf-8")
+    options = ["--x", "N", "--loss", "lsq", "--no-floor", "--config", str(config)]
+    err = minillm("fit", table, *options)[2]
+    expected = shlex.join(["minillm", "fit", table, *options, "--plot", "law.svg"])
+    assert err == f"next: {expected}\n"
 
 
 def test_a_plot_is_drawn(minillm, table, tmp_path):
@@ -76,6 +85,7 @@ def test_a_plot_is_drawn(minillm, table, tmp_path):
     [
         (["no.csv"], 3, "no.csv"),
         (["{table}", "--y", "accuracy"], 2, "accuracy"),
+        (["{table}", "--group", "trunk"], 2, "trunk"),
         (["{table}", "--x", "N", "--x", "N", "--x", "loss"], 2, "one or two"),
     ],
 )
@@ -83,3 +93,18 @@ def test_bad_input_is_refused(minillm, table, argv, code, words):
     got, out, err = minillm("fit", *(arg.format(table=table) for arg in argv))
     assert (got, out) == (code, "")
     assert words in err
+
+
+def test_rows_may_share_a_run(minillm, tmp_path):
+    rows = [
+        f"{n:g},{d:g},{1.5 + 80 * n**-0.4 + 300 * d**-0.5 + luck!r},α{n:g}"
+        for n, luck in ((1e4, 0.004), (3e4, -0.003), (1e5, 0.001), (3e5, -0.002))
+        for d in (1e6, 2e6, 4e6)
+    ]
+    path = tmp_path / "runs.csv"
+    path.write_text("\n".join(["N,D,loss,trunk", *rows]), encoding="utf-8")
+    argv = ["fit", str(path), "--x", "N", "--x", "D"]
+    out = minillm(*argv, "--group", "trunk")[1]
+    assert "fitted to 12 points of 4 runs, 0 left out" in out
+    assert "warning: trunk has 4 values in 12 rows" in minillm(*argv)[1]
+    assert json.loads(minillm(*argv, "--group", "trunk", "--json")[1])["runs"] == 4

@@ -35,7 +35,8 @@ def test_people_get_a_table_and_the_next_command(minillm, table):
     assert code == 0
     assert "N_opt = 0.1·C^0.5000" in out
     assert any(line.split()[:3] == ["1e18", "5", "1e8"] for line in out.splitlines())
-    assert err == f"next: minillm isoflop {shlex.quote(table)} --plot isoflop.svg\n"
+    argv = ["isoflop", table, *COLUMNS, "--bootstrap", "50", "--plot", "isoflop.svg"]
+    assert err == f"next: minillm {shlex.join(argv)}\n"
 
 
 def test_a_plot_is_drawn(minillm, table, tmp_path):

@@ -64,6 +64,35 @@ def test_people_get_a_table_and_the_next_command(minillm, table):
 
 
 @pytest.mark.parametrize(
+    ("arch", "options"),
+    [
+        ("gpt", "--layers"),
+        ("lstm", "--arch lstm --layers"),
+        ("encoder", "--objective mlm --layers"),
+    ],
+)
+def test_the_next_command_trains_the_architecture_of_the_law(
+    minillm, tmp_path, arch, options
+):
+    runs = [
+        {
+            "options": {"out": str(n)},
+            "model": {"arch": arch, "vocab_size": 98},
+            "parameters": {"non_embedding": n},
+            "results": {"val_loss": 1.5 + 80 * n**-0.4, "tokens": 10**6},
+        }
+        for n in (10_000, 20_000, 40_000, 80_000)
+    ]
+    path = tmp_path / "scale.json"
+    path.write_text(json.dumps({"runs": runs}), encoding="utf-8")
+    argv = ["--law", str(path), "--params", "50k", "--speed", "1e10"]
+    code, out, err = minillm("plan", *argv)
+    assert code == 0
+    assert f"nearest shape: {arch}, " in out
+    assert err.startswith(f"next: minillm train {options} ")
+
+
+@pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
         (["--flops", "1e12", "--law", "no.csv"], 3, "no.csv"),

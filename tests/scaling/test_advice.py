@@ -96,12 +96,14 @@ def test_epochs_are_worth_less_and_less():
     assert tokens_to_be_worth(1641.0, 100.0) is None
 
 
+@pytest.mark.parametrize("arch", ["gpt", "lstm"])
 @pytest.mark.parametrize("parameters", [5e3, 3e4, 1e6, 4.4e7, 1e9, 7e10])
-def test_a_shape_near_any_size_can_be_built(parameters):
-    shape = nearest_shape(parameters, {"vocab_size": 98, "context": 64, "bias": False})
+def test_a_shape_near_any_size_can_be_built(parameters, arch):
+    settings = {"vocab_size": 98, "context": 64, "bias": False, "arch": arch}
+    shape = nearest_shape(parameters, settings)
     found = count.parameters(shape)["non_embedding"]
     assert found == pytest.approx(parameters, rel=0.05)
-    assert (shape.vocab_size, shape.context, shape.bias) == (98, 64, False)
+    assert {name: getattr(shape, name) for name in settings} == settings
 
 
 @pytest.mark.parametrize("name", ["nano", "tiny", "mini", "base"])
@@ -195,6 +197,15 @@ def test_a_time_buys_what_the_exact_flops_allow():
         shape["flops_per_token"] * answer["optimum"]["tokens"]
     )
     assert answer["machine"]["memory_bytes"] > 12 * shape["parameters"]["total"]
+
+
+@pytest.mark.parametrize("arch", ["gpt", "lstm"])
+def test_a_speed_that_another_architecture_has_is_a_doubt(arch):
+    known = replace(KNOWN, model={"arch": arch})
+    speed = {"flops_per_second": 1e12, "measured_on": "nano"}
+    answer = advise(known, flops=1e15, speed=lambda shape: speed)
+    assert answer["shape"]["arch"] == arch
+    assert any("on a gpt (nano)" in w for w in answer["warnings"]) == (arch == "lstm")
 
 
 def test_a_small_text_is_read_again_and_worth_less():

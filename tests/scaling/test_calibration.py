@@ -9,6 +9,7 @@ from minillm.errors import UsageError
 from minillm.scaling import calibration
 from minillm.scaling.calibration import (
     Check,
+    branched_checks,
     calibrate,
     coverage_checks,
     memoriser_checks,
@@ -53,6 +54,21 @@ def test_intervals_hold_the_truth():
     assert e.ok and alpha.ok
     assert "of 20 hold the truth" in e.detail
     assert e.limit == pytest.approx(3 * math.sqrt(0.95 * 0.05 / 20))
+
+
+def test_intervals_of_branches_hold_the_truth_because_they_know_their_runs(
+    monkeypatch,
+):
+    monkeypatch.setattr(calibration, "RESAMPLES", 100)
+    alpha, beta = branched_checks(10)
+    assert alpha.ok and beta.ok
+    true_fit = calibration.fit
+
+    def blind(*args, group, **kwargs):
+        return true_fit(*args, **kwargs)
+
+    monkeypatch.setattr(calibration, "fit", blind)
+    assert not next(branched_checks(10)).ok
 
 
 def test_a_fit_that_is_a_little_off_is_found(bend_fit):

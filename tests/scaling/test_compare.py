@@ -15,7 +15,13 @@ def record(n: int = 1000, loss: float = 2.0, **changes) -> dict:
     """A run.json, as far as comparing reads it."""
     made = {
         "status": "finished",
-        "config": {"n_layers": 2, "d_model": 8, "n_heads": 1, "objective": "clm"},
+        "config": {
+            "arch": "gpt",
+            "n_layers": 2,
+            "d_model": 8,
+            "n_heads": 1,
+            "objective": "clm",
+        },
         "options": {"width": 8, "lr": 0.01, "seed": 0, "out": f"runs/{n}"},
         "data": {
             "name": "text",
@@ -72,6 +78,7 @@ def test_only_what_differs_is_told(write):
     assert result["unit"] == "nats/token"
     assert [run["val_loss"] for run in result["runs"]] == [2.0, 1.9]
     assert [run["name"] for run in result["runs"]] == ["a", "b"]
+    assert [run["arch"] for run in result["runs"]] == ["gpt", "gpt"]
     assert result["warnings"] == []
 
 

@@ -27,6 +27,7 @@ JSON_KEYS = {
     "influence",
     "leave_largest_out",
     "n",
+    "runs",
     "excluded",
     "warnings",
 }

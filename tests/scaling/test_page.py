@@ -27,6 +27,7 @@ def record(width: int, tokens: int, seed: int = 0, noise=0.0, lr: float = 0.01) 
     return {
         "status": "finished",
         "config": {
+            "arch": "lstm",
             "n_layers": 2,
             "d_model": width,
             "n_heads": 1,
@@ -91,6 +92,7 @@ def series(tmp_path_factory):
         "data": "my text.txt",
         "budget": 90,
         "seed": 3,
+        "arch": "lstm",
         "sizes": [{"width": width, "lr": 0.01} for width in widths],
         "runs": [{"name": "96-s0", "held_out": True}],
     }
@@ -218,6 +220,8 @@ def test_the_pictures_follow_the_page_from_light_to_dark(page):
 
 def test_the_sentences_hold_the_numbers(said):
     found = " ".join(said["findings"])
+    assert said["title"] == f"“{CORPUS}”: 6 sizes of lstm"
+    assert "each lstm trained on 4 M tokens" in found
     # At the longest, with its repeats: 1.2 + 300/sqrt(4e6) is the floor.
     alpha = float(re.search(r"The exponent is α = ([\d.]+)", found)[1])
     assert alpha == pytest.approx(0.4, abs=0.1)
@@ -254,9 +258,9 @@ def test_the_law_of_tokens_and_what_a_transition_leaves_out_are_told(series, tmp
 
 def test_what_is_not_shown_is_told(said):
     told = " ".join(said["not_shown"])
-    assert "they are not independent" in told
+    assert "The intervals of L(N, D) allow for it" in told
     assert "4 of 5 sizes were trained once" in told
-    assert "One text" in told
+    assert f"One architecture (lstm), one text (“{CORPUS}”)" in told
     assert "other learning rates" not in told
     assert "One length" not in told
     assert said["missing"] == []
@@ -264,8 +268,8 @@ def test_what_is_not_shown_is_told(said):
 
 def test_the_command_repeats_the_series(outline):
     assert (
-        "minillm scale --preset smoke --budget 90 --data 'my text.txt' --seed 3 --out "
-        "'law <1> & 律'\n"
+        "minillm scale --preset smoke --budget 90 --data 'my text.txt' --arch lstm "
+        "--seed 3 --out 'law <1> & 律'\n"
         "minillm scale --plan 'law <1> & 律/plan.json' --out 'law <1> & 律-again'\n"
         "minillm report 'law <1> & 律'" in outline.shown
     )

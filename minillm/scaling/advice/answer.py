@@ -246,6 +246,7 @@ def _corpus(law: Law, n: float, d: float, unique: float) -> dict:
 
 def _shape(shape) -> dict:
     return {
+        "arch": shape.arch,
         "n_layers": shape.n_layers,
         "d_model": shape.d_model,
         "n_heads": shape.n_heads,

@@ -13,6 +13,7 @@ def doubts(known: KnownLaw, answer: dict, inference_tokens: float | None) -> lis
         *_flat(known),
         *_repeated(answer["corpus"]),
         *_longer_than_text(answer),
+        *_other_speed(answer),
     ]
 
 
@@ -78,4 +79,13 @@ def _longer_than_text(answer: dict):
         yield (
             f"with inference, D is {epochs:.3g} times the text: repeated tokens are "
             f"worth less, which this answer leaves out"
+        )
+
+
+def _other_speed(answer: dict):
+    arch, machine = answer["shape"]["arch"], answer["machine"]
+    if arch != "gpt" and "measured_on" in machine:
+        yield (
+            f"the speed was measured on a gpt ({machine['measured_on']}), which {arch} "
+            f"models may not reach; give their own with --speed"
         )

@@ -8,6 +8,7 @@ from minillm.training.config import TrainConfig, default_heads
 
 MOST_LAYERS = 160
 LEAST_WIDTH = 16
+ROUNDS = 3  # in which a width settles
 SETTINGS = ("context", "arch", "norm", "positions", "tied", "bias", "init")
 
 
@@ -23,22 +24,28 @@ def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfi
     vocab = (settings or {}).get("vocab_size") or 1024
     usual = min(128.0, max(8.0, 16 * (parameters / 25e3) ** 0.17))
 
-    def unlike(shape: ModelConfig) -> float:
-        missed = math.log(count.parameters(shape)["non_embedding"] / parameters)
-        return abs(missed) + 0.03 * abs(
-            math.log(shape.d_model / shape.n_layers / usual)
-        )
-
-    shapes = [
-        ModelConfig(
+    def shape(layers: int, width: int) -> ModelConfig:
+        return ModelConfig(
             **{"vocab_size": vocab, "context": 256, **given},
             n_layers=layers,
             d_model=width,
             n_heads=default_heads(width),
         )
-        for layers in range(1, MOST_LAYERS + 1)
-        for width in _widths(parameters, layers)
-    ]
+
+    def parts(shape: ModelConfig) -> float:
+        """What share of the parameters it has."""
+        return count.parameters(shape)["non_embedding"] / parameters
+
+    def unlike(shape: ModelConfig) -> float:
+        missed = abs(math.log(parts(shape)))
+        return missed + 0.03 * abs(math.log(shape.d_model / shape.n_layers / usual))
+
+    shapes = []
+    for layers in range(1, MOST_LAYERS + 1):
+        width = LEAST_WIDTH
+        for _ in range(ROUNDS):  # parameters grow as the square of the width, nearly
+            width = max(1, round(width * parts(shape(layers, width)) ** -0.5))
+        shapes += [shape(layers, near) for near in _round(width)]
     return min(shapes, key=unlike)
 
 
@@ -54,9 +61,8 @@ def memory_bytes(shape: ModelConfig, workers: int = 1) -> int:
     return count.memory_bytes(shape, at_a_time, workers)
 
 
-def _widths(parameters: float, layers: int) -> set[int]:
-    """The round widths beside the one that 12·layers·width² asks for."""
-    exact = math.sqrt(parameters / (12 * layers))
-    step = 64 if exact >= 512 else 8 if exact >= 64 else 4
-    below = max(LEAST_WIDTH, int(exact // step) * step)
+def _round(width: int) -> set[int]:
+    """The round widths beside a width."""
+    step = 64 if width >= 512 else 8 if width >= 64 else 4
+    below = max(LEAST_WIDTH, width // step * step)
     return {below, below + step}

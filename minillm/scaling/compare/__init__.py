@@ -1,5 +1,5 @@
-"""Runs side by side: settings, results, learning curves."""
+"""Runs, or series, side by side: settings, results, learning curves, laws."""
 
-from minillm.scaling.compare.side_by_side import compare
+from minillm.scaling.compare.folders import compare
 
 __all__ = ["compare"]

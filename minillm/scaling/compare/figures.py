@@ -1,10 +1,11 @@
-"""Learning curves of several runs in one picture."""
+"""Learning curves of several runs, or laws of several series, in one picture."""
 
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.figures import COLOURS, CYCLE, log_axis, new_figure, style
+from minillm.figures import COLOURS, CYCLE, log_axis, new_figure, short, style
 from minillm.scaling.compare.runs import RunRead
+from minillm.scaling.figures import LABELS, draw_curve, numbers, places
 
 AXES = {
     "tokens": "tokens seen",
@@ -39,6 +40,42 @@ def draw_curves(
         explained = "training loss; dots: validation loss at the end"
         axes.set_title(explained if title is None else title)
         axes.legend(ncols=1 + (len(runs) > 8), fontsize=8.5)
+    return figure
+
+
+def draw_series(found: list):
+    """A matplotlib Figure of the laws of series (`SeriesLaw`) over parameters: points,
+    bands, and the models held out."""
+    with style():
+        figure, axes = new_figure(7.2, 4.8)
+        for one, colour in zip(found, _colours(len(found)), strict=True):
+            law, held_out = one.law, one.held_out
+            sizes = law.x[0]
+            line = places(np.append(sizes, held_out.size) if held_out else sizes)
+            draw_curve(axes, law, line, f"{one.label}: {numbers(law)}", colour)
+            axes.plot(sizes, law.y, "o", color=colour, markersize=6)
+            for point in one.series.points_of_size:
+                ends = [min(point.losses), max(point.losses)]
+                axes.plot([point.size] * 2, ends, "-", lw=1.3, color=colour)
+            if held_out:
+                axes.plot(
+                    held_out.size,
+                    held_out.measured,
+                    "D",
+                    ms=9,
+                    color=colour,
+                    markeredgecolor="white",
+                )
+        # The last curve drawn has set the ends for itself alone.
+        axes.autoscale(axis="x")
+        log_axis(axes.xaxis)
+        axes.set_xlabel(LABELS["N"])
+        axes.set_ylabel(LABELS["loss"])
+        read = {f"{short(one.tokens)} tokens of {one.text}" for one in found}
+        each = f"{read.pop()} for each model\n" if len(read) == 1 else ""
+        held_out = "; diamonds: held out" if any(one.held_out for one in found) else ""
+        axes.set_title(f"{each}bands: 95 % of the curves{held_out}")
+        axes.legend(loc="upper right", handlelength=2.4)
     return figure
 
 

@@ -37,6 +37,10 @@ class RunRead:
         return value
 
     @property
+    def arch(self) -> str | None:
+        return self.get("config", "arch")
+
+    @property
     def size(self) -> int | None:
         return self.get("parameters", "non_embedding")
 
@@ -176,8 +180,9 @@ class Series:
 
     @cached_property
     def several(self) -> list[str]:
-        """What differs between runs and should not, in a series: text, tokenizer."""
+        """What differs between runs and should not, in a series: the text, say."""
         kinds = {
+            "architectures": {run.arch for run in self.fitted},
             "texts": {run.get("data", "sha256") for run in self.fitted},
             "tokenizers": {
                 run.get("data", "tokenizer", "sha256") for run in self.fitted
@@ -201,11 +206,14 @@ def fit_size(found: list[Point]) -> LawFit:
 
 
 def fit_both(found: list[Point]) -> LawFit:
+    """L(N, D). Runs of one size begin alike, and branches share their whole trunk: what
+    they are lucky in, they share."""
     sizes = [point.size for point in found]
-    return _fit(found, {"N": sizes, "D": [point.tokens for point in found]})
+    x = {"N": sizes, "D": [point.tokens for point in found]}
+    return _fit(found, x, group="N")
 
 
-def _fit(found: list[Point], x: dict) -> LawFit:
+def _fit(found: list[Point], x: dict, group: str | None = None) -> LawFit:
     if not found:
         raise MinillmError("there is no finished run to fit a law to")
     columns = {
@@ -213,7 +221,8 @@ def _fit(found: list[Point], x: dict) -> LawFit:
         "loss": [point.loss for point in found],
         "sigma": [point.loss / len(point.losses) ** 0.5 for point in found],
     }
-    return fit(Table("the runs", columns), tuple(x), loss="lsq", sigma="sigma")
+    table = Table("the runs", columns)
+    return fit(table, tuple(x), loss="lsq", sigma="sigma", group=group)
 
 
 def read_run(folder: Path) -> RunRead:

@@ -1,15 +1,16 @@
-"""Runs side by side: what differs in how they were made, and what came of it.
-
-compare(["runs/a", "runs/b"])["differences"]    # {"lr": [0.01, 0.003], …}
-"""
+"""Runs side by side: what differs in how they were made, and what came of it."""
 
 from pathlib import Path
 
-from minillm.errors import UsageError
 from minillm.scaling.compare.runs import RunRead, read_run
 
 # Where a run was written and how often it was saved change nothing that it learns.
 NOT_COMPARED = {"out", "eval_every", "save_every", "keep", "start", "branch"}
+# What may differ along a series of sizes: the size, and what follows from it.
+OF_SIZE = {
+    *("size", "layers", "width", "heads", "lr", "min_lr", "seed", "warmup"),
+    *("steps", "tokens", "workers", "device"),
+}
 RESULTS = (
     "val_loss",
     "train_loss",
@@ -23,19 +24,10 @@ RESULTS = (
 )
 
 
-def compare(folders: list, *, plot: str | Path | None = None, x: str = "tokens"):
-    """The records of two or more run folders side by side, as a dict.
-
-    `runs`: name, path, status, parameters, FLOPs and results of each; `unit`: that of
-    `val_loss` and `train_loss` here, nats/token, or bits/byte where tokenizers differ;
-    `differences`: {setting: [its value in each run]}; `warnings`. plot: a file for the
-    learning curves over x (tokens, seconds or flops). Raises UsageError and DataError.
-    """
-    if len(folders) < 2:
-        raise UsageError("give at least two run folders to compare")
-    paths = [Path(folder) for folder in folders]
+def compare_runs(paths: list[Path], *, plot: str | Path | None, x: str) -> dict:
+    """The records of run folders side by side; see `compare`."""
     runs = [read_run(path) for path in paths]
-    names = _names(paths)
+    names = told_apart(paths)
     in_bytes, warnings = _unit(runs)
     if plot:
         from minillm.figures import save
@@ -67,6 +59,15 @@ def differences(runs: list[RunRead]) -> dict[str, list]:
         if any(value != values[0] for value in values):
             found[name] = values
     return found
+
+
+def differences_besides_size(runs: list[RunRead]) -> dict[str, list]:
+    """`differences` without size, what follows from it, and versions."""
+    return {
+        name: values
+        for name, values in differences(runs).items()
+        if name not in OF_SIZE and not name.startswith("version")
+    }
 
 
 def tokenizers(runs: list[RunRead]) -> set:
@@ -136,6 +137,7 @@ def _summary(run: RunRead, name: str, path: Path, in_bytes: bool) -> dict:
         "name": name,
         "path": str(path),
         "status": run.get("status"),
+        "arch": run.arch,
         "shape": [run.get("config", k) for k in ("n_layers", "d_model", "n_heads")],
         "parameters": run.size,
         "seed": run.get("seed"),
@@ -144,7 +146,7 @@ def _summary(run: RunRead, name: str, path: Path, in_bytes: bool) -> dict:
     }
 
 
-def _names(paths: list[Path]) -> list[str]:
+def told_apart(paths: list[Path]) -> list[str]:
     """The ends of the paths that tell them apart."""
     parts = [path.resolve().parts for path in paths]
     for length in range(1, max(map(len, parts)) + 1):

@@ -7,36 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minillm.errors import MinillmError
+from minillm.scaling.compare.held_out import HeldOut, held_out
 from minillm.scaling.compare.runs import Series
-from minillm.scaling.compare.side_by_side import differences
+from minillm.scaling.compare.side_by_side import differences_besides_size
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
-
-# What may differ along a series of sizes: the size, and what follows from it.
-MAY_DIFFER = {
-    *("size", "layers", "width", "heads", "lr", "min_lr", "seed", "warmup"),
-    *("steps", "tokens", "workers", "device"),
-}
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """A model that was no part of the fit: its size, what the law says, what it is."""
-
-    size: int
-    beyond: float  # times the largest fitted size
-    predicted: float
-    band: tuple[float, float]
-    measured: float
-    pure: float  # what a power law without a floor says
-
-    @property
-    def error(self) -> float:
-        return abs(self.predicted / self.measured - 1)
-
-    @property
-    def pure_error(self) -> float:
-        return abs(self.pure / self.measured - 1)
 
 
 @dataclass
@@ -73,7 +48,7 @@ def fit_laws(series: Series) -> Laws:
         )
     laws.warnings = [*_told(series, laws), *_mixed(series)]
     if laws.size is not None:
-        laws.held_out = _held_out(series, laws.size)
+        laws.held_out = held_out(series, laws.size)
     if laws.both is not None:
         laws.growth_interval = _growth(laws.both)
     _fit_powers(series, laws)
@@ -90,35 +65,14 @@ def _told(series: Series, laws: Laws) -> list[str]:
 
 def _mixed(series: Series) -> list[str]:
     """Settings besides the size that the runs of a law do not share."""
-    found = differences(series.fitted) if series.fitted else {}
-    names = [
-        name
-        for name in found
-        if name not in MAY_DIFFER and not name.startswith("version")
-    ]
-    if not names:
+    found = differences_besides_size(series.fitted)
+    if not found:
         return []
     values = "; ".join(
-        f"{name}: {', '.join(map(str, dict.fromkeys(map(str, found[name]))))}"
-        for name in names
+        f"{name}: {', '.join(dict.fromkeys(map(str, values)))}"
+        for name, values in found.items()
     )
     return [f"the runs differ in more than their size ({values}): so may their losses"]
-
-
-def _held_out(series: Series, law: LawFit) -> HeldOut | None:
-    tokens = series.points_of_size[0].tokens
-    runs = [run for run in series.held_out if run.tokens == tokens]
-    if not runs:
-        return None
-    size = max(run.size for run in runs)
-    return HeldOut(
-        size=size,
-        beyond=size / law.x[0].max(),
-        predicted=law.predict(size),
-        band=law.band(size),
-        measured=statistics.median(run.loss for run in runs if run.size == size),
-        pure=law.without_floor.predict(size),
-    )
 
 
 def _growth(law: LawFit) -> list[float] | None:

@@ -14,7 +14,7 @@ from minillm.scaling.page import figures, html, tables
 from minillm.scaling.page.laws import Laws, fit_laws
 from minillm.scaling.page.text import findings, interval, not_shown, percent
 from minillm.scaling.page.text import title as title_of
-from minillm.scaling.series.ladder import PRESETS
+from minillm.scaling.series.ladder import PRESETS, architecture
 from minillm.training.run_folder.files import replacing
 
 
@@ -144,11 +144,13 @@ def _commands(series: Series):
     name = series.path.resolve().name
     preset = PRESETS.get((plan.get("ladder") or {}).get("name"))
     if preset:
+        objective = plan.get("objective") or "clm"
         options = {
             "preset": (preset.name, None),
             "budget": (plan.get("budget"), preset.budget),
             "data": (plan.get("data"), "stdlib"),
-            "objective": (plan.get("objective"), "clm"),
+            "objective": (objective, "clm"),
+            "arch": (plan.get("arch"), architecture(objective, None)),
             "seed": (plan.get("seed"), 0),
         }
         parts = ["minillm", "scale"]
@@ -180,6 +182,7 @@ def _facts(series: Series) -> dict[str, str]:
         "its sha256": all_of("data", "sha256"),
         "tokenizer": all_of("data", "tokenizer", "kind"),
         "vocabulary": all_of("data", "tokenizer", "vocab_size"),
+        "architecture": all_of("config", "arch"),
         "objective": all_of("config", "objective"),
         "seeds": all_of("seed"),
         "device": all_of("device"),

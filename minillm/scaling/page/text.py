@@ -10,7 +10,7 @@ from minillm.scaling.page.laws import HeldOut, Laws
 
 def title(series: Series) -> str:
     n = len({run.size for run in series.runs if run.finished})
-    return f"{_texts(series)}: {n} {_plural(n, 'size')} of model"
+    return f"{_texts(series)}: {n} {_plural(n, 'size')} of {_model(series)}"
 
 
 def findings(series: Series, laws: Laws) -> list[str]:
@@ -64,9 +64,10 @@ def _law(series: Series, laws: Laws):
     seeds = sum(len(point.losses) for point in points)
     yield (
         f"From N = {short(points[0].size)} to {short(points[-1].size)} non-embedding "
-        f"parameters, each model trained on {short(points[0].tokens)} tokens of "
-        f"{_texts(series)}, the validation loss follows L(N) = {formula(law)} nats per "
-        f"token ({len(points)} sizes, {seeds} {_plural(seeds, 'run')})."
+        f"parameters, each {_model(series)} trained on {short(points[0].tokens)} "
+        f"tokens of {_texts(series)}, the validation loss follows L(N) = "
+        f"{formula(law)} nats per token ({len(points)} sizes, {seeds} "
+        f"{_plural(seeds, 'run')})."
     )
     low, high = law.interval95["alpha"]
     alpha = law.parameters["alpha"]
@@ -205,9 +206,11 @@ def _lengths(series: Series, laws: Laws):
             f"model after so many tokens, not the entropy of the text."
         )
     elif laws.both is not None:
+        seen = laws.both.noise.seen
+        known = "allow for it" if seen else "do not: the sizes are too few to show it"
         yield (
-            "Points of one run at several lengths share its seed and its luck: they "
-            "are not independent, and the intervals of L(N, D) are too narrow."
+            f"Points of one run at several lengths share its seed and its luck: they "
+            f"are not independent. The intervals of L(N, D) {known}."
         )
 
 
@@ -256,8 +259,9 @@ def _elsewhere(series: Series):
     kinds = {run.get("data", "tokenizer", "kind") for run in series.fitted} - {None}
     if series.fitted:
         yield (
-            f"One text ({_texts(series)}), one tokenizer ({', '.join(sorted(kinds))}) "
-            f"and one recipe: another text has another law."
+            f"One architecture ({_model(series)}), one text ({_texts(series)}), one "
+            f"tokenizer ({', '.join(sorted(kinds))}) and one recipe: another has "
+            f"another law."
         )
 
 
@@ -265,6 +269,12 @@ def _texts(series: Series) -> str:
     runs = series.fitted or series.runs
     names = dict.fromkeys(run.get("data", "name") for run in runs)
     return " and ".join(f"“{name}”" for name in names if name) or "an unnamed text"
+
+
+def _model(series: Series) -> str:
+    """What was trained: gpt, say."""
+    names = dict.fromkeys(run.arch for run in series.fitted or series.runs)
+    return " and ".join(name for name in names if name) or "model"
 
 
 def _plural(n: int, word: str) -> str:

@@ -13,11 +13,6 @@ FEWEST_BOTH = 8  # points: E, A, alpha, B and beta, and some more
 # A loss that is better by less is as likely to be better by luck.
 BETTER = 0.005
 
-SHARED_LUCK = (
-    "branches of one run share its luck: the intervals of the laws of tokens, which "
-    "take them for independent runs, are too narrow"
-)
-
 
 @dataclass(frozen=True)
 class RateCheck:
@@ -75,12 +70,19 @@ class Lengths:
         same = [size for size in self.sizes if size.width == widest]
         if len(same) < FEWEST:
             return None
-        columns = {"D": [s.tokens for s in same], "loss": [s.loss for s in same]}
-        return fit(columns, "D", loss="lsq")
+        columns = {
+            "D": [size.tokens for size in same],
+            "loss": [size.loss for size in same],
+            "trunk": [size.width for size in same],
+        }
+        return fit(columns, "D", loss="lsq", group="trunk")
 
     @cached_property
     def of_both(self) -> LawFit | None:
-        """L(N, D) = E + A/N^alpha + B/D^beta."""
+        """L(N, D) = E + A/N^alpha + B/D^beta.
+
+        The points of one width are branches of the same trunks and share their luck.
+        """
         lengths = {size.tokens for size in self.sizes}
         if len(lengths) < 3 or len(self.sizes) < FEWEST_BOTH:
             return None
@@ -90,10 +92,12 @@ class Lengths:
                 "D": [size.tokens for size in self.sizes],
                 "loss": [size.loss for size in self.sizes],
                 "sigma": [size.loss / len(size.losses) ** 0.5 for size in self.sizes],
+                "trunk": [size.width for size in self.sizes],
             },
             ("N", "D"),
             loss="lsq",
             sigma="sigma",
+            group="trunk",
         )
 
     @cached_property
@@ -115,7 +119,10 @@ class Lengths:
         found = [check.doubt for check in self.rate_checks if check.doubt]
         found += dict.fromkeys(self.too_early.values())
         if self.of_both:
-            found += [SHARED_LUCK, *self.of_both.warnings]
+            found += self.of_both.warnings
+        if self.of_tokens:
+            more = [w for w in self.of_tokens.warnings if w not in found]
+            found += [f"L(D): {warning}" for warning in more]
         return found
 
     def to_json(self) -> dict:
