@@ -39,17 +39,16 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
     field = FIELDS[name]
     kind = (typing.get_args(field.type) or (field.type,))[0]
     flag = "--" + name.replace("_", "-")
-    if kind is bool:
+    if kind is bool and field.default is not False:
         flag = f"{flag}/--no-{name}"
-    elif choices:
+    if choices:
         kind = click.Choice(list(choices))
         metavar = metavar or "|".join(choices)
-    if field.default is not None:
+    if field.default is not None and field.default is not False:  # 0 is shown
         help = f"{help}  [{str(field.default).lower()}]"
     metavar = metavar or {int: "N", float: "X"}.get(kind)
-    return click.option(
-        flag, type=kind, metavar=metavar, default=field.default, help=help
-    )
+    switch = {"is_flag": True} if kind is bool else {"type": kind, "metavar": metavar}
+    return click.option(flag, default=field.default, help=help, **switch)
 
 
 @click.command(epilog="Example:  minillm train --size nano --data book.txt --seed 7")
@@ -58,14 +57,14 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("width", "Width of the residual stream (d_model).")
 @setting("heads", "Attention heads, a divisor of the width.")
 @setting("context", "Tokens in a sequence.")
-@setting("arch", "Default: by objective.", choices=ARCHITECTURES)
+@setting("arch", "gpt, lstm, encoder, bert, encdec.", "NAME", ARCHITECTURES)
 @setting("norm", "Layer norm before or after.", metavar="pre|post")
 @setting("positions", "Where a token stands.", metavar="learned|sinusoidal")
 @setting("tied", "Embedding is the output layer too.")
 @setting("bias", "Layers and norms have a bias.")
 @setting("init", "How weights are drawn.", metavar="gpt2|fan_in")
-@setting("objective", "What is to be predicted.", choices=OBJECTIVES)
-@setting("whole_words", "mlm hides all tokens of a word.")
+@setting("objective", "Or mlm, mlm+nsp, seq2seq, classify.", "NAME", OBJECTIVES)
+@setting("whole_words", "mlm hides whole words.")
 @setting("data", "Corpus, text file or folder.", "NAME|PATH")
 @setting("tokenizer", "bpe, wordpiece, bytes, chars.", "NAME", choices=TOKENIZERS)
 @setting("vocab", "Most entries of the vocabulary.")

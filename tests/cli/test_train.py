@@ -62,13 +62,13 @@ def test_people_get_a_table(minillm, book, tmp_path):
     assert f"{loss:.4f}" in stdout
 
 
-def test_a_masked_model_trains_and_is_not_sent_to_generate(minillm, book, tmp_path):
+def test_a_masked_model_trains_and_is_sent_to_fill(minillm, book, tmp_path):
     out = str(tmp_path / "b")
     code, _, err = minillm(
         "train", *SHORT, "--data", book, "--out", out, "--objective", "mlm"
     )
     assert code == 0
-    assert f"next: minillm eval {out}" in err
+    assert f"next: minillm fill {out} " in err
 
 
 def test_a_record_repeats_its_run(minillm, run, tmp_path):
