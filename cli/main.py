@@ -40,6 +40,7 @@ SECTIONS = {
         "validate": "Check the scaling laboratory where the truth is known.",
     },
     "Look into the engine and the machine": {
+        "attention": "Draw what each head of a trained transformer looks at.",
         "graph": "Draw the graph of an expression, or of one model step.",
         "gradcheck": "Check the gradient of every op against differences.",
         "doctor": "Show what this machine offers for training.",
