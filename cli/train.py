@@ -16,6 +16,7 @@ from minillm.training.config import (
 )
 from minillm_cli import common
 
+ARCHS = "|".join(ARCHITECTURES)  # too long for the column of what an option takes
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 # `--tokens` on the command line means that `steps` in a file is not wanted any more.
@@ -50,7 +51,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("width", "Width of the residual stream (d_model).")
 @setting("heads", "Attention heads, a divisor of the width.")
 @setting("context", "Tokens in a sequence.")
-@setting("arch", "Default: by objective.", choices=ARCHITECTURES)
+@setting("arch", f"{ARCHS}, by objective.", "NAME", choices=ARCHITECTURES)
 @setting("norm", "Layer norm before or after.", metavar="pre|post")
 @setting("positions", "Where a token stands.", metavar="learned|sinusoidal")
 @setting("tied", "Embedding is the output layer too.")
