@@ -262,6 +262,8 @@ def test_what_is_not_shown_is_told(said):
     assert "4 of 5 sizes were trained once" in told
     assert f"One architecture (lstm), one text (“{CORPUS}”)" in told
     assert "other learning rates" not in told
+    assert "The floor E of L(N) is L∞(D)" in told
+    assert "after D = 4 M tokens" in told
     assert "One length" not in told
     assert said["missing"] == []
 
