@@ -295,6 +295,13 @@ def test_runs_of_one_length_say_what_is_missing(tmp_path):
     assert said["missing"] == ["No law of seconds of decoding: nothing was measured."]
 
 
+def test_lengths_are_told_from_the_shortest(tmp_path):
+    for width, tokens in ((16, 999_424), (24, 8_000_000)):
+        write_run(tmp_path / f"{width}", record(width, tokens))
+    with open(report(tmp_path)["page"], encoding="utf-8") as file:
+        assert "999&nbsp;k to 8&nbsp;M" in file.read()
+
+
 def test_too_few_runs_have_a_page_without_a_law(tmp_path):
     for width in WIDTHS[:2]:
         write_run(tmp_path / f"{width}", record(width, LENGTHS[0]))
