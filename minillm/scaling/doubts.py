@@ -11,17 +11,8 @@ TOKENS = ("d", "tokens", "d_tokens", "train_tokens", "n_tokens", "training_token
 SIZES = ("n", "params", "n_params", "parameters", "non_embedding")
 COMPUTE = ("c", "flops", "flop", "c_flop", "compute", "train_flops")
 KEPT_EQUAL = (
-    "batch",
-    "batch_size",
-    "batch_tokens",
-    "epochs",
-    "context",
-    "seq_len",
-    "vocab_size",
-    "tokenizer",
-    "data",
-    "dataset",
-    "schedule",
+    *("batch", "batch_size", "batch_tokens", "epochs", "context", "seq_len"),
+    *("vocab_size", "tokenizer", "data", "dataset", "schedule"),
 )
 ONE_RUN = ("run", "run_id", "run_name", "trunk")
 FALLS = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")

@@ -86,6 +86,7 @@ def test_a_plot_is_drawn(minillm, table, tmp_path):
         (["no.csv"], 3, "no.csv"),
         (["{table}", "--y", "accuracy"], 2, "accuracy"),
         (["{table}", "--group", "trunk"], 2, "trunk"),
+        (["{table}", "--seed", "-1"], 2, "seed -1"),
         (["{table}", "--x", "N", "--x", "N", "--x", "loss"], 2, "one or two"),
     ],
 )
