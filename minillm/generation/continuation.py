@@ -68,8 +68,8 @@ def generate(
             n=n,
             cached=cached,
         )
-    elif Sampling(**filters) != Sampling():
-        names = ", ".join(filters)
+    elif given := [k for k, v in filters.items() if v != getattr(Sampling, k)]:
+        names = ", ".join(given)
         raise UsageError(f"beams draw nothing: leave out {names}, or the beams")
     else:
         groups = [
@@ -84,8 +84,8 @@ def usual_length(run: Run, max_tokens: int | None) -> int:
     """How many tokens are written where `max_tokens` are asked for, or nothing said."""
     if not reads_source(run):
         return 100 if max_tokens is None else max_tokens
-    # It has learned to end, and cannot go on past its context: the source would stay
-    # what it was, and the later half of an answer is no answer.
+    # It ends by itself; and beyond its context it could only forget what it has said,
+    # which is no way to finish an answer.
     context = run.model.config.context
     return context if max_tokens is None else min(max_tokens, context)
 
