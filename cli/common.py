@@ -53,7 +53,7 @@ def sampling(function):
         click.option(
             "--temperature",
             metavar="T",
-            default=0.8,
+            type=float,
             help="Below 1: likelier tokens more; 0: the likeliest.  [0.8]",
         ),
         click.option(
