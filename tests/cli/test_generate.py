@@ -62,7 +62,7 @@ def test_stop_texts_may_be_several(minillm, run):
         (["--stream", "--json"], "--stream"),
         (["--stream", "--n", "2"], "--stream"),
         (["--stream", "--beams", "2"], "--stream"),
-        (["--beams", "2", "--min-p", "0.5"], "min_p"),
+        (["--beams", "2", "--min-p", "0.5"], "leave out min_p, or"),
         (["--top-p", "0"], "top_p"),
         (["--top-p", "2", "--stream"], "top_p"),
         (["--stop", ""], "stop text"),
