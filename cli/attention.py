@@ -16,7 +16,7 @@ DECIMALS = 4  # of the weights in the JSON object
 @click.option(
     "--text-b",
     metavar="TEXT",
-    help="The second text, where a model reads or writes one.",
+    help="The second of a pair, or what encdec is to write.",
 )
 @click.option("--layer", metavar="N", type=int, help="Only this one, counted from 0.")
 @click.option("--head", metavar="N", type=int, help="Only this one of each layer.")

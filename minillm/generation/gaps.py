@@ -9,7 +9,7 @@ from minillm.errors import UsageError
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
 from minillm.tensor import no_grad
-from minillm.text import MASK
+from minillm.text import MASK, Tokenizer
 from minillm.training.run_folder.run import Run
 
 
@@ -50,17 +50,22 @@ def fill(run: Run | str, text: str, *, top: int = 5) -> list[list[Candidate]]:
 def encode_with_gaps(run: Run, text: str) -> np.ndarray:
     """The ids of a text in which [MASK] is one token, framed as the texts were that the
     model learned from: (T,) int32. Raises UsageError for a text without one."""
-    parts = text.split(MASK)
-    if len(parts) == 1:
+    if MASK not in text:
         raise UsageError(f"the text has no gap: write {MASK} where a word is missing")
-    if run.tokenizer.kind == "bpe":
+    return run.tokenizer.frame(with_gaps(run.tokenizer, text), room=sys.maxsize)[0]
+
+
+def with_gaps(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The ids of a text in which [MASK] is one token, without a frame: (T,) int32."""
+    parts = text.split(MASK)
+    if tokenizer.kind == "bpe":
         # A word's token holds the space before it, and so does the gap in its place.
         parts = [part.removesuffix(" ") for part in parts[:-1]] + parts[-1:]
-    gap = np.array([run.tokenizer.specials[MASK]], np.int32)
-    ids = [run.tokenizer.encode(parts[0])]
+    gap = np.array([tokenizer.specials[MASK]], np.int32)
+    ids = [tokenizer.encode(parts[0])]
     for part in parts[1:]:
-        ids += [gap, run.tokenizer.encode(part)]
-    return run.tokenizer.frame(np.concatenate(ids), room=sys.maxsize)[0]
+        ids += [gap, tokenizer.encode(part)]
+    return np.concatenate(ids)
 
 
 def _candidates(run: Run, p: np.ndarray, top: int) -> list[Candidate]:

@@ -8,6 +8,7 @@ import pytest
 
 from minillm import ops
 from minillm.errors import UsageError
+from minillm.generation import generate
 from minillm.inspect import attention_maps
 from minillm.inspect.attention import AttentionMap, in_parts, watched
 from minillm.inspect.attention.labels import token_labels
@@ -17,6 +18,7 @@ from minillm.tensor import Tensor
 from minillm.testing import TABLE
 from minillm.text import (
     BERT_TEMPLATE,
+    EOS,
     IGNORED,
     PAIR_SPECIALS,
     SEQ2SEQ_SPECIALS,
@@ -56,7 +58,8 @@ def make_run(arch: str, kind: str = "bytes", n_classes: int = 0, **settings) -> 
     for name, p in model.named_parameters():
         if name.endswith(("qkv.weight", "q.weight", "kv.weight")):
             p.data *= 5
-    return Run(Path(f"runs/{arch}"), {}, TrainConfig(), model, tokenizer)
+    config = TrainConfig(objective="seq2seq" if arch == "encdec" else "clm")
+    return Run(Path(f"runs/{arch}"), {}, config, model, tokenizer)
 
 
 # ------------------------------------------------------------------------ weights
@@ -216,6 +219,40 @@ def test_each_part_of_an_encoder_decoder_has_the_weights_of_its_own_layers():
         assert np.ptp(each.weights[:, -1]) > 0.05
 
 
+def test_what_an_encoder_decoder_is_not_told_to_write_it_writes_itself():
+    run = make_run("encdec", "chars")
+    written = generate(run, "the book")
+    assert written
+    maps = attention_maps(run, "the book")
+    expected = attention_maps(run, "the book", written[: CONTEXT - 1])
+    for each, other in zip(maps, expected, strict=True):
+        assert each.queries == other.queries
+        assert np.array_equal(each.weights, other.weights)
+    assert len(maps[-1].queries) == min(len(written), CONTEXT - 1) + 1
+
+
+def test_an_encoder_decoder_may_have_nothing_to_write():
+    run = make_run("encdec", "chars")
+    end = run.model.tokens.weight.data[run.tokenizer.specials[EOS]]
+    end *= 50
+    run.model.decoder[-1].norm2.bias.data[...] = end
+    assert generate(run, "the book") == ""
+    assert attention_maps(run, "the book")[-1].queries == ["[BOS]"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("bpe", ["[CLS]", "the", "[MASK]", "␣read", "[SEP]", "[MASK]", "[SEP]"]),
+        ("wordpiece", ["[CLS]", "the", "[MASK]", "read", "[SEP]", "[MASK]", "[SEP]"]),
+    ],
+)
+def test_a_gap_is_one_token_where_the_model_knows_it(kind, keys):
+    run = make_run("bert", kind)
+    assert attention_maps(run, "the [MASK] read", "[MASK]")[0].keys == keys
+    assert attention_maps(make_run("gpt"), "[MASK]")[0].keys == list("[MASK]")
+
+
 def test_a_classifier_shows_its_body():
     for arch in ("gpt", "encoder", "bert"):
         maps = attention_maps(make_run(arch, n_classes=3), "ab")
@@ -280,7 +317,7 @@ def test_a_long_label_loses_its_end():
         ("gpt", {"text_b": "b"}, "reads one text, not two"),
         ("encoder", {"text_b": "b"}, "reads one text, not two"),
         ("bert", {"text_b": ""}, "'' has no tokens"),
-        ("encdec", {}, "writes a text for the one it reads"),
+        ("encdec", {"text": "a" * 24}, "25 tokens"),
     ],
 )
 def test_what_has_no_maps_is_one_line(arch, arguments, words):

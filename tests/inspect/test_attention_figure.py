@@ -138,7 +138,7 @@ def check_legible(figure) -> None:
             assert not box.overlaps(other), (texts[i], text)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (4, 4), (6, 1), (12, 12)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 4), (6, 1)])
 def test_the_longest_text_that_a_page_shows_is_named(shape):
     layers, heads = shape
     with pytest.raises(UsageError) as caught:

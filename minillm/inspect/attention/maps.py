@@ -9,7 +9,8 @@ from itertools import groupby
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.generation.gaps import encode_with_gaps
+from minillm.generation import generate
+from minillm.generation.gaps import with_gaps
 from minillm.inspect.attention.labels import token_labels
 from minillm.inspect.attention.watch import Attention, watched
 from minillm.tensor import no_grad
@@ -50,8 +51,9 @@ def attention_maps(
     """The attention maps of a run on a text, framed as in training, layer by layer.
 
     `run` is a run (`load_run`) or the path of one. `text_b` is the second text of a
-    pair, or what an encoder–decoder writes beside the first. `layer` and `head` choose
-    one, counted from 0.
+    pair; or what an encoder–decoder writes for the first, by itself unless it is given.
+    [MASK] is one token where the model knows it. `layer` and `head` choose one, counted
+    from 0.
 
     Raises UsageError for a model without attention, for a layer or head that is not
     there, and for a text that is empty or longer than the context.
@@ -119,32 +121,34 @@ def as_in_training(run: Run, text: str, text_b: str | None = None) -> Batch:
     tokenizer = run.tokenizer
     texts = [_encoded(run, each) for each in (text, text_b) if each is not None]
     if run.model.config.arch == "encdec":
-        if text_b is None:
-            raise UsageError(
-                f"{run.path}: writes a text for the one it reads: give both, the "
-                f"second with --text-b"
-            )
-        begin = np.array([tokenizer.specials[BOS]], np.int32)
         source, _ = tokenizer.frame(texts[0], room=sys.maxsize)
-        target = np.concatenate([begin, texts[1]])
-        return Batch(_fitting(run, target), source=_fitting(run, source))
-    if text_b is not None and (
-        tokenizer.template is None or not tokenizer.template.pair
-    ):
+        source = _fitting(run, source)
+        written = texts[1] if len(texts) > 1 else _written(run, text)
+        begin = np.array([tokenizer.specials[BOS]], np.int32)
+        return Batch(_fitting(run, np.concatenate([begin, written])), source=source)
+    if len(texts) > 1 and (tokenizer.template is None or not tokenizer.template.pair):
         raise UsageError(f"{run.path}: reads one text, not two: leave out --text-b")
     ids, segments = tokenizer.frame(*texts, room=sys.maxsize)
     return Batch(_fitting(run, ids), segments=segments[None])
 
 
 def _encoded(run: Run, text: str) -> np.ndarray:
-    if MASK in text and MASK in run.tokenizer.specials:
-        return encode_with_gaps(run, text)
-    ids = run.tokenizer.encode(text)
+    """The ids of a text, in which [MASK] is one token where the model has it."""
+    if MASK in run.tokenizer.specials:
+        ids = with_gaps(run.tokenizer, text)
+    else:
+        ids = run.tokenizer.encode(text)
     if not len(ids):
         raise UsageError(
             f"the text {text!r} has no tokens: there is nothing to look at"
         )
     return ids
+
+
+def _written(run: Run, source: str) -> np.ndarray:
+    """What an encoder–decoder finds likeliest, so much as it can look back at."""
+    ids = run.tokenizer.encode(generate(run, source, temperature=0.0))
+    return ids[: run.model.config.context - 1]
 
 
 def _fitting(run: Run, ids: np.ndarray) -> np.ndarray:
