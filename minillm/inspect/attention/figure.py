@@ -144,34 +144,26 @@ class Grid:
 
 def _write_keys(axes, keys: Sequence[str], token: float) -> None:
     """The tokens below a panel. Where one is too long, all but single letters lie."""
-    lying = _length(keys, _font(token)) > token
+    font = _font(token)
+    lying = _length(keys, font) > token
+    below = {"xycoords": axes.get_xaxis_transform(), "xytext": (0, -3)}
     for i, key in enumerate(keys):
-        rotation = 90 if lying and len(legible(key)) > 1 else 0
-        settings = {"ha": "center", "va": "top", "rotation": rotation}
-        _write(axes, key, (i, 0), axes.get_xaxis_transform(), (0, -3), token, settings)
+        turned = 90 if lying and len(legible(key)) > 1 else 0
+        placed = {"ha": "center", "va": "top", "rotation": turned}
+        _write(axes, key, (i, 0), fontsize=font, **below, **placed)
 
 
 def _write_queries(axes, queries: Sequence[str], token: float) -> None:
     """The tokens to the left of a panel."""
-    settings = {"ha": "right", "va": "center_baseline"}
+    beside = {"xycoords": axes.get_yaxis_transform(), "xytext": (-3, 0)}
+    placed = {"ha": "right", "va": "center_baseline"}
     for i, query in enumerate(queries):
-        _write(
-            axes, query, (0, i), axes.get_yaxis_transform(), (-3, 0), token, settings
-        )
+        _write(axes, query, (0, i), fontsize=_font(token), **beside, **placed)
 
 
-def _write(axes, text, place, coordinates, offset, token, settings) -> None:
-    # No label of a tick, whose text `legible_texts` could not replace.
-    axes.annotate(
-        text,
-        place,
-        xycoords=coordinates,
-        xytext=offset,
-        textcoords="offset points",
-        fontsize=_font(token),
-        parse_math=False,
-        **settings,
-    )
+def _write(axes, text: str, place: tuple, **settings) -> None:
+    """A label that is no tick's, whose text `legible_texts` could not replace."""
+    axes.annotate(text, place, textcoords="offset points", parse_math=False, **settings)
 
 
 def _token_size(grids: list[Grid]) -> float:

@@ -1,7 +1,6 @@
 """The attention maps of a run on a text, each with its place and its tokens."""
 
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -92,28 +91,30 @@ def _check_number(run: Run, what: str, number: int | None, n: int) -> None:
 def _placed(run: Run, batch: Batch, found: list[Attention]) -> list[AttentionMap]:
     """What was seen, by parts and layers."""
     target = token_labels(run.tokenizer, batch.ids[0])
-    two_stacks = batch.source is not None
-    source = token_labels(run.tokenizer, batch.source[0]) if two_stacks else None
+    has_source = batch.source is not None
+    source = token_labels(run.tokenizer, batch.source[0]) if has_source else None
     tokens = {
         SELF: (target, target),
         ENCODER: (source, source),
         DECODER: (target, target),
         CROSS: (target, source),
     }
-    by_part = defaultdict(list)
+    maps = {part: [] for part in PARTS}
     for each in found:
-        part = SELF
-        if two_stacks:
-            part = DECODER if each.causal else ENCODER
-        if each.op == "cross_attention":
-            part = CROSS
-        weights = each.weights[0]
+        part = _part(each, has_source)
+        (weights,) = each.weights
         heads = list(range(len(weights)))
-        place = part, len(by_part[part]), heads
-        by_part[part].append(
-            AttentionMap(*place, weights, *tokens[part], causal=each.causal)
-        )
-    return [each for part in PARTS for each in by_part[part]]
+        place = part, len(maps[part]), heads
+        maps[part].append(AttentionMap(*place, weights, *tokens[part], each.causal))
+    return [each for part in PARTS for each in maps[part]]
+
+
+def _part(seen: Attention, has_source: bool) -> str:
+    if not has_source:
+        return SELF
+    if seen.op == "cross_attention":
+        return CROSS
+    return DECODER if seen.causal else ENCODER
 
 
 def as_in_training(run: Run, text: str, text_b: str | None = None) -> Batch:

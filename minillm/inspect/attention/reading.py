@@ -49,12 +49,12 @@ def even_reading(found: AttentionMap) -> dict:
 
 def most_decided(maps: Sequence[AttentionMap]) -> tuple[int, int]:
     """The layer and head whose largest weights are largest, on the average."""
-    decided = {
-        (each.layer, head): weights.max(-1).mean()
+    decided = [
+        (weights.max(-1).mean(), (each.layer, head))
         for each in maps
         for head, weights in zip(each.heads, each.weights, strict=True)
-    }
-    return max(decided, key=decided.get)
+    ]
+    return max(decided)[1]
 
 
 def _measure(found: AttentionMap, weights: np.ndarray) -> dict[str, float | None]:
