@@ -54,7 +54,7 @@ def sampling(function):
             "--temperature",
             metavar="T",
             type=float,
-            help="Below 1: likelier tokens more; 0: the likeliest.  [0.8]",
+            help="Below 1: likelier tokens more; 0: likeliest.  [0.8]",
         ),
         click.option(
             "--top-k", metavar="K", type=int, help="Only the K likeliest tokens."

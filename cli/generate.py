@@ -20,9 +20,8 @@ from minillm_cli import common
 def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
     """Continue a text with a trained model, or answer one.
 
-    RUN is the folder of a run, PROMPT the text to go on from. A run with --objective
-    seq2seq answers PROMPT: as far as it likes, and by default with the likeliest
-    tokens.
+    RUN is the folder of a run, PROMPT the text to go on from. A seq2seq run answers
+    it: by default to the end, with the likeliest tokens.
     """
     from minillm import generate, load_run
 

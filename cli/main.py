@@ -22,7 +22,7 @@ from minillm.errors import DataError, DeviceError, MinillmError, UsageError
 SECTIONS = {
     "Train and use models": {
         "train": "Train a language model on a text.",
-        "generate": "Continue a text with a trained model.",
+        "generate": "Continue a text with a trained model, or answer one.",
         "chat": "Talk with a trained model, a line for each turn.",
         "fill": "Fill the gaps in a text with a masked model.",
         "eval": "Measure a trained model's loss on a text.",

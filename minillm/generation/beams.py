@@ -41,6 +41,8 @@ def beam_search(
     """
     if max_tokens < 0:
         raise UsageError(f"max_tokens must be at least 0, got {max_tokens}")
+    if beams < 1:
+        raise UsageError(f"beams must be at least 1, got {beams}")
     if not 1 <= n <= beams:
         raise UsageError(f"n must be from 1 to the number of beams, {beams}: got {n}")
     live = [Hypothesis((), 0.0)]

@@ -56,25 +56,22 @@ def generate(
     """
     run = open_run(run, WRITERS, "continue a text")
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    max_tokens = usual_length(run, max_tokens)
+    options = {
+        "max_tokens": usual_length(run, max_tokens),
+        "n": n,
+        "cached": cached,
+    }
     if beams is None:
+        sampling = usual_sampling(run, temperature, n=n, **filters)
         groups = _draw_texts(
-            run,
-            prompts,
-            stop,
-            max_tokens=max_tokens,
-            sampling=usual_sampling(run, temperature, n=n, **filters),
-            seed=seed,
-            n=n,
-            cached=cached,
+            run, prompts, stop, sampling=sampling, seed=seed, **options
         )
     elif given := [k for k, v in filters.items() if v != getattr(Sampling, k)]:
         names = ", ".join(given)
         raise UsageError(f"beams draw nothing: leave out {names}, or the beams")
     else:
         groups = [
-            _search_texts(run, each, stop, max_tokens=max_tokens, n=n, beams=beams)
-            for each in prompts
+            _search_texts(run, each, stop, beams=beams, **options) for each in prompts
         ]
     results = [group[0] for group in groups] if n == 1 else groups
     return results[0] if isinstance(prompt, str) else results
@@ -138,9 +135,9 @@ def _prompts_at_a_time(run: Run, n: int) -> int:
     return max(1, CACHED_NUMBERS // numbers // max(1, n))
 
 
-def _search_texts(run: Run, prompt, stop, **options) -> list[str]:
+def _search_texts(run: Run, prompt, stop, *, cached: bool, **options) -> list[str]:
     """The likeliest texts for one prompt."""
-    decoder, (before,) = begin(run, [prompt])
+    decoder, (before,) = begin(run, [prompt], cached=cached)
     end = run.tokenizer.specials.get(EOS)
 
     def text_of(new) -> tuple[str, bool]:

@@ -32,6 +32,7 @@ def test_strings_it_has_not_seen_are_written_from_behind(reverser, unseen):
         {"temperature": 1.5, "n": 3, "seed": 4},
         {"n": 2, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.3},
         {"temperature": 5, "n": 2, "max_tokens": 4, "stop": ["灯", "ab"]},
+        {"beams": 4, "n": 3},
     ],
     ids=str,
 )

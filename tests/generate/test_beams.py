@@ -109,6 +109,7 @@ def test_generate_writes_what_the_beams_find(runs):
     two = generate(run, "The ships had learned to", n=2, **options)
     assert two[0] == text != two[1]
     assert generate(run, ["The ships had learned to"], **options) == [text]
+    assert generate(run, "The ships had learned to", cached=False, **options) == text
     assert generate(run, "The", max_tokens=0, beams=2) == ""
 
 
@@ -120,7 +121,7 @@ def test_beams_end_before_a_stop_text(runs):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"beams": 0}, "beams"),
+        ({"beams": 0}, "beams must be at least 1, got 0"),
         ({"beams": 2, "n": 3}, "n must be"),
         ({"beams": 2, "n": 0}, "n must be"),
         ({"beams": 2, "max_tokens": -1}, "max_tokens"),

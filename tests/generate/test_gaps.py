@@ -80,7 +80,7 @@ def test_a_frame_takes_its_room(runs):
             fill(runs[objective], "[MASK]" * (room + 1))
 
 
-def test_wordpiece_fills_a_gap_with_a_piece_of_a_word(tmp_path):
+def test_bert_fills_gaps_between_word_pieces(tmp_path):
     data = tmp_path / "cycle.txt"
     data.write_text("The lamp was lit. " * 1_000, encoding="utf-8")
     options = {"size": "pico", "device": "cpu", "workers": "1", "lr": 0.005}
