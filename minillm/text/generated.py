@@ -3,6 +3,7 @@
 from minillm.text.facts import Facts
 from minillm.text.known import KnownText
 from minillm.text.lexicon import Lexicon
+from minillm.text.recipe import named
 
 GENERATED = {kind.name: kind for kind in (Facts, Lexicon)}
 
@@ -12,8 +13,4 @@ def generated(data: str) -> KnownText | None:
 
     Raises UsageError for parameters that cannot be.
     """
-    name, colon, parameters = data.partition(":")
-    if name not in GENERATED:
-        return None
-    kind = GENERATED[name]
-    return kind.parse(parameters) if colon else kind()
+    return named(data, GENERATED)
