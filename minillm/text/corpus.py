@@ -10,9 +10,10 @@ from pathlib import Path
 
 from minillm.errors import DataError
 from minillm.text.catalogue import catalogue, fetch
-from minillm.text.generated import GENERATED, generated
+from minillm.text.generated import GENERATED, TOYS, generated, generated_task
 from minillm.text.known import KnownText
 from minillm.text.stdlib import fit_for_validation, standard_library
+from minillm.text.toys.toy import Toy
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Corpus:
 def load_corpus(data: str | os.PathLike) -> Corpus:
     """The corpus behind a name (`stdlib`, or one of the catalogue) or a path.
 
-    `facts` and `lexicon` are generated, and may have parameters: `facts:a=0.3,seed=1`.
+    `facts`, `lexicon`, `brackets` and `induction` are generated, and may have
+    parameters: `facts:a=0.3,seed=1`.
     A file gives its last tenth to validation, a folder whole files in the order of a
     hash of their paths. A name goes before a path: write `./stdlib` for a file that is
     called so. A corpus of the catalogue is downloaded the first time. Raises DataError
@@ -45,7 +47,7 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     data = os.fspath(data)
     if data == "stdlib":
         return _from_standard_library()
-    if known := generated(data):
+    if known := generated(data) or generated_task(data, "text"):
         return _from_law(known)
     entries = catalogue()
     if data in entries:
@@ -57,7 +59,8 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
         return _from_folder(path)
     if data and path.exists():
         return _from_file(path)
-    names = ", ".join(["stdlib", *entries, *GENERATED])
+    tasks = [name for name, toy in TOYS.items() if toy.kind == "text"]
+    names = ", ".join(["stdlib", *entries, *GENERATED, *tasks])
     raise DataError(f"{data!r}: no such file or folder, nor a corpus ({names})")
 
 
@@ -119,7 +122,7 @@ def _from_standard_library() -> Corpus:
     return _corpus("stdlib", "\n".join(train), "\n".join(val), note)
 
 
-def _from_law(known: KnownText) -> Corpus:
+def _from_law(known: KnownText | Toy) -> Corpus:
     corpus = _corpus(known.spec, *known.texts(), known.title)
     return replace(corpus, entropy=known.entropy)
 
