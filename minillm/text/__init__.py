@@ -5,6 +5,7 @@ from minillm.text.corpus import Corpus, load_corpus
 from minillm.text.examples import Windows, validation_windows
 from minillm.text.generated import generated
 from minillm.text.objectives import MASK, OBJECTIVES, causal, masked
+from minillm.text.table import Table, load_table
 from minillm.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 
 __all__ = [
@@ -13,11 +14,13 @@ __all__ = [
     "OBJECTIVES",
     "Batch",
     "Corpus",
+    "Table",
     "Tokenizer",
     "Windows",
     "causal",
     "generated",
     "load_corpus",
+    "load_table",
     "load_tokenizer",
     "masked",
     "train_tokenizer",
