@@ -62,7 +62,7 @@ def list_(json: bool) -> None:
     click.echo("entropy: nats per character, where the law of the text is known")
     common.print_table(
         ["name", "what it is", "objective"],
-        [[task["name"], task["title"], task["objective"]] for task in tasks],
+        [[entry["name"], entry["title"], entry["objective"]] for entry in tasks],
         title="Generated tasks, whose best answer is known",
     )
     for recipe in (*GENERATED.values(), *TOYS.values()):

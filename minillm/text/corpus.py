@@ -38,11 +38,11 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     """The corpus behind a name (`stdlib`, or one of the catalogue) or a path.
 
     `facts`, `lexicon`, `brackets` and `induction` are generated, and may have
-    parameters: `facts:a=0.3,seed=1`.
-    A file gives its last tenth to validation, a folder whole files in the order of a
-    hash of their paths. A name goes before a path: write `./stdlib` for a file that is
-    called so. A corpus of the catalogue is downloaded the first time. Raises DataError
-    for what is missing, empty or not UTF-8, UsageError for parameters that cannot be.
+    parameters: `facts:a=0.3,seed=1`. A file gives its last tenth to validation, a
+    folder whole files in the order of a hash of their paths. A name goes before a path:
+    write `./stdlib` for a file that is called so. A corpus of the catalogue is
+    downloaded the first time. Raises DataError for what is missing, empty or not UTF-8,
+    UsageError for parameters that cannot be and for a task that is no text.
     """
     data = os.fspath(data)
     if data == "stdlib":
