@@ -1,6 +1,8 @@
 """`minillm data`: the corpora there are, fetching one, looking into one."""
 
+from collections import Counter
 from dataclasses import asdict
+from itertools import islice
 
 import click
 
@@ -30,10 +32,10 @@ def command(ctx: click.Context) -> None:
 @command.command("list", epilog="Example:  minillm data list")
 @common.shared
 def list_(json: bool) -> None:
-    """List the corpora that have a name."""
+    """List the corpora and the tasks that have a name."""
     from minillm.figures import short
     from minillm.text.catalogue import cached, catalogue
-    from minillm.text.generated import GENERATED
+    from minillm.text.generated import GENERATED, TOYS
 
     corpora = [{**STDLIB, "entropy": None}]
     corpora += [
@@ -41,8 +43,9 @@ def list_(json: bool) -> None:
         for entry in catalogue().values()
     ]
     corpora += [drawn(kind()) for kind in GENERATED.values()]
+    tasks = [task(toy()) for toy in TOYS.values()]
     if json:
-        return common.print_json({"corpora": corpora})
+        return common.print_json({"corpora": corpora, "tasks": tasks})
     rows = [
         [
             corpus["name"],
@@ -57,8 +60,13 @@ def list_(json: bool) -> None:
     heads = ["name", "what it is", "licence", "size", "here", "entropy"]
     common.print_table(heads, rows)
     click.echo("entropy: nats per character, where the law of the text is known")
-    for kind in GENERATED.values():
-        click.echo(f"{kind.name} takes {', '.join(kind.limits)}: {kind.example}")
+    common.print_table(
+        ["name", "what it is", "objective"],
+        [[entry["name"], entry["title"], entry["objective"]] for entry in tasks],
+        title="Generated tasks, whose best answer is known",
+    )
+    for recipe in (*GENERATED.values(), *TOYS.values()):
+        click.echo(f"{recipe.name} takes {', '.join(recipe.limits)}: {recipe.example}")
     common.say_next("minillm data get NAME")
 
 
@@ -72,6 +80,18 @@ def drawn(known) -> dict:
         "here": True,
         "entropy": known.entropy,
         "parameters": asdict(known),
+    }
+
+
+def task(toy) -> dict:
+    """What the list says of a generated task."""
+    return {
+        "name": toy.name,
+        "title": toy.title,
+        "kind": toy.kind,
+        "objective": toy.objective,
+        "chance": toy.chance,
+        "parameters": asdict(toy),
     }
 
 
@@ -107,17 +127,41 @@ def get(name: str, json: bool) -> None:
 
 @command.command(epilog="Example:  minillm data show book.txt")
 @click.argument("data")
+@click.option(
+    "--kind",
+    type=click.Choice(["text", "pairs", "labels"]),
+    help="How to read a file.  [text]",
+)
 @common.shared
-def show(data: str, json: bool) -> None:
-    """Show how large a corpus is and how it begins.
+def show(data: str, kind: str | None, json: bool) -> None:
+    """Show how large a corpus or a table is and how it begins.
 
-    DATA is a name of `minillm data list`, a text file, or a folder of them.
+    DATA is a name of `minillm data list`, a text file, or a folder of them. With --kind
+    it is a file of rows: pairs (source, target) or labels (text, label).
     """
+    from minillm.text.generated import TOYS
+    from minillm.text.recipe import named
+
+    toy = named(data, TOYS)
+    kind = kind or (toy.kind if toy else "text")
+    record = of_text(data, toy) if kind == "text" else of_table(data, kind, toy)
+    if json:
+        return common.print_json(record)
+    beginning = record.pop("beginning")
+    common.print_table(["corpus" if kind == "text" else "table", "value"], told(record))
+    if kind == "text":
+        return click.echo(beginning)
+    heads = {"pairs": ["source", "target"], "labels": ["text", "label"]}[kind]
+    common.print_table(heads, [[cell[:80] for cell in row] for row in beginning])
+
+
+def of_text(data: str, toy) -> dict:
+    """What is shown of a text."""
     from minillm.text import generated, load_corpus
 
     corpus = load_corpus(data)
-    known = generated(data)
-    record = {
+    known = generated(data) or toy
+    return {
         "name": corpus.name,
         "note": corpus.note,
         "bytes": corpus.n_bytes,
@@ -128,18 +172,51 @@ def show(data: str, json: bool) -> None:
         "floors": {context: known.floor(context) for context in CONTEXTS}
         if known
         else None,
+        "best": {context: toy.best(context) for context in CONTEXTS} if toy else None,
+        "chance": toy.chance if toy else None,
         "beginning": corpus.train[:300],
     }
-    if json:
-        return common.print_json(record)
-    beginning = record.pop("beginning")
-    entropy, floors = record.pop("entropy"), record.pop("floors")
-    if known:
-        record["entropy"] = f"{entropy:.5f} nats per character"
-        for context, floor in floors.items():
-            record[f"least loss, context {context}"] = f"{floor:.5f}"
-    common.print_table(
-        ["corpus", "value"],
-        [[k, f"{v:,}" if isinstance(v, int) else v] for k, v in record.items()],
-    )
-    click.echo(beginning)
+
+
+def of_table(data: str, kind: str, toy) -> dict:
+    """What is shown of a table."""
+    from minillm.text import load_table
+
+    table = load_table(data, kind)
+    labels = Counter(label for _, label in table.train + table.val)
+    return {
+        "name": table.name,
+        "note": table.note,
+        "bytes": table.n_bytes,
+        "train_rows": len(table.train),
+        "val_rows": len(table.val),
+        "sha256": table.sha256,
+        "labels": dict(labels.most_common()) if kind == "labels" else None,
+        "best": toy.best if toy else None,
+        "chance": toy.chance if toy else None,
+        "beginning": table.train[:5],
+    }
+
+
+def told(record: dict) -> list[list]:
+    """A record as rows of a table, without what is not known."""
+    rows = []
+    for name, value in record.items():
+        if name == "entropy" and value is not None:
+            rows.append([name, f"{value:.5f} nats per character"])
+        elif name == "floors" and value:
+            rows += [[f"least loss, context {c}", f"{v:.5f}"] for c, v in value.items()]
+        elif name == "best" and isinstance(value, dict):
+            rows += [
+                [f"best accuracy, context {c}", f"{v:.1%}"] for c, v in value.items()
+            ]
+        elif name in ("best", "chance") and value is not None:
+            rows.append([f"accuracy, {name}", f"{value:.1%}"])
+        elif name == "labels" and value:
+            rows += [
+                [f"label {label[:40]!r}", f"{n:,}"]
+                for label, n in islice(value.items(), 10)
+            ]
+        elif value is not None:
+            rows.append([name, f"{value:,}" if isinstance(value, int) else value])
+    return rows

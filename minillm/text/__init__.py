@@ -6,6 +6,7 @@ from minillm.text.documents import Documents, Passages, passages
 from minillm.text.examples import Shuffled, Windows, spread, validation_windows
 from minillm.text.generated import generated
 from minillm.text.objectives import OBJECTIVES, causal, masked
+from minillm.text.table import Table, load_table
 from minillm.text.template import (
     BERT_TEMPLATE,
     BOS,
@@ -43,12 +44,14 @@ __all__ = [
     "Framed",
     "Passages",
     "Shuffled",
+    "Table",
     "Template",
     "Tokenizer",
     "Windows",
     "causal",
     "generated",
     "load_corpus",
+    "load_table",
     "load_tokenizer",
     "masked",
     "passages",

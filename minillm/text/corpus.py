@@ -11,9 +11,10 @@ from pathlib import Path
 
 from minillm.errors import DataError
 from minillm.text.catalogue import catalogue, fetch
-from minillm.text.generated import GENERATED, generated
+from minillm.text.generated import GENERATED, TOYS, generated, generated_task
 from minillm.text.known import KnownText
 from minillm.text.stdlib import fit_for_validation, standard_library
+from minillm.text.toys.toy import Toy
 
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
 
@@ -46,16 +47,17 @@ class Corpus:
 def load_corpus(data: str | os.PathLike) -> Corpus:
     """The corpus behind a name (`stdlib`, or one of the catalogue) or a path.
 
-    `facts` and `lexicon` are generated, and may have parameters: `facts:a=0.3,seed=1`.
-    A file gives its last tenth to validation, a folder whole files in the order of a
-    hash of their paths. A name goes before a path: write `./stdlib` for a file that is
-    called so. A corpus of the catalogue is downloaded the first time. Raises DataError
-    for what is missing, empty or not UTF-8, UsageError for parameters that cannot be.
+    `facts`, `lexicon`, `brackets` and `induction` are generated, and may have
+    parameters: `facts:a=0.3,seed=1`. A file gives its last tenth to validation, a
+    folder whole files in the order of a hash of their paths. A name goes before a path:
+    write `./stdlib` for a file that is called so. A corpus of the catalogue is
+    downloaded the first time. Raises DataError for what is missing, empty or not UTF-8,
+    UsageError for parameters that cannot be and for a task that is no text.
     """
     data = os.fspath(data)
     if data == "stdlib":
         return _from_standard_library()
-    if known := generated(data):
+    if known := generated(data) or generated_task(data, "text"):
         return _from_law(known)
     entries = catalogue()
     if data in entries:
@@ -67,7 +69,8 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
         return _from_folder(path)
     if data and path.exists():
         return _from_file(path)
-    names = ", ".join(["stdlib", *entries, *GENERATED])
+    tasks = [name for name, toy in TOYS.items() if toy.kind == "text"]
+    names = ", ".join(["stdlib", *entries, *GENERATED, *tasks])
     raise DataError(f"{data!r}: no such file or folder, nor a corpus ({names})")
 
 
@@ -134,7 +137,7 @@ def _from_files(name: str, train: list[str], val: list[str], note: str) -> Corpu
     return replace(corpus, files={"train": train, "val": val})
 
 
-def _from_law(known: KnownText) -> Corpus:
+def _from_law(known: KnownText | Toy) -> Corpus:
     corpus = _corpus(known.spec, *known.texts(), known.title)
     return replace(corpus, entropy=known.entropy)
 

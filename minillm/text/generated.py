@@ -1,10 +1,22 @@
-"""The generated corpora by name: `facts`, `lexicon:words=500,seed=2`."""
+"""What is generated, by name: `facts`, `lexicon:words=500,seed=2`, `reverse`."""
 
+from minillm.errors import UsageError
 from minillm.text.facts import Facts
 from minillm.text.known import KnownText
 from minillm.text.lexicon import Lexicon
+from minillm.text.recipe import named
+from minillm.text.toys.brackets import Brackets
+from minillm.text.toys.induction import Induction
+from minillm.text.toys.languages import Languages
+from minillm.text.toys.numbers import Numbers
+from minillm.text.toys.strings import Copy, Reverse
+from minillm.text.toys.toy import Toy
 
 GENERATED = {kind.name: kind for kind in (Facts, Lexicon)}
+TOYS = {
+    toy.name: toy for toy in (Copy, Reverse, Numbers, Languages, Brackets, Induction)
+}
+KINDS = {"text": "a text", "pairs": "pairs of texts", "labels": "texts with labels"}
 
 
 def generated(data: str) -> KnownText | None:
@@ -12,8 +24,19 @@ def generated(data: str) -> KnownText | None:
 
     Raises UsageError for parameters that cannot be.
     """
-    name, colon, parameters = data.partition(":")
-    if name not in GENERATED:
-        return None
-    kind = GENERATED[name]
-    return kind.parse(parameters) if colon else kind()
+    return named(data, GENERATED)
+
+
+def generated_task(data: str, kind: str) -> Toy | None:
+    """The generated task that `data` names; None for any other name or path.
+
+    Raises UsageError for parameters that cannot be, and for a task of another `kind`
+    ("text", "pairs", "labels").
+    """
+    toy = named(data, TOYS)
+    if toy and toy.kind != kind:
+        raise UsageError(
+            f"{data} is {KINDS[toy.kind]}, for --objective {toy.objective}; it cannot "
+            f"be read as {KINDS[kind]}"
+        )
+    return toy

@@ -1,63 +1,14 @@
-"""What the generated corpora share: parameters, and an entropy that is known."""
+"""What the texts of known law share: an entropy, and what windows add to it."""
 
-import math
-from dataclasses import fields
-from typing import ClassVar
-
-from minillm.errors import UsageError
+from minillm.text.recipe import Recipe
 
 
-class KnownText:
+class KnownText(Recipe):
     """A text drawn from a law that is known: the base of `Facts` and `Lexicon`.
 
-    A subclass is a frozen dataclass of parameters. It offers `title`, `characters` (the
-    expected ones of both texts), `texts()`, `entropy` (nats per character) and
-    `start_cost` (nats per window).
+    A subclass offers `characters` (the expected ones of both texts), `texts()`,
+    `entropy` (nats per character) and `start_cost` (nats per window).
     """
-
-    name: ClassVar[str]
-    example: ClassVar[str]
-    limits: ClassVar[dict[str, tuple[float, float]]]  # the ends of every parameter
-
-    def __post_init__(self):
-        for name, (low, high) in self.limits.items():
-            value = getattr(self, name)
-            whole = isinstance(low, int)
-            kind = int if whole else (int, float)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, kind)
-                or not low <= value <= high
-            ):
-                what = "a whole number" if whole else "a number"
-                raise UsageError(
-                    f"{self.name}: {name} is {value!r}; it is {what} from {low:,} to "
-                    f"{high:,}"
-                )
-
-    @classmethod
-    def parse(cls, text: str) -> "KnownText":
-        """The corpus of parameters like `a=0.3,seed=1`. Raises UsageError."""
-        given = {}
-        for item in text.split(","):
-            name, equals, value = (part.strip() for part in item.partition("="))
-            if not equals or name not in cls.limits or name in given:
-                raise UsageError(
-                    f"{cls.name}: {item!r} is not understood; give "
-                    f"{', '.join(cls.limits)}, each once, as in {cls.example}"
-                )
-            given[name] = _number(value)
-        return cls(**given)
-
-    @property
-    def spec(self) -> str:
-        """What `--data` takes for it: the name and the parameters that differ."""
-        changed = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
-            if getattr(self, field.name) != field.default
-        ]
-        return ":".join([self.name, *filter(None, [",".join(changed)])])
 
     def floor(self, context: int) -> float:
         """The least mean loss of windows of `context` characters: nats per character.
@@ -65,14 +16,3 @@ class KnownText:
         It lies above the entropy, for a window begins in the middle (`start_cost.py`).
         """
         return self.entropy + self.start_cost / context
-
-
-def _number(text: str) -> int | float | str:
-    """A number as it is written; what is none is left to be refused with its name."""
-    for kind in (int, float):
-        try:
-            value = kind(text)
-        except ValueError:
-            continue
-        return value if math.isfinite(value) else text
-    return text

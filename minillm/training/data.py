@@ -20,9 +20,11 @@ from minillm.text import (
     Documents,
     Passages,
     Shuffled,
+    Table,
     Tokenizer,
     Windows,
     load_corpus,
+    load_table,
     passages,
     spread,
     train_tokenizer,
@@ -107,17 +109,13 @@ def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) 
     )
 
 
-def load(data: str, examples: str) -> Corpus:
+def load(data: str, examples: str) -> Corpus | Table:
     """What examples of this kind are made of. Raises DataError or UsageError."""
-    if examples in TABLES:
-        from minillm.text.table import load_table
-
-        return load_table(data, examples)
-    return load_corpus(data)
+    return load_table(data, examples) if examples in TABLES else load_corpus(data)
 
 
 def encode(
-    corpus: Corpus, part: str, examples: str, tokenizer: Tokenizer, labels=()
+    corpus: Corpus | Table, part: str, examples: str, tokenizer: Tokenizer, labels=()
 ) -> np.ndarray | Documents | list:
     """The "train" or "val" part of a corpus as token ids, for examples of this kind.
 
@@ -143,7 +141,7 @@ def encode(
     return list(zip(tokenizer.encode_all(first), numbers, strict=True))
 
 
-def new_tokenizer(config: TrainConfig, corpus: Corpus) -> Tokenizer:
+def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
     """A tokenizer for the training part of a corpus, with the special tokens and the
     template that the objective and the architecture need."""
     specials, template = (), None

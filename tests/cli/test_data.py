@@ -5,7 +5,7 @@ import json
 import pytest
 
 from minillm.text.catalogue import catalogue
-from minillm.text.generated import GENERATED
+from minillm.text.generated import GENERATED, TOYS
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,64 @@ def test_list_knows_the_entropy_of_what_is_generated(minillm):
     for kind in GENERATED.values():
         assert f"{kind().entropy:.5f}" in out
         assert ", ".join(kind.limits) in out
+
+
+def test_list_names_every_task_and_what_it_is_for(minillm):
+    tasks = json.loads(minillm("data", "list", "--json")[1])["tasks"]
+    assert [task["name"] for task in tasks] == list(TOYS)
+    out = minillm("data", "list")[1]
+    for task in tasks:
+        toy = TOYS[task["name"]]
+        assert (task["kind"], task["objective"]) == (toy.kind, toy.objective)
+        assert f"{toy.name} takes {', '.join(toy.limits)}: {toy.example}" in out
+
+
+@pytest.mark.parametrize("toy", TOYS.values())
+def test_show_tells_what_is_known_of_a_task(minillm, toy):
+    code, out, _ = minillm("data", "show", toy.name)
+    assert code == 0
+    assert "best" in out
+    assert f"{toy().chance:.1%}" in out
+    record = json.loads(minillm("data", "show", toy.name, "--json")[1])
+    assert (record["name"], record["note"]) == (toy.name, toy().title)
+    if toy.kind == "text":
+        assert record["best"]["64"] == toy().best(64)
+        assert record["floors"]["64"] == toy().floor(64)
+    else:
+        assert record["best"] == toy().best
+        assert record["train_rows"] > record["val_rows"] > 0
+        first, second = record["beginning"][0]
+        assert first in out
+        assert second in out
+
+
+def test_show_reads_a_file_as_labels(minillm, tmp_path):
+    path = tmp_path / "opinions.csv"
+    rows = [f"很好 {i},good\n" for i in range(20)] + [
+        f"dull {i},bad\n" for i in range(10)
+    ]
+    path.write_text("".join(rows), encoding="utf-8")
+    record = json.loads(
+        minillm("data", "show", str(path), "--kind", "labels", "--json")[1]
+    )
+    assert record["labels"] == {"good": 20, "bad": 10}
+    assert (record["train_rows"], record["val_rows"]) == (27, 3)
+    assert record["best"] is None
+    out = minillm("data", "show", str(path), "--kind", "labels")[1]
+    assert "label 'good'" in out
+    assert "很好" in out
+    assert json.loads(minillm("data", "show", str(path), "--json")[1])["bytes"] > 0
+
+
+def test_show_refuses_another_kind_and_a_bad_row(minillm, tmp_path):
+    code, out, err = minillm("data", "show", "brackets", "--kind", "pairs")
+    assert (code, out) == (2, "")
+    assert "for --objective mlm" in err
+    path = tmp_path / "bad.tsv"
+    path.write_text("a\tb\nc\n", encoding="utf-8")
+    code, out, err = minillm("data", "show", str(path), "--kind", "pairs")
+    assert (code, out) == (3, "")
+    assert "bad.tsv, line 2: too few cells" in err
 
 
 def test_the_example_of_a_generated_corpus_can_be_shown(minillm):

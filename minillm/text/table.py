@@ -1,0 +1,138 @@
+"""Tables: rows of two texts, in a part to train on and a part to validate."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minillm.errors import DataError, UsageError
+from minillm.text.generated import TOYS, generated_task
+from minillm.text.table_file import NAMES, read_rows
+from minillm.text.toys.toy import Rows
+
+FEWEST_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of two texts: source and target, or text and label.
+
+    `sha256` is the hex digest of the texts of `train`, then of `val`, in UTF-8, each
+    ended by a zero byte; `n_bytes` counts them without it.
+    """
+
+    name: str
+    train: Rows = field(repr=False)
+    val: Rows = field(repr=False)
+    sha256: str
+    n_bytes: int
+    note: str
+
+
+def load_table(data: str | os.PathLike, kind: str) -> Table:
+    """The table behind the name of a generated task (`reverse`) or a path.
+
+    `kind` is "pairs" (source, target) or "labels" (text, label). A tenth of the rows of
+    a .tsv, .csv or .jsonl file is held out: which ones is decided by a hash of the
+    source, so that it does not depend on their order, and equal sources stay together.
+    Each label has its share in it, as far as one row at least is left to train on.
+
+    Raises DataError for what is missing or cannot be read, for fewer than five rows, a
+    single label, or nothing that can be held out; UsageError for a task of another kind
+    and for parameters that cannot be.
+    """
+    if kind not in NAMES:
+        raise UsageError(f"a table of {kind!r}: there are {' and '.join(NAMES)}")
+    data = os.fspath(data)
+    if toy := generated_task(data, kind):
+        return _table(toy.spec, *toy.parts(), toy.title)
+    if os.path.isdir(data):
+        raise DataError(f"{data}: a folder; give one file, .tsv, .csv or .jsonl")
+    if not os.path.exists(data):
+        names = ", ".join(name for name, toy in TOYS.items() if toy.kind == kind)
+        raise DataError(f"{data!r}: no such file, nor a generated task ({names})")
+    return _from_file(Path(data), kind)
+
+
+def _from_file(path: Path, kind: str) -> Table:
+    rows = read_rows(path, kind)
+    if len(rows) < FEWEST_ROWS:
+        raise DataError(
+            f"{path}: {len(rows) or 'no'} rows are too few; give {FEWEST_ROWS} or more"
+        )
+    if kind == "pairs":
+        held_out = _held_out(rows, [""] * len(rows))
+        note, alone = f"{len(rows):,} pairs", "source is equal"
+    else:
+        labels = [label for _, label in rows]
+        n_classes = len(set(labels))
+        if n_classes == 1:
+            raise DataError(
+                f"{path}: every label is {labels[0]!r}; give texts of two classes"
+            )
+        held_out = _held_out(rows, labels)
+        note = f"{len(rows):,} texts in {n_classes:,} classes"
+        alone = "label is on one text alone"
+    if not held_out:
+        raise DataError(
+            f"{path}: nothing can be held out for validation: every {alone}; are the "
+            "columns in order?"
+        )
+    train = [row for row in rows if row[0] not in held_out]
+    val = [row for row in rows if row[0] in held_out]
+    return _table(path.name, train, val, note)
+
+
+def _table(name: str, train: Rows, val: Rows, note: str) -> Table:
+    digest = hashlib.sha256()
+    n_bytes = 0
+    for row in (*train, *val):
+        for text in row:
+            raw = text.encode("utf-8")
+            digest.update(raw + b"\0")
+            n_bytes += len(raw)
+    return Table(name, train, val, digest.hexdigest(), n_bytes, note)
+
+
+def _held_out(rows: Rows, classes: Sequence[str]) -> set[str]:
+    """The sources of about a tenth of the rows, of every class its share."""
+    counts = Counter(classes)
+    shares = _shares(counts, max(1, len(rows) // 10))
+    groups: dict[str, list[str]] = {}  # the classes of the rows of each source
+    for (source, _), label in zip(rows, classes, strict=True):
+        groups.setdefault(source, []).append(label)
+    order = sorted(groups, key=_hash)
+    held_out = set()
+    for source in order:
+        if not any(shares.values()):
+            break
+        group = Counter(groups[source])
+        if all(shares[label] >= n for label, n in group.items()):
+            held_out.add(source)
+            shares.subtract(group)
+    if held_out:
+        return held_out
+    # Every source has more rows than a tenth: the smallest that does not take a class
+    # away from the training part.
+    small = [
+        source
+        for source in order
+        if all(counts[label] > n for label, n in Counter(groups[source]).items())
+    ]
+    return set(sorted(small, key=lambda source: len(groups[source]))[:1])
+
+
+def _shares(counts: Counter, size: int) -> Counter:
+    """`size` rows divided among classes as their counts are; one of each is kept."""
+    total = counts.total()
+    shares = Counter({label: n * size // total for label, n in counts.items()})
+    open_to_more = [label for label, n in counts.items() if shares[label] + 1 < n]
+    open_to_more.sort(key=lambda label: (-(counts[label] * size % total), label))
+    shares.update(open_to_more[: size - shares.total()])
+    return shares
+
+
+def _hash(source: str) -> bytes:
+    return hashlib.sha256(source.encode("utf-8")).digest()
