@@ -307,7 +307,8 @@ def test_the_best_accuracy_is_what_a_reader_of_all_strings_reaches():
     tokenizer = train_tokenizer("chars", toy.texts()[0], specials=(MASK,))
     ids = tokenizer.encode(toy.texts()[0]).reshape(-1, 7)
     windows = np.concatenate([ids, ids[:, :1]], axis=1)
-    batch = masked(windows, rng=np.random.default_rng(0), tokenizer=tokenizer)
+    rng = np.random.default_rng(0)
+    batch = masked(windows, rng=rng, tokenizer=tokenizer, context=7)
     strings = tokenizer.encode("".join(balanced(3, 2))).reshape(-1, 6)
     shown, targets = batch.ids[:, None, :6], batch.targets[:, :6]
     # P(shown | string), place by place, if the place was chosen or if that is unknown.

@@ -218,7 +218,7 @@ def test_the_curve_is_a_picture(quick_train, tmp_path):
         svg = xml.etree.ElementTree.parse(tmp_path / name / "loss.svg").getroot()
         assert svg.tag == "{http://www.w3.org/2000/svg}svg"
         words = " ".join(svg.itertext())
-        assert "validation" in words and "nats per token" in words and name in words
+        assert "validation" in words and "nats/token" in words and name in words
 
 
 @pytest.mark.parametrize("options", [{}, {"objective": "mlm"}, {"workers": "2"}])
