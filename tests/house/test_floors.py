@@ -18,6 +18,7 @@ FLOORS = [
     ["minillm.models", "minillm.text", "minillm.figures"],
     ["minillm.training"],
     ["minillm.generation", "minillm.scaling", "minillm.inspect", "minillm.testing"],
+    ["minillm.tasks"],
     ["minillm_cli", "minillm_data"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
