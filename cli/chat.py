@@ -24,12 +24,14 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
 
     RUN is the folder of a run. Ctrl-D ends the dialogue, as does the end of a file.
     """
-    from minillm.generation import Dialogue
+    from minillm.generation import Dialogue, unseen
 
     if template is not None:
         settings["template"] = template.replace("\\n", "\n")
     dialogue = Dialogue(run, **settings)
     for message in _messages():
+        if note := unseen(dialogue.run, dialogue.prompt(message)):
+            click.echo(f"note: {note}", err=True)
         for piece in dialogue.reply(message):
             if not json:
                 click.echo(piece, nl=False)

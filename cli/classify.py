@@ -10,7 +10,7 @@ from minillm_cli import common
 @common.texts
 @common.shared
 def command(run: str, texts: tuple[str, ...], file: str | None, json: bool) -> None:
-    """Say which class a text is of, and how probable each class is.
+    """Say which class a text is of.
 
     RUN is the folder of a fine-tuned run (`minillm finetune`).
     """

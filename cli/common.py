@@ -53,8 +53,8 @@ def sampling(function):
         click.option(
             "--temperature",
             metavar="T",
-            default=0.8,
-            help="Below 1: likelier tokens more; 0: the likeliest.  [0.8]",
+            type=float,
+            help="Below 1: likelier tokens more; 0: likeliest.  [0.8]",
         ),
         click.option(
             "--top-k", metavar="K", type=int, help="Only the K likeliest tokens."
@@ -229,9 +229,9 @@ def print_table(heads: list[str], rows: list[list], title: str | None = None) ->
     console().print(table)
 
 
-def evaluation_rows(result: dict) -> list[list[str]]:
-    """The figures of an evaluation, as rows for `print_table`."""
-    rows = [["validation loss (nats)", f"{result['val_loss']:.4f}"]]
+def evaluation_rows(result: dict, unit: str) -> list[list[str]]:
+    """The figures of an evaluation, as rows for `print_table`; `unit` is the loss's."""
+    rows = [[f"validation loss ({unit})", f"{result['val_loss']:.4f}"]]
     # Only what means something for the objective is there.
     for name, told, form in (
         ("val_perplexity", "validation perplexity", ".2f"),

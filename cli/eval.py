@@ -22,9 +22,12 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     from minillm import load_run
     from minillm.training.evaluate import evaluate_run
 
-    result = evaluate_run(load_run(run), data=data, limit=limit)
+    loaded = load_run(run)
+    result = evaluate_run(loaded, data=data, limit=limit)
     if json:
         return common.print_json(result)
-    rows = common.evaluation_rows(result)
-    rows.append(["validation tokens", f"{result['val_tokens']:,}"])
+    rows = common.evaluation_rows(result, loaded.config.loss_unit)
+    for name in ("tokens", "labels"):
+        if result[f"val_{name}"]:
+            rows.append([f"validation {name}", f"{result[f'val_{name}']:,}"])
     common.print_table(["result", "value"], rows, f"{run} on {result['data']['name']}")

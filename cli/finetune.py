@@ -28,10 +28,10 @@ from minillm_cli import common
 @click.option("--workers", metavar="N|auto", default="auto", help="As in `train`.")
 @common.shared
 def command(run: str, no_baselines: bool, json: bool, **settings) -> None:
-    """Teach a trained model a task, and measure it on rows held out.
+    """Teach a trained model a task, and measure it.
 
-    RUN is the folder of a run, whose weights to begin with. What --out holds already is
-    not trained again.
+    RUN is the folder of a run, whose weights to begin with. A tenth of the rows is held
+    out to measure it on. What --out holds already is not trained again.
     """
     from minillm import finetune
     from minillm.training.progress import Reporter

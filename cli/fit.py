@@ -4,6 +4,7 @@ import click
 
 from minillm_cli import common
 
+MOST_INFLUENTIAL = 5  # points that the table of influence shows
 LOSSES = ["huber", "l1", "lsq"]
 
 
@@ -77,8 +78,9 @@ def print_law(law: dict) -> None:
     if law["leave_largest_out"] is not None:
         missed = f"{law['leave_largest_out']:.2%}"
         click.echo(f"the largest of them, predicted by the others: {missed} off")
-    for line in (*_floor(law), *_models(law), *_influence(law), *_correlations(law)):
+    for line in (*_floor(law), *_models(law), *_correlations(law)):
         click.echo(line)
+    print_influence(law)
     for warning in law["warnings"]:
         click.echo(f"warning: {warning}")
 
@@ -101,20 +103,26 @@ def _models(law: dict):
         yield f"AICc: {best} {found[best]:.1f} (the best), {others}"
 
 
-def _influence(law: dict):
-    if law["influence"]:
-        first = law["influence"][0]
-        changes = ", ".join(
-            f"{name} changes by {change:+.2g}"
-            for name, change in first["change"].items()
-            if change is not None
-        )
-        if changes and max(abs(c or 0) for c in first["change"].values()) < 1e-9:
-            return
-        yield (
-            f"the most influential point is row {first['row']}: without it "
-            f"{changes or 'no law is left'}"
-        )
+def print_influence(law: dict) -> None:
+    """How the law changes without a point, of the points that change it most."""
+    named = [name for name in law["parameters"] if name in ("E", "alpha", "beta")]
+    rows = [
+        [
+            each["row"],
+            *(f"{each[name]:.4g}" for name in each if name not in ("row", "change")),
+            *(
+                "–"
+                if each["change"].get(name) is None
+                else f"{each['change'][name]:+.2g}"
+                for name in named
+            ),
+        ]
+        for each in law["influence"][:MOST_INFLUENTIAL]
+    ]
+    if rows:
+        sizes = [n for n in law["influence"][0] if n not in ("row", "change")]
+        heads = ["without row", *sizes, *(f"{name} changes by" for name in named)]
+        common.print_table(heads, rows)
 
 
 def _correlations(law: dict):

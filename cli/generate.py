@@ -1,4 +1,4 @@
-"""`minillm generate`: let a trained model continue a text."""
+"""`minillm generate`: let a trained model continue a text, or answer one."""
 
 import click
 
@@ -9,18 +9,19 @@ from minillm_cli import common
 @click.command(epilog='Example:  minillm generate runs/a "def main" --max-tokens 60')
 @click.argument("run")
 @click.argument("prompt")
-@click.option("--max-tokens", metavar="N", default=100, help="Tokens to add.  [100]")
+@click.option("--max-tokens", metavar="N", type=int, help="Most tokens to add.  [100]")
 @common.sampling
 @click.option("--beams", metavar="N", type=int, help="Search with N beams, no draws.")
 @click.option("--stop", metavar="TEXT", multiple=True, help="End before this text.")
-@click.option("--n", metavar="N", default=1, help="Continuations to write.  [1]")
+@click.option("--n", metavar="N", default=1, help="Texts to write.  [1]")
 @click.option("--seed", metavar="N", default=0, help="Chooses the draws.  [0]")
 @click.option("--stream", is_flag=True, help="Print each piece as it comes.")
 @common.shared
 def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
-    """Continue a text with a trained model.
+    """Continue a text with a trained model, or answer one.
 
-    RUN is the folder of a run, PROMPT the text to go on from.
+    RUN is the folder of a run, PROMPT the text to go on from. A seq2seq run answers
+    it: by default to the end, with the likeliest tokens.
     """
     from minillm import generate, load_run
 
@@ -29,14 +30,14 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
     loaded = load_run(run)
     found = generate(loaded, prompt, **options)
     texts = [found] if isinstance(found, str) else found
-    _note_unseen(loaded, prompt)
+    before = _before(loaded, prompt)
     if json:
         record = {"run": run, "prompt": prompt, "text": texts[0], "texts": texts}
         return common.print_json({**record, **options})
     for number, text in enumerate(texts, 1):
         if len(texts) > 1:
             click.echo(f"--- {number}")
-        click.echo(prompt + text)
+        click.echo(before + text)
 
 
 def _stream(run: str, prompt: str, json: bool, n: int, beams, **options) -> None:
@@ -50,20 +51,17 @@ def _stream(run: str, prompt: str, json: bool, n: int, beams, **options) -> None
     loaded = load_run(run)
     pieces = stream(loaded, prompt, **options)
     first = next(pieces)  # so that an error comes before any text
-    _note_unseen(loaded, prompt)
-    click.echo(prompt + first, nl=False)
+    click.echo(_before(loaded, prompt) + first, nl=False)
     for piece in pieces:
         click.echo(piece, nl=False)
     click.echo()
 
 
-def _note_unseen(run, prompt: str) -> None:
-    from minillm.generation import n_unseen
+def _before(run, prompt: str) -> str:
+    """What is printed before a text: the prompt that it continues, if it does. Notes
+    on stderr what the model does not see of the prompt."""
+    from minillm.generation import reads_source, unseen
 
-    if unseen := n_unseen(run, prompt):
-        context = run.model.config.context
-        click.echo(
-            f"note: the model sees {context} tokens at once, and not the first "
-            f"{unseen} of this prompt",
-            err=True,
-        )
+    if note := unseen(run, prompt):
+        click.echo(f"note: {note}", err=True)
+    return "" if reads_source(run) else prompt

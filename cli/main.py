@@ -22,7 +22,7 @@ from minillm.errors import DataError, DeviceError, MinillmError, UsageError
 SECTIONS = {
     "Train and use models": {
         "train": "Train a language model on a text.",
-        "generate": "Continue a text with a trained model.",
+        "generate": "Continue a text with a trained model, or answer one.",
         "chat": "Talk with a trained model, a line for each turn.",
         "fill": "Fill the gaps in a text with a masked model.",
         "finetune": "Teach a trained model a task, and measure it.",
@@ -42,6 +42,7 @@ SECTIONS = {
         "validate": "Check the scaling laboratory where the truth is known.",
     },
     "Look into the engine and the machine": {
+        "attention": "Draw what each head of a trained transformer looks at.",
         "graph": "Draw the graph of an expression, or of one model step.",
         "gradcheck": "Check the gradient of every op against differences.",
         "doctor": "Show what this machine offers for training.",

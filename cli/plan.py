@@ -1,6 +1,7 @@
 """`minillm plan`: how large a model, and on how much text."""
 
 import functools
+import shlex
 
 import click
 
@@ -71,6 +72,7 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
         f"minillm train {_arch(shape['arch'])}--layers {shape['n_layers']} "
         f"--width {shape['d_model']} --heads {shape['n_heads']} "
         f"--context {shape['context']} --tokens {result['optimum']['tokens']:.0f}"
+        + "".join(f" --{k} {shlex.quote(v)}" for k, v in result["text"].items())
     )
 
 

@@ -119,6 +119,10 @@ def print_law(result: dict) -> None:
     ]
     heads = ["N counts", "alpha", "95 %", "E", "held out, predicted", "error"]
     common.print_table(heads, rows, result["law"]["law"])
+    click.echo(
+        f"E is L∞(D), the floor after D = {result['tokens']:,} tokens, not the entropy "
+        f"of the text"
+    )
     held_out = result["held_out"]
     if held_out["measured"] is None:
         click.echo("the held-out model has no measured loss")

@@ -125,8 +125,9 @@ def drop_overruled(options: dict, sources: dict[str, str]) -> None:
 
 def print_results(record: dict) -> None:
     results = record["results"]
+    unit = TrainConfig.from_json(record["options"]).loss_unit
     rows = [
-        *common.evaluation_rows(results),
+        *common.evaluation_rows(results, unit),
         ["training tokens", f"{results['tokens']:,}"],
         ["tokens per second", f"{results['tokens_per_second']:,.0f}"],
         ["seconds", f"{results['seconds']:.1f}"],

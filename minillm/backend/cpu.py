@@ -54,7 +54,7 @@ def embedding(table, *, ids):
         if flat.size:
             order = np.argsort(flat, kind="stable")
             ordered = flat[order]
-            begins = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
+            begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
             rows = np.take(_rows(g), order, axis=0)
             gradient[ordered[begins]] = np.add.reduceat(rows, begins, axis=0)
         return gradient
@@ -131,6 +131,9 @@ def linear_cross_entropy(x, weight, *, targets, n_targets=None):
     A row of the logits' gradient is (e − total·one_hot) / (total·n), e = exp(logits):
     what is divided is not the row but the vectors it is multiplied with.
     """
+    if x.dtype.itemsize < 4:  # in half precision exp of CALM is infinite
+        definition = definition_of("linear_cross_entropy")
+        return definition(x, weight, targets=targets, n_targets=n_targets)
     rows, flat = _rows(x), targets.reshape(-1)
     kept = np.flatnonzero(flat >= 0)
     n = max(kept.size if n_targets is None else n_targets, 1)

@@ -93,6 +93,8 @@ def _attend(q, k, v, causal, mask, y):
     leading = q.shape[:-2]
     if not leading == k.shape[:-2] == v.shape[:-2] or (causal and n_keys < n_queries):
         return None
+    if q.dtype.itemsize < 4:  # in half precision exp of CALM is infinite
+        return None
     if not leading:  # the sequences are the first axis
         q, k, v, y = q[None], k[None], v[None], y[None]
     if mask is not None:

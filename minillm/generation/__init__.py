@@ -1,7 +1,8 @@
 """Generation: what a trained model writes, and what it puts into gaps."""
 
 from minillm.generation.beams import Hypothesis, beam_search
-from minillm.generation.continuation import draw_tokens, generate, n_unseen, stream
+from minillm.generation.beginning import reads_source, unseen
+from minillm.generation.continuation import draw_tokens, generate, stream
 from minillm.generation.decoder import Decoder
 from minillm.generation.dialogue import Dialogue
 from minillm.generation.gaps import Candidate, fill
@@ -19,6 +20,7 @@ __all__ = [
     "draw_tokens",
     "fill",
     "generate",
-    "n_unseen",
+    "reads_source",
     "stream",
+    "unseen",
 ]

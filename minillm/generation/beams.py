@@ -1,13 +1,12 @@
 """Beam search: look for a likely continuation instead of drawing one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from minillm.errors import UsageError
 from minillm.generation.decoder import Decoder
-from minillm.models import GPT
 
 
 @dataclass(frozen=True)
@@ -24,27 +23,28 @@ class Hypothesis:
 
 
 def beam_search(
-    model: GPT,
-    prompt: Sequence[int],
+    decoder: Decoder,
     *,
     beams: int,
     max_tokens: int,
     n: int = 1,
     ended: Callable[[tuple[int, ...]], bool] = lambda ids: False,
 ) -> list[Hypothesis]:
-    """The n best continuations found, best first, by their log-probability per token.
+    """The n best continuations found of the one sequence of a decoder, best first, by
+    their log-probability per token: fewer where there are not so many.
 
     At each step the `beams` likeliest of all one-token extensions go on. A hypothesis
-    is complete when `ended(ids)`, or at `max_tokens`. One beam is greedy decoding; as
-    many beams as there are continuations search them all. (The division by the length
-    is that of Wu et al. 2016, equation 14, with alpha = 1.) Raises UsageError for
-    settings out of range.
+    is complete when `ended(ids)`, or at `max_tokens`. Where none ends, one beam is
+    greedy decoding; as many beams as there are continuations search them all. (The
+    division by the length is that of Wu et al. 2016, equation 14, with alpha = 1.)
+    Raises UsageError for settings out of range.
     """
     if max_tokens < 0:
         raise UsageError(f"max_tokens must be at least 0, got {max_tokens}")
+    if beams < 1:
+        raise UsageError(f"beams must be at least 1, got {beams}")
     if not 1 <= n <= beams:
         raise UsageError(f"n must be from 1 to the number of beams, {beams}: got {n}")
-    decoder = Decoder(model, [prompt])
     live = [Hypothesis((), 0.0)]
     complete = []
     for step in range(max_tokens):
@@ -65,6 +65,7 @@ def _extend(live, log_p: np.ndarray, most: int) -> tuple[list[int], list[Hypothe
     """The likeliest extensions by one token, best first, each with its parent's row."""
     total = np.array([each.log_probability for each in live])[:, None] + log_p  # (B, V)
     order = np.argsort(-total, axis=None, kind="stable")[:most]
+    order = order[np.isfinite(total.flat[order])]  # without what is never written
     parents, tokens = np.unravel_index(order, total.shape)
     extended = [
         Hypothesis((*live[row].ids, int(token)), float(total[row, token]))

@@ -1,4 +1,4 @@
-"""Continuing a text: prompts in, what a causal model writes after them out."""
+"""Writing a text: prompts or sources in, what a model writes for them out."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,19 +6,25 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.generation.beams import beam_search
+from minillm.generation.beginning import begin, reads_source
 from minillm.generation.decoder import Decoder
+from minillm.generation.purpose import open_run
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
-from minillm.models import GPT
-from minillm.training.run_folder.run import Run, load_run
+from minillm.text import EOS
+from minillm.training.run_folder.run import Run
+
+WRITERS = ("clm", "seq2seq")
+# What the caches of the rows that are written at a time hold: 256 MB of float32.
+CACHED_NUMBERS = 1 << 26
 
 
 def generate(
     run: Run | str,
     prompt: str | list[str],
     *,
-    max_tokens: int = 100,
-    temperature: float = 0.8,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
     stop: str | Sequence[str] = (),
     seed: int = 0,
     n: int = 1,
@@ -26,99 +32,145 @@ def generate(
     cached: bool = True,
     **filters,
 ) -> str | list:
-    """The continuation of a prompt, without the prompt.
+    """The continuation of a prompt, without the prompt; or the answer to a source.
 
-    `run` is a run (`load_run`) or the path of one. A temperature of 0 takes the
-    likeliest token every time. `filters` are those of `Sampling`: `top_k`, `top_p`,
-    `min_p`, `repetition_penalty`. The text ends before `stop`, or the first of several.
-    The same seed draws the same.
+    `run` is a run (`load_run`) or the path of one. A causal model continues the prompt
+    by `max_tokens` (100). An encoder–decoder reads it, of one longer than its context
+    the beginning, and writes a text of its own until that is complete, or has
+    `max_tokens`, or as many as the context.
 
-    With `n` above 1 a list of n continuations; for a list of prompts, a list with what
-    one prompt would give each. All are decoded as one batch, and come out as they would
+    A temperature of 0 takes the likeliest token every time. It is 0.8 unless given; for
+    an encoder–decoder 0, unless `n` or a filter asks for draws. `filters` are those of
+    `Sampling`: `top_k`, `top_p`, `min_p`, `repetition_penalty`. The text ends before
+    `stop`, or the first of several. The same seed draws the same.
+
+    With `n` above 1 a list of n texts; for a list of prompts, a list with what one
+    prompt would give each. They are decoded many at a time, and come out as they would
     one by one. `cached=False` computes every column anew: the same text, slower.
 
-    `beams` looks for the n likeliest texts by beam search. Nothing is drawn then: the
-    temperature and the seed have no say, and filters are refused.
+    `beams` looks for the n likeliest texts by beam search, and finds fewer where there
+    are no more. Nothing is drawn then: the temperature and the seed have no say, and
+    filters are refused.
 
-    Raises UsageError for a model that is not causal and for settings out of range.
+    Raises UsageError for a run that does not write and for settings out of range.
     """
-    run = open_causal(run)
-    prompts = [prompt] if isinstance(prompt, str) else prompt
-    prompt_ids = [encode_prompt(run, each) for each in prompts]
+    run = open_run(run, WRITERS, "continue a text")
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    options = {
+        "max_tokens": usual_length(run, max_tokens),
+        "n": n,
+        "cached": cached,
+    }
     if beams is None:
-        texts = _draw_texts(
-            run,
-            prompt_ids,
-            stop,
-            max_tokens=max_tokens,
-            sampling=Sampling(temperature, **filters),
-            seed=seed,
-            n=n,
-            cached=cached,
+        sampling = usual_sampling(run, temperature, n=n, **filters)
+        groups = _draw_texts(
+            run, prompts, stop, sampling=sampling, seed=seed, **options
         )
-    elif Sampling(**filters) != Sampling():
-        names = ", ".join(filters)
+    elif given := [k for k, v in filters.items() if v != getattr(Sampling, k)]:
+        names = ", ".join(given)
         raise UsageError(f"beams draw nothing: leave out {names}, or the beams")
     else:
-        texts = _search_texts(run, prompt_ids, stop, max_tokens, n, beams)
-    groups = [texts[i : i + n] for i in range(0, len(texts), n)]
+        groups = [
+            _search_texts(run, each, stop, beams=beams, **options) for each in prompts
+        ]
     results = [group[0] for group in groups] if n == 1 else groups
     return results[0] if isinstance(prompt, str) else results
 
 
-def _draw_texts(run: Run, prompt_ids, stop, *, n: int, **options) -> list[str]:
-    streams = [
-        TextStream(run.tokenizer, stop, after=ids)
-        for ids in prompt_ids
-        for _ in range(n)
-    ]
-    texts = [""] * len(streams)
-    for row, token in draw_tokens(
-        run.model, prompt_ids, n=n, ended=lambda row: streams[row].ended, **options
-    ):
-        texts[row] += streams[row].push(token)
-    return [text + each.finish() for text, each in zip(texts, streams, strict=True)]
+def usual_length(run: Run, max_tokens: int | None) -> int:
+    """How many tokens are written where `max_tokens` are asked for, or nothing said."""
+    if not reads_source(run):
+        return 100 if max_tokens is None else max_tokens
+    # It ends by itself; and beyond its context it could only forget what it has said,
+    # which is no way to finish an answer.
+    context = run.model.config.context
+    return context if max_tokens is None else min(max_tokens, context)
 
 
-def _search_texts(run: Run, prompt_ids, stop, max_tokens, n, beams) -> list[str]:
-    def text_of(new, after) -> tuple[str, bool]:
-        pieces = TextStream(run.tokenizer, stop, after)
+def usual_sampling(
+    run: Run, temperature: float | None = None, *, n: int = 1, **filters
+) -> Sampling:
+    """The sampling asked for, with the run's usual temperature where none is given."""
+    if temperature is None:
+        asked = (filters.get(name) for name in ("top_k", "top_p", "min_p"))
+        draws = n > 1 or any(value is not None for value in asked)
+        temperature = 0.8 if draws or not reads_source(run) else 0.0
+    return Sampling(temperature, **filters)
+
+
+def _draw_texts(
+    run: Run, prompts, stop, *, n: int, cached: bool, **options
+) -> list[list[str]]:
+    """n texts for each prompt."""
+    groups = []
+    at_a_time = _prompts_at_a_time(run, n)
+    for first in range(0, len(prompts), at_a_time):
+        part = prompts[first : first + at_a_time]
+        decoder, before = begin(run, part, cached=cached)
+        streams = [
+            TextStream(run.tokenizer, stop, after=ids)
+            for ids in before
+            for _ in range(n)
+        ]
+        texts = [""] * len(streams)
+        for row, token in draw_tokens(
+            decoder,
+            n=n,
+            ended=lambda row, streams=streams: streams[row].ended,
+            **options,
+        ):
+            texts[row] += streams[row].push(token)
+        texts = [
+            text + each.finish() for text, each in zip(texts, streams, strict=True)
+        ]
+        groups += [texts[i : i + n] for i in range(0, len(texts), n)]
+    return groups
+
+
+def _prompts_at_a_time(run: Run, n: int) -> int:
+    config = run.model.config
+    # Keys and values of each layer, and as many of a source.
+    kinds = 4 if reads_source(run) else 2
+    numbers = kinds * config.n_layers * config.context * config.d_model
+    return max(1, CACHED_NUMBERS // numbers // max(1, n))
+
+
+def _search_texts(run: Run, prompt, stop, *, cached: bool, **options) -> list[str]:
+    """The likeliest texts for one prompt."""
+    decoder, (before,) = begin(run, [prompt], cached=cached)
+    end = run.tokenizer.specials.get(EOS)
+
+    def text_of(new) -> tuple[str, bool]:
+        pieces = TextStream(run.tokenizer, stop, after=before)
         text = "".join([*map(pieces.push, new), pieces.finish()])
         return text, pieces.ended
 
-    return [
-        text_of(each.ids, ids)[0]
-        for ids in prompt_ids
-        for each in beam_search(
-            run.model,
-            ids,
-            beams=beams,
-            max_tokens=max_tokens,
-            n=n,
-            ended=lambda new, ids=ids: bool(stop) and text_of(new, ids)[1],
-        )
-    ]
+    found = beam_search(
+        decoder,
+        ended=lambda new: new[-1] == end or (bool(stop) and text_of(new)[1]),
+        **options,
+    )
+    return [text_of(each.ids)[0] for each in found]
 
 
 def stream(
     run: Run | str,
     prompt: str,
     *,
-    max_tokens: int = 100,
-    temperature: float = 0.8,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
     stop: str | Sequence[str] = (),
     seed: int = 0,
     **filters,
 ) -> Iterator[str]:
     """The pieces of `generate`'s text, each as soon as it is certain."""
-    run = open_causal(run)
-    ids = encode_prompt(run, prompt)
-    pieces = TextStream(run.tokenizer, stop, after=ids)
+    run = open_run(run, WRITERS, "continue a text")
+    decoder, (before,) = begin(run, [prompt])
+    pieces = TextStream(run.tokenizer, stop, after=before)
     for _, token in draw_tokens(
-        run.model,
-        [ids],
-        max_tokens=max_tokens,
-        sampling=Sampling(temperature, **filters),
+        decoder,
+        max_tokens=usual_length(run, max_tokens),
+        sampling=usual_sampling(run, temperature, **filters),
         seed=seed,
         ended=lambda row: pieces.ended,
     ):
@@ -126,52 +178,19 @@ def stream(
     yield pieces.finish()
 
 
-def open_causal(run: Run | str) -> Run:
-    """A run that can continue a text. Raises UsageError for any other."""
-    run = run if isinstance(run, Run) else load_run(run)
-    if not run.model.causal:
-        raise UsageError(
-            f"{run.path}: is a masked model, which sees both sides of a word: it fills "
-            f"gaps (`minillm fill`) and cannot continue a text"
-        )
-    return run
-
-
-def encode_prompt(run: Run, prompt: str) -> np.ndarray:
-    """The ids to go on from; after nothing, a text begins as after a line's end.
-
-    Raises UsageError for wordpiece, which has no line ends, after nothing.
-    """
-    ids = run.tokenizer.encode(prompt)
-    ids = ids if len(ids) else run.tokenizer.encode("\n")
-    if not len(ids):
-        raise UsageError(
-            f"{run.path}: its {run.tokenizer.kind} tokens have no line ends to begin "
-            "after: give a prompt of a word at least"
-        )
-    return ids
-
-
-def n_unseen(run: Run, prompt: str) -> int:
-    """How many of a prompt's first tokens lie before what the model sees at once."""
-    return max(0, len(encode_prompt(run, prompt)) - run.model.config.context)
-
-
 def draw_tokens(
-    model: GPT,
-    prompts: Sequence,
+    decoder: Decoder,
     *,
     max_tokens: int,
     sampling: Sampling,
     seed: int = 0,
     n: int = 1,
-    cached: bool = True,
     ended: Callable[[int], bool] = lambda row: False,
 ) -> Iterator[tuple[int, int]]:
-    """What a model writes after each prompt: pairs of a row and its next token.
+    """What is written after each sequence: pairs of a row and its next token.
 
-    There are n rows for each prompt, in order. A row gets tokens until it has
-    `max_tokens` or `ended(row)`. Row j of a prompt draws from the random stream
+    There are n rows for each sequence, in order. A row gets tokens until it has
+    `max_tokens` or `ended(row)`. Row j of a sequence draws from the random stream
     (seed, j), whatever stands beside it. Raises UsageError for settings out of range.
     """
     for name, value, least in (
@@ -181,12 +200,9 @@ def draw_tokens(
     ):
         if value < least:
             raise UsageError(f"{name} must be at least {least}, got {value}")
-    if len(prompts) == 0:
-        return
-    rows = list(range(n * len(prompts)))
+    rows = list(range(n * len(decoder.sequences)))
     rngs = [np.random.default_rng((seed, row % n)) for row in rows]
-    decoder = Decoder(model, prompts, cached=cached)
-    decoder.logits()  # each prompt is read once, whatever n is
+    decoder.logits()  # each sequence is read once, whatever n is
     decoder.select([row // n for row in rows])
     for _ in range(max_tokens):
         tokens = [

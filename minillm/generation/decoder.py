@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minillm.models import GPT
+from minillm.models import LanguageModel
+from minillm.models.encdec import Conditioned
 from minillm.tensor import no_grad
 
 
@@ -13,15 +14,24 @@ class Decoder:
 
     Keys and values of earlier tokens are kept, so that a new token costs one column;
     without `cached` every column is computed anew, one sequence at a time: the same
-    logits, slower. Shorter sequences are padded on the left, where nothing looks.
+    logits, slower. Shorter sequences are padded on the left, where nothing looks. The
+    tokens in `never` have logits of -inf.
 
     Positions end at the model's context. When a sequence has filled it, the model goes
     on with the later half: `start` (B,) says where the part begins that it still sees.
     """
 
-    def __init__(self, model: GPT, prompts: Sequence, *, cached: bool = True):
+    def __init__(
+        self,
+        model: LanguageModel | Conditioned,
+        prompts: Sequence,
+        *,
+        cached: bool = True,
+        never: Sequence[int] = (),
+    ):
         self.model = model
         self.cached = cached
+        self.never = np.array(never, int)
         self.sequences = [[int(i) for i in prompt] for prompt in prompts]
         context = model.config.context
         self.start = np.array([max(0, len(ids) - context) for ids in self.sequences])
@@ -33,6 +43,7 @@ class Decoder:
         if self._logits is None:
             self._slide()
             self._logits = self._next_logits()
+            self._logits[:, self.never] = -np.inf
         return self._logits
 
     def append(self, tokens: Sequence[int]) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from minillm.errors import UsageError
-from minillm.generation.continuation import open_causal, stream
-from minillm.generation.sampling import Sampling
+from minillm.generation.continuation import stream, usual_sampling
+from minillm.generation.purpose import open_run
+from minillm.generation.text_stream import TextStream
 from minillm.training.run_folder.run import Run
 
 TEMPLATE = "User: {user}\nAssistant: {assistant}\n"
@@ -30,17 +31,23 @@ class Dialogue:
         seed: int = 0,
         **settings,
     ):
-        Sampling(**settings)  # refuses them now, and not at the first reply
-        self.run = open_causal(run)
+        self.run = open_run(run, ("clm",), "talk")
         self.turns = []
         before_user, rest = _split(template, "{user}", template)
         before_reply, after = _split(rest, "{assistant}", template)
         self._before_user, self._before_reply = before_user, before_reply
         self._after = after or "\n"
         next_turn = (self._after + before_user).rstrip(" ")
-        if not next_turn:
-            raise UsageError(f"template {template!r}: only spaces between two turns")
+        tokenizer = self.run.tokenizer
+        if not tokenizer.decode(tokenizer.encode(next_turn)):
+            raise UsageError(
+                f"template {template!r}: only spaces between two turns"
+                + ("" if tokenizer.keeps_spaces else ", as wordpiece sees it")
+            )
         self._stop = [next_turn, *([stop] if isinstance(stop, str) else stop)]
+        # What cannot be is refused now, and not at the first reply.
+        usual_sampling(self.run, **settings)
+        TextStream(tokenizer, self._stop)
         self._max_tokens = max_tokens
         self._seed = seed
         self._settings = settings

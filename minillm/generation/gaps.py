@@ -1,14 +1,16 @@
 """Filling gaps: what a masked model puts in the place of [MASK]."""
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 
 from minillm.errors import UsageError
+from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
 from minillm.tensor import no_grad
-from minillm.text import MASK
-from minillm.training.run_folder.run import Run, load_run
+from minillm.text import MASK, Tokenizer
+from minillm.training.run_folder.run import Run
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,18 @@ def fill(run: Run | str, text: str, *, top: int = 5) -> list[list[Candidate]]:
 
     `run` is a run (`load_run`) or the path of one. Several gaps are filled in one pass:
     each probability is that of a token whatever stands in the other gaps (Devlin et al.
-    2019, section 3.1). Special tokens are no candidates. Raises UsageError for a model
-    that is not masked, and for a text without a [MASK] or longer than the context.
+    2019, section 3.1). Special tokens are no candidates; of wordpiece, "##" begins one
+    that continues the word before it. Raises UsageError for a run that was not trained
+    to fill gaps, and for a text without a [MASK] or longer than the context.
     """
-    run = run if isinstance(run, Run) else load_run(run)
-    if run.model.causal:
-        raise UsageError(
-            f"{run.path}: is a causal model, which sees one side of a gap only: it "
-            f"continues texts (`minillm generate`) and cannot fill gaps"
-        )
+    run = open_run(run, ("mlm", "mlm+nsp"), "fill gaps")
     if top < 1:
         raise UsageError(f"top must be at least 1, got {top}")
     ids = encode_with_gaps(run, text)
     context = run.model.config.context
     if len(ids) > context:
         raise UsageError(
-            f"the text has {len(ids)} tokens, and the model sees {context} at once: "
+            f"the text makes {len(ids)} tokens, and the model sees {context} at once: "
             f"shorten it around the {MASK}"
         )
     with no_grad():
@@ -50,17 +48,23 @@ def fill(run: Run | str, text: str, *, top: int = 5) -> list[list[Candidate]]:
 
 
 def encode_with_gaps(run: Run, text: str) -> np.ndarray:
-    """The ids of a text in which [MASK] is one token. (T,) int32. Raises UsageError."""
-    parts = text.split(MASK)
-    if len(parts) == 1:
+    """The ids of a text in which [MASK] is one token, framed as the texts were that the
+    model learned from: (T,) int32. Raises UsageError for a text without one."""
+    if MASK not in text:
         raise UsageError(f"the text has no gap: write {MASK} where a word is missing")
-    if run.tokenizer.kind == "bpe":
+    return run.tokenizer.frame(with_gaps(run.tokenizer, text), room=sys.maxsize)[0]
+
+
+def with_gaps(tokenizer: Tokenizer, text: str) -> np.ndarray:
+    """The ids of a text in which [MASK] is one token, without a frame: (T,) int32."""
+    parts = text.split(MASK)
+    if tokenizer.kind == "bpe":
         # A word's token holds the space before it, and so does the gap in its place.
         parts = [part.removesuffix(" ") for part in parts[:-1]] + parts[-1:]
-    gap = np.array([run.tokenizer.specials[MASK]], np.int32)
-    ids = [run.tokenizer.encode(parts[0])]
+    gap = np.array([tokenizer.specials[MASK]], np.int32)
+    ids = [tokenizer.encode(parts[0])]
     for part in parts[1:]:
-        ids += [gap, run.tokenizer.encode(part)]
+        ids += [gap, tokenizer.encode(part)]
     return np.concatenate(ids)
 
 

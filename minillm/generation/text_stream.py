@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.text import Tokenizer
+from minillm.text import EOS, Tokenizer
 from minillm.text.tokenizer import UNKNOWN
 
 
@@ -13,10 +13,11 @@ class TextStream:
     """Takes one sequence's tokens and gives out its text as soon as it is certain.
 
     A token can end inside a UTF-8 character: the beginning of a character waits for its
-    rest, and is dropped if none comes. The text ends before the first of the `stop`
-    texts; what may be the beginning of one waits too. `after` are the tokens before the
-    first, on the last of which depends whether wordpiece begins a word or continues
-    one. Raises UsageError for an empty stop text.
+    rest, and is dropped if none comes. The text ends at the token [EOS], or before the
+    first of the `stop` texts; what may be the beginning of one waits too. `after` are
+    the tokens before the first, on the last of which depends whether wordpiece begins a
+    word or continues one. Raises UsageError for a stop text that is empty, as all white
+    space is to wordpiece.
     """
 
     def __init__(
@@ -26,10 +27,15 @@ class TextStream:
         after: Sequence[int] | np.ndarray = (),
     ):
         stop = [stop] if isinstance(stop, str) else stop
+        if not tokenizer.keeps_spaces:
+            # It will come as the tokens spell it: "Who?" as "Who ?".
+            stop = [tokenizer.decode(tokenizer.encode(text)) for text in stop]
         if "" in stop:
-            raise UsageError("a stop text must not be empty")
+            no_spaces = "" if tokenizer.keeps_spaces else " (wordpiece has no spaces)"
+            raise UsageError(f"a stop text must not be empty{no_spaces}")
         self.ended = False
         self._tokenizer = tokenizer
+        self._end = tokenizer.specials.get(EOS)
         self._stop = stop
         self._keep(after)
         self._waiting = ""  # certain characters that may begin a stop text
@@ -38,6 +44,9 @@ class TextStream:
         """The text that this token makes certain. Nothing after the end."""
         if self.ended:
             return ""
+        if token == self._end:
+            self.ended = True
+            return self._give(len(self._waiting))
         self._waiting += self._decode(token)
         found = [self._waiting.find(text) for text in self._stop]
         found = [place for place in found if place >= 0]

@@ -1,5 +1,6 @@
-"""Looking at the machine and into the model: `doctor`, `bench`, `draw`."""
+"""Looking at the machine and into the model: `doctor`, `bench`, `draw`, `attention`."""
 
+from minillm.inspect.attention import attention_maps, draw_attention
 from minillm.inspect.graph import draw
 
-__all__ = ["draw"]
+__all__ = ["attention_maps", "draw", "draw_attention"]

@@ -9,13 +9,13 @@ Backward frees the graph on its way, so it is drawn in between:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from minillm import backend
 from minillm.errors import UsageError
-from minillm.models import ModelConfig, build, size
+from minillm.models import ModelConfig, build, size, usual
 from minillm.nn import Module
 from minillm.tensor import FREED, Tensor, topological_order
 from minillm.text import Batch
@@ -112,16 +112,26 @@ class Drawing:
 
 def model_step(size_name: str = "pico", arch: str = "gpt") -> tuple[Tensor, Module]:
     """The loss of one training step of a named size on two sequences of random tokens,
-    and the model. Raises UsageError for an unknown size."""
+    and the model. Raises UsageError for an unknown size or architecture."""
     shape = size(size_name)
-    config = ModelConfig(
-        64, shape.n_layers, shape.d_model, shape.n_heads, shape.context, arch=arch
-    )
+    sides = (shape.n_layers, shape.d_model, shape.n_heads, shape.context)
+    config = ModelConfig(64, *sides, arch=arch, **usual(arch))
     rng = np.random.default_rng(0)
     model = build(config, rng)
     ids = rng.integers(0, config.vocab_size, (2, config.context + 1), dtype=np.int32)
     targets = ids[:, 1:]
-    return model.loss(Batch(ids[:, :-1], targets, targets.size)), model
+    batch = Batch(ids[:, :-1], targets, targets.size)
+    if arch == "bert":  # of two texts, the second of which follows the first or not
+        segments = np.arange(config.context) // (config.context // 2)
+        batch = replace(
+            batch,
+            segments=np.tile(segments, (2, 1)),
+            labels=np.array([0, 1]),
+            n_labels=2,
+        )
+    if arch == "encdec":
+        batch = replace(batch, source=ids[::-1, :-1])
+    return model.loss(batch), model
 
 
 def _op(tensor: Tensor) -> str:

@@ -123,8 +123,9 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     Weights, AdamW's two moments, and a gradient for each worker; what its forward pass
     of `batch` sequences keeps for the backward pass: in each layer about 13 vectors of
     the model's width and three of the feed-forward's for each token, and the attention
-    weights (about 17 vectors in an LSTM); and at the turn from one to the other the
-    output's gradient, twice.
+    weights (about 17 vectors in an LSTM; of an encoder–decoder both halves, and for the
+    look at a source as long about eight vectors and weights once more); and at the turn
+    from one to the other the output's gradient, twice.
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]
@@ -133,6 +134,8 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     else:
         attention = config.n_heads * config.context
         per_token = 13 * d + 3 * config.feed_forward_width + attention
+        if config.arch == "encdec":
+            per_token = 2 * per_token + 8 * d + attention
     tokens = workers * batch * config.context
     activations = tokens * (config.n_layers * per_token + 4 * d)
     turn = 2 * config.vocab_size * d

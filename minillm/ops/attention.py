@@ -8,16 +8,16 @@ from minillm.ops.neural import softmax
 from minillm.tensor import op
 
 
-@op(check=checks.queries_fit_keys)
-def attention(q, k, v, *, causal: bool = False, mask=None):
-    """softmax(q kᵀ / √d) v, softmax along the keys.
+def attention_weights(q, k, *, causal: bool = False, mask=None):
+    """softmax(q kᵀ / √d) along the keys: the share of each key in what a query gets.
+    Returns it with its pullback, which gives the gradients of q and k.
 
-    q (..., T, d), k (..., S, d), v (..., S, e) -> (..., T, e)
+    q (..., T, d), k (..., S, d) -> (..., T, S)
 
     `causal` lets query i see the keys up to i only (the last query lines up with the
     last key). `mask` is added to the scores, or, where boolean, says which keys a query
-    may see; its shape broadcasts to (..., T, S). A query that may see nothing gets
-    zeros, and gives no gradient.
+    may see; its shape broadcasts to (..., T, S). The shares of a query that may see
+    nothing are zeros, and give no gradient.
     """
     scale = 1 / math.sqrt(q.shape[-1])
     scores = (q @ k.swapaxes(-1, -2)) * scale
@@ -30,8 +30,26 @@ def attention(q, k, v, *, causal: bool = False, mask=None):
     weights, pull_scores = softmax.rule(scores)
 
     def pullback(g):
-        gs = pull_scores(g @ v.swapaxes(-1, -2)) * scale
-        return gs @ k, gs.swapaxes(-1, -2) @ q, weights.swapaxes(-1, -2) @ g
+        gs = pull_scores(g) * scale
+        return gs @ k, gs.swapaxes(-1, -2) @ q
+
+    return weights, pullback
+
+
+@op(check=checks.queries_fit_keys)
+def attention(q, k, v, *, causal: bool = False, mask=None):
+    """softmax(q kᵀ / √d) v: for each query a mean of the values.
+
+    q (..., T, d), k (..., S, d), v (..., S, e) -> (..., T, e)
+
+    The settings are those of `attention_weights`. A query that may see nothing gets
+    zeros.
+    """
+    weights, pull_weights = attention_weights(q, k, causal=causal, mask=mask)
+
+    def pullback(g):
+        gq, gk = pull_weights(g @ v.swapaxes(-1, -2))
+        return gq, gk, weights.swapaxes(-1, -2) @ g
 
     return weights @ v, joint(pullback)
 

@@ -11,17 +11,8 @@ TOKENS = ("d", "tokens", "d_tokens", "train_tokens", "n_tokens", "training_token
 SIZES = ("n", "params", "n_params", "parameters", "non_embedding")
 COMPUTE = ("c", "flops", "flop", "c_flop", "compute", "train_flops")
 KEPT_EQUAL = (
-    "batch",
-    "batch_size",
-    "batch_tokens",
-    "epochs",
-    "context",
-    "seq_len",
-    "vocab_size",
-    "tokenizer",
-    "data",
-    "dataset",
-    "schedule",
+    *("batch", "batch_size", "batch_tokens", "epochs", "context", "seq_len"),
+    *("vocab_size", "tokenizer", "data", "dataset", "schedule"),
 )
 ONE_RUN = ("run", "run_id", "run_name", "trunk")
 FALLS = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")
@@ -38,6 +29,7 @@ def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
         *_residuals(fit),
         *_narrow_range(fit),
         *_change_together(fit),
+        *_acting_together(fit),
         *_exponents(fit),
         *_floor(fit),
         *_exponential(fit),
@@ -143,6 +135,32 @@ def _change_together(fit):
             f"{first} and {second} change together (correlation {correlation:.2f}): "
             f"what each does is hard to tell apart; add small {first} with large "
             f"{second}, and the reverse"
+        )
+
+
+def _acting_together(fit):
+    """L(N, D) adds up what each size does. Where more of one changes what the other
+    does, residuals fall or rise with ln N · ln D."""
+    if len(fit.variables) == 1 or fit.n < 8:
+        return
+    residual = np.log(fit.y / fit.predict(*fit.x))
+    # Outliers are named elsewhere, and this is not about them.
+    usual = np.abs(residual) <= 6 * np.median(np.abs(residual))
+    residual = residual[usual]
+    n, d = (np.log(x[usual] / np.median(x)) for x in fit.x)
+    columns = np.stack([np.ones(len(n)), n, d, n * d], 1)
+    slope, _, rank, _ = np.linalg.lstsq(columns, residual, rcond=None)
+    if rank < 4 or len(n) < 8:
+        return
+    rest = residual - columns @ slope
+    covariance = np.linalg.inv(columns.T @ columns) * (rest @ rest) / (len(n) - 4)
+    chance = 5 * np.sqrt(covariance[3, 3])
+    if abs(slope[3]) > chance and np.abs(residual).max() > 0.01:
+        first, second = fit.variables
+        yield (
+            f"what {second} gains depends on {first}: the residuals are no chance but "
+            f"go with ln {first} · ln {second}, which this law has no term for, or "
+            f"outliers bend it; do not take its exponents and its floor at their word"
         )
 
 

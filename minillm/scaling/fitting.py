@@ -123,6 +123,8 @@ def _measured(
 def _with_intervals(law: LawFit, table: Table, rows: np.ndarray, seed: int) -> LawFit:
     if law.bootstrap < 0:
         raise UsageError(f"bootstrap {law.bootstrap}: a number of resamples, 0 or more")
+    if seed < 0:
+        raise UsageError(f"seed {seed}: a whole number, 0 or more")
     n = law.bootstrap or min(1000, max(100, LARGEST_DRAW // law.n))
     drawn = resample(law.problem, law.noise, law.loss, law.theta, n, seed)
     law = replace(law, resamples=drawn)

@@ -7,7 +7,7 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.scaling.curve import AMPLITUDES, Form, values
-from minillm.scaling.influence import leave_one_out
+from minillm.scaling.influence import leave_one_out, suspects
 from minillm.scaling.intervals import Resamples
 from minillm.scaling.noise import Noise, noise_of
 from minillm.scaling.objective import DELTAS, Problem
@@ -107,9 +107,11 @@ class LawFit:
         """What leaving out each point changes, the most influential point first.
 
         {"row", a value per variable, y, "change": {"E", "alpha", "beta"}}: the law
-        without the point minus the law with it; None where no law is left.
+        without the point minus the law with it; None where no law is left. Of a large
+        table, the points that change most.
         """
-        others = leave_one_out(self.problem, self.loss, self.theta)
+        points = suspects(self.problem, self.loss, self.theta)
+        others = leave_one_out(self.problem, self.loss, self.theta, points)
         names = [name for name in self.form.unknowns if name not in AMPLITUDES]
         at = [self.form.unknowns.index(name) for name in names]
         change = (others - self.theta)[:, -len(self.form.unknowns) :][:, at]
@@ -117,9 +119,12 @@ class LawFit:
         order = np.argsort(-np.nan_to_num(np.abs(exponents).max(1), nan=np.inf))
         return [
             {
-                "row": int(self.rows[i]),
-                **dict(zip(self.variables, map(float, self.x[:, i]), strict=True)),
-                self.y_name: float(self.y[i]),
+                "row": int(self.rows[points[i]]),
+                **{
+                    name: float(x[points[i]])
+                    for name, x in zip(self.variables, self.x, strict=True)
+                },
+                self.y_name: float(self.y[points[i]]),
                 "change": {
                     name: None if np.isnan(value) else float(value)
                     for name, value in zip(names, change[i], strict=True)

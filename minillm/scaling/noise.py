@@ -2,8 +2,8 @@
 
 Branches of one trunk share its luck: its first weights and its batches. So a residual
 is u of its run, with variance τ², plus e of its own, with variance σ². Both show in the
-residuals of a fit: σ² in their mean square within runs, σ² + mτ² in that of the runs'
-sums, for m rows a run. An unknown takes its degree of freedom where it acts, as its
+residuals of a fit: σ² in their mean square within runs, σ² + mτ² in that between runs,
+which have m rows each. An unknown takes its degree of freedom where it acts, as its
 leverage says: alpha between runs, which differ in size, beta within them.
 
 How far it goes: of 200 simulated series of six sizes at four lengths, with τ = 0.3 %
@@ -49,8 +49,9 @@ class Noise:
         they are together, over what the residuals say.
         """
         between, within = self.degrees
-        chance = rng.chisquare(between, n), rng.chisquare(within, n) if within else 0.0
-        shared, own = self._levels(*chance)
+        normals = rng.chisquare(between, n)
+        others = rng.chisquare(within, n) if within else 0.0
+        shared, own = self._levels(normals, others)
         size = (n, self.n_runs)
         noise = (np.sqrt(shared)[:, None] * rng.standard_normal(size))[:, self.run]
         if within:

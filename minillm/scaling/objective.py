@@ -52,9 +52,7 @@ class Problem:
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """How the residuals change with the unknowns: (curves, unknowns, n)."""
-        signed = self.form.sign * terms(theta, self.log_x)
-        curve = theta[:, :1] + signed.sum(1)
-        unit = self.sigma * (curve if self.in_logs else np.ones_like(curve))
+        signed, _, unit = self._parts(theta)
         by_theta = self._by_theta(signed, unit)
         if self.form.tied:
             by_theta = fold(by_theta)
@@ -63,11 +61,9 @@ class Problem:
     def slopes(self, theta: np.ndarray) -> "Slopes":
         """The objective of every curve with its derivatives by theta."""
         theta = self.form.untied(theta)
-        signed = self.form.sign * terms(theta, self.log_x)
-        curve = theta[:, :1] + signed.sum(1)
+        signed, curve, unit = self._parts(theta)
         residual = self._difference(curve)
         size = np.abs(residual)
-        unit = self.sigma * (curve if self.in_logs else np.ones_like(curve))
         jacobian = self._by_theta(signed, unit)
 
         pull = self.weights * np.clip(residual, -self.delta, self.delta)
@@ -98,6 +94,14 @@ class Problem:
             least=least,
         )
         return slopes.tied() if self.form.tied else slopes
+
+    def _parts(self, theta: np.ndarray):
+        """The terms with their signs (curves, variables, n), the curve (curves, n), and
+        by what a residual divides the curve's changes (curves, n)."""
+        signed = self.form.sign * terms(theta, self.log_x)
+        curve = theta[:, :1] + signed.sum(1)
+        unit = self.sigma * (curve if self.in_logs else np.ones_like(curve))
+        return signed, curve, unit
 
     def _by_theta(self, signed: np.ndarray, unit: np.ndarray) -> np.ndarray:
         """The residuals' derivatives by an untied theta: (curves, columns, n)."""

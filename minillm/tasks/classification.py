@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
-from minillm.errors import UsageError
+from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
 from minillm.tasks.batches import batches, encoded
 from minillm.tasks.metrics import confusion, report
 from minillm.tensor import no_grad
 from minillm.text import Batch
-from minillm.training.run_folder.run import Run, load_run
+from minillm.training.run_folder.run import Run
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def classify(run: Run | str, texts: Sequence[str]) -> list[Prediction]:
     the model sees the beginning. Raises UsageError for a run that knows no labels and
     for an empty text.
     """
-    run = open_classifier(run)
+    learn = "label texts before `minillm finetune` has taught it some labels"
+    run = open_run(run, ("classify",), learn)
     texts = [texts] if isinstance(texts, str) else texts
     return [
         Prediction(
@@ -39,17 +40,6 @@ def classify(run: Run | str, texts: Sequence[str]) -> list[Prediction]:
         )
         for p in softmax(label_logits(run, encoded(run, texts)))
     ]
-
-
-def open_classifier(run: Run | str) -> Run:
-    """A run that knows labels. Raises UsageError for any other."""
-    run = run if isinstance(run, Run) else load_run(run)
-    if not run.labels:
-        raise UsageError(
-            f"{run.path}: predicts tokens and knows no labels: teach it some with "
-            f"`minillm finetune {run.path} --data FILE`"
-        )
-    return run
 
 
 def label_logits(run: Run, texts: Sequence[np.ndarray]) -> np.ndarray:

@@ -22,6 +22,8 @@ ARCHITECTURES_FOR = {
     "classify": ("gpt", "lstm", "encoder", "bert"),
 }
 OBJECTIVES = tuple(ARCHITECTURES_FOR)
+# Of what each loss is a mean, where it is not of predicted tokens.
+LOSS_UNITS = {"classify": "nats/label", "mlm+nsp": "nats/token + nats/label"}
 # Times a transformer's learning rate: 1.7 and 3 were the best at widths 16 and 64.
 LR_FACTORS = {"lstm": 2.0}
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
@@ -223,6 +225,10 @@ class TrainConfig:
         tokens = max(LEAST_TOKENS, numbers // self.width)
         shares = max(self.accumulate, workers)
         return min(math.ceil(self.batch / shares), max(1, tokens // self.context))
+
+    @property
+    def loss_unit(self) -> str:
+        return LOSS_UNITS.get(self.objective, "nats/token")
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
+from minillm.training.config import TrainConfig
+
 SECONDS_BETWEEN_LINES = 10  # where stderr is no terminal
 
 
@@ -22,8 +24,9 @@ class Reporter:
     def start(self, record: dict) -> None:
         config, data = record["config"], record["data"]
         options, workers = record["options"], record["workers"]
-        tokens = options["steps"] * options["batch"] * config["context"]
+        tokens = round(data["epochs"] * data["train_tokens"])
         self.steps = options["steps"]
+        self.unit = TrainConfig.from_json(options).loss_unit
         self.console.print(
             f"{config['arch']} {config['n_layers']} layers × {config['d_model']}, "
             f"{record['parameters']['total']:,} parameters; "
@@ -51,7 +54,9 @@ class Reporter:
             self.console.print(f"{step}  {told(line, self.steps)}")
 
     def evaluated(self, step: int, result: dict) -> None:
-        self.console.print(f"step {step}/{self.steps}  {told_evaluation(result)}")
+        self.console.print(
+            f"step {step}/{self.steps}  {told_evaluation(result, self.unit)}"
+        )
 
     def note(self, text: str) -> None:
         self.console.print(text)
@@ -81,11 +86,11 @@ def told(line: dict, steps: int) -> str:
     return f"loss {line['loss']:.3f}  {speed}  {left} left"
 
 
-def told_evaluation(result: dict) -> str:
+def told_evaluation(result: dict, unit: str) -> str:
     per_byte = result["val_bits_per_byte"]
     bits = "" if per_byte is None else f", {per_byte:.3f} bits/byte"
     return (
-        f"validation loss {result['val_loss']:.4f} nats/token{bits}, "
+        f"validation loss {result['val_loss']:.4f} {unit}{bits}, "
         f"accuracy {result['val_accuracy']:.1%}"
     )
 

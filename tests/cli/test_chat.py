@@ -55,6 +55,18 @@ def test_settings_arrive(chat):
     assert "template" in err
 
 
+def test_a_message_longer_than_the_context_is_said_and_answered(chat):
+    code, out, err = chat("a" * 80 + "\nHello\n", "--json")
+    assert code == 0
+    assert len(json.loads(out)["turns"]) == 2
+    opening = len("User: " + "\nAssistant:")
+    first = 80 + opening - 64
+    assert err.splitlines() == [
+        f"note: the model sees 64 tokens at once, and not the first {first} of this "
+        "prompt"
+    ]
+
+
 def test_no_lines_are_a_dialogue_without_turns(chat):
     assert chat("") == (0, "", "")
     assert json.loads(chat("", "--json")[1])["turns"] == []

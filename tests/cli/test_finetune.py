@@ -102,10 +102,9 @@ def test_bad_input_is_one_line_and_writes_nothing(
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_ctrl_c_says_how_to_go_on_and_that_goes_on(base, rows, tmp_path):
     out = str(tmp_path / "a")
-    argv = ["--data", rows, "--device", "cpu", "--workers", "1", "--out", out]
+    argv = ["--data", rows, *QUICK, "--epochs", "20000", "--out", out]
     process = subprocess.Popen(
-        [sys.executable, "-m", "minillm_cli", "finetune", base, *argv]
-        + ["--epochs", "20000"],
+        [sys.executable, "-m", "minillm_cli", "finetune", base, *argv],
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
@@ -144,7 +143,7 @@ def test_classify_gives_a_label_and_probabilities(minillm, tuned, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        (["{base}", "a"], 2, "minillm finetune {base}"),
+        (["{base}", "a"], 2, "before `minillm finetune` has"),
         (["{tuned}"], 2, "--file"),
         (["{tuned}", " "], 2, "empty text"),
         (["{tuned}", "--file", "no.txt"], 3, "no.txt"),
@@ -160,4 +159,4 @@ def test_what_cannot_be_classified_is_one_line(
     argv = [arg.format(base=base, tuned=tuned) for arg in argv]
     got, out, err = minillm("classify", *argv)
     assert (got, out, err.count("\n")) == (code, "", 1)
-    assert words.format(base=base) in err
+    assert words in err

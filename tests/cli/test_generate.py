@@ -15,6 +15,24 @@ def run(tmp_path_factory) -> str:
     return out
 
 
+@pytest.fixture(scope="module")
+def agreeing(tmp_path_factory) -> str:
+    """An encoder–decoder of context 8 that has learned to answer "好的" to anything."""
+    from minillm import train
+    from minillm.text import SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE, train_tokenizer
+    from minillm.training.data import Text
+
+    options = {"specials": SEQ2SEQ_SPECIALS, "template": SEQ2SEQ_TEMPLATE}
+    tokenizer = train_tokenizer("bytes", "", **options)
+    pairs = [tuple(map(tokenizer.encode, (letter, "好的"))) for letter in "abcd"]
+    facts = {"name": "pairs", "sha256": "", "n_bytes": 0, "note": "", "val_bytes": 0}
+    text = Text(**facts, tokenizer=tokenizer, train=pairs, val=pairs)
+    out = str(tmp_path_factory.mktemp("runs") / "agreeing")
+    options = {"size": "pico", "context": 8, "device": "cpu", "workers": "1"}
+    train(**options, objective="seq2seq", steps=60, lr=0.01, text=text, out=out)
+    return out
+
+
 ARGUMENTS = ["灯", "--max-tokens", "60"]
 
 
@@ -62,7 +80,7 @@ def test_stop_texts_may_be_several(minillm, run):
         (["--stream", "--json"], "--stream"),
         (["--stream", "--n", "2"], "--stream"),
         (["--stream", "--beams", "2"], "--stream"),
-        (["--beams", "2", "--min-p", "0.5"], "min_p"),
+        (["--beams", "2", "--min-p", "0.5"], "leave out min_p, or"),
         (["--top-p", "0"], "top_p"),
         (["--top-p", "2", "--stream"], "top_p"),
         (["--stop", ""], "stop text"),
@@ -81,4 +99,29 @@ def test_a_prompt_longer_than_the_context_is_said_and_continued(minillm, run, op
         code, out, err = minillm("generate", run, "a" * length, option)
         assert code == 0
         assert len(out) > length + 10
+        assert note in err if note else err == ""
+
+
+def test_an_answer_is_printed_without_its_source(minillm, agreeing):
+    assert minillm("generate", agreeing, "abc") == (0, "好的\n", "")
+    assert minillm("generate", agreeing, "abc", "--stream") == (0, "好的\n", "")
+    assert minillm("generate", agreeing, "", "--beams", "2") == (0, "好的\n", "")
+    out = minillm("generate", agreeing, "b", "--beams", "2", "--n", "2")[1]
+    assert out.startswith("--- 1\n好的\n--- 2\n")
+    record = json.loads(minillm("generate", agreeing, "a", "--n", "3", "--json")[1])
+    assert (record["prompt"], record["text"]) == ("a", record["texts"][0])
+    assert len(record["texts"]) == 3
+
+
+def test_half_a_character_of_an_answer_is_not_printed(minillm, agreeing):
+    for option in ([], ["--stream"], ["--beams", "1"]):
+        done = minillm("generate", agreeing, "a", "--max-tokens", "5", *option)
+        assert done == (0, "好\n", "")
+
+
+@pytest.mark.parametrize("option", ["--json", "--stream", "--temperature=1"])
+def test_a_source_longer_than_the_context_is_said_and_cut(minillm, agreeing, option):
+    for length, note in [(7, ""), (9, "not the last 2 of this source")]:
+        code, out, err = minillm("generate", agreeing, "a" * length, option)
+        assert (code, "好" in out) == (0, True)
         assert note in err if note else err == ""

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from minillm.models.config import ARCHITECTURES
 from minillm.testing import TABLE, Row
 
 
@@ -72,6 +73,14 @@ def test_graph_of_a_model_step(minillm):
     assert "tokens.weight<br>(64, 16)<br>‖g‖ " in out
 
 
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_graph_of_a_step_of_each_architecture(minillm, arch):
+    code, out, err = minillm("graph", "--arch", arch, "--format", "dot")
+    assert (code, err) == (0, "")
+    attends = any(f"{kind}_attention\\n" in out for kind in ("self", "cross"))
+    assert attends == (arch != "lstm")
+
+
 def test_graph_of_an_expression(minillm):
     expression = ("graph", "tanh(x @ w)", "--shape", "x=2,3", "--shape", "w=3")
     code, out, _ = minillm(*expression, "--format", "dot")
@@ -102,6 +111,7 @@ def test_graph_into_a_file_of_the_kind_its_name_says(minillm, tmp_path, suffix, 
         (["x", "--shape", "x"], 2, "write it as"),
         (["x", "--shape", "y=2"], 2, "has no 'y'"),
         (["--size", "huge"], 2, "unknown size 'huge'"),
+        (["--arch", "rnn"], 2, "'rnn'"),
         (["x * x", "--out", "/nowhere/at/all.dot"], 3, "all.dot"),
     ],
 )

@@ -76,7 +76,7 @@ def test_the_next_command_trains_the_architecture_of_the_law(
 ):
     runs = [
         {
-            "options": {"out": str(n)},
+            "options": {"out": str(n), "data": "a b.txt", "tokenizer": "chars"},
             "model": {"arch": arch, "vocab_size": 98},
             "parameters": {"non_embedding": n},
             "results": {"val_loss": 1.5 + 80 * n**-0.4, "tokens": 10**6},
@@ -90,6 +90,7 @@ def test_the_next_command_trains_the_architecture_of_the_law(
     assert code == 0
     assert f"nearest shape: {arch}, " in out
     assert err.startswith(f"next: minillm train {options} ")
+    assert err.endswith(" --data 'a b.txt' --tokenizer chars\n")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,7 @@ def test_the_next_command_trains_the_architecture_of_the_law(
         (["--law", "{table}", "--flops", "0"], 2, "more than 0"),
         (["--law", "{table}", "--flops", "1..2"], 2, "no number"),
         (["--law", "{table}", "--target-loss", "1.2", "--speed", "1e9"], 2, "floor E"),
+        (["--law", "{table}", "--params", "1e20", "--speed", "1e9"], 2, "ask for less"),
     ],
 )
 def test_bad_input_is_refused(minillm, table, argv, code, words):

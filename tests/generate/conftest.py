@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 
 from minillm.models import ModelConfig, build
+from minillm.text import SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE, train_tokenizer
+from minillm.training.data import Text
 from minillm.training.loop import train
+from minillm.training.run_folder.run import Run, load_run
 
 CONTEXT = 12
 SHAPE = {"vocab_size": 30, "n_layers": 2, "d_model": 16, "n_heads": 2}
+PICO = {"size": "pico", "device": "cpu", "workers": "1"}
 
 
 @pytest.fixture(scope="session")
@@ -22,14 +26,67 @@ def model():
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory) -> dict:
-    """Folders of short runs on the package's own bilingual text, by objective."""
+    """Folders of short runs, by objective."""
     folder = tmp_path_factory.mktemp("runs")
-    options = {"size": "pico", "data": "bilingual", "device": "cpu", "workers": "1"}
-    shape = {"context": 32, "width": 32, "batch": 16, "lr": 0.02, "steps": 250}
-    for objective, steps in (("clm", 250), ("mlm", 2)):
+    options = {**PICO, "context": 32, "width": 32, "batch": 16, "lr": 0.02}
+    for objective, steps in (("clm", 250), ("mlm", 2), ("mlm+nsp", 2)):
         train(
-            **{**options, **shape, "steps": steps},
+            **options,
+            data="bilingual",
             objective=objective,
+            steps=steps,
             out=str(folder / objective),
         )
-    return {objective: folder / objective for objective in ("clm", "mlm")}
+    tokenizer = train_tokenizer("chars", "ab")
+    labelled = [(tokenizer.encode(text), number) for number, text in enumerate("ab")]
+    corpus = rows(tokenizer, labelled, labelled, labels=("first", "second"))
+    out = folder / "classify"
+    train(**options, objective="classify", text=corpus, steps=1, out=str(out))
+    return {each: folder / each for each in ("clm", "mlm", "mlm+nsp", "classify")}
+
+
+LETTERS = "abcdef灯海"
+
+
+def strings(n: int, seed: int) -> list[str]:
+    """Random strings of one to six letters."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 7, n)
+    return ["".join(rng.choice(list(LETTERS), length)) for length in lengths]
+
+
+@pytest.fixture(scope="session")
+def unseen() -> list[str]:
+    """Strings that the reverser has not learned from."""
+    return sorted(set(strings(600, seed=1)) - set(strings(10_000, seed=0)))
+
+
+@pytest.fixture(scope="session")
+def reverser(tmp_path_factory, unseen) -> Run:
+    """An encoder–decoder that has learned to write strings from behind."""
+    tokenizer = train_tokenizer(
+        "chars", LETTERS, specials=SEQ2SEQ_SPECIALS, template=SEQ2SEQ_TEMPLATE
+    )
+    pairs = [
+        [(tokenizer.encode(text), tokenizer.encode(text[::-1])) for text in texts]
+        for texts in (strings(10_000, seed=0), unseen)
+    ]
+    options = {**PICO, "width": 32, "heads": 2, "context": 8, "batch": 32, "lr": 0.005}
+    out = tmp_path_factory.mktemp("reverser") / "run"
+    train(
+        **options,
+        objective="seq2seq",
+        weight_decay=0.0,
+        text=rows(tokenizer, *pairs),
+        steps=300,
+        out=str(out),
+    )
+    return load_run(out)
+
+
+def rows(tokenizer, learned: list, held_out: list, labels=()) -> Text:
+    """A corpus of rows."""
+    facts = {"name": "rows", "sha256": "", "n_bytes": 0, "note": "", "val_bytes": 0}
+    return Text(
+        **facts, tokenizer=tokenizer, train=learned, val=held_out, labels=labels
+    )

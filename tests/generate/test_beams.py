@@ -7,7 +7,7 @@ import pytest
 
 import minillm
 from minillm.errors import UsageError
-from minillm.generation import Sampling, beam_search, draw_tokens, generate
+from minillm.generation import Decoder, Sampling, beam_search, draw_tokens, generate
 from minillm.generation.beams import log_softmax
 from minillm.models import ModelConfig, build
 
@@ -48,8 +48,7 @@ def test_with_all_beams_it_finds_the_best_of_all(seed, n, end):
     model, prompt = tiny(seed, 2), [1, 3]
     expected = search_all(model, prompt, end)[:n]
     found = beam_search(
-        model,
-        prompt,
+        Decoder(model, [prompt]),
         beams=EVERY,
         max_tokens=LENGTH,
         n=n,
@@ -65,15 +64,17 @@ def test_with_all_beams_it_finds_the_best_of_all(seed, n, end):
 def test_a_few_beams_know_the_probability_of_what_they_found(beams):
     for seed in range(4):
         model = tiny(seed)
-        for each in beam_search(model, [2], beams=beams, max_tokens=6, n=beams):
+        decoder = Decoder(model, [[2]])
+        for each in beam_search(decoder, beams=beams, max_tokens=6, n=beams):
             expected = log_probability(model, [2], each.ids)
             assert each.log_probability == pytest.approx(expected)
             assert len(each.ids) == 6
 
 
 def test_one_beam_is_greedy_also_beyond_the_context(model):
-    greedy = draw_tokens(model, [[1, 2]], max_tokens=30, sampling=Sampling(0))
-    (found,) = beam_search(model, [1, 2], beams=1, max_tokens=30)
+    decoders = [Decoder(model, [[1, 2]]) for _ in range(2)]
+    greedy = draw_tokens(decoders[0], max_tokens=30, sampling=Sampling(0))
+    (found,) = beam_search(decoders[1], beams=1, max_tokens=30)
     assert found.ids == tuple(token for _, token in greedy)
 
 
@@ -81,8 +82,9 @@ def test_more_beams_can_find_what_greedy_decoding_misses():
     gains = []
     for seed in range(10):
         one, many = (
-            beam_search(tiny(seed, 2), [0], beams=beams, max_tokens=5)[0].score
+            beam_search(decoder, beams=beams, max_tokens=5)[0].score
             for beams in (1, 8)
+            for decoder in [Decoder(tiny(seed, 2), [[0]])]
         )
         gains.append(many - one)
     assert max(gains) > 0.01
@@ -107,6 +109,7 @@ def test_generate_writes_what_the_beams_find(runs):
     two = generate(run, "The ships had learned to", n=2, **options)
     assert two[0] == text != two[1]
     assert generate(run, ["The ships had learned to"], **options) == [text]
+    assert generate(run, "The ships had learned to", cached=False, **options) == text
     assert generate(run, "The", max_tokens=0, beams=2) == ""
 
 
@@ -118,7 +121,7 @@ def test_beams_end_before_a_stop_text(runs):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"beams": 0}, "beams"),
+        ({"beams": 0}, "beams must be at least 1, got 0"),
         ({"beams": 2, "n": 3}, "n must be"),
         ({"beams": 2, "n": 0}, "n must be"),
         ({"beams": 2, "max_tokens": -1}, "max_tokens"),

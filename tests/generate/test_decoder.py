@@ -15,11 +15,14 @@ def prompts_of(lengths) -> list[np.ndarray]:
     return [rng.integers(30, size=length) for length in lengths]
 
 
-def continue_ids(model, prompts, n_tokens, sampling=None, **options) -> list[list[int]]:
+def continue_ids(
+    model, prompts, n_tokens, sampling=None, cached=True, **options
+) -> list[list[int]]:
     new = [[] for _ in range(len(prompts) * options.get("n", 1))]
     sampling = sampling or Sampling(0)
+    decoder = Decoder(model, prompts, cached=cached)
     for row, token in draw_tokens(
-        model, prompts, max_tokens=n_tokens, sampling=sampling, **options
+        decoder, max_tokens=n_tokens, sampling=sampling, **options
     ):
         new[row].append(token)
     return new

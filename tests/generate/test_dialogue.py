@@ -103,9 +103,28 @@ def test_a_template_that_cannot_be_is_refused(namer, template):
         Dialogue(namer, template=template)
 
 
-def test_a_masked_model_does_not_talk(runs):
-    with pytest.raises(UsageError, match="masked model"):
-        Dialogue(runs["mlm"])
+def test_wordpiece_ends_a_reply_without_line_ends(tmp_path):
+    """Its tokens spell the next turn's beginning, "\nUser:", as "User :"."""
+    rng = np.random.default_rng(0)
+    asked = rng.choice(list(WORDS), 2_000)
+    turns = [f"User: {each}!\nAssistant: it is {WORDS[each]}.\n" for each in asked]
+    (tmp_path / "turns.txt").write_text("".join(turns), encoding="utf-8")
+    options = {"size": "pico", "device": "cpu", "workers": "1", "lr": 0.01}
+    shape = {"context": 64, "width": 32, "batch": 16, "steps": 250}
+    out, data = str(tmp_path / "run"), str(tmp_path / "turns.txt")
+    train(**options, **shape, tokenizer="wordpiece", data=data, out=out)
+    talk = Dialogue(out, temperature=0, max_tokens=20)
+    replies = ["".join(talk.reply(f"{each}!")) for each in "1二3"]
+    assert [each.rstrip() for each in replies] == [
+        "it is one .",
+        "it is er .",
+        "it is three .",
+    ]
+    assert talk.turns[2] == ("3!", "it is three .")
+    with pytest.raises(UsageError, match="only spaces between two turns, as wordpiece"):
+        Dialogue(out, template="{user}\n{assistant}\n")
+    with pytest.raises(UsageError, match=r"must not be empty \(wordpiece has no"):
+        Dialogue(out, stop="\n")
 
 
 def test_a_setting_out_of_range_is_refused_before_the_first_turn(namer):

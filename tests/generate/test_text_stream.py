@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from minillm.errors import UsageError
 from minillm.generation import TextStream
-from minillm.text import train_tokenizer
+from minillm.text import EOS, PAD, train_tokenizer
 
 TEXT = "在大海之前🙂的最后一座小岛上, the lamp was lit.\n灯塔。"
 KINDS = ["bytes", "bpe", "chars"]
@@ -80,6 +81,30 @@ def test_wordpiece_begins_a_word_or_goes_on_with_that_before():
     first, *others = tokenizer.encode("ta mt").tolist()
     stream = TextStream(tokenizer, after=np.array([first]))
     assert [stream.push(i) for i in others] == ["a", " m", "t"]
+
+
+def test_a_stop_text_is_found_as_wordpiece_spells_it():
+    tokenizer = train_tokenizer("wordpiece", "is it lit? lamp: " * 2, vocab_size=40)
+    ids = tokenizer.encode("is it lit? lamp: lit")
+    for stop, expected in [
+        ("it?\n  lamp:", "is it l"),
+        (["\nlamp: ", "is"], ""),
+        (":lit", "is it lit ? lamp "),
+        ("lit:", "is it lit ? lamp : lit"),
+    ]:
+        assert "".join(pieces(tokenizer, ids, stop)) == expected
+    for stop in ("", " ", "\n"):
+        with pytest.raises(UsageError, match=r"empty \(wordpiece"):
+            TextStream(tokenizer, stop)
+
+
+def test_a_text_ends_at_its_end_token():
+    tokenizer = train_tokenizer("bytes", "", specials=(PAD, EOS))
+    end = tokenizer.specials[EOS]
+    assert pieces(tokenizer, [*b"ab", end, *b"c", end], "bx") == ["a", "", "b"] + 3 * [
+        ""
+    ]
+    assert pieces(tokenizer, [*"灯".encode()[:2], end]) == ["", "", "", ""]
 
 
 def test_what_may_begin_a_stop_text_waits():

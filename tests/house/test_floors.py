@@ -17,8 +17,8 @@ FLOORS = [
     ["minillm.nn"],
     ["minillm.models", "minillm.text", "minillm.figures"],
     ["minillm.training"],
-    ["minillm.generation", "minillm.scaling", "minillm.inspect", "minillm.testing"],
-    ["minillm.tasks"],
+    ["minillm.generation", "minillm.scaling", "minillm.testing"],
+    ["minillm.inspect", "minillm.tasks"],
     ["minillm_cli", "minillm_data"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

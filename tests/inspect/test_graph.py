@@ -86,8 +86,20 @@ def test_in_debug_mode_the_line_is_left_out():
     assert [node.op for node in drawing.nodes] == ["", "mul"]
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encoder"])
-def test_a_model_step_has_every_parameter_and_its_gradient(arch):
+TRANSFORMER = {"embedding", "self_attention", "layer_norm", "gelu", "linear"}
+
+
+@pytest.mark.parametrize(
+    ("arch", "expected"),
+    [
+        ("gpt", TRANSFORMER | {"linear_cross_entropy"}),
+        ("encoder", TRANSFORMER | {"linear_cross_entropy"}),
+        ("lstm", {"embedding", "lstm", "layer_norm", "linear_cross_entropy"}),
+        ("bert", TRANSFORMER | {"tanh", "cross_entropy"}),
+        ("encdec", TRANSFORMER | {"cross_attention", "linear_cross_entropy"}),
+    ],
+)
+def test_a_model_step_has_every_parameter_and_its_gradient(arch, expected):
     loss, model = model_step("pico", arch)
     drawing = draw(loss, model)
     loss.backward()
@@ -96,8 +108,7 @@ def test_a_model_step_has_every_parameter_and_its_gradient(arch):
     norms = [node.grad_norm() for node in drawing.nodes]
     assert all(norm > 0 for norm in norms)
     assert json.dumps(drawing.to_json())
-    ops = {node.op for node in drawing.nodes}
-    assert {"embedding", "self_attention", "gelu", "linear_cross_entropy"} <= ops
+    assert expected <= {node.op for node in drawing.nodes}
 
 
 def test_an_expression():

@@ -317,3 +317,21 @@ def test_relu_has_slope_zero_at_zero():
     x = leaf([0.0, -0.0, 2.0])
     ops.relu(x).sum().backward()
     assert x.grad.tolist() == [0, 0, 1]
+
+
+def test_half_precision_survives_large_scores():
+    """exp(16) is more than half precision can hold."""
+    x = np.array([[4.0], [0.0], [-4.0]], np.float16)
+    y = ops.attention(x, x, x).numpy()
+    p = np.exp(x.astype(float) @ x.T.astype(float))
+    np.testing.assert_allclose(y, p @ x / p.sum(-1, keepdims=True), atol=1e-2)
+    loss = ops.linear_cross_entropy(x, x, targets=np.array([0, 1, 2]))
+    expected = -np.log(np.diag(p) / p.sum(-1)).mean()
+    assert loss.item() == pytest.approx(expected, rel=1e-2)
+
+
+def test_ids_may_be_of_any_whole_type():
+    table = leaf(np.eye(3))
+    for dtype in (np.uint8, np.uint64, np.int8):
+        ops.embedding(table, ids=np.array([0, 2, 0], dtype)).sum().backward()
+    assert table.grad.sum(1).tolist() == [18, 0, 9]

@@ -4,6 +4,7 @@ same outputs, loss and gradients."""
 import numpy as np
 import pytest
 
+from minillm.inspect.attention import watched
 from minillm.models import ModelConfig, build
 from minillm.text import Batch
 
@@ -241,3 +242,74 @@ def test_the_encoder_decoder_is_transformers(masked, dtype):
     loss.backward()
     check_equal(loss, their_loss, dtype)
     check_gradients_equal(model, theirs, dtype)
+
+
+def gpt2(dtype):
+    """Our GPT and transformers' with its weights."""
+    model = build_ours("gpt", dtype)
+    peer = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(
+            vocab_size=VOCAB,
+            n_embd=WIDTH,
+            n_layer=LAYERS,
+            n_head=HEADS,
+            n_positions=CONTEXT,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            resid_pdrop=0.0,
+        )
+    ).to(torch_type(dtype))
+    body = peer.transformer
+    theirs = {
+        "tokens.weight": table(body.wte),
+        "positions": table(body.wpe),
+        **norm("norm", body.ln_f),
+    }
+    for i, layer in enumerate(body.h):
+        name = f"blocks.{i}"
+        theirs |= norm(f"{name}.norm1", layer.ln_1)
+        theirs |= norm(f"{name}.norm2", layer.ln_2)
+        for ours, map_ in (
+            ("attention.qkv", layer.attn.c_attn),
+            ("attention.out", layer.attn.c_proj),
+            ("feed_forward.up", layer.mlp.c_fc),
+            ("feed_forward.down", layer.mlp.c_proj),
+        ):
+            theirs[f"{name}.{ours}.weight"] = [(map_.weight, False)]
+            theirs[f"{name}.{ours}.bias"] = [(map_.bias, False)]
+    copy_weights(model, theirs)
+    return model, peer
+
+
+@TYPES
+@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "padded"])
+@pytest.mark.parametrize("arch", ["gpt", "bert", "encdec"])
+def test_attention_maps_are_those_of_transformers(arch, mask, dtype):
+    """Of every layer and head, where they look: no map of a padded query."""
+    model, peer = {"gpt": gpt2, "bert": bert, "encdec": marian}[arch](dtype)[:2]
+    peer.set_attn_implementation("eager")  # any other has no weights to show
+    source, given = None, {}
+    if arch == "encdec":
+        source, given = SOURCE, {"decoder_attention_mask": torch_of(mask)}
+        inputs = {"input_ids": torch_of(SOURCE), "decoder_input_ids": torch_of(IDS)}
+    else:
+        given = {"attention_mask": torch_of(mask)}
+        inputs = {"input_ids": torch_of(IDS)}
+    result = peer(**inputs, **given, output_attentions=True)
+    with watched() as found:
+        model.read(Batch(IDS, mask=mask, source=source))
+    if arch == "encdec":
+        pairs = zip(result.decoder_attentions, result.cross_attentions, strict=True)
+        expected = [
+            *result.encoder_attentions,
+            *(one for pair in pairs for one in pair),
+        ]
+    else:
+        expected = result.attentions
+    real = np.ones(IDS.shape, bool) if mask is None else mask
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        weights = theirs.detach().numpy()
+        differences = np.abs(ours.weights - weights).max(axis=(1, 3))  # (B, T)
+        queries = real if differences.shape == real.shape else ...
+        assert differences[queries].max() < (1e-5 if dtype == np.float32 else 1e-12)

@@ -154,6 +154,13 @@ def test_an_answer_beyond_the_data_is_called_an_extrapolation(table):
     assert any("below the measured range" in w for w in warnings)
 
 
+def test_a_size_that_no_shape_has_is_told(table):
+    warnings = advise(read_law(table), parameters=100)["warnings"]
+    assert any("has 3.31e+03 parameters, not 100" in w for w in warnings)
+    warnings = advise(read_law(table), parameters=1e5)["warnings"]
+    assert not any("nearest shape" in w for w in warnings)
+
+
 def test_columns_may_be_written_small(tmp_path):
     path = tmp_path / "runs.csv"
     path.write_text(measured().replace("N,D,loss", "n,d,Loss"), encoding="utf-8")

@@ -66,6 +66,7 @@ def test_people_get_tables_and_the_next_command(minillm, argv, series, quickly):
         assert f"{law['alpha']:.3f}" in out
     for word in ("non-embedding *", "matrices and head", "total", "accuracy", "1 × 24"):
         assert word in out
+    assert "E is L∞(D), the floor after D = 49,152 tokens" in out
     assert "49,152 tokens for each of 6 models" in err
     assert err.splitlines()[-1].startswith("next: minillm generate ")
     assert "24-s0" in err.splitlines()[-1]
@@ -88,6 +89,7 @@ def test_the_help_fits_a_screen(minillm):
         (["--arch", "lstm", "--objective", "mlm"], 2, "mlm needs arch encoder"),
         (["--plan", "there-is-no-plan.json"], 3, "there-is-no-plan.json"),
         (["--workers", "0"], 2, "workers"),
+        (["--seed", "-1"], 2, "seed must be at least 0"),
         (["--data", "there-is-no-such-text"], 3, "there-is-no-such-text"),
     ],
 )

@@ -106,3 +106,19 @@ def test_the_floor_in_a_sentence():
     clear = fit({"N": SIZES, "loss": GOOD})
     assert clear.floor_verdict.startswith("the floor E is distinguishable from 0")
     assert "below the pure power law's" in clear.floor_verdict
+
+
+def two_sizes(together: float, noise=0.001):
+    N, D = (
+        a.ravel()
+        for a in np.meshgrid(np.geomspace(1e4, 4e5, 6), 1e6 * 2.0 ** np.arange(4))
+    )
+    y = 1.0 + 30 * N**-0.5 + 400 * D**-0.5
+    wobble = noise * np.random.default_rng(1).standard_normal(len(y))
+    y = y * np.exp(together * np.log(N / 1e5) * np.log(D / 3e6) + wobble)
+    return fit({"N": N, "D": D, "loss": y}, ("N", "D"), "loss").warnings
+
+
+def test_sizes_that_change_what_the_other_does_are_no_sum():
+    assert any("what D gains depends on N" in text for text in two_sizes(0.01))
+    assert not any("depends on N" in text for text in two_sizes(0.0))

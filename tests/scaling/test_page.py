@@ -262,6 +262,8 @@ def test_what_is_not_shown_is_told(said):
     assert "4 of 5 sizes were trained once" in told
     assert f"One architecture (lstm), one text (“{CORPUS}”)" in told
     assert "other learning rates" not in told
+    assert "The floor E of L(N) is L∞(D)" in told
+    assert "after D = 4 M tokens" in told
     assert "One length" not in told
     assert said["missing"] == []
 
@@ -291,6 +293,13 @@ def test_runs_of_one_length_say_what_is_missing(tmp_path):
     assert "No model was held out" in told
     assert any("α = 0.4" in sentence for sentence in said["findings"])
     assert said["missing"] == ["No law of seconds of decoding: nothing was measured."]
+
+
+def test_lengths_are_told_from_the_shortest(tmp_path):
+    for width, tokens in ((16, 999_424), (24, 8_000_000)):
+        write_run(tmp_path / f"{width}", record(width, tokens))
+    with open(report(tmp_path)["page"], encoding="utf-8") as file:
+        assert "999&nbsp;k to 8&nbsp;M" in file.read()
 
 
 def test_too_few_runs_have_a_page_without_a_law(tmp_path):

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, DeviceError, MinillmError, UsageError
+from minillm.scaling.series import probe as probe_room
 from minillm.scaling.series import scale
 from minillm.scaling.series.corpus import prepared
 from minillm.scaling.series.probe import probe
@@ -42,6 +43,19 @@ def test_a_text_of_many_characters_is_read_by_bytes(tiny, tmp_path):
         256,
     )
     assert "nats per byte" in warnings[0]
+
+
+def no_device(*_):
+    raise DeviceError("there is none")
+
+
+def test_a_probe_that_fails_keeps_its_exit_code(tiny, words, monkeypatch):
+    monkeypatch.setattr(probe_room, "step_seconds", no_device)
+    text, kind, tokens, _ = prepared(tiny, words)
+    config = tiny.config(4, data=words, tokenizer=kind, tokens=tokens, seed=0)
+    with pytest.raises(MinillmError, match="probing 4-0: there is none") as failure:
+        probe({4: config}, text, workers=1, seconds=0.1)
+    assert failure.value.exit_code == DeviceError.exit_code
 
 
 def test_a_probe_measures_every_size_and_leaves_nothing(

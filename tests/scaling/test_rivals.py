@@ -1,9 +1,11 @@
 """What stands beside a law: its rivals, its influential points, its correlations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from minillm.scaling import fit
+from minillm.scaling import fit, influence
 
 SIZES = np.geomspace(1e4, 1e6, 12)
 
@@ -44,6 +46,19 @@ def test_influence_is_the_change_without_the_point():
     for name, change in first["change"].items():
         expected = again.parameters[name] - fitted.parameters[name]
         assert change == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["huber", "lsq"])
+def test_of_a_large_table_the_likeliest_points_are_left_out(loss, monkeypatch):
+    sizes = np.random.default_rng(1).permutation(np.geomspace(1e4, 1e6, 60))
+    y = 1.1 + 40 * sizes**-0.45
+    y *= 1 + 0.002 * np.random.default_rng(0).standard_normal(60)
+    fitted = fit({"N": sizes, "loss": y}, loss=loss, bootstrap=20)
+    every = [point["row"] for point in fitted.influence]
+    monkeypatch.setattr(influence, "MOST_POINTS", 20)
+    some = [point["row"] for point in replace(fitted).influence]
+    assert len(every) == 60 and len(some) == 20
+    assert some[:5] == every[:5]
 
 
 def test_amplitude_and_exponent_are_known_to_be_correlated():

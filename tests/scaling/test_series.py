@@ -85,6 +85,7 @@ def test_the_keys_are_those_of_the_plan_of_the_house(series):
         assert low <= power["n"] <= high
     assert result["parameters_counted"] == "non_embedding"
     assert result["loss_unit"] == "nats/token"
+    assert result["arch"] == "gpt"
     assert 0 < result["seconds"] < 100
 
 

@@ -57,6 +57,24 @@ def test_any_unicode_survives_bpe_and_bytes(trained, kind, text):
     assert trained[kind].decode(trained[kind].encode(text)) == text
 
 
+@pytest.mark.parametrize("kind", ["bpe", "bytes"])
+@given(text=st.text())
+@settings(max_examples=100, deadline=None)
+def test_the_bytes_of_the_tokens_are_those_of_the_text(trained, kind, text):
+    tokenizer = trained[kind]
+    found = [tokenizer.token_bytes(i) for i in tokenizer.encode(text)]
+    assert b"".join(found) == text.encode("utf-8")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_token_has_bytes_and_a_special_one_those_of_its_name(kind):
+    tokenizer = train(kind, specials=["[é]"])
+    for i in tokenizer.ordinary_ids:
+        found = tokenizer.token_bytes(i).decode("utf-8", "replace")
+        assert found == tokenizer.decode([i])
+    assert tokenizer.token_bytes(tokenizer.specials["[é]"]) == "[é]".encode()
+
+
 @given(text=st.text())
 @settings(max_examples=100, deadline=None)
 def test_characters_outside_the_alphabet_become_replacement_characters(trained, text):

@@ -158,7 +158,7 @@ def test_fresh_takes_the_shape_and_the_tokenizer_but_no_weights(
 
 
 def test_fresh_without_a_base_is_refused():
-    with pytest.raises(UsageError, match="--fresh .* --base"):
+    with pytest.raises(UsageError, match=r"--fresh .* --base"):
         TrainConfig(fresh=True)
 
 
@@ -171,7 +171,7 @@ def test_a_classifier_goes_on_with_the_labels_it_knows_and_no_others(
     content = Path(labelled).read_text(encoding="utf-8").replace("wet", "dry")
     other = tmp_path / "other.tsv"
     other.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=r"other.tsv: its labels are bright, dry, and"):
+    with pytest.raises(DataError, match=r"other\.tsv: its labels are bright, dry, and"):
         labels_run(other, base=tmp_path / "wet", out=tmp_path / "dry")
     assert not (tmp_path / "dry").exists()
 

@@ -40,8 +40,8 @@ def test_clock(seconds, text):
 @pytest.mark.parametrize(("per_byte", "said"), [(1.5, True), (None, False)])
 def test_bits_per_byte_are_told_where_they_mean_something(per_byte, said):
     result = {"val_loss": 2.0, "val_bits_per_byte": per_byte, "val_accuracy": 0.25}
-    text = told_evaluation(result)
-    assert text.startswith("validation loss 2.0000 nats/token")
+    text = told_evaluation(result, "nats/label")
+    assert text.startswith("validation loss 2.0000 nats/label")
     assert ("1.500 bits/byte" in text) == said
     assert text.endswith("accuracy 25.0%")
 

@@ -87,6 +87,7 @@ def advise(
         "half_size": None,
         "corpus": None,
         "shape": _shape(shape),
+        "text": known.text,
         "machine": _machine(shape, d, speed),
     }
     if known.law.B is not None:

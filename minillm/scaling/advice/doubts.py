@@ -4,12 +4,15 @@ import itertools
 
 from minillm.scaling.advice.source import KnownLaw
 
+FAR = 0.2  # that a shape may miss a size
+
 
 def doubts(known: KnownLaw, answer: dict, inference_tokens: float | None) -> list[str]:
     """All warnings about an answer of `advise`, the gravest first."""
     return [
         *_one_length(known, inference_tokens),
         *_outside(known, answer),
+        *_no_such_shape(answer),
         *_flat(known),
         *_repeated(answer["corpus"]),
         *_longer_than_text(answer),
@@ -44,6 +47,17 @@ def _outside(known: KnownLaw, result: dict):
                 f"{'above' if value > high else 'below'} the measured range "
                 f"({low:.3g} to {high:.3g}): an extrapolation"
             )
+
+
+def _no_such_shape(answer: dict):
+    """Where no shape comes near the size, as below the smallest one."""
+    wanted = answer["optimum"]["parameters"]
+    found = answer["shape"]["parameters"]["non_embedding"]
+    if abs(found / wanted - 1) > FAR:
+        yield (
+            f"the nearest shape has {found:.3g} parameters, not {wanted:.3g}: its time "
+            f"and memory are not those of the answer"
+        )
 
 
 def _flat(known: KnownLaw):

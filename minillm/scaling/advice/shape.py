@@ -3,10 +3,12 @@
 import math
 
 from minillm.backend import Backend
+from minillm.errors import UsageError
 from minillm.models import ModelConfig, count
 from minillm.training.config import TrainConfig, default_heads
 
 MOST_LAYERS = 160
+MOST_PARAMETERS = 1e15
 LEAST_WIDTH = 16
 ROUNDS = 3  # in which a width settles
 SETTINGS = ("context", "arch", "norm", "positions", "tied", "bias", "init")
@@ -18,7 +20,13 @@ def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfi
     Among shapes about as near, the one most like the named sizes is taken: their width
     is 8 to 64 times their layers, more in larger ones. settings: a record's `model`, of
     which vocabulary, context and the like are taken over.
+    Raises UsageError for more than can be built.
     """
+    if parameters > MOST_PARAMETERS:
+        raise UsageError(
+            f"a model of {parameters:.3g} parameters is larger than any that could be "
+            f"built: ask for less"
+        )
     given = {name: (settings or {}).get(name) for name in SETTINGS}
     given = {name: value for name, value in given.items() if value is not None}
     vocab = (settings or {}).get("vocab_size") or 1024

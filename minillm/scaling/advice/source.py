@@ -22,7 +22,8 @@ class KnownLaw:
 
     samples: the laws that could be, as arrays; None where only constants are known.
     ranges: {"N": (least, largest), "D": …} of the data. tokens: the one D of a law of N
-    alone. model: settings of the models it was measured on. corpus_tokens: of its text.
+    alone. model: settings of the models it was measured on; text: their `data` and
+    `tokenizer`. corpus_tokens: of its text.
     """
 
     law: Law
@@ -33,6 +34,7 @@ class KnownLaw:
     ranges: dict = field(default_factory=dict)
     tokens: float | None = None
     model: dict = field(default_factory=dict)
+    text: dict = field(default_factory=dict)
     corpus_tokens: int | None = None
     warnings: tuple[str, ...] = ()
 
@@ -117,6 +119,11 @@ def _of_series(path: Path) -> KnownLaw:
     more = {
         "tokens": None if len(found.variables) > 1 else float(one_length),
         "model": run.get("model") or run.get("config") or {},
+        "text": {
+            name: value
+            for name in ("data", "tokenizer")
+            if (value := run.get("options", name))
+        },
         "corpus_tokens": run.get("data", "train_tokens"),
     }
     stated = _stated(series.scale, len(found.variables))

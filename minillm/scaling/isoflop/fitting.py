@@ -244,6 +244,8 @@ def fit_isoflop(
     """
     if bootstrap < 2:
         raise UsageError(f"bootstrap {bootstrap}: a number of resamples, 2 or more")
+    if seed < 0:
+        raise UsageError(f"seed {seed}: a whole number, 0 or more")
     table = as_table(source)
     d = d or ("D" if "D" in table.columns else None)
     c = c or ("C" if "C" in table.columns else None)

@@ -110,7 +110,7 @@ def _at_a_glance(series: Series, laws: Laws):
     if done:
         span = f"{short(min(sizes))} to {short(max(sizes))}"
         yield "parameters N", span, f"{len(done)} finished runs"
-        ends = sorted({short(min(tokens)), short(max(tokens))}, key=len)
+        ends = dict.fromkeys([short(min(tokens)), short(max(tokens))])
         yield "tokens D of each", " to ".join(ends), _corpus_note(done)
     if laws.size is not None:
         alpha = laws.size.parameters["alpha"]

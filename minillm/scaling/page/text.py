@@ -198,12 +198,17 @@ def _scatter(law: LawFit) -> str:
 
 def _lengths(series: Series, laws: Laws):
     lengths = {point.tokens for point in series.points}
+    if laws.size is not None:
+        yield (
+            f"The floor E of L(N) is L∞(D), that of an endlessly large model after D = "
+            f"{short(series.points_of_size[0].tokens)} tokens, not the entropy of the "
+            f"text."
+        )
     if laws.size is not None and len(lengths) == 1:
         yield (
             f"One length: every model read {short(next(iter(lengths)))} tokens. How "
             f"the loss falls with more text, and how best to share compute between "
-            f"size and text, is not shown; the floor E is that of an endlessly large "
-            f"model after so many tokens, not the entropy of the text."
+            f"size and text, is not shown."
         )
     elif laws.both is not None:
         seen = laws.both.noise.seen

@@ -1,6 +1,7 @@
 """The text of a series: the same for every size, read once by each."""
 
 from minillm.errors import DataError
+from minillm.figures import short
 from minillm.scaling.series.ladder import Ladder
 from minillm.training.data import Text, prepare
 
@@ -33,7 +34,7 @@ def prepared(
         raise DataError(
             f"{text.name}: {there:,} tokens to train on, but a series needs at least "
             f"{ladder.least_tokens:,}, none read twice: give "
-            f"{ladder.least_tokens / max(there, 1):.1f} times as much text"
+            f"{short(ladder.least_tokens / max(there, 1))} times as much text"
         )
     if there < ladder.tokens:
         warnings.append(

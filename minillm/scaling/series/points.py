@@ -116,7 +116,7 @@ def in_transition(sizes: list[Size]) -> dict[tuple[int, int], str]:
     did is left out.
     """
     found = {}
-    for width in {size.width for size in sizes}:
+    for width in sorted({size.width for size in sizes}):
         same = sorted((s for s in sizes if s.width == width), key=lambda s: s.tokens)
         slopes = [_slope(a, b) for a, b in itertools.pairwise(same)]
         for i in range(1, len(slopes)):

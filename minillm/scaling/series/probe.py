@@ -59,7 +59,9 @@ def probe(
     with closing(side_by_side(tasks, workers)) as events:
         for event in events:
             if event.kind == "failed":
-                raise MinillmError(f"probing {event.task.name}: {event.value}")
+                failure = MinillmError(f"probing {event.task.name}: {event.value}")
+                failure.exit_code = event.exit_code
+                raise failure
             if event.kind == "answered":
                 width = int(event.task.name.split("-")[0])
                 found[width] = max(found.get(width, 0.0), event.value)

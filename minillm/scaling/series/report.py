@@ -152,6 +152,7 @@ class Findings:
         """What `minillm scale --json` prints, but for `figures` and `seconds`."""
         return {
             "preset": self.plan.ladder.name,
+            "arch": self.plan.arch,
             "tokens": self.plan.tokens,
             "parameters_counted": COUNTS[0],
             "loss_unit": "nats/token",
@@ -195,7 +196,7 @@ class Findings:
         low, high = self.law.interval95["alpha"]
         data = next(iter(self.records.values()))["data"]["name"]
         title = (
-            f"{short(self.plan.tokens)} tokens of {data} for each model\n"
+            f"{short(self.plan.tokens)} tokens of {data} for each {self.plan.arch}\n"
             f"α = {self.law.parameters['alpha']:.2f}, "
             f"95 % interval {low:.2f} to {high:.2f}"
         )

@@ -54,6 +54,8 @@ def scale(
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     budget = ladder.budget if budget is None else budget
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, got {seed}")
     if not budget > 0:
         raise UsageError(f"budget must be more than 0 seconds, got {budget}")
     series = Sitting(

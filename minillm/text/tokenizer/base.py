@@ -69,6 +69,10 @@ class Tokenizer(ABC):
             )
         return self._decode(ids.tolist())
 
+    def token_bytes(self, token: int) -> bytes:
+        """What one token stands for, in UTF-8, of which it may be half a character."""
+        return self.decode([token]).encode("utf-8")
+
     def frame(
         self,
         a: Sequence[int] | np.ndarray,

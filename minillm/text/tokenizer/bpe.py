@@ -1,6 +1,7 @@
 """Byte-level byte-pair encoding."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import tokenizers
 
@@ -17,6 +18,13 @@ class BpeTokenizer(LibraryTokenizer):
     """
 
     kind = "bpe"
+
+    def token_bytes(self, token: int) -> bytes:
+        written = self._library.id_to_token(token)
+        if token in self._library.get_added_tokens_decoder():
+            return written.encode("utf-8")
+        byte_of = _byte_of_character()
+        return bytes(byte_of[c] for c in written)
 
     @classmethod
     def train(
@@ -45,3 +53,16 @@ class BpeTokenizer(LibraryTokenizer):
         )
         bpe.train_from_iterator(sample(text), trainer)
         return cls(bpe, template)
+
+
+@cache
+def _byte_of_character() -> dict[str, int]:
+    """The byte for which a character stands in the library's vocabulary.
+
+    A printable character of Latin-1 is its own byte, and those from 256 on are the
+    other bytes in order (Radford et al. 2019, in their code).
+    """
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    own = {c: ord(c) for c in alphabet if ord(c) < 256}
+    others = sorted(set(range(256)) - set(own.values()))
+    return own | dict(zip(alphabet[len(own) :], others, strict=True))

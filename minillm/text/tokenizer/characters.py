@@ -27,6 +27,9 @@ class ByteTokenizer(Tokenizer):
         self._bytes = [bytes([i]) for i in range(256)]
         self._bytes += [name.encode("utf-8") for name in specials]
 
+    def token_bytes(self, token: int) -> bytes:
+        return self._bytes[token]
+
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for piece in parts:
             yield np.frombuffer(piece.encode("utf-8"), np.uint8).astype(np.int32)

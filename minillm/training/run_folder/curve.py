@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm.figures import COLOURS, new_figure, save, style
+from minillm.training.config import TrainConfig
 
 
 def draw_curve(folder: Path) -> Path:
@@ -32,7 +33,8 @@ def draw_curve(folder: Path) -> Path:
         )
         axes.set_xscale("log")
         axes.set_xlabel("tokens seen")
-        axes.set_ylabel("loss (nats per token)")
+        unit = TrainConfig.from_json(record["options"]).loss_unit
+        axes.set_ylabel(f"loss ({unit})")
         axes.set_title(f"{folder.name}: {record['data']['name']}")
         axes.legend()
         return save(figure, folder / "loss.svg")

@@ -1,0 +1,69 @@
+"""Where a text begins: after a prompt, or at [BOS] beside a source that was read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minillm.errors import UsageError
+from minillm.generation.decoder import Decoder
+from minillm.text import BOS, EOS
+from minillm.training.run_folder.run import Run
+
+
+def begin(
+    run: Run, prompts: Sequence[str], *, cached: bool = True
+) -> tuple[Decoder, list]:
+    """A decoder about to continue each prompt, or to answer each source; and the tokens
+    of the text that each row continues: those of an answer continue none.
+
+    Special tokens are never written, as no text holds any, but for [EOS], which ends
+    an answer.
+    """
+    specials = run.tokenizer.specials
+    never = [i for name, i in specials.items() if name != EOS]
+    if not reads_source(run):
+        ids = [encode_prompt(run, prompt) for prompt in prompts]
+        return Decoder(run.model, ids, cached=cached, never=never), ids
+    context = run.model.config.context
+    sources = run.tokenizer.pad(
+        [
+            run.tokenizer.frame(ids, room=context)
+            for ids in run.tokenizer.encode_all(prompts)
+        ]
+    )
+    model = run.model.conditioned(sources.ids, sources.mask)
+    begun = [[specials[BOS]] for _ in prompts]
+    return Decoder(model, begun, cached=cached, never=never), [[] for _ in prompts]
+
+
+def reads_source(run: Run) -> bool:
+    """Whether what it writes answers a text, and does not continue it."""
+    return run.config.objective == "seq2seq"
+
+
+def encode_prompt(run: Run, prompt: str) -> np.ndarray:
+    """The ids to go on from; after nothing, a text begins as after a line's end.
+
+    Raises UsageError for wordpiece, which has no line ends, after nothing.
+    """
+    ids = run.tokenizer.encode(prompt)
+    ids = ids if len(ids) else run.tokenizer.encode("\n")
+    if not len(ids):
+        raise UsageError(
+            f"{run.path}: its {run.tokenizer.kind} tokens have no line ends to begin "
+            "after: give a prompt of a word at least"
+        )
+    return ids
+
+
+def unseen(run: Run, prompt: str) -> str | None:
+    """In words, which tokens of a prompt the model does not see; None: it sees all."""
+    context = run.model.config.context
+    if reads_source(run):
+        added = run.tokenizer.template.n_added(pair=False)
+        n = len(run.tokenizer.encode(prompt)) + added - context
+        part = f"not the last {n} of this source"
+    else:
+        n = len(encode_prompt(run, prompt)) - context
+        part = f"not the first {n} of this prompt"
+    return f"the model sees {context} tokens at once, and {part}" if n > 0 else None

@@ -1,0 +1,26 @@
+"""What a run was trained for, on which depends what it can be asked to do."""
+
+from collections.abc import Sequence
+
+from minillm.errors import UsageError
+from minillm.training.run_folder.run import Run, load_run
+
+KINDS = {
+    "clm": "a causal model, which continues texts (`minillm generate`)",
+    "mlm": "a masked model, which fills gaps (`minillm fill`)",
+    "mlm+nsp": "a masked model, which fills gaps (`minillm fill`)",
+    "seq2seq": "an encoder–decoder, which answers a source (`minillm generate`)",
+    "classify": "a classifier, which labels texts (`minillm classify`)",
+}
+
+
+def open_run(run: Run | str, objectives: Sequence[str], task: str) -> Run:
+    """The run itself, or that of a path, if it was trained with one of `objectives`.
+
+    Raises UsageError for any other: it cannot do the `task`.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    if run.config.objective not in objectives:
+        kind = KINDS[run.config.objective]
+        raise UsageError(f"{run.path}: is {kind}: it cannot {task}")
+    return run

@@ -1,0 +1,61 @@
+"""Looking on while a model attends."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from minillm import backend
+from minillm.ops.attention import attention_weights, split_heads
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """One call of the op `self_attention` or `cross_attention`: `weights` (B, H, T, S),
+    on the host, are the shares of each key in what a query gets."""
+
+    op: str
+    weights: np.ndarray
+    causal: bool
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[Attention]]:
+    """Collects every attention in the block, in the order of the calls.
+
+    The weights are computed beside the op, from the queries and keys it is given, as
+    its definition computes them; a faster body has them nowhere. Decoding with a cache
+    calls another op, and is not seen.
+    """
+    found = []
+
+    def observer(name, body):
+        if name not in QUERIES_AND_KEYS:
+            return body
+
+        def run(*arrays, n_heads, **settings):
+            q, k = QUERIES_AND_KEYS[name](*arrays, n_heads)
+            weights, _ = attention_weights(q, k, **settings)
+            causal = settings.get("causal", False)
+            found.append(Attention(name, backend.to_numpy(weights), causal))
+            return body(*arrays, n_heads=n_heads, **settings)
+
+        return run
+
+    with backend.observed(observer):
+        yield found
+
+
+def _of_one(qkv, n_heads: int):
+    q, k, _ = split_heads(qkv, 3, n_heads)
+    return q, k
+
+
+def _of_two(q, kv, n_heads: int):
+    (queries,) = split_heads(q, 1, n_heads)
+    k, _ = split_heads(kv, 2, n_heads)
+    return queries, k
+
+
+QUERIES_AND_KEYS = {"self_attention": _of_one, "cross_attention": _of_two}
