@@ -83,6 +83,26 @@ def sampling(function):
     return function
 
 
+def texts(function):
+    """Add the argument TEXT... and --file, which `given_texts` reads."""
+    function = click.option("--file", metavar="FILE", help="More texts, one a line.")(
+        function
+    )
+    return click.argument("texts", metavar="[TEXT]...", nargs=-1)(function)
+
+
+def given_texts(texts: tuple[str, ...], file: str | None) -> list[str]:
+    """The texts of a command line, and then the lines of a file that are not blank.
+
+    Raises UsageError where there is neither, DataError for a file without text.
+    """
+    from minillm.tasks.lines import read_lines
+
+    if not texts and file is None:
+        raise UsageError("give a TEXT, or several, or a --file with one a line")
+    return [*texts, *(() if file is None else read_lines(file).values())]
+
+
 def shared(function):
     """Add --config and --json, which every command has, below its own options."""
     function = click.option(

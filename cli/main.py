@@ -25,6 +25,8 @@ SECTIONS = {
         "generate": "Continue a text with a trained model, or answer one.",
         "chat": "Talk with a trained model, a line for each turn.",
         "fill": "Fill the gaps in a text with a masked model.",
+        "finetune": "Teach a trained model a task, and measure it.",
+        "classify": "Say which class a text is of.",
         "eval": "Measure a trained model's loss on a text.",
         "compare": "Put runs, or the laws of series, side by side.",
         "sizes": "Show the named sizes and what each one costs.",

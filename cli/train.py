@@ -90,6 +90,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("save_every", "Steps from one checkpoint to the next.")
 @setting("keep", "Checkpoints to keep.")
 @setting("base", "Begin with the weights of this run.", "RUN")
+@setting("fresh", "Only the shape and tokenizer of --base.")
 @setting("start", "A shorter run, trained with --branch.", "RUN")
 @setting("branch", "Let a longer run --start here.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")

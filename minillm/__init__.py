@@ -9,9 +9,11 @@ _ROOMS = {
     "Tensor": "minillm.ops.methods",  # with its operators
     "TrainConfig": "minillm.training.config",
     "advise": "minillm.scaling.advice",
+    "classify": "minillm.tasks",
     "compare": "minillm.scaling.compare",
     "debug": "minillm.backend",
     "fill": "minillm.generation",
+    "finetune": "minillm.tasks",
     "fit": "minillm.scaling.fitting",
     "fit_isoflop": "minillm.scaling.isoflop",
     "generate": "minillm.generation",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.training.config import TrainConfig
+from minillm.training.data import Text
 from minillm.training.flat import FlatParameters
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.run import read_record
@@ -34,6 +35,16 @@ def shaped(config: TrainConfig) -> TrainConfig:
                 f"weights fit no other"
             )
     return replace(config, **{name: options[name] for name in SHAPE})
+
+
+def check_labels(path: str, text: Text) -> None:
+    """DataError where a classifier would go on with other labels than it knows."""
+    known = read_record(Path(path))["data"].get("labels")
+    if known and text.labels and known != list(text.labels):
+        raise DataError(
+            f"{text.name}: its labels are {', '.join(text.labels)}, and those that "
+            f"{path} knows {', '.join(known)}: begin with the run that one began with"
+        )
 
 
 def copy_weights(path: str, flat: FlatParameters) -> None:

@@ -82,6 +82,7 @@ class TrainConfig:
     # the record
     out: str | None = None
     base: str | None = None  # a run whose weights to begin with
+    fresh: bool = False  # its shape and tokenizer only, and new weights
     start: str | None = None  # a shorter run of the same settings, made with `branch`
     branch: bool = False
     eval_every: int | None = None
@@ -104,7 +105,7 @@ class TrainConfig:
             _check_number(name, getattr(self, name), low=0)
         for name in ("beta1", "beta2", "dropout"):
             _check_number(name, getattr(self, name), low=0, below=1)
-        for name in ("bias", "branch", "whole_words"):
+        for name in ("bias", "branch", "fresh", "whole_words"):
             _check_choice(name, getattr(self, name), (True, False))
         if self.tied is not None:
             _check_choice("tied", self.tied, (True, False))
@@ -117,6 +118,10 @@ class TrainConfig:
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(
                 f"--whole-words hides words, and objective {self.objective} hides none"
+            )
+        if self.fresh and self.base is None:
+            raise UsageError(
+                "--fresh draws new weights in the shape of a --base: which?"
             )
         if (self.branch or self.start) and self.schedule != "wsd":
             raise UsageError(

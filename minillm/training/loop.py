@@ -81,7 +81,8 @@ def train(
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
         work = _set_up(config, text, workers)
-        if config.base and not resume:
+        if config.base and not config.fresh and not resume:
+            base.check_labels(config.base, text)
             base.copy_weights(config.base, work.flat)
         folder = Path(config.out) if resume else claim.new_folder(config)
         config = replace(config, out=str(folder))

@@ -18,7 +18,7 @@ FLOORS = [
     ["minillm.models", "minillm.text", "minillm.figures"],
     ["minillm.training"],
     ["minillm.generation", "minillm.scaling", "minillm.testing"],
-    ["minillm.inspect"],
+    ["minillm.inspect", "minillm.tasks"],
     ["minillm_cli", "minillm_data"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,5 +1,7 @@
 """Runs that begin with the weights of another."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -124,3 +126,62 @@ def test_a_run_on_a_base_goes_on_without_it(quick_train, tmp_path, book):
     )
     again = train(out=tmp_path / "cut", resume=True, draw=False)
     assert again["results"]["val_loss"] == whole["results"]["val_loss"]
+
+
+def labels_run(data, **options) -> dict:
+    return train(
+        objective="classify",
+        data=data,
+        steps=1,
+        batch=8,
+        device="cpu",
+        workers="1",
+        draw=False,
+        **options,
+    )
+
+
+def test_fresh_takes_the_shape_and_the_tokenizer_but_no_weights(
+    quick_train, tmp_path, labelled
+):
+    quick_train("base", steps=2)
+    options = {"base": tmp_path / "base", "fresh": True, "lr": 1e-9}
+    record = labels_run(labelled, **options, out=tmp_path / "fresh")
+    again = labels_run(labelled, **options, out=tmp_path / "again")
+    base = load_run(tmp_path / "base")
+    assert record["data"]["tokenizer"]["sha256"] == base.tokenizer.sha256
+    mine, trained = weights(tmp_path / "fresh"), weights(tmp_path / "base")
+    tokens = "tokens.weight"
+    assert mine[f"body.{tokens}"].shape == trained[tokens].shape
+    assert abs(mine[f"body.{tokens}"] - trained[tokens]).max() > 0.01
+    assert again["results"]["val_loss"] == record["results"]["val_loss"]
+
+
+def test_fresh_without_a_base_is_refused():
+    with pytest.raises(UsageError, match=r"--fresh .* --base"):
+        TrainConfig(fresh=True)
+
+
+def test_a_classifier_goes_on_with_the_labels_it_knows_and_no_others(
+    quick_train, tmp_path, labelled
+):
+    quick_train("base", steps=1)
+    labels_run(labelled, base=tmp_path / "base", out=tmp_path / "wet")
+    labels_run(labelled, base=tmp_path / "wet", out=tmp_path / "wetter")
+    content = Path(labelled).read_text(encoding="utf-8").replace("wet", "dry")
+    other = tmp_path / "other.tsv"
+    other.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"other\.tsv: its labels are bright, dry, and"):
+        labels_run(other, base=tmp_path / "wet", out=tmp_path / "dry")
+    assert not (tmp_path / "dry").exists()
+
+
+def test_a_finished_run_on_rows_is_known_again(quick_train, tmp_path, labelled):
+    quick_train("base", steps=1)
+    options = {"base": tmp_path / "base", "out": tmp_path / "wet"}
+    record = labels_run(labelled, **options)
+    assert labels_run(labelled, **options) == record
+    with open(labelled, "a", encoding="utf-8") as file:
+        file.write("a new sea\twet\n")
+    with pytest.raises(UsageError, match="has changed since"):
+        labels_run(labelled, **options)

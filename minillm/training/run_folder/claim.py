@@ -5,9 +5,9 @@ import itertools
 from pathlib import Path
 
 from minillm.errors import UsageError
-from minillm.text import load_corpus
+from minillm.text import OBJECTIVES
 from minillm.training.config import TrainConfig
-from minillm.training.data import Text
+from minillm.training.data import Text, load
 from minillm.training.run_folder.files import writing
 from minillm.training.run_folder.run import read_record
 
@@ -80,7 +80,8 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
         if record["status"] == "diverged":
             way = "choose another --out, with a smaller --lr"
         raise UsageError(f"{path}: holds this run, {record['status']}: {way}")
-    if record["data"]["sha256"] != (text or load_corpus(config.data)).sha256:
+    text = text or load(config.data, OBJECTIVES[config.objective].examples)
+    if record["data"]["sha256"] != text.sha256:
         raise UsageError(
             f"{path}: already holds a run on another text, or {config.data} has "
             f"changed since: choose another --out"

@@ -1,0 +1,75 @@
+"""`minillm finetune`: teach a trained model a task, and measure it."""
+
+import shlex
+
+import click
+
+from minillm_cli import common
+
+
+@click.command(epilog="Example:  minillm finetune runs/a --data reviews.csv --epochs 5")
+@click.argument("run")
+@click.option(
+    "--task", metavar="classify", default="classify", help="What to learn.  [classify]"
+)
+@click.option(
+    "--data",
+    metavar="FILE",
+    required=True,
+    help="A .tsv, .csv or .jsonl file of texts and labels.",
+)
+@click.option("--epochs", metavar="N", default=3, help="Times it sees each row.  [3]")
+@click.option("--lr", metavar="X", type=float, help="Peak learning rate.")
+@click.option("--batch", metavar="N", default=16, help="Rows in a step.  [16]")
+@click.option("--seed", metavar="N", default=0, help="The same gives the same.  [0]")
+@click.option("--out", metavar="DIR", help="The run's folder. Default: new, in runs/.")
+@click.option("--no-baselines", is_flag=True, help="Without what it has to beat.")
+@click.option("--device", metavar="NAME", default="auto", help="auto, cpu, cuda, ...")
+@click.option("--workers", metavar="N|auto", default="auto", help="As in `train`.")
+@common.shared
+def command(run: str, no_baselines: bool, json: bool, **settings) -> None:
+    """Teach a trained model a task, and measure it.
+
+    RUN is the folder of a run, whose weights to begin with. A tenth of the rows is held
+    out to measure it on. What --out holds already is not trained again.
+    """
+    from minillm import finetune
+    from minillm.training.progress import Reporter
+
+    result = finetune(run, **settings, baselines=not no_baselines, reporter=Reporter())
+    if json:
+        common.print_json(result)
+    else:
+        print_classes(result)
+        print_baselines(result)
+    common.say_next(f'minillm classify {shlex.quote(result["run"])} "TEXT"')
+
+
+def print_classes(result: dict) -> None:
+    """How well each class is told, and what it is taken for."""
+    figures = ("precision", "recall", "f1")
+    rows = [
+        [label, *(f"{row[name]:.1%}" for name in figures), row["n"]]
+        for label, row in result["per_class"].items()
+    ]
+    macro = (f"{result[f'macro_{name}']:.1%}" for name in figures)
+    rows.append(["mean of the classes", *macro, result["data"]["held_out"]])
+    common.print_table(["class", "precision", "recall", "F1", "texts"], rows)
+    labels, counts = result["confusion"].values()
+    rows = [[label, *row] for label, row in zip(labels, counts, strict=True)]
+    title = "rows: what they are; columns: what they were taken for"
+    common.print_table(["", *labels], rows, title)
+
+
+def print_baselines(result: dict) -> None:
+    """Beside what it has to beat."""
+    told = {"majority": "always the commonest class", "scratch": "from new weights"}
+    figures = {"fine-tuned": result} | {
+        told[name]: baseline for name, baseline in result["baselines"].items()
+    }
+    rows = [
+        [name, f"{each['accuracy']:.1%}", f"{each['macro_f1']:.1%}"]
+        for name, each in figures.items()
+    ]
+    title = f"on {result['data']['held_out']:,} held-out rows"
+    common.print_table(["", "accuracy", "macro F1"], rows, title)

@@ -1,0 +1,77 @@
+"""Classification: which class a fine-tuned model takes a text to be of."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minillm import backend
+from minillm.generation.purpose import open_run
+from minillm.generation.sampling import softmax
+from minillm.tasks.batches import batches, encoded
+from minillm.tasks.metrics import confusion, report
+from minillm.tensor import no_grad
+from minillm.text import Batch
+from minillm.training.run_folder.run import Run
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest label of a text, and the probability of each."""
+
+    label: str
+    probabilities: dict[str, float]
+
+
+def classify(run: Run | str, texts: Sequence[str]) -> list[Prediction]:
+    """What a classifier says of each text.
+
+    `run` is a run (`load_run`) or the path of one. Of a text longer than the context
+    the model sees the beginning. Raises UsageError for a run that knows no labels and
+    for an empty text.
+    """
+    learn = "label texts before `minillm finetune` has taught it some labels"
+    run = open_run(run, ("classify",), learn)
+    texts = [texts] if isinstance(texts, str) else texts
+    return [
+        Prediction(
+            run.labels[p.argmax()], dict(zip(run.labels, p.tolist(), strict=True))
+        )
+        for p in softmax(label_logits(run, encoded(run, texts)))
+    ]
+
+
+def label_logits(run: Run, texts: Sequence[np.ndarray]) -> np.ndarray:
+    """A classifier's logits for the ids of each text.   n texts -> (n, C) float64"""
+    model = run.model
+    shape = {"context": model.config.context, "width": model.config.d_model}
+    logits = np.empty((len(texts), model.n_classes))
+    with backend.running(backend.of(model.tokens.weight.data)), no_grad():
+        for rows, framed in batches(texts, run.tokenizer, **shape):
+            batch = Batch(framed.ids, mask=framed.mask, segments=framed.segments)
+            logits[rows] = model.label_logits(model.read(batch), batch).numpy()
+    return logits
+
+
+def measure(run: Run, rows: Sequence[tuple[str, str]]) -> dict:
+    """How well a classifier tells the labels of texts: see `metrics.report`."""
+    texts, labels = zip(*rows, strict=True)
+    predicted = label_logits(run, encoded(run, texts)).argmax(axis=1)
+    return _compared(labels, predicted, run.labels)
+
+
+def majority(table, labels: Sequence[str]) -> dict:
+    """The same figures for whoever always says the commonest label of the training
+    rows."""
+    counts = Counter(label for _, label in table.train)
+    commonest = max(labels, key=counts.__getitem__)
+    predicted = np.full(len(table.val), labels.index(commonest))
+    told = [label for _, label in table.val]
+    return {"label": commonest, **_compared(told, predicted, labels)}
+
+
+def _compared(told: Sequence[str], predicted, labels: Sequence[str]) -> dict:
+    number = {label: i for i, label in enumerate(labels)}
+    true = [number[label] for label in told]
+    return report(confusion(true, predicted, len(labels)), labels)
