@@ -65,9 +65,9 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
         text = read_text(fetch(data))
         return _from_text(data, text, f"{entry.title} ({entry.licence})")
     path = Path(data)
-    if data and path.is_dir():
+    if os.path.isdir(data):
         return _from_folder(path)
-    if data and path.exists():
+    if os.path.exists(data):  # Path would raise for too long a name
         return _from_file(path)
     tasks = [name for name, toy in TOYS.items() if toy.kind == "text"]
     names = ", ".join(["stdlib", *entries, *GENERATED, *tasks])

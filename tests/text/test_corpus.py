@@ -246,3 +246,8 @@ def test_a_python_without_sources_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(stdlib.sysconfig, "get_path", lambda name: str(tmp_path))
     with pytest.raises(DataError, match="ships without the sources"):
         load_corpus("stdlib")
+
+
+def test_a_name_too_long_for_a_path_is_no_corpus():
+    with pytest.raises(DataError, match="no such file or folder"):
+        load_corpus("x" * 5000)
