@@ -106,9 +106,13 @@ def new_folder(config: TrainConfig) -> Path:
 
 def differences(record: dict, config: TrainConfig) -> list[tuple]:
     """(setting, recorded value, this value) where a configuration differs from a
-    recorded one in what decides the result."""
+    recorded one in what decides the result.
+
+    What a record does not name is as it was before the setting was there: its default.
+    """
+    recorded = TrainConfig.from_json(record["options"]).to_json()
     return [
-        (name, record["options"].get(name), value)
+        (name, recorded[name], value)
         for name, value in config.to_json().items()
-        if name not in FREE and record["options"].get(name) != value
+        if name not in FREE and recorded[name] != value
     ]
