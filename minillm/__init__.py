@@ -12,6 +12,7 @@ _ROOMS = {
     "classify": "minillm.tasks",
     "compare": "minillm.scaling.compare",
     "debug": "minillm.backend",
+    "embed": "minillm.tasks",
     "fill": "minillm.generation",
     "finetune": "minillm.tasks",
     "fit": "minillm.scaling.fitting",
@@ -21,6 +22,7 @@ _ROOMS = {
     "no_grad": "minillm.tensor",
     "report": "minillm.scaling.page",
     "scale": "minillm.scaling.series",
+    "search": "minillm.tasks",
     "train": "minillm.training.loop",
     "use": "minillm.backend",
 }
