@@ -21,6 +21,7 @@ from minillm.errors import DataError, DeviceError, MinillmError, UsageError
 # `minillm --help` shows these without importing what the commands need.
 SECTIONS = {
     "Train and use models": {
+        "demo": "Let a small model learn a task whose best answer is known.",
         "train": "Train a language model on a text.",
         "generate": "Continue a text with a trained model, or answer one.",
         "chat": "Talk with a trained model, a line for each turn.",

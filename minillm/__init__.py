@@ -12,6 +12,7 @@ _ROOMS = {
     "classify": "minillm.tasks",
     "compare": "minillm.scaling.compare",
     "debug": "minillm.backend",
+    "demo": "minillm.demos",
     "embed": "minillm.tasks",
     "fill": "minillm.generation",
     "finetune": "minillm.tasks",

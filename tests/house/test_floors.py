@@ -19,6 +19,7 @@ FLOORS = [
     ["minillm.training"],
     ["minillm.generation", "minillm.scaling", "minillm.testing"],
     ["minillm.inspect", "minillm.tasks"],
+    ["minillm.demos"],
     ["minillm_cli", "minillm_data"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

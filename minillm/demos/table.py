@@ -1,0 +1,150 @@
+"""Every demonstration: its task, and the settings that solve it in under a minute."""
+
+import difflib
+from dataclasses import dataclass, field
+
+from minillm.errors import UsageError
+from minillm.text.generated import TOYS
+from minillm.text.toys.toy import Toy
+from minillm.training.config import TrainConfig
+
+# How much of the way from chance to the best possible score a model has to go.
+SOLVED = 0.95
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A generated task, and the model that learns it.
+
+    `seconds` is about how long training takes on two free cores, `counted` says which
+    answers the score counts, `look` what can be seen in the run by the command `next`.
+    """
+
+    name: str
+    learned: str
+    known: str
+    counted: str
+    look: str
+    next: str
+    seconds: int
+    settings: dict = field(repr=False)
+
+    @property
+    def toy(self) -> Toy:
+        return TOYS[self.name]()
+
+    def config(self, **options) -> TrainConfig:
+        """The run to be trained."""
+        return TrainConfig(
+            objective=self.toy.objective,
+            data=self.toy.spec,
+            **{"heads": 2, "batch": 64, "lr": 0.005, **self.settings, **options},
+        )
+
+
+READS_AND_WRITES = {"tokenizer": "chars", "layers": 1, "width": 32, "context": 16}
+
+DEMOS = {
+    each.name: each
+    for each in (
+        Demo(
+            "copy",
+            learned="write down a string that was read",
+            known="No string held out is among those to train on: who learns by heart "
+            "gets none right.",
+            counted="strings copied without a mistake",
+            look="in the cross-attention, each place of the answer looks at the same "
+            "place of the source: a diagonal",
+            next="minillm attention {run} python",
+            seconds=6,
+            settings={**READS_AND_WRITES, "steps": 500},
+        ),
+        Demo(
+            "reverse",
+            learned="write a string backwards",
+            known="No string held out is among those to train on: who learns by heart "
+            "gets none right.",
+            counted="strings reversed without a mistake",
+            look="in the cross-attention, each place of the answer looks as far from "
+            "the end: a diagonal that falls the other way",
+            next="minillm attention {run} python",
+            seconds=6,
+            settings={**READS_AND_WRITES, "steps": 500},
+        ),
+        Demo(
+            "numbers",
+            learned="translate number words to digits",
+            known="The numbers held out are new: each of their words is known, and "
+            "their combination is not.",
+            counted="numbers translated without a mistake",
+            look="a number that English does not say, but the grammar allows",
+            next='minillm generate {run} "nine hundred and ninety"',
+            seconds=8,
+            settings={**READS_AND_WRITES, "context": 40, "steps": 800},
+        ),
+        Demo(
+            "brackets",
+            learned="restore hidden brackets of a balanced string",
+            known="A hidden bracket is told by the rest of its line, by its partner "
+            "above all; where that is hidden too, it is a guess.",
+            counted="hidden characters restored",
+            look="in a head of the last layer, a bracket looks at its partner",
+            next='minillm attention {run} "[([])()]"',
+            seconds=30,
+            settings={
+                "tokenizer": "chars",
+                "layers": 2,
+                "width": 32,
+                "context": 64,
+                "positions": "sinusoidal",
+                "steps": 1500,
+            },
+        ),
+        Demo(
+            "languages",
+            learned="tell two languages of the same syllables by their words",
+            known="A sentence borrows words of the other language: the majority of its "
+            "words is all there is to be told.",
+            counted="sentences told right",
+            look="one sentence of your own, of words seen above",
+            next='minillm classify {run} "TEXT"',
+            seconds=3,
+            settings={
+                "arch": "encoder",
+                "tokenizer": "wordpiece",
+                "layers": 1,
+                "width": 32,
+                "context": 8,
+                "steps": 600,
+            },
+        ),
+        Demo(
+            "induction",
+            learned="find what followed a letter the last time",
+            known="The words are new in every line: there is nothing to be learned by "
+            "heart, and what comes again is determined.",
+            counted="next characters told right",
+            look="a head of the first layer looks at the previous token, and one of "
+            "the second at what followed the last time",
+            next='minillm attention {run} "abcd efgh abcd efgh abcd"',
+            seconds=20,
+            settings={
+                "tokenizer": "chars",
+                "layers": 2,
+                "width": 32,
+                "context": 64,
+                "positions": "sinusoidal",
+                "steps": 1500,
+            },
+        ),
+    )
+}
+
+
+def named(name: str) -> Demo:
+    """The demonstration of this name. Raises UsageError, with the nearest there is."""
+    if name in DEMOS:
+        return DEMOS[name]
+    near = difflib.get_close_matches(name, DEMOS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(DEMOS)}"
+    raise UsageError(f"no demo {name!r}: {hint}")
