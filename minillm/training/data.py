@@ -186,9 +186,11 @@ def validation_batch(
     most = math.ceil(limit / config.context)
     if OBJECTIVES[config.objective].examples == "windows":
         examples = validation_windows(val, config.context, most)
+    elif isinstance(val, Documents):
+        openings = val.openings()
+        examples = passages(val, openings[spread(len(openings), most)])
     else:
-        items = passages(val) if isinstance(val, Documents) else val
-        examples = [items[i] for i in spread(len(items), most)]
+        examples = [val[i] for i in spread(len(val), most)]
     rng = np.random.default_rng((0, 0, VALIDATION))
     return make_batch(config, examples, rng, tokenizer)
 

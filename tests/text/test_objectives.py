@@ -206,7 +206,8 @@ OTHER = "SNOW FELL. THE ROAD WAS WHITE. NOBODY CAME."
 
 
 def pairs(context: int = 64, n: int = 400, texts=(STORY, OTHER)) -> Batch:
-    places = passages(Documents.encode(texts, FRAMING))
+    documents = Documents.encode(texts, FRAMING)
+    places = passages(documents, documents.openings())
     chosen = [places[i % len(places)] for i in range(n)]
     objective = OBJECTIVES["mlm+nsp"].batch
     return run(objective, chosen, tokenizer=FRAMING, context=context)
