@@ -87,12 +87,16 @@ def seq2seq(
     """
     source = _framed([(a,) for a, _ in pairs], tokenizer, context)
     target = _framed([(b,) for _, b in pairs], tokenizer, context)
+    # A target that was cut does not end where it is cut.
+    room = _room(tokenizer, context)
+    kept = target.mask.copy()
+    kept[[len(b) > room for _, b in pairs], context - 1 :] = False
     begin = np.full((len(pairs), 1), tokenizer.specials[BOS], np.int32)
     return Batch(
         # Shifted by one: at each place, what comes before the target.
         ids=np.hstack([begin, target.ids[:, :-1]]),
-        targets=np.where(target.mask, target.ids, np.int32(IGNORED)),
-        n_targets=int(target.mask.sum()),
+        targets=np.where(kept, target.ids, np.int32(IGNORED)),
+        n_targets=int(kept.sum()),
         mask=target.mask,
         source=source.ids,
         source_mask=source.mask,
