@@ -28,8 +28,8 @@ class Answer:
         return self.said == self.right
 
 
-def ask(run: Run, toy: Toy, n: int | None = None) -> list[Answer]:
-    """Put the first n questions of a task, by default all, to the model of a run."""
+def ask(run: Run, toy: Toy, n: int) -> list[Answer]:
+    """Put the first n questions of a task to the model of a run."""
     questions, answer = WAYS[toy.kind if toy.kind != "text" else toy.name]
     rows = list(islice(questions(toy), n))
     said = answer(run, [asked for asked, _ in rows])
