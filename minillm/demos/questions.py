@@ -78,7 +78,10 @@ def labels(run: Run, asked: list[str]) -> list[str]:
 
 
 def likeliest(run: Run, asked: list[str]) -> list[str]:
-    return [fill(run, text, top=1)[0][0].text for text in asked]
+    """A line is asked between two others, as the model has always seen them."""
+    beside = Brackets(lines=100).texts()[0].splitlines()
+    texts = (f"{beside[0]}\n{line}\n{beside[1]}" for line in asked)
+    return [fill(run, text, top=1)[0][0].text for text in texts]
 
 
 def rest_of_word(run: Run, asked: list[str]) -> list[str]:

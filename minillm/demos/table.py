@@ -90,20 +90,21 @@ DEMOS = {
         ),
         Demo(
             "brackets",
-            learned="restore hidden brackets of a balanced string",
-            known="A hidden bracket is told by the rest of its line, by its partner "
-            "above all; where that is hidden too, it is a guess.",
+            learned="restore hidden brackets",
+            known="Lines are balanced: a hidden bracket is told by its partner; where that "
+            "is hidden too, its kind is a guess.",
             counted="hidden characters restored",
-            look="in a head of the last layer, a bracket looks at its partner",
+            look="one head of the first layer looks at the previous bracket, one at "
+            "the next",
             next='minillm attention {run} "[([])()]"',
             seconds=30,
             settings={**READS, "heads": 4, "lr": 0.007, "steps": 2500},
         ),
         Demo(
             "languages",
-            learned="tell two languages of the same syllables by their words",
-            known="A sentence borrows words of the other language: the majority of its "
-            "words is all there is to be told.",
+            learned="tell two languages apart by their words",
+            known="Both languages have the same syllables, and a sentence borrows words "
+            "of the other: their majority is all there is to be told.",
             counted="sentences told right",
             look="with each word that is exchanged for one of the other language, the "
             "probability moves",
@@ -114,7 +115,7 @@ DEMOS = {
         ),
         Demo(
             "induction",
-            learned="find what followed a letter the last time",
+            learned="find what followed a letter last time",
             known="The words are new in every line: there is nothing to be learned by "
             "heart, and what comes again is determined.",
             counted="next characters told right",
