@@ -118,9 +118,9 @@ def _results(unit: str) -> dict:
 
     return {
         "arch": ("architecture", known(str)),
-        "parameters": ("parameters", known(short)),
+        "parameters": ("parameters (non-embedding)", known(short)),
         "val_loss": (f"validation loss ({unit})", known("{:.4f}".format)),
-        "val_accuracy": ("validation accuracy (of its tokens)", known("{:.1%}".format)),
+        "val_accuracy": ("validation accuracy", known("{:.1%}".format)),
         "train_loss": (f"training loss ({unit})", known("{:.4f}".format)),
         "tokens": ("tokens", known(short)),
         "flops": ("FLOPs", known(short)),

@@ -43,7 +43,13 @@ def command(expression, shapes, size, arch, forward_only, format, out, json) -> 
         return common.print_json(
             {**drawing.to_json(), "dot": drawing.dot(), "mermaid": drawing.mermaid()}
         )
-    format = format or SUFFIXES.get(Path(out or "").suffix, "mermaid")
+    suffix = Path(out or ".mmd").suffix
+    if format is None and suffix not in SUFFIXES:
+        raise UsageError(
+            f"--out {out}: a graph is written as text, {', '.join(SUFFIXES)}; --format "
+            f"chooses for another name"
+        )
+    format = format or SUFFIXES[suffix]
     text = drawing.dot() if format == "dot" else drawing.mermaid()
     if out is None:
         return click.echo(text)

@@ -49,7 +49,7 @@ def generate(
     one by one. `cached=False` computes every column anew: the same text, slower.
 
     `beams` looks for the n likeliest texts by beam search, and finds fewer where there
-    are no more. Nothing is drawn then: the temperature and the seed have no say, and
+    are no more. Nothing is drawn then: the seed has no say, and the temperature and
     filters are refused.
 
     Raises UsageError for a run that does not write and for settings out of range.
@@ -66,7 +66,7 @@ def generate(
         groups = _draw_texts(
             run, prompts, stop, sampling=sampling, seed=seed, **options
         )
-    elif given := [k for k, v in filters.items() if v != getattr(Sampling, k)]:
+    elif given := _draws(temperature, filters):
         names = ", ".join(given)
         raise UsageError(f"beams draw nothing: leave out {names}, or the beams")
     else:
@@ -96,6 +96,12 @@ def usual_sampling(
         draws = n > 1 or any(value is not None for value in asked)
         temperature = 0.8 if draws or not reads_source(run) else 0.0
     return Sampling(temperature, **filters)
+
+
+def _draws(temperature: float | None, filters: dict) -> list[str]:
+    """The settings among these that are about draws."""
+    given = [name for name, v in filters.items() if v != getattr(Sampling, name)]
+    return given if temperature is None else ["temperature", *given]
 
 
 def _draw_texts(

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ NAMES = {
     ),
     "labels": (("text", "sentence"), ("label", "class")),
 }
+OFTEN = 5  # times that every label occurs where the first row's is odd
 LONGEST = 131_072  # characters of a text: the limit of the csv module
 
 # Delimiter and quoting. In many a .tsv a quote is a character like any other.
@@ -87,6 +89,8 @@ def _cell_rows(text: str, suffix: str, kind: str) -> Iterator[Row]:
     columns = _columns(line, header, kind)
     if columns is None:
         columns, rows = (0, 1), _cells(text, reading)
+        if kind == "labels":
+            rows = _without_strange_header(list(rows))
     for line, cells in rows:
         if len(cells) <= max(columns):
             raise BadRow(
@@ -101,6 +105,21 @@ def _cell_rows(text: str, suffix: str, kind: str) -> Iterator[Row]:
                 f"around a cell that holds {delimiter!r}",
             )
         yield line, cells[columns[0]], cells[columns[1]]
+
+
+def _without_strange_header(rows: list[tuple[int, list[str]]]):
+    """The rows, unless the first is a header of names that are not known here."""
+    labels = [cells[1] for _, cells in rows if len(cells) > 1]
+    counts = Counter(labels[1:])
+    others = min(counts.values(), default=0)
+    if others >= OFTEN and counts[labels[0]] == 0 and labels[0].strip():
+        line, cells = rows[0]
+        raise BadRow(
+            line,
+            f"{cells[1]!r} is the label of this row alone; if it is a header, name the "
+            f"columns {' and '.join(_titles('labels'))}",
+        )
+    return iter(rows)
 
 
 def _fit(text: str, reading: Reading) -> tuple:

@@ -118,11 +118,6 @@ class TrainConfig:
         """Raises UsageError for settings that do not go together."""
         if self.arch is not None:
             check_arch(self.arch, self.objective)
-        if self.objective in ("seq2seq", "classify") and self.data == "stdlib":
-            raise UsageError(
-                f"--objective {self.objective} needs --data: a .tsv, .csv or .jsonl "
-                f"file, or a task that `minillm data list` shows"
-            )
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(
                 f"--whole-words hides words, and objective {self.objective} hides none"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minillm.errors import DataError
+from minillm.errors import DataError, UsageError
 from minillm.text import (
     BERT_TEMPLATE,
     MASK,
@@ -135,6 +135,11 @@ def load(data: str, examples: str, *, whole: bool = False) -> Corpus | Table:
     """What examples of this kind are made of. With `whole` all rows of a file are its
     validation part. Raises DataError or UsageError."""
     if examples in TABLES:
+        if data == TrainConfig.data:  # the default, which is a text
+            raise UsageError(
+                f"{examples} need --data: a .tsv, .csv or .jsonl file, or a task that "
+                f"`minillm data list` shows"
+            )
         return load_table(data, examples, whole=whole)
     return load_corpus(data)
 

@@ -421,3 +421,10 @@ def test_large_files_take_no_longer_than_they_are_large(write):
             with pytest.raises(DataError, match="line 1: "):
                 load_table(write(name, content), "pairs")
     assert time.perf_counter() - began < 60
+
+
+def test_a_header_of_unknown_names_is_no_row(write):
+    rows = "".join(f"good {i},pos\nbad {i},neg\n" for i in range(5))
+    with pytest.raises(DataError, match="line 1: 'sentiment' is the label of this row"):
+        load_table(write("a.csv", "review,sentiment\n" + rows), "labels")
+    assert len(load_table(write("b.csv", rows), "labels").train) == 9

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from minillm.scaling.compare.runs import RunRead, read_run
+from minillm.training.config import LOSS_UNITS
 
 # Where a run was written and how often it was saved change nothing that it learns.
 NOT_COMPARED = {"out", "eval_every", "save_every", "keep", "start", "branch"}
@@ -42,11 +43,19 @@ def compare_runs(paths: list[Path], *, plot: str | Path | None, x: str) -> dict:
             _summary(run, name, path, in_bytes)
             for run, name, path in zip(runs, names, paths, strict=True)
         ],
-        "unit": "bits/byte" if in_bytes else "nats/token",
+        "unit": "bits/byte" if in_bytes else loss_unit(runs),
         "differences": differences(runs),
         "figure": plot or None,
         "warnings": warnings,
     }
+
+
+def loss_unit(runs: list[RunRead]) -> str:
+    """That of the runs' losses; "nats" where they are not of one kind."""
+    units = {
+        LOSS_UNITS.get(run.get("config", "objective"), "nats/token") for run in runs
+    }
+    return units.pop() if len(units) == 1 else "nats"
 
 
 def differences(runs: list[RunRead]) -> dict[str, list]:
