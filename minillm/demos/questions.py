@@ -28,8 +28,8 @@ class Answer:
         return self.said == self.right
 
 
-def ask(run: Run, toy: Toy, n: int | None = None) -> list[Answer]:
-    """Put the first n questions of a task, by default all, to the model of a run."""
+def ask(run: Run, toy: Toy, n: int) -> list[Answer]:
+    """Put the first n questions of a task to the model of a run."""
     questions, answer = WAYS[toy.kind if toy.kind != "text" else toy.name]
     rows = list(islice(questions(toy), n))
     said = answer(run, [asked for asked, _ in rows])
@@ -78,7 +78,10 @@ def labels(run: Run, asked: list[str]) -> list[str]:
 
 
 def likeliest(run: Run, asked: list[str]) -> list[str]:
-    return [fill(run, text, top=1)[0][0].text for text in asked]
+    """A line is asked between two others, as the model has always seen them."""
+    beside = Brackets(lines=100).texts()[0].splitlines()
+    texts = (f"{beside[0]}\n{line}\n{beside[1]}" for line in asked)
+    return [fill(run, text, top=1)[0][0].text for text in texts]
 
 
 def rest_of_word(run: Run, asked: list[str]) -> list[str]:

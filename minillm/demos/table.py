@@ -38,11 +38,17 @@ class Demo:
         return TrainConfig(
             objective=self.toy.objective,
             data=self.toy.spec,
-            **{"heads": 2, "batch": 64, "lr": 0.005, **self.settings, **options},
+            **{"width": 32, **self.settings, **options},
         )
 
 
-READS_AND_WRITES = {"tokenizer": "chars", "layers": 1, "width": 32, "context": 16}
+# Every model is of width 32. Rates and steps were found by trying: all of them solve
+# their task for seeds 0, 1 and 2.
+ANSWERS = {"tokenizer": "chars", "layers": 1, "heads": 2, "batch": 64, "lr": 0.005}
+WORDS = {**ANSWERS, "tokenizer": "wordpiece", "arch": "encoder"}
+# Positions that are never the same in two windows are learned from far more of them.
+READS = {"tokenizer": "chars", "layers": 2, "context": 64, "batch": 32}
+READS |= {"positions": "sinusoidal"}
 
 DEMOS = {
     each.name: each
@@ -57,7 +63,7 @@ DEMOS = {
             "place of the source: a diagonal",
             next="minillm attention {run} python",
             seconds=6,
-            settings={**READS_AND_WRITES, "steps": 500},
+            settings={**ANSWERS, "context": 16, "steps": 500},
         ),
         Demo(
             "reverse",
@@ -69,7 +75,7 @@ DEMOS = {
             "the end: a diagonal that falls the other way",
             next="minillm attention {run} python",
             seconds=6,
-            settings={**READS_AND_WRITES, "steps": 500},
+            settings={**ANSWERS, "context": 16, "steps": 500},
         ),
         Demo(
             "numbers",
@@ -80,47 +86,36 @@ DEMOS = {
             look="a number that English does not say, but the grammar allows",
             next='minillm generate {run} "nine hundred and ninety"',
             seconds=8,
-            settings={**READS_AND_WRITES, "context": 40, "steps": 800},
+            settings={**ANSWERS, "context": 40, "steps": 800},
         ),
         Demo(
             "brackets",
-            learned="restore hidden brackets of a balanced string",
-            known="A hidden bracket is told by the rest of its line, by its partner "
-            "above all; where that is hidden too, it is a guess.",
+            learned="restore hidden brackets",
+            known="Lines are balanced: a hidden bracket is told by its partner; where that "
+            "is hidden too, its kind is a guess.",
             counted="hidden characters restored",
-            look="in a head of the last layer, a bracket looks at its partner",
+            look="one head of the first layer looks at the previous bracket, one at "
+            "the next",
             next='minillm attention {run} "[([])()]"',
             seconds=30,
-            settings={
-                "tokenizer": "chars",
-                "layers": 2,
-                "width": 32,
-                "context": 64,
-                "positions": "sinusoidal",
-                "steps": 1500,
-            },
+            settings={**READS, "heads": 4, "lr": 0.007, "steps": 2500},
         ),
         Demo(
             "languages",
-            learned="tell two languages of the same syllables by their words",
-            known="A sentence borrows words of the other language: the majority of its "
-            "words is all there is to be told.",
+            learned="tell two languages apart by their words",
+            known="Both languages have the same syllables, and a sentence borrows words "
+            "of the other: their majority is all there is to be told.",
             counted="sentences told right",
-            look="one sentence of your own, of words seen above",
-            next='minillm classify {run} "TEXT"',
+            look="with each word that is exchanged for one of the other language, the "
+            "probability moves",
+            next='minillm classify {run} "difa nego gogo mama fane" '
+            '"difa nego gogo dibu dine" "difa nego goma dibu dine"',
             seconds=3,
-            settings={
-                "arch": "encoder",
-                "tokenizer": "wordpiece",
-                "layers": 1,
-                "width": 32,
-                "context": 8,
-                "steps": 600,
-            },
+            settings={**WORDS, "context": 8, "steps": 600},
         ),
         Demo(
             "induction",
-            learned="find what followed a letter the last time",
+            learned="find what followed a letter last time",
             known="The words are new in every line: there is nothing to be learned by "
             "heart, and what comes again is determined.",
             counted="next characters told right",
@@ -128,14 +123,7 @@ DEMOS = {
             "the second at what followed the last time",
             next='minillm attention {run} "abcd efgh abcd efgh abcd"',
             seconds=20,
-            settings={
-                "tokenizer": "chars",
-                "layers": 2,
-                "width": 32,
-                "context": 64,
-                "positions": "sinusoidal",
-                "steps": 1500,
-            },
+            settings={**READS, "heads": 2, "lr": 0.01, "steps": 1500},
         ),
     )
 }

@@ -82,6 +82,8 @@ def train(
         keep_freed_memory()
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
+        if told := text.cut(config.context):
+            reporter.note(told)
         work = _set_up(config, text, workers)
         if config.base and not config.fresh and not resume:
             base.check_labels(config.base, text)

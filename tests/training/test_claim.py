@@ -241,3 +241,12 @@ def test_a_run_without_a_checkpoint_goes_on_with_its_own_text_only(
     other.write_text("the sea 大海 a lamp 灯塔\n" * 500, encoding="utf-8")
     with pytest.raises(DataError, match="parts: was trained with another data"):
         train(config(out=unfinished, data=str(other)), resume=True, draw=False)
+
+
+def test_a_resume_is_judged_together_with_what_the_run_is(
+    quick_train, tmp_path, config
+):
+    with pytest.raises(Interrupted):
+        quick_train("m", objective="mlm", arch="bert", reporter=Interrupting())
+    asked = TrainConfig(arch="bert", out=str(tmp_path / "m"))
+    assert train(asked, resume=True, draw=False)["status"] == "finished"

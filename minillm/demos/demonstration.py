@@ -1,0 +1,100 @@
+"""A demonstration: train a model on a task, and hold it against what is known of it."""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+
+from minillm.demos.questions import ask
+from minillm.demos.table import SOLVED, Demo, named
+from minillm.errors import Interrupted
+from minillm.training.loop import train
+from minillm.training.run_folder.claim import sources_of
+from minillm.training.run_folder.run import load_run, read_record
+
+SHOWN = 10  # examples
+WRITTEN = 500  # whole answers that are scored
+
+
+def demo(
+    name: str,
+    *,
+    seed: int = 0,
+    out: str | None = None,
+    device: str = "auto",
+    workers: str = "auto",
+    reporter=None,
+) -> dict:
+    """Let a small model learn the task `name`, and say how well it does.
+
+    The run lies in `out` (default: runs/demo-NAME). One that lies there already is not
+    trained again, and goes on where it was interrupted.
+
+    Returns what `measure` does. Raises UsageError, DataError, DeviceError,
+    DivergedError or Interrupted.
+    """
+    chosen = named(name)
+    out = out or f"runs/demo-{name}" + (f"-s{seed}" if seed else "")
+    config = chosen.config(seed=seed, out=out, device=device, workers=workers)
+    unfinished = Path(out, "run.json").exists() and (
+        read_record(Path(out))["status"] in ("running", "interrupted")
+    )
+    try:
+        train(
+            config,
+            # Seed 0 is asked for as well: a run of another one must not go on as it.
+            sources={**sources_of(config), "seed": "argument"},
+            resume=unfinished,
+            reporter=reporter,
+        )
+    except Interrupted as stop:
+        options = f"--seed {seed} --out {shlex.quote(config.out)}"
+        raise Interrupted(
+            f"interrupted; go on with: minillm demo {name} {options}", stop.exit_code
+        ) from None
+    return measure(chosen, config.out)
+
+
+def measure(chosen: Demo, path: str) -> dict:
+    """How well the run at `path` has learned its task.
+
+    `score` is the share of what was held out that it gets right: of whole answers where
+    it writes some. It lies between `chance` and `best`; `way` is how much of the way it
+    has come, and `solved` whether that is `enough`. `loss` is in `loss_unit`; `floor`
+    is the least there is, or None where that is not known. `examples` are answers (see
+    `questions.Answer`).
+    """
+    run = load_run(path)
+    toy, results = chosen.toy, run.record["results"]
+    if toy.kind == "text":
+        context = run.config.context
+        best, floor = toy.best(context), toy.floor(context)
+    else:
+        best, floor = toy.best, None
+    if toy.kind == "pairs":  # accuracy counts tokens, and an answer is all of them
+        answers = ask(run, toy, WRITTEN)
+        score = sum(each.is_right for each in answers) / len(answers)
+    else:
+        answers = ask(run, toy, SHOWN)
+        score = results["val_accuracy"]
+    way = (score - toy.chance) / (best - toy.chance)
+    return {
+        "demo": chosen.name,
+        "run": path,
+        "objective": run.config.objective,
+        "arch": run.config.arch,
+        "parameters": run.record["parameters"]["total"],
+        "seed": run.config.seed,
+        "seconds": results["seconds"],
+        "score": score,
+        "chance": toy.chance,
+        "best": best,
+        "way": way,
+        "enough": SOLVED,
+        "solved": way >= SOLVED,
+        "loss": results["val_loss"],
+        "loss_unit": run.config.loss_unit,
+        "floor": floor,
+        "examples": [
+            {**asdict(each), "is_right": each.is_right} for each in answers[:SHOWN]
+        ],
+    }
