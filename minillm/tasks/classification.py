@@ -11,6 +11,7 @@ from minillm.generation.sampling import softmax
 from minillm.tasks.metrics import confusion, report
 from minillm.tasks.reading import batches, encoded, reading, room
 from minillm.text import Batch
+from minillm.text.table import Table
 from minillm.training.run_folder.run import Run
 
 
@@ -63,7 +64,7 @@ def measure(run: Run, rows: Sequence[tuple[str, str]]) -> dict:
     return _compared(labels, predicted, run.labels)
 
 
-def majority(table, labels: Sequence[str]) -> dict:
+def majority(table: Table, labels: Sequence[str]) -> dict:
     """The same figures for whoever always says the commonest label of the training
     rows."""
     counts = Counter(label for _, label in table.train)
