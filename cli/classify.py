@@ -14,10 +14,19 @@ def command(run: str, texts: tuple[str, ...], file: str | None, json: bool) -> N
 
     RUN is the folder of a fine-tuned run (`minillm finetune`).
     """
-    from minillm.tasks import classify
+    from minillm import load_run
+    from minillm.tasks import classify, n_cut
 
     texts = common.given_texts(texts, file)
-    predictions = classify(run, texts)
+    loaded = load_run(run)
+    predictions = classify(loaded, texts)
+    if n := n_cut(loaded, texts):
+        context = loaded.model.config.context
+        click.echo(
+            f"note: the model sees {context} tokens at once, and not the end of "
+            f"{n:,} of {len(texts):,} texts",
+            err=True,
+        )
     if json:
         found = [
             {"text": text, "label": each.label, "probabilities": each.probabilities}

@@ -1,6 +1,6 @@
 """Tasks: what a trained model can be taught, and asked, beside going on with a text."""
 
-from minillm.tasks.classification import Prediction, classify
+from minillm.tasks.classification import Prediction, classify, n_cut
 from minillm.tasks.embedding import embed, save_vectors
 from minillm.tasks.finetune import finetune
 from minillm.tasks.retrieval import Hit, search
@@ -11,6 +11,7 @@ __all__ = [
     "classify",
     "embed",
     "finetune",
+    "n_cut",
     "save_vectors",
     "search",
 ]

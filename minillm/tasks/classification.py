@@ -9,8 +9,9 @@ import numpy as np
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
 from minillm.tasks.metrics import confusion, report
-from minillm.tasks.reading import batches, encoded, reading
+from minillm.tasks.reading import batches, encoded, reading, room
 from minillm.text import Batch
+from minillm.text.table import Table
 from minillm.training.run_folder.run import Run
 
 
@@ -29,8 +30,7 @@ def classify(run: Run | str, texts: Sequence[str]) -> list[Prediction]:
     the model sees the beginning. Raises UsageError for a run that knows no labels and
     for an empty text.
     """
-    learn = "label texts before `minillm finetune` has taught it some labels"
-    run = open_run(run, ("classify",), learn)
+    run = open_run(run, ("classify",), "label texts (`minillm finetune` teaches that)")
     texts = [texts] if isinstance(texts, str) else texts
     return [
         Prediction(
@@ -38,6 +38,12 @@ def classify(run: Run | str, texts: Sequence[str]) -> list[Prediction]:
         )
         for p in softmax(label_logits(run, encoded(run, texts)))
     ]
+
+
+def n_cut(run: Run, texts: Sequence[str]) -> int:
+    """How many of these texts lose their end, as they are longer than the context."""
+    most = room(run.tokenizer, run.model.config.context)
+    return sum(len(ids) > most for ids in run.tokenizer.encode_all(texts))
 
 
 def label_logits(run: Run, texts: Sequence[np.ndarray]) -> np.ndarray:
@@ -58,7 +64,7 @@ def measure(run: Run, rows: Sequence[tuple[str, str]]) -> dict:
     return _compared(labels, predicted, run.labels)
 
 
-def majority(table, labels: Sequence[str]) -> dict:
+def majority(table: Table, labels: Sequence[str]) -> dict:
     """The same figures for whoever always says the commonest label of the training
     rows."""
     counts = Counter(label for _, label in table.train)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.tasks.reading import batches, encoded, reading
+from minillm.tasks.reading import batches, encoded, reading, room
 from minillm.tensor import Tensor
 from minillm.text import Batch, Framed
 from minillm.text.template import BARE_TEMPLATE
@@ -27,11 +27,11 @@ def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:
     config, tokenizer = run.model.config, run.tokenizer
     template = tokenizer.template or BARE_TEMPLATE
     frame = [tokenizer.specials[name] for name in template.specials]
-    room = config.context - template.n_added(pair=False)
+    length = room(tokenizer, config.context)
     windows, owners = [], []
     for text, ids in enumerate(encoded(run, texts)):
-        cuts = range(0, len(ids), room)
-        windows += [ids[cut : cut + room] for cut in cuts]
+        cuts = range(0, len(ids), length)
+        windows += [ids[cut : cut + length] for cut in cuts]
         owners += [text] * len(cuts)
     owners = np.array(owners, np.int64)
     sums = np.zeros((len(texts), config.d_model), np.float32)

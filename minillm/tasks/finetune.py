@@ -16,6 +16,7 @@ import numpy as np
 from minillm import backend
 from minillm.errors import Interrupted, UsageError
 from minillm.tasks import answers, classification
+from minillm.tasks.reading import room
 from minillm.text import OBJECTIVES, load_tokenizer
 from minillm.training.base import shaped
 from minillm.training.config import ARCHITECTURES_FOR, TrainConfig
@@ -136,14 +137,11 @@ def _notes(config: TrainConfig, text: Text) -> Iterator[str]:
             f"{config.steps} steps of {config.batch} rows are few: more --epochs may "
             f"teach it more"
         )
-    room = config.context
-    if text.tokenizer.template is not None:
-        room -= text.tokenizer.template.n_added(pair=False)
+    most = room(text.tokenizer, config.context)
     rows = text.train + text.val
-    n_long = sum(max(map(np.size, row)) > room for row in rows)
-    if n_long:
+    if n_long := sum(max(map(np.size, row)) > most for row in rows):
         yield (
-            f"{n_long:,} of {len(rows):,} rows are longer than the {room} tokens that "
+            f"{n_long:,} of {len(rows):,} rows are longer than the {most} tokens that "
             f"the model sees of a text: they lose their end"
         )
 

@@ -25,7 +25,11 @@ class Hit:
 
 
 def search(
-    run: Run | str, corpus: str | os.PathLike | Sequence[str], query: str, *, top=5
+    run: Run | str,
+    corpus: str | os.PathLike | Sequence[str],
+    query: str,
+    *,
+    top: int = 5,
 ) -> list[Hit]:
     """The `top` texts of a corpus that are most like a query, the likest first.
 

@@ -140,10 +140,17 @@ def test_classify_gives_a_label_and_probabilities(minillm, tuned, tmp_path):
     assert f"{record['texts'][0]['probabilities']['sea']:.1%}" in table
 
 
+def test_classify_says_which_texts_it_does_not_see_whole(minillm, tuned):
+    code, out, err = minillm("classify", tuned, "灯" * 20, "sea", "--json")
+    assert code == 0
+    assert len(json.loads(out)["texts"]) == 2
+    assert "sees 16 tokens at once, and not the end of 1 of 2 texts" in err
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        (["{base}", "a"], 2, "before `minillm finetune` has"),
+        (["{base}", "a"], 2, "`minillm finetune` teaches that"),
         (["{tuned}"], 2, "--file"),
         (["{tuned}", " "], 2, "empty text"),
         (["{tuned}", "--file", "no.txt"], 3, "no.txt"),

@@ -35,7 +35,7 @@ def test_what_it_has_read_tells_it_of_words_that_no_label_told(
     assert result["accuracy"] > majority["accuracy"]
     assert scratch["accuracy"] > majority["accuracy"]
     assert right(result["run"], world.further) > 0.9
-    assert right(scratch["run"], world.further) < 0.6
+    assert right(scratch["run"], world.further) < 0.8  # by chance: 0.33
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +70,17 @@ class InterruptedAt(Silent):
 
 def test_the_result_is_a_run_and_is_measured_as_such(world, base, tmp_path):
     result = finetune(load_run(base), world.labelled, out=tmp_path / "a", **QUICK)
-    assert json.loads((tmp_path / "a" / "finetune.json").read_text()) == result
+    assert (
+        json.loads((tmp_path / "a" / "finetune.json").read_text(encoding="utf-8"))
+        == result
+    )
     run = load_run(tmp_path / "a")
     assert run.labels == sorted(result["per_class"]) == result["confusion"]["labels"]
     measured = evaluate_run(run)
     assert result["accuracy"] == pytest.approx(measured["val_accuracy"])
     assert result["loss"] == pytest.approx(measured["val_loss"])
-    assert result["steps"] == run.record["results"]["steps"] == 3 * 81 / 16 + 0.8125
+    steps = 16  # for 3 × 81 rows, 16 at a time
+    assert result["steps"] == run.record["results"]["steps"] == steps
     assert result["data"]["train"] + result["data"]["held_out"] == 90
     n_told = sum(map(sum, result["confusion"]["counts"]))
     assert n_told == result["data"]["held_out"]
@@ -84,7 +88,10 @@ def test_the_result_is_a_run_and_is_measured_as_such(world, base, tmp_path):
 
 def test_the_majority_is_that_of_the_training_rows(world, base, tmp_path):
     result = finetune(base, world.labelled, epochs=1, out=tmp_path / "a", **QUICK)
-    rows = [line.split("\t") for line in Path(world.labelled).read_text().splitlines()]
+    rows = [
+        line.split("\t")
+        for line in Path(world.labelled).read_text(encoding="utf-8").splitlines()
+    ]
     majority = result["baselines"]["majority"]
     true = {label: figures["n"] for label, figures in result["per_class"].items()}
     train_counts = {
@@ -108,7 +115,9 @@ def test_the_same_again_gives_the_same_figures(world, base, tmp_path, seed):
 def test_its_records_repeat_both_runs(world, base, tmp_path):
     result = finetune(base, world.labelled, epochs=1, out=tmp_path / "a", **QUICK)
     for run in (result, result["baselines"]["scratch"]):
-        options = json.loads(Path(run["run"], "run.json").read_text())["options"]
+        options = json.loads(Path(run["run"], "run.json").read_text(encoding="utf-8"))[
+            "options"
+        ]
         record = train(**{**options, "out": None}, draw=False)
         assert record["results"]["val_loss"] == run["loss"]
 
@@ -205,7 +214,7 @@ def test_other_labels_than_a_fine_tuned_run_knows_are_refused(world, base, tmp_p
     more = finetune(tmp_path / "a", world.labelled, out=tmp_path / "b", **settings)
     assert load_run(more["run"]).config.base == str(tmp_path / "a")
     other = tmp_path / "other.tsv"
-    content = Path(world.labelled).read_text().replace("coins", "cows")
+    content = Path(world.labelled).read_text(encoding="utf-8").replace("coins", "cows")
     other.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match="its labels are animals, bread, cows, and"):
         finetune(tmp_path / "a", other, out=tmp_path / "c", **settings)
