@@ -6,17 +6,28 @@ import click
 
 from minillm_cli import common
 
+FIGURES = {
+    "accuracy": ("accuracy", "{:.1%}"),
+    "macro_f1": ("macro F1", "{:.1%}"),
+    "exact_match": ("right to the letter", "{:.1%}"),
+    "bleu": ("BLEU", "{:.1f}"),
+    "rouge_l": ("ROUGE-L", "{:.3f}"),
+}
+
 
 @click.command(epilog="Example:  minillm finetune runs/a --data reviews.csv --epochs 5")
 @click.argument("run")
 @click.option(
-    "--task", metavar="classify", default="classify", help="What to learn.  [classify]"
+    "--task",
+    metavar="classify|seq2seq",
+    default="classify",
+    help="To tell labels or to answer sources.  [classify]",
 )
 @click.option(
     "--data",
     metavar="FILE",
     required=True,
-    help="A .tsv, .csv or .jsonl file of texts and labels.",
+    help="A .tsv, .csv or .jsonl file: texts and labels, or sources and targets.",
 )
 @click.option("--epochs", metavar="N", default=3, help="Times it sees each row.  [3]")
 @click.option("--lr", metavar="X", type=float, help="Peak learning rate.")
@@ -40,9 +51,11 @@ def command(run: str, no_baselines: bool, json: bool, **settings) -> None:
     if json:
         common.print_json(result)
     else:
-        print_classes(result)
+        if result["task"] == "classify":
+            print_classes(result)
         print_baselines(result)
-    common.say_next(f'minillm classify {shlex.quote(result["run"])} "TEXT"')
+    ask = {"classify": 'classify {} "TEXT"', "seq2seq": 'generate {} "SOURCE"'}
+    common.say_next(f"minillm {ask[result['task']].format(shlex.quote(result['run']))}")
 
 
 def print_classes(result: dict) -> None:
@@ -64,12 +77,17 @@ def print_classes(result: dict) -> None:
 def print_baselines(result: dict) -> None:
     """Beside what it has to beat."""
     told = {"majority": "always the commonest class", "scratch": "from new weights"}
-    figures = {"fine-tuned": result} | {
+    rows = {"fine-tuned": result} | {
         told[name]: baseline for name, baseline in result["baselines"].items()
     }
-    rows = [
-        [name, f"{each['accuracy']:.1%}", f"{each['macro_f1']:.1%}"]
-        for name, each in figures.items()
+    # Only what was measured is there.
+    columns = {
+        name: head for name, head in FIGURES.items() if result.get(name) is not None
+    }
+    heads = ["", *(head for head, _ in columns.values())]
+    cells = [
+        [name, *(form.format(row[key]) for key, (_, form) in columns.items())]
+        for name, row in rows.items()
     ]
     title = f"on {result['data']['held_out']:,} held-out rows"
-    common.print_table(["", "accuracy", "macro F1"], rows, title)
+    common.print_table(heads, cells, title)

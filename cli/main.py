@@ -28,6 +28,8 @@ SECTIONS = {
         "fill": "Fill the gaps in a text with a masked model.",
         "finetune": "Teach a trained model a task, and measure it.",
         "classify": "Say which class a text is of.",
+        "embed": "Give a vector for each text: like texts, like vectors.",
+        "search": "Find the lines of a file that are most like a query.",
         "eval": "Measure a trained model's loss on a text.",
         "compare": "Put runs, or the laws of series, side by side.",
         "sizes": "Show the named sizes and what each one costs.",

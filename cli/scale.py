@@ -37,8 +37,8 @@ COUNTED = {
 )
 @click.option(
     "--arch",
-    metavar="gpt|lstm",
-    help="What learns next tokens. Default: gpt.",
+    metavar="NAME",
+    help="gpt or lstm; for mlm encoder or bert.",
 )
 @click.option("--plan", metavar="FILE", help="Repeat the series of this plan.json.")
 @click.option("--seed", metavar="N", default=0, help="Of the first repeat.  [0]")
@@ -66,7 +66,8 @@ def command(json: bool, **settings) -> None:
     largest = max(result["runs"], key=lambda run: run["config"]["d_model"])
     name = f"{largest['config']['d_model']}-s{largest['seed']}"
     run = shlex.quote(f"{result['out']}/runs/{name}")
-    common.say_next(f'minillm generate {run} "The "')
+    objective = largest["config"]["objective"]
+    common.say_next(common.NEXT[objective].format(run=run))
 
 
 def print_result(result: dict) -> None:

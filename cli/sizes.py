@@ -8,7 +8,13 @@ from minillm_cli import common
 @click.command(epilog="Example:  minillm sizes --vocab 4096")
 @click.option("--vocab", default=1024, show_default=True, help="Vocabulary entries.")
 @click.option("--batch", type=int, help="Sequences in a step.  [default: by size]")
-@click.option("--workers", default=1, show_default=True, help="Replicas in training.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Replicas in training.",
+)
 @common.shared
 def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     """Show the named sizes and what each one costs.

@@ -25,14 +25,6 @@ OVERRULED_BY = {
     "size": ["layers", "width", "heads", "context"],
 }
 
-NEXT = {
-    "clm": 'minillm generate {run} "The "',
-    "mlm": 'minillm fill {run} "The [MASK]"',
-    "mlm+nsp": "minillm finetune {run} --task classify --data FILE",
-    "seq2seq": 'minillm generate {run} "SOURCE"',
-    "classify": 'minillm classify {run} "TEXT"',
-}
-
 
 def setting(name: str, help: str, metavar: str | None = None, choices=None):
     """The option for a field of TrainConfig, with the type and default it has there."""
@@ -110,7 +102,7 @@ def command(resume: bool, json: bool, **options) -> None:
     else:
         print_results(record)
     run = shlex.quote(options["out"] or record["options"]["out"])
-    common.say_next(NEXT[record["config"]["objective"]].format(run=run))
+    common.say_next(common.NEXT[record["config"]["objective"]].format(run=run))
 
 
 def drop_overruled(options: dict, sources: dict[str, str]) -> None:

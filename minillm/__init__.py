@@ -13,6 +13,7 @@ _ROOMS = {
     "compare": "minillm.scaling.compare",
     "debug": "minillm.backend",
     "demo": "minillm.demos",
+    "embed": "minillm.tasks",
     "fill": "minillm.generation",
     "finetune": "minillm.tasks",
     "fit": "minillm.scaling.fitting",
@@ -22,6 +23,7 @@ _ROOMS = {
     "no_grad": "minillm.tensor",
     "report": "minillm.scaling.page",
     "scale": "minillm.scaling.series",
+    "search": "minillm.tasks",
     "train": "minillm.training.loop",
     "use": "minillm.backend",
 }

@@ -14,8 +14,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, with the reason, what this machine cannot run."""
-    if item.get_closest_marker("peers") and not importlib.util.find_spec("torch"):
-        pytest.skip("needs the extra `peers`")
+    for extra, library in (("peers", "torch"), ("scores", "sacrebleu")):
+        if item.get_closest_marker(extra) and not importlib.util.find_spec(library):
+            pytest.skip(f"needs the extra `{extra}`")
     if item.get_closest_marker("gpu"):
         from minillm import backend
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minillm import backend
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
-from minillm.tasks.batches import batches, encoded
 from minillm.tasks.metrics import confusion, report
-from minillm.tensor import no_grad
+from minillm.tasks.reading import batches, encoded, reading
 from minillm.text import Batch
 from minillm.training.run_folder.run import Run
 
@@ -45,10 +43,9 @@ def classify(run: Run | str, texts: Sequence[str]) -> list[Prediction]:
 def label_logits(run: Run, texts: Sequence[np.ndarray]) -> np.ndarray:
     """A classifier's logits for the ids of each text.   n texts -> (n, C) float64"""
     model = run.model
-    shape = {"context": model.config.context, "width": model.config.d_model}
     logits = np.empty((len(texts), model.n_classes))
-    with backend.running(backend.of(model.tokens.weight.data)), no_grad():
-        for rows, framed in batches(texts, run.tokenizer, **shape):
+    with reading(model):
+        for rows, framed in batches(run, texts):
             batch = Batch(framed.ids, mask=framed.mask, segments=framed.segments)
             logits[rows] = model.label_logits(model.read(batch), batch).numpy()
     return logits

@@ -15,7 +15,7 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import Interrupted, UsageError
-from minillm.tasks import classification
+from minillm.tasks import answers, classification
 from minillm.text import OBJECTIVES, load_tokenizer
 from minillm.training.base import shaped
 from minillm.training.config import ARCHITECTURES_FOR, TrainConfig
@@ -26,7 +26,8 @@ from minillm.training.run_folder.claim import new_folder
 from minillm.training.run_folder.files import write_json
 from minillm.training.run_folder.run import Run, load_run, read_record
 
-TASKS = {"classify": classification.measure}
+# What is learned, and what measures it on held-out rows.
+TASKS = {"classify": classification.measure, "seq2seq": answers.measure}
 EPOCHS = 3
 BATCH = 16
 # Times the rate that training takes at that width. Which of eight packages two lines of
@@ -34,7 +35,9 @@ BATCH = 16
 # 2,520 rows three times, at the whole rate, half and a quarter: GPT (pre-norm) 69, 64,
 # 57 %; BERT (post-norm) 71, 74, 71 %. From new weights, at the whole rate and half: GPT
 # 66, 66 %, BERT 51, 68 %. Which of three topics (the tests' world): 100 % at any rate.
-# Dropout of 0.1 lost up to 3 %, except of 288 rows seen ten times, where it gained 3 %.
+# 2,000 strings to reverse three times, by an encoder–decoder (post-norm) that can copy:
+# 96, 96, 59 %. Dropout of 0.1 lost up to 3 %; of 288 rows of code seen ten times it
+# gained 3 %.
 LR_FACTORS = {"pre": 1.0, "post": 0.5}
 FEW_STEPS = 50
 
@@ -56,21 +59,21 @@ def finetune(
 ) -> dict:
     """Fine-tune a run on a table, and measure it on the rows that are held out.
 
-    `run` is a run (`load_run`) or the path of one; `data` a .tsv, .csv or .jsonl file
-    of texts and labels. The result is a run of its own, in `out` (default: a new folder
-    in runs/); what `out` holds already is not trained again, and goes on where it was
-    interrupted. `lr` is by default that of training at this width, for post-norm models
-    half of it.
+    `run` is a run (`load_run`) or the path of one; `task` is "classify", or "seq2seq"
+    for an encoder–decoder; `data` is a .tsv, .csv or .jsonl file of texts and labels,
+    or of sources and targets. The result is a run of its own, in `out` (default: a new
+    folder in runs/); what `out` holds already is not trained again, and goes on where
+    it was interrupted. `lr` is by default that of training at this width, for post-norm
+    models half of it.
 
-    `baselines` are what it has to beat: the commonest class of the training rows, and
-    the same model trained for as many steps from new weights, at the default rate (its
-    run lies in `out`/scratch).
+    `baselines` are what it has to beat: the same model trained for as many steps from
+    new weights, at the default rate (its run lies in `out`/scratch), and in classes the
+    commonest of the training rows.
 
-    Returns what `out`/finetune.json holds: `accuracy`, `macro_precision`,
-    `macro_recall`, `macro_f1`, `per_class`, `confusion` (see `metrics.report`), `loss`
-    (nats per label), `baselines` {`majority`, `scratch`} with the same figures, and how
-    it was trained. Raises UsageError, DataError, DeviceError, DivergedError or
-    Interrupted.
+    Returns what `out`/finetune.json holds: how it was trained, `loss` (nats per label
+    or token), the figures of the task (see `metrics.report` and `answers.measure`), and
+    `baselines` {`majority`, `scratch`} with the same figures. Raises UsageError,
+    DataError, DeviceError, DivergedError or Interrupted.
     """
     base = str(run.path if isinstance(run, Run) else run)
     _check(base, task, epochs)
@@ -126,6 +129,8 @@ def default_lr(config: TrainConfig) -> float:
 
 
 def _notes(config: TrainConfig, text: Text) -> Iterator[str]:
+    if config.objective == "seq2seq" and not answers.installed():
+        yield answers.INSTALL
     if config.steps < FEW_STEPS:
         yield (
             f"{config.steps} steps of {config.batch} rows are few: more --epochs may "
@@ -181,10 +186,11 @@ def _sitting(config: TrainConfig, text: Text, baselines: bool, reporter) -> dict
             out=str(Path(config.out) / "scratch"),
         )
         reporter.note("the same model from new weights, to compare with")
-        result["baselines"] = {
-            "majority": classification.majority(table, text.labels),
-            "scratch": _trained(scratch, text, table.val, reporter),
-        }
+        scratch = _trained(scratch, text, table.val, reporter)
+        result["baselines"] = {"scratch": scratch}
+        if text.labels:
+            majority = classification.majority(table, text.labels)
+            result["baselines"]["majority"] = majority
     write_json(Path(config.out) / "finetune.json", result)
     return result
 

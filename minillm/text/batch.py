@@ -36,6 +36,21 @@ class Batch:
     source: np.ndarray | None = None
     source_mask: np.ndarray | None = None
 
+    def trimmed(self) -> "Batch":
+        """The same without the last columns, where they are padding in every row."""
+        cut = {}
+        for mask, names in (
+            (self.mask, ("ids", "targets", "mask", "segments")),
+            (self.source_mask, ("source", "source_mask")),
+        ):
+            if mask is not None:
+                used = np.flatnonzero(mask.any(0))
+                columns = slice(used[-1] + 1 if used.size else 0)
+                for name in names:
+                    if getattr(self, name) is not None:
+                        cut[name] = getattr(self, name)[:, columns]
+        return dataclasses.replace(self, **cut)
+
     def shard(self, rank: int, n: int) -> "Batch":
         """Share `rank` of `n` nearly equal shares: rows as views."""
         n_rows = len(self.ids)

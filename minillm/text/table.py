@@ -31,13 +31,14 @@ class Table:
     note: str
 
 
-def load_table(data: str | os.PathLike, kind: str) -> Table:
+def load_table(data: str | os.PathLike, kind: str, *, whole: bool = False) -> Table:
     """The table behind the name of a generated task (`reverse`) or a path.
 
     `kind` is "pairs" (source, target) or "labels" (text, label). A tenth of the rows of
     a .tsv, .csv or .jsonl file is held out: which ones is decided by a hash of the
     source, so that it does not depend on their order, and equal sources stay together.
-    Each label has its share in it, as far as one row at least is left to train on.
+    Each label has its share in it, as far as one row at least is left to train on. With
+    `whole` all rows of a file are held out, however few.
 
     Raises DataError for what is missing or cannot be read, for fewer than five rows, a
     single label, or nothing that can be held out; UsageError for a task of another kind
@@ -53,14 +54,20 @@ def load_table(data: str | os.PathLike, kind: str) -> Table:
     if not os.path.exists(data):
         names = ", ".join(name for name, toy in TOYS.items() if toy.kind == kind)
         raise DataError(f"{data!r}: no such file, nor a generated task ({names})")
-    return _from_file(Path(data), kind)
+    path = Path(data)
+    if whole:
+        rows = read_rows(path, kind)
+        if not rows:
+            raise DataError(f"{path}: holds no rows")
+        return _table(path.name, [], rows, f"{len(rows):,} rows")
+    return _from_file(path, kind)
 
 
 def _from_file(path: Path, kind: str) -> Table:
     rows = read_rows(path, kind)
     if len(rows) < FEWEST_ROWS:
         raise DataError(
-            f"{path}: {len(rows) or 'no'} rows are too few; give {FEWEST_ROWS} or more"
+            f"{path}: too few rows ({len(rows)}); give {FEWEST_ROWS} or more"
         )
     if kind == "pairs":
         held_out = _held_out(rows, [""] * len(rows))

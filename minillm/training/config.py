@@ -113,8 +113,16 @@ class TrainConfig:
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("tokenizer", self.tokenizer, TOKENIZERS)
+
+    def _check_together(self) -> None:
+        """Raises UsageError for settings that do not go together."""
         if self.arch is not None:
             check_arch(self.arch, self.objective)
+        if self.objective in ("seq2seq", "classify") and self.data == "stdlib":
+            raise UsageError(
+                f"--objective {self.objective} needs --data: a .tsv, .csv or .jsonl "
+                f"file, or a task that `minillm data list` shows"
+            )
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(
                 f"--whole-words hides words, and objective {self.objective} hides none"
@@ -141,6 +149,7 @@ class TrainConfig:
         `size` stays only where it names the shape, which layers, width and heads of
         one's own may have changed. Raises UsageError for what cannot be a model.
         """
+        self._check_together()
         if self.size is None and self.layers and self.width:
             name = None
             own = (self.layers, self.width, default_heads(self.width))
@@ -250,8 +259,11 @@ def check_arch(arch: str, objective: str) -> None:
     """Raises UsageError for an architecture that cannot be trained with it."""
     allowed = ARCHITECTURES_FOR[objective]
     if arch not in allowed:
+        others = [name for name, archs in ARCHITECTURES_FOR.items() if arch in archs]
+        way = f": arch {arch} is for objective {' or '.join(others)}" if others else ""
         raise UsageError(
             f"objective {objective} needs arch {' or '.join(allowed)}, got {arch!r}"
+            f"{way}"
         )
 
 

@@ -46,7 +46,7 @@ class Text:
     `train` and `val` are ids (T,), Documents, or lists of rows, by the objective;
     `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
     `labels` are the classes of labelled texts. Sizes are in UTF-8 bytes; `entropy` is
-    in nats per character, None where it is not known.
+    in nats per character, None where it is not known. `val_bytes` is 0 for rows.
     """
 
     name: str
@@ -74,10 +74,32 @@ class Text:
         return bytes_per_token(self.tokenizer, self.val_bytes, self.val_tokens)
 
     def tokens_per_step(self, config: TrainConfig) -> float:
-        """The tokens that a step takes in, without padding, on the average."""
-        if isinstance(self.train, list):
-            return config.batch * self.train_tokens / len(self.train)
-        return config.tokens_per_step
+        """The tokens that a step takes in, on the average: of rows with their special
+        tokens and without padding, and of pairs those of the targets."""
+        if not isinstance(self.train, list):
+            return config.tokens_per_step
+        lengths = [_length(row) + self.n_special for row in self.train]
+        return config.batch * float(np.minimum(lengths, config.context).mean())
+
+    @property
+    def n_special(self) -> int:
+        """The special tokens that stand around a text."""
+        template = self.tokenizer.template
+        return 0 if template is None else template.n_added(pair=False)
+
+    def cut(self, context: int) -> str | None:
+        """In words, how many rows are longer than what a model of this context sees."""
+        if not isinstance(self.train, list):
+            return None
+        room = context - self.n_special
+        rows = self.train + self.val
+        n_long = sum(max(map(np.size, row)) > room for row in rows)
+        if not n_long:
+            return None
+        return (
+            f"{n_long:,} of {len(rows):,} rows are longer than the {room} tokens that "
+            f"the model sees of a text: they lose their end"
+        )
 
 
 def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) -> Text:
@@ -100,7 +122,7 @@ def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) 
         sha256=corpus.sha256,
         n_bytes=corpus.n_bytes,
         note=corpus.note,
-        val_bytes=n_bytes(corpus.val),
+        val_bytes=len(corpus.val.encode()) if isinstance(corpus, Corpus) else 0,
         tokenizer=tokenizer,
         train=encode(corpus, "train", examples, tokenizer, labels),
         val=encode(corpus, "val", examples, tokenizer, labels),
@@ -109,9 +131,12 @@ def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) 
     )
 
 
-def load(data: str, examples: str) -> Corpus | Table:
-    """What examples of this kind are made of. Raises DataError or UsageError."""
-    return load_table(data, examples) if examples in TABLES else load_corpus(data)
+def load(data: str, examples: str, *, whole: bool = False) -> Corpus | Table:
+    """What examples of this kind are made of. With `whole` all rows of a file are its
+    validation part. Raises DataError or UsageError."""
+    if examples in TABLES:
+        return load_table(data, examples, whole=whole)
+    return load_corpus(data)
 
 
 def encode(
@@ -171,7 +196,8 @@ def training_examples(text: Text, config: TrainConfig) -> Shuffled:
             case "windows":
                 return Windows(text.train, config.context, config.seed)
             case "passages":
-                return Passages(text.train, config.seed)
+                with named_in_errors("the training part"):
+                    return Passages(text.train, config.seed)
         return Shuffled(text.train, config.seed)
 
 
@@ -186,9 +212,12 @@ def validation_batch(
     most = math.ceil(limit / config.context)
     if OBJECTIVES[config.objective].examples == "windows":
         examples = validation_windows(val, config.context, most)
+    elif isinstance(val, Documents):
+        with named_in_errors("the validation part"):
+            openings = val.openings()
+        examples = passages(val, openings[spread(len(openings), most)])
     else:
-        items = passages(val) if isinstance(val, Documents) else val
-        examples = [items[i] for i in spread(len(items), most)]
+        examples = [val[i] for i in spread(len(val), most)]
     rng = np.random.default_rng((0, 0, VALIDATION))
     return make_batch(config, examples, rng, tokenizer)
 
@@ -205,13 +234,13 @@ def count_tokens(part: np.ndarray | Documents | list) -> int:
     """The tokens of a part; of pairs, those of the targets."""
     if not isinstance(part, list):
         return len(part)
-    return sum(len(text) if np.ndim(other) == 0 else len(other) for text, other in part)
+    return sum(map(_length, part))
 
 
-def n_bytes(content: str | list) -> int:
-    """The UTF-8 bytes of a text, or of the second texts of rows."""
-    texts = [content] if isinstance(content, str) else [cell for _, cell in content]
-    return sum(len(text.encode()) for text in texts)
+def _length(row: tuple) -> int:
+    """The tokens of a labelled text, or of the target of a pair."""
+    first, second = row
+    return len(first) if np.ndim(second) == 0 else len(second)
 
 
 def bytes_per_token(tokenizer: Tokenizer, n_bytes: int, n_tokens: int) -> float | None:
@@ -220,9 +249,10 @@ def bytes_per_token(tokenizer: Tokenizer, n_bytes: int, n_tokens: int) -> float 
 
 
 @contextlib.contextmanager
-def named_in_errors(corpus: str) -> Iterator[None]:
-    """Put a corpus's name before what is found wrong with it inside the block."""
+def named_in_errors(name: str) -> Iterator[None]:
+    """Put the name of a corpus, or of its part, before what is found wrong with it
+    inside the block."""
     try:
         yield
     except DataError as error:
-        raise DataError(f"{corpus}: {error}") from None
+        raise DataError(f"{name}: {error}") from None

@@ -16,7 +16,6 @@ from minillm.training.data import (
     count_tokens,
     encode,
     load,
-    n_bytes,
     named_in_errors,
     validation_batch,
 )
@@ -35,7 +34,7 @@ def evaluate(
     n_parts = math.ceil(len(batch.ids) / size)
     sums = np.zeros(6)
     for part in range(0, n_parts, every)[rank::n]:
-        sums += score(model, batch.shard(part, n_parts))
+        sums += score(model, batch.shard(part, n_parts).trimmed())
     return sums
 
 
@@ -117,10 +116,12 @@ def _means(nats: float, right: float, n: float) -> tuple[float, float]:
 
 
 def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict:
-    """Evaluate a trained model on the validation part of a corpus.
+    """Evaluate a trained model on the validation part of a corpus, or on all rows of a
+    file of them.
 
-    `data` is a corpus name or a path, by default what the run was trained on; `limit`
-    bounds the tokens looked at. Returns `val_loss` (nats/token), `val_perplexity`,
+    `data` is a corpus name or a path, by default what the run was trained on (and then
+    the rows held out); `limit` bounds the tokens looked at. Returns `run`, `val_loss`
+    (in the objective's unit), `val_perplexity`,
     `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
     predicted) and `data`. Raises DataError or UsageError.
     """
@@ -128,14 +129,19 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
         raise UsageError(f"limit must be at least 1 token, got {limit}")
     config = run.config
     examples = OBJECTIVES[config.objective].examples
-    corpus = load(config.data if data is None else data, examples)
+    # A file of rows that is given for this is all for this.
+    corpus = load(config.data if data is None else data, examples, whole=bool(data))
     val = encode(corpus, "val", examples, run.tokenizer, run.labels)
     with named_in_errors(corpus.name):
         batch = validation_batch(val, config, run.tokenizer, limit or LIMIT)
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
     sums = evaluate(run.model, batch, at_a_time).tolist()
-    per_token = bytes_per_token(run.tokenizer, n_bytes(corpus.val), count_tokens(val))
+    per_token = None
+    if examples == "windows":
+        size = len(corpus.val.encode())
+        per_token = bytes_per_token(run.tokenizer, size, count_tokens(val))
     return {
+        "run": str(run.path),
         **summarise(sums, config.objective, per_token),
         "val_tokens": int(sums[2]),
         "val_labels": int(sums[5]),

@@ -1,5 +1,6 @@
 """The training loop: from a configuration to a run folder and its record."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from minillm.training.process import keep_freed_memory, one_blas_thread
 from minillm.training.replica import Replica, Workplace, set_up
 from minillm.training.reporter import Silent
 from minillm.training.run_folder import branching, claim
+from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
 from minillm.training.schedule import learning_rate
@@ -73,18 +75,21 @@ def train(
             f"another --out to train again"
         )
         return record
-    with backend.use(config.device) as device:
+    with backend.use(config.device) as device, contextlib.ExitStack() as held:
         workers = choose_workers(config.workers, config.batch, device)
         for line in _notes(config, device, workers):
             reporter.note(line)
         keep_freed_memory()
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
+        if told := text.cut(config.context):
+            reporter.note(told)
         work = _set_up(config, text, workers)
         if config.base and not config.fresh and not resume:
             base.check_labels(config.base, text)
             base.copy_weights(config.base, work.flat)
         folder = Path(config.out) if resume else claim.new_folder(config)
+        held.enter_context(locked(folder))
         config = replace(config, out=str(folder))
         record = new_record(config, work.model.config, text, sources, workers)
         book = Logbook(folder, record, work, reporter)

@@ -54,8 +54,10 @@ class Reporter:
             self.console.print(f"{step}  {told(line, self.steps)}")
 
     def evaluated(self, step: int, result: dict) -> None:
+        # Those on the way look at a share of the validation part only.
+        whole = "  (all of the validation part)" if step == self.steps else ""
         self.console.print(
-            f"step {step}/{self.steps}  {told_evaluation(result, self.unit)}"
+            f"step {step}/{self.steps}  {told_evaluation(result, self.unit)}{whole}"
         )
 
     def note(self, text: str) -> None:

@@ -160,3 +160,20 @@ def test_what_cannot_be_classified_is_one_line(
     got, out, err = minillm("classify", *argv)
     assert (got, out, err.count("\n")) == (code, "", 1)
     assert words in err
+
+
+def test_an_encoder_decoder_learns_to_answer(minillm, tmp_path):
+    options = {"data": "reverse:rows=100", "tokenizer": "chars", "device": "cpu"}
+    shape = {"layers": 1, "width": 16, "context": 16, "batch": 8, "steps": 2}
+    run = tmp_path / "base"
+    train(objective="seq2seq", **options, **shape, workers="1", out=run, draw=False)
+    out = str(tmp_path / "a")
+    argv = ["--task", "seq2seq", "--data", "copy:rows=100", "--out", out, *QUICK]
+    code, stdout, err = minillm("finetune", str(run), *argv)
+    assert code == 0
+    assert "right to the letter" in stdout
+    assert "from new weights" in stdout
+    assert "commonest" not in stdout
+    assert err.splitlines()[-1] == f'next: minillm generate {out} "SOURCE"'
+    record = json.loads(minillm("finetune", str(run), *argv, "--json")[1])
+    assert {"exact_match", "loss", "bleu", "rouge_l", "baselines"} <= set(record)

@@ -159,7 +159,7 @@ def test_fresh_takes_the_shape_and_the_tokenizer_but_no_weights(
 
 def test_fresh_without_a_base_is_refused():
     with pytest.raises(UsageError, match=r"--fresh .* --base"):
-        TrainConfig(fresh=True)
+        TrainConfig(fresh=True).resolve()
 
 
 def test_a_classifier_goes_on_with_the_labels_it_knows_and_no_others(

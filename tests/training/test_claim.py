@@ -1,5 +1,6 @@
 """Which folder a run may write to, and what it may be resumed with."""
 
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -209,3 +210,43 @@ def test_another_tokenizer_stops_a_resume(config, unfinished, tmp_path):
     shutil.copy(tmp_path / "b" / "tokenizer.json", unfinished)
     with pytest.raises(DataError):
         train(config(out=unfinished), resume=True)
+
+
+def test_a_record_from_before_a_setting_was_there_is_the_same_run(
+    quick_train, tmp_path
+):
+    quick_train("a")
+    file = tmp_path / "a" / "run.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    for name in ("base", "whole_words"):
+        del record["options"][name]
+    file.write_text(json.dumps(record), encoding="utf-8")
+    reporter = Listening()
+    quick_train("a", reporter=reporter)
+    assert "already, finished" in reporter.notes[0]
+
+
+def test_a_start_that_cannot_be_claims_no_folder(quick_train, tmp_path):
+    quick_train("a")
+    with pytest.raises(UsageError, match="was trained with warmup"):
+        quick_train("b", start=str(tmp_path / "a"), steps=20)
+    assert quick_train("b")["status"] == "finished"
+
+
+def test_a_run_without_a_checkpoint_goes_on_with_its_own_text_only(
+    unfinished, tmp_path, config
+):
+    shutil.rmtree(Path(unfinished) / "checkpoints")
+    other = tmp_path / "other.txt"
+    other.write_text("the sea 大海 a lamp 灯塔\n" * 500, encoding="utf-8")
+    with pytest.raises(DataError, match="parts: was trained with another data"):
+        train(config(out=unfinished, data=str(other)), resume=True, draw=False)
+
+
+def test_a_resume_is_judged_together_with_what_the_run_is(
+    quick_train, tmp_path, config
+):
+    with pytest.raises(Interrupted):
+        quick_train("m", objective="mlm", arch="bert", reporter=Interrupting())
+    asked = TrainConfig(arch="bert", out=str(tmp_path / "m"))
+    assert train(asked, resume=True, draw=False)["status"] == "finished"

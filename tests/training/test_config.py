@@ -66,9 +66,9 @@ def test_the_objective_decides_the_architecture():
     assert lstm.arch == "lstm"
     assert lstm.lr == 2 * gpt.lr
     with pytest.raises(UsageError, match="clm needs arch gpt or lstm"):
-        TrainConfig(arch="encoder")
-    with pytest.raises(UsageError, match="mlm needs arch encoder"):
-        TrainConfig(arch="lstm", objective="mlm")
+        TrainConfig(arch="encoder").resolve()
+    with pytest.raises(UsageError, match="arch lstm is for objective clm or classify"):
+        TrainConfig(arch="lstm", objective="mlm").resolve()
 
 
 def test_paths_and_numbers_are_understood_as_text():
@@ -130,4 +130,4 @@ def test_an_unknown_setting_is_named():
 
 def test_steps_and_tokens_exclude_each_other():
     with pytest.raises(UsageError, match="not both"):
-        TrainConfig(steps=1, tokens=1)
+        TrainConfig(steps=1, tokens=1).resolve()

@@ -401,6 +401,11 @@ def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(
     record = json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8"))
     assert record["status"] == "diverged"
     assert record["results"] is None
+    told = json.loads((tmp_path / "a" / "diverged.json").read_text(encoding="utf-8"))
+    assert 1 <= told["step"] <= 60
+    assert 0 < told["learning_rate"] <= lr
+    assert np.shape(told["batch_ids"]) == (8, 16)
+    assert not all(isinstance(value, float) for value in told["figures"].values())
     newest = checkpoint.latest(tmp_path / "a" / "checkpoints")
     if newest is None:
         assert "no checkpoint yet" in str(caught.value)
@@ -423,6 +428,8 @@ def test_a_loss_that_is_no_number_writes_no_weights(quick_train, tmp_path, monke
         name = f"every-{save_every}"
         with pytest.raises(DivergedError):
             quick_train(name, steps=10, save_every=save_every)
+        text = (tmp_path / name / "diverged.json").read_text(encoding="utf-8")
+        assert json.loads(text)["first_weight"] == "tokens.weight"
         newest = checkpoint.latest(tmp_path / name / "checkpoints")
         assert (newest and newest.name) == last
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 
 from minillm.errors import UsageError
+from minillm.models.config import usual
+from minillm.text import OBJECTIVES
 from minillm.training.config import (
     ARCHITECTURES_FOR,
     LR_FACTORS,
@@ -118,7 +120,7 @@ class Ladder:
             context=self.context,
             arch=arch,
             objective=objective,
-            tied=False,
+            tied=usual(arch)["tied"],
             bias=False,
             init="fan_in",
             data=data,
@@ -217,10 +219,14 @@ def named(name: str) -> Ladder:
 def architecture(objective: str, arch: str | None) -> str:
     """The architecture of a series: the given one, or the objective's first. Raises
     UsageError for an unknown objective, and for one that it cannot be trained with."""
-    if objective not in ARCHITECTURES_FOR:
+    # The tokens of a series are windows of one text: rows and passages end where they
+    # end, so that equal tokens would be no equal work.
+    known = [
+        name for name in ARCHITECTURES_FOR if OBJECTIVES[name].examples == "windows"
+    ]
+    if objective not in known:
         raise UsageError(
-            f"unknown objective {objective!r}: choose one of "
-            f"{', '.join(ARCHITECTURES_FOR)}"
+            f"objective {objective!r}: a series has one of {', '.join(known)}"
         )
     arch = arch or ARCHITECTURES_FOR[objective][0]
     check_arch(arch, objective)

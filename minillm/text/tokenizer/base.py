@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -15,8 +16,7 @@ from minillm.errors import UsageError
 from minillm.text.pieces import pieces
 from minillm.text.template import BARE_TEMPLATE, PAD, Framed, Template, pad
 
-# Letters, digits and halves of characters, but no Chinese ones.
-_WITHIN_A_WORD = re.compile("(?![\u3400-\u4dbf\u4e00-\u9fff])[^\\W_]|\ufffd")
+CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 class Tokenizer(ABC):
@@ -111,7 +111,7 @@ class Tokenizer(ABC):
         """
         texts = [self._decode([i]) for i in range(self.vocab_size)]
         opens, closes = (
-            np.array([not _WITHIN_A_WORD.match(text[place]) for text in texts])
+            np.array([not _within_a_word(text[place]) for text in texts])
             for place in (slice(1), slice(-1, None))
         )
         for edges in (opens, closes):
@@ -140,3 +140,10 @@ class Tokenizer(ABC):
 
 def _joined(ids: Iterator[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int32), *ids])
+
+
+def _within_a_word(character: str) -> bool:
+    """Letters, digits, marks on letters and halves of characters, but no Chinese."""
+    if character in ("", "\ufffd"):
+        return bool(character)
+    return not CHINESE.match(character) and unicodedata.category(character)[0] in "LNM"

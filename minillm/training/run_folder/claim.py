@@ -8,6 +8,7 @@ from minillm.errors import UsageError
 from minillm.text import OBJECTIVES
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text, load
+from minillm.training.run_folder import lock
 from minillm.training.run_folder.files import writing
 from minillm.training.run_folder.run import read_record
 
@@ -63,7 +64,7 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
     path = Path(config.out)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: is a file, not a folder")
-    if not path.exists() or not any(path.iterdir()):
+    if not path.exists() or {item.name for item in path.iterdir()} <= {lock.NAME}:
         return None
     if not (path / "run.json").exists():
         raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
@@ -74,6 +75,8 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
             f"choose another --out"
         )
     if record["status"] != "finished":
+        with lock.locked(path):  # or it says who is at work on it
+            pass
         if resume:
             return None
         way = "add --resume to go on with it, or choose another --out"
@@ -106,9 +109,13 @@ def new_folder(config: TrainConfig) -> Path:
 
 def differences(record: dict, config: TrainConfig) -> list[tuple]:
     """(setting, recorded value, this value) where a configuration differs from a
-    recorded one in what decides the result."""
+    recorded one in what decides the result.
+
+    What a record does not name is as it was before the setting was there: its default.
+    """
+    recorded = TrainConfig.from_json(record["options"]).to_json()
     return [
-        (name, record["options"].get(name), value)
+        (name, recorded[name], value)
         for name, value in config.to_json().items()
-        if name not in FREE and record["options"].get(name) != value
+        if name not in FREE and recorded[name] != value
     ]

@@ -5,13 +5,14 @@ import shlex
 import signal
 from pathlib import Path
 
+from minillm.backend import to_numpy
 from minillm.errors import DataError, DivergedError, Interrupted
-from minillm.training.replica import Workplace
+from minillm.training.replica import Workplace, batch_at
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.files import replacing, write_json
 from minillm.training.run_folder.metrics import Metrics, Stopwatch
 from minillm.training.run_folder.run import read_record
-from minillm.training.schedule import branch_step
+from minillm.training.schedule import branch_step, learning_rate
 
 
 class Logbook:
@@ -104,6 +105,7 @@ class Logbook:
         if all(map(math.isfinite, figures.values())):
             return
         self._write_record("diverged")
+        write_json(self.folder / "diverged.json", self._diverged(figures))
         newest = checkpoint.latest(self.checkpoints)
         kept = f"{newest} is kept" if newest else "there was no checkpoint yet"
         told = ", ".join(
@@ -112,6 +114,30 @@ class Logbook:
         raise DivergedError(
             f"diverged after {self.step} steps: {told}; {kept}; try a smaller --lr"
         )
+
+    def _diverged(self, figures: dict) -> dict:
+        """Where it happened: the step, counted from 1, its rate, what it read, and the
+        first parameter whose gradient or value is not finite."""
+        work = self.work
+        step = min(self.step, work.config.steps - 1)
+
+        def first_lost(buffer) -> str | None:
+            for name, view in work.flat.views(buffer).items():
+                if not math.isfinite(abs(to_numpy(view)).max(initial=0)):
+                    return name
+            return None
+
+        return {
+            "step": step + 1,
+            "learning_rate": learning_rate(work.config, step),
+            "figures": {
+                name: value if math.isfinite(value) else str(value)
+                for name, value in figures.items()
+            },
+            "first_gradient": first_lost(work.gradients[0]),
+            "first_weight": first_lost(work.flat.data),
+            "batch_ids": batch_at(work, step).ids.tolist(),
+        }
 
     def interrupted(self, number: int) -> None:
         """Raise Interrupted, with the way to go on. `number` is the signal's."""

@@ -1,0 +1,30 @@
+"""`minillm search`: the lines of a file that are most like a query."""
+
+import dataclasses
+
+import click
+
+from minillm_cli import common
+
+
+@click.command(epilog='Example:  minillm search runs/a --corpus book.txt "a lamp"')
+@click.argument("run")
+@click.option("--corpus", metavar="FILE", required=True, help="Its lines are searched.")
+@click.argument("query")
+@click.option("--top", metavar="K", default=5, help="Lines to show.  [5]")
+@common.shared
+def command(run: str, corpus: str, query: str, top: int, json: bool) -> None:
+    """Find the lines of a file that are most like a query.
+
+    RUN is the folder of a run of any architecture.
+    """
+    from minillm.tasks import search
+
+    hits = search(run, corpus, query, top=top)
+    if json:
+        found = [dataclasses.asdict(hit) for hit in hits]
+        return common.print_json(
+            {"run": run, "corpus": corpus, "query": query, "hits": found}
+        )
+    rows = [[hit.line, f"{hit.score:.3f}", hit.text] for hit in hits]
+    common.print_table(["line", "cosine", "text"], rows)

@@ -1,0 +1,62 @@
+"""Embeddings: a vector for a text, such that like texts have like vectors."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from minillm import backend
+from minillm.tasks.reading import batches, encoded, reading
+from minillm.tensor import Tensor
+from minillm.text import Batch, Framed
+from minillm.text.template import BARE_TEMPLATE
+from minillm.training.run_folder.files import replacing
+from minillm.training.run_folder.run import Run, load_run
+
+
+def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:
+    """A vector of length 1 for each text.   n texts -> (n, D) float32
+
+    It is the mean of what the last layer makes of the text's tokens; of an
+    encoder–decoder, the encoder's last. A text longer than the context is read in
+    windows of it. `run` is a run of any architecture (`load_run`) or the path of one.
+    Raises UsageError for an empty text.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    texts = [texts] if isinstance(texts, str) else texts
+    config, tokenizer = run.model.config, run.tokenizer
+    template = tokenizer.template or BARE_TEMPLATE
+    frame = [tokenizer.specials[name] for name in template.specials]
+    room = config.context - template.n_added(pair=False)
+    windows, owners = [], []
+    for text, ids in enumerate(encoded(run, texts)):
+        cuts = range(0, len(ids), room)
+        windows += [ids[cut : cut + room] for cut in cuts]
+        owners += [text] * len(cuts)
+    owners = np.array(owners, np.int64)
+    sums = np.zeros((len(texts), config.d_model), np.float32)
+    with reading(run.model):
+        for rows, framed in batches(run, windows):
+            own = framed.mask & ~np.isin(framed.ids, frame)  # the text's own tokens
+            np.add.at(sums, owners[rows], _sums(_last_layer(run.model, framed), own))
+    # The length takes care of the number of tokens.
+    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+
+
+def _last_layer(model, framed: Framed) -> Tensor:
+    """What it makes of each token.   -> (B, T, D)"""
+    if model.config.arch == "encdec":
+        return model.encode(framed.ids, mask=framed.mask)
+    return model.read(Batch(framed.ids, mask=framed.mask, segments=framed.segments))
+
+
+def _sums(x: Tensor, own: np.ndarray) -> np.ndarray:
+    """Over the tokens that count.   (B, T, D), (B, T) -> (B, D), on the host"""
+    weights = backend.current().asarray(own[:, None, :].astype(x.dtype))
+    return (Tensor(weights) @ x).numpy()[:, 0]
+
+
+def save_vectors(path: Path, vectors: np.ndarray) -> None:
+    """Write what `numpy.load` reads. Raises DataError where the disk refuses."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, vectors)
