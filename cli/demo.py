@@ -75,5 +75,5 @@ def print_result(chosen, result: dict) -> None:
     verdict = "solved" if result["solved"] else "not solved"
     page.print(
         f"{verdict}: {result['way']:.1%} of the way from chance to the best possible; "
-        f"{result['enough']:.0%} are enough\n{chosen.look}"
+        f"{result['enough']:.0%} are enough\nto see next: {chosen.look}"
     )

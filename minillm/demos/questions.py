@@ -9,10 +9,8 @@ from minillm.tasks import classify
 from minillm.text import MASK
 from minillm.text.toys.brackets import Brackets
 from minillm.text.toys.induction import LETTERS, Induction
-from minillm.text.toys.toy import Toy
+from minillm.text.toys.toy import Rows, Toy
 from minillm.training.run_folder.run import Run
-
-Rows = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)

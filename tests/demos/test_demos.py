@@ -34,9 +34,9 @@ def test_a_demo_solves_its_task(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "steps", "way", "n_right"),
     [
-        ("copy", 200, 0.6, 6),
-        ("numbers", 400, 0.6, 6),
-        ("brackets", 500, 0.5, 6),
+        ("copy", 200, 0.8, 7),
+        ("numbers", 400, 0.8, 6),
+        ("brackets", 500, 0.6, 6),
         ("induction", 700, 0.7, 7),
     ],
 )
