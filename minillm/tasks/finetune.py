@@ -11,12 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from minillm import backend
 from minillm.errors import Interrupted, UsageError
 from minillm.tasks import answers, classification
-from minillm.tasks.reading import room
 from minillm.text import OBJECTIVES, load_tokenizer
 from minillm.training.base import shaped
 from minillm.training.config import ARCHITECTURES_FOR, TrainConfig
@@ -35,10 +32,9 @@ BATCH = 16
 # code are from, told by models of 2 × 32 that have read 1.5 M tokens of code and then
 # 2,520 rows three times, at the whole rate, half and a quarter: GPT (pre-norm) 69, 64,
 # 57 %; BERT (post-norm) 71, 74, 71 %. From new weights, at the whole rate and half: GPT
-# 66, 66 %, BERT 51, 68 %. Which of three topics (the tests' world): 100 % at any rate.
-# 2,000 strings to reverse three times, by an encoder–decoder (post-norm) that can copy:
-# 96, 96, 59 %. Dropout of 0.1 lost up to 3 %; of 288 rows of code seen ten times it
-# gained 3 %.
+# 66, 66 %, BERT 51, 68 %. 2,000 strings to reverse three times, by an encoder–decoder
+# (post-norm) that can copy: 96, 96, 59 %. Dropout of 0.1 lost up to 3 %; of 288 rows of
+# code seen ten times it gained 3 %.
 LR_FACTORS = {"pre": 1.0, "post": 0.5}
 FEW_STEPS = 50
 
@@ -136,13 +132,6 @@ def _notes(config: TrainConfig, text: Text) -> Iterator[str]:
         yield (
             f"{config.steps} steps of {config.batch} rows are few: more --epochs may "
             f"teach it more"
-        )
-    most = room(text.tokenizer, config.context)
-    rows = text.train + text.val
-    if n_long := sum(max(map(np.size, row)) > most for row in rows):
-        yield (
-            f"{n_long:,} of {len(rows):,} rows are longer than the {most} tokens that "
-            f"the model sees of a text: they lose their end"
         )
 
 
