@@ -43,7 +43,7 @@ def command(expression, shapes, size, arch, forward_only, format, out, json) -> 
         return common.print_json(
             {**drawing.to_json(), "dot": drawing.dot(), "mermaid": drawing.mermaid()}
         )
-    suffix = Path(out or ".mmd").suffix
+    suffix = Path(out or "stdout.mmd").suffix
     if format is None and suffix not in SUFFIXES:
         raise UsageError(
             f"--out {out}: a graph is written as text, {', '.join(SUFFIXES)}; --format "

@@ -119,3 +119,11 @@ def test_what_graph_cannot_draw(minillm, argv, code, words):
     got, out, err = minillm("graph", *argv)
     assert (got, out) == (code, "")
     assert words in err
+
+
+def test_a_graph_is_no_picture(minillm, tmp_path):
+    out = tmp_path / "g.png"
+    code, _, err = minillm("graph", "x * x", "--shape", "x=", "--out", str(out))
+    assert code == 2
+    assert "written as text, .dot" in err
+    assert not out.exists()
