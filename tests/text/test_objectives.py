@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from minillm import ops
 from minillm.errors import UsageError
+from minillm.models import count
 from minillm.text import (
     BERT_TEMPLATE,
     IGNORED,
@@ -16,7 +18,7 @@ from minillm.text import (
     passages,
     train_tokenizer,
 )
-from minillm.text.objectives import word_beginnings
+from minillm.text.objectives import CHOSEN, word_beginnings
 
 B, T = 64, 512
 TOKENIZER = train_tokenizer("bytes", "", specials=("[CLS]", "[MASK]"))
@@ -314,3 +316,8 @@ def test_a_trimmed_batch_lacks_nothing_but_padding():
     np.testing.assert_array_equal(short.ids, batch.ids[:1, :5])
     assert short.labels.tolist() == [1]
     assert batch.trimmed().ids.shape == (3, 22)
+
+
+def test_what_other_rooms_repeat_is_the_same_number():
+    assert ops.IGNORED == IGNORED
+    assert count.MASKED_SHARE == CHOSEN
