@@ -60,8 +60,7 @@ def unseen(run: Run, prompt: str) -> str | None:
     """In words, which tokens of a prompt the model does not see; None: it sees all."""
     context = run.model.config.context
     if reads_source(run):
-        added = run.tokenizer.template.n_added(pair=False)
-        n = len(run.tokenizer.encode(prompt)) + added - context
+        n = len(run.tokenizer.encode(prompt)) - run.tokenizer.room(context)
         part = f"not the last {n} of this source"
     else:
         n = len(encode_prompt(run, prompt)) - context

@@ -9,7 +9,7 @@ import numpy as np
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
 from minillm.tasks.metrics import confusion, report
-from minillm.tasks.reading import batches, encoded, reading, room
+from minillm.tasks.reading import batches, encoded, reading
 from minillm.text import Batch
 from minillm.text.table import Table
 from minillm.training.run_folder.run import Run
@@ -42,7 +42,7 @@ def classify(run: Run | str, texts: Sequence[str]) -> list[Prediction]:
 
 def n_cut(run: Run, texts: Sequence[str]) -> int:
     """How many of these texts lose their end, as they are longer than the context."""
-    most = room(run.tokenizer, run.model.config.context)
+    most = run.tokenizer.room(run.model.config.context)
     return sum(len(ids) > most for ids in run.tokenizer.encode_all(texts))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.tasks.reading import batches, encoded, reading, room
+from minillm.tasks.reading import batches, encoded, reading
 from minillm.tensor import Tensor
 from minillm.text import Batch, Framed
 from minillm.text.template import BARE_TEMPLATE
@@ -27,7 +27,7 @@ def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:
     config, tokenizer = run.model.config, run.tokenizer
     template = tokenizer.template or BARE_TEMPLATE
     frame = [tokenizer.specials[name] for name in template.specials]
-    length = room(tokenizer, config.context)
+    length = tokenizer.room(config.context)
     windows, owners = [], []
     for text, ids in enumerate(encoded(run, texts)):
         cuts = range(0, len(ids), length)

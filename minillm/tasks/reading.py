@@ -10,8 +10,7 @@ from minillm import backend
 from minillm.errors import UsageError
 from minillm.models import LanguageModel
 from minillm.tensor import no_grad
-from minillm.text import Framed, Tokenizer
-from minillm.text.template import BARE_TEMPLATE
+from minillm.text import Framed
 from minillm.training.config import LEAST_TOKENS
 from minillm.training.process import one_blas_thread
 from minillm.training.run_folder.run import Run
@@ -24,17 +23,6 @@ def encoded(run: Run, texts: Sequence[str]) -> list[np.ndarray]:
         if not text.strip() or not len(each):
             raise UsageError(f"{text!r} is an empty text: there is nothing to read")
     return ids
-
-
-def room(tokenizer: Tokenizer, context: int) -> int:
-    """How many tokens of a text fit into a context, beside the special ones.
-
-    Raises UsageError where none does.
-    """
-    found = context - (tokenizer.template or BARE_TEMPLATE).n_added(pair=False)
-    if found < 1:
-        raise UsageError(f"a context of {context} tokens has no room for a text")
-    return found
 
 
 @contextlib.contextmanager

@@ -43,7 +43,7 @@ def masked(
     """
     ids = windows[:, :context]
     if tokenizer.template is not None:
-        _room(tokenizer, context)
+        tokenizer.room(context)
         ids = np.stack([tokenizer.frame(row, room=context)[0] for row in windows])
     return hide(Batch(ids), rng, tokenizer, whole_words)
 
@@ -60,7 +60,7 @@ def next_sentence(
 
     BERT's two objectives at once (Devlin et al. 2019, section 3.1). Label 0: it does.
     """
-    room = _room(tokenizer, context, pair=True)
+    room = tokenizer.room(context, pair=True)
     pairs = [passage.pair(room, rng) for passage in passages]
     framed = _framed([(a, b) for a, b, _ in pairs], tokenizer, context)
     batch = Batch(
@@ -88,7 +88,7 @@ def seq2seq(
     source = _framed([(a,) for a, _ in pairs], tokenizer, context)
     target = _framed([(b,) for _, b in pairs], tokenizer, context)
     # A target that was cut does not end where it is cut.
-    room = _room(tokenizer, context)
+    room = tokenizer.room(context)
     kept = target.mask.copy()
     kept[[len(b) > room for _, b in pairs], context - 1 :] = False
     begin = np.full((len(pairs), 1), tokenizer.specials[BOS], np.int32)
@@ -157,20 +157,6 @@ def word_beginnings(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     inside = np.zeros(ids.shape, bool)
     inside[:, 1:] = ~opens[ids[:, 1:]] & ~closes[ids[:, :-1]]
     return np.maximum.accumulate(np.where(inside, 0, np.arange(ids.shape[1])), axis=1)
-
-
-def _room(tokenizer: Tokenizer, context: int, pair: bool = False) -> int:
-    """The tokens of text that a sequence has room for, one or two texts of them.
-
-    Raises UsageError where there is none.
-    """
-    n_special = tokenizer.template.n_added(pair)
-    room = context - n_special
-    if room < 1 + pair:
-        raise UsageError(
-            f"--context {context}: {n_special} special tokens leave no room for text"
-        )
-    return room
 
 
 def _framed(rows: Sequence[tuple], tokenizer: Tokenizer, context: int) -> Framed:

@@ -10,6 +10,7 @@ from minillm.training.flat import FlatParameters
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.run import read_record
 
+DEFAULT = "default"  # the source of what nobody gave
 # What a run takes over from the one it builds on, whose weights would not fit else.
 SHAPE = (
     *("size", "layers", "width", "heads", "context", "arch"),
@@ -17,11 +18,11 @@ SHAPE = (
 )
 
 
-def shaped(config: TrainConfig) -> TrainConfig:
+def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
     """The configuration with the shape of its base, where it has one.
 
-    Raises UsageError where it asks for another shape, DataError for a base that is no
-    run.
+    Raises UsageError where it asks for another shape: what `sources` says was given, or
+    what is not as usual. DataError for a base that is no run.
     """
     if config.base is None:
         return config
@@ -29,7 +30,8 @@ def shaped(config: TrainConfig) -> TrainConfig:
     usual = {field.name: field.default for field in fields(TrainConfig)}
     for name in SHAPE:
         asked = getattr(config, name)
-        if asked not in (usual[name], options[name]):
+        given = asked != usual[name] or (sources or {}).get(name, DEFAULT) != DEFAULT
+        if given and asked != options[name]:
             raise UsageError(
                 f"--{name} {asked}: the run {config.base} has {options[name]}, and its "
                 f"weights fit no other"

@@ -131,7 +131,7 @@ class TrainConfig:
                 f"--branch and --start need --schedule wsd, got {self.schedule}, whose "
                 f"rate depends on the length of the run from the first step on"
             )
-        if self.schedule == "constant" and self.min_lr not in (None, self.lr):
+        if self.schedule == "constant" and self.min_lr is not None:
             raise UsageError(
                 f"min_lr {self.min_lr}: the rate of --schedule constant never falls"
             )
@@ -267,9 +267,9 @@ def default_lr(width: int, arch: str = "gpt") -> float:
     return 0.0075 * (32 / width) ** 0.8 * LR_FACTORS.get(arch, 1.0)
 
 
-def last_lr(lr: float, schedule: str) -> float:
-    """The rate that a schedule ends with, where nothing else is said."""
-    return {"cosine": lr / 10, "wsd": 0.0, "constant": lr}[schedule]
+def last_lr(lr: float, schedule: str) -> float | None:
+    """The rate that a schedule falls to, where nothing else is said."""
+    return {"cosine": lr / 10, "wsd": 0.0, "constant": None}[schedule]
 
 
 def default_heads(width: int) -> int:

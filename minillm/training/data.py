@@ -78,20 +78,16 @@ class Text:
         tokens and without padding, and of pairs those of the targets."""
         if not isinstance(self.train, list):
             return config.tokens_per_step
-        lengths = [_length(row) + self.n_special for row in self.train]
-        return config.batch * float(np.minimum(lengths, config.context).mean())
-
-    @property
-    def n_special(self) -> int:
-        """The special tokens that stand around a text."""
-        template = self.tokenizer.template
-        return 0 if template is None else template.n_added(pair=False)
+        room = self.tokenizer.room(config.context)
+        lengths = np.fromiter(map(_length, self.train), np.int64)
+        mean = float(np.minimum(lengths, room).mean())
+        return config.batch * (mean + config.context - room)
 
     def cut(self, context: int) -> str | None:
         """In words, how many rows are longer than what a model of this context sees."""
         if not isinstance(self.train, list):
             return None
-        room = context - self.n_special
+        room = self.tokenizer.room(context)
         rows = self.train + self.val
         n_long = sum(max(map(np.size, row)) > room for row in rows)
         if not n_long:

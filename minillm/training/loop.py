@@ -66,7 +66,7 @@ def train(
     if resume:
         config, sources = claim.resumed(config, sources)
     else:
-        config = base.shaped(config)
+        config = base.shaped(config, sources)
     config = config.resolve()
     record = claim.finished(config, resume, text)
     if record is not None:

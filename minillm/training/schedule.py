@@ -16,11 +16,13 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     """
     if step < config.warmup:
         return config.lr * (step + 1) / config.warmup
-    fallen = 0.0  # share of the way from lr down to min_lr
+    if config.schedule == "constant":
+        return config.lr
+    # The share of the way from lr down to min_lr.
     if config.schedule == "cosine":
         done = (step - config.warmup) / max(1, config.steps - config.warmup)
         fallen = 0.5 * (1 - math.cos(math.pi * min(1.0, done)))
-    elif config.schedule == "wsd":
+    else:
         cooldown = config.steps - cooldown_begins(config)
         fallen = max(0.0, 1 - (config.steps - step) / cooldown)
     return config.lr - fallen * (config.lr - config.min_lr)

@@ -90,6 +90,13 @@ def test_another_shape_than_the_base_s_is_refused(quick_train, tmp_path, other):
         train(base=tmp_path / "base", **other)
 
 
+def test_a_default_that_is_asked_for_is_no_default(quick_train, tmp_path):
+    quick_train("base", steps=1)
+    asked = TrainConfig(base=tmp_path / "base", tokenizer="bpe")
+    with pytest.raises(UsageError, match=r"--tokenizer bpe: the run .* has chars"):
+        train(asked, sources={"tokenizer": "command line"})
+
+
 def test_a_base_that_is_no_run_is_named(tmp_path):
     with pytest.raises(DataError, match="there is no such run"):
         train(base=tmp_path / "nowhere")

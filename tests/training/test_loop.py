@@ -429,7 +429,10 @@ def test_a_loss_that_is_no_number_writes_no_weights(quick_train, tmp_path, monke
         with pytest.raises(DivergedError):
             quick_train(name, steps=10, save_every=save_every)
         text = (tmp_path / name / "diverged.json").read_text(encoding="utf-8")
-        assert json.loads(text)["first_weight"] == "tokens.weight"
+        told = json.loads(text)
+        assert told["first_weight"] == "tokens.weight"
+        # Seen when the weights are to be written, or by the loss of the next step.
+        assert told["step"] == (7 if save_every == 7 else 8)
         newest = checkpoint.latest(tmp_path / name / "checkpoints")
         assert (newest and newest.name) == last
 

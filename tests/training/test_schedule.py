@@ -46,6 +46,12 @@ def test_a_constant_rate_takes_no_last_one():
         rates("constant", min_lr=0.002)
 
 
+def test_a_run_of_constant_rate_repeats_at_another():
+    config = TrainConfig(schedule="constant", lr=0.01).resolve()
+    again = TrainConfig.from_json({**config.to_json(), "lr": 0.02}).resolve()
+    assert learning_rate(again, again.steps - 1) == 0.02
+
+
 def test_constant_stays():
     np.testing.assert_allclose(rates("constant")[100:], 0.01)
 

@@ -88,6 +88,20 @@ class Tokenizer(ABC):
         template = self.template or BARE_TEMPLATE
         return template.frame(a, b, room=room, specials=self.specials)
 
+    def room(self, context: int, pair: bool = False) -> int:
+        """How many tokens of one text, or of two, a context holds beside special ones.
+
+        Raises UsageError where it holds none.
+        """
+        n_special = (self.template or BARE_TEMPLATE).n_added(pair)
+        room = context - n_special
+        if room < 1 + pair:
+            raise UsageError(
+                f"a context of {context} tokens: {n_special} special tokens leave no "
+                f"room for text; give a longer --context"
+            )
+        return room
+
     def pad(
         self, rows: Sequence[tuple[np.ndarray, np.ndarray]], multiple_of: int = 1
     ) -> Framed:

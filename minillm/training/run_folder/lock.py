@@ -5,6 +5,7 @@ however that ends.
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,7 @@ else:
     def _take(descriptor: int) -> bool:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, PLACE)
-        except OSError:
-            return False
+        except OSError as error:
+            # Some network's file systems have no locks: there nobody is kept out.
+            return error.errno not in (errno.EACCES, errno.EAGAIN)
         return True

@@ -119,7 +119,8 @@ class Logbook:
         """Where it happened: the step, counted from 1, its rate, what it read, and the
         first parameter whose gradient or value is not finite."""
         work = self.work
-        step = min(self.step, work.config.steps - 1)
+        # A loss is that of the step on the way; what else is looked at, of those done.
+        step = self.step if "loss" in figures else max(0, self.step - 1)
 
         def first_lost(buffer) -> str | None:
             for name, view in work.flat.views(buffer).items():
