@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import multiprocessing
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -62,10 +63,10 @@ class Rival:
         context = multiprocessing.get_context("spawn")
         self._connection, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(name, module, job, there))
-        with _deaf():
-            self._process.start()
-        there.close()
         try:
+            with _deaf():
+                self._process.start()
+            there.close()
             self._hear()
         except BaseException:  # Ctrl-C too: nobody else knows of this process yet
             self.close()
@@ -190,11 +191,21 @@ def _deaf():
         yield
         return
     resource_tracker.ensure_running()  # else `start` does, and hears again of Ctrl-C
+    # A thread of BLAS may take the signal in spite of the mask, and Python would then
+    # raise here, in the middle of a start: it is put off, and so is SIGTERM.
+    heard, handlers = [], {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, lambda n, _: heard.append(n))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if heard:
+            signal.raise_signal(heard[0])
 
 
 def _serve(name: str, module: str, job: Job, connection) -> None:
