@@ -1,10 +1,15 @@
-"""Settings of every test: how hard hypothesis tries, and what a marker asks for."""
+"""Settings of every test: how hard hypothesis tries, and what a marker asks for; and
+running the command line, in this process or as a process of its own."""
 
 import importlib.util
 import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import settings
+
+from minillm_cli.main import main
 
 # Continuous integration tries more examples and always the same ones.
 settings.register_profile("dev", max_examples=25, deadline=None)
@@ -23,3 +28,38 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for device in backend.describe():
             if device["name"] != "cpu" and not device["usable"]:
                 pytest.skip(device["reason"])
+
+
+@pytest.fixture(autouse=True)
+def no_traceback(monkeypatch):
+    """Errors in one line, also where this shell asks for more."""
+    monkeypatch.delenv("MINILLM_TRACEBACK", raising=False)
+
+
+@pytest.fixture
+def minillm(capsys):
+    """A function that runs a command line: (exit code, stdout, stderr)."""
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        code = main(list(argv))
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def spawn():
+    """A function that runs a command line as a process, with changes to its world."""
+
+    def run(
+        *argv: str, env: dict | None = None, **kwargs
+    ) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "minillm_cli", *argv],
+            env={**os.environ, **(env or {})},
+            stderr=subprocess.PIPE,
+            check=False,
+            **{"stdout": subprocess.PIPE, **kwargs},
+        )
+
+    return run

@@ -88,6 +88,8 @@ def read_text(path: Path) -> str:
         return str(memoryview(raw)[start:], "utf-8")
     except UnicodeDecodeError as error:
         offset = start + error.start
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError(f"{path}: is UTF-16: save it as UTF-8 text") from error
         raise DataError(
             f"{path}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset:,}; save it"
             " as UTF-8 text"
