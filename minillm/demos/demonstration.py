@@ -36,7 +36,7 @@ def demo(
     out = out or f"runs/demo-{name}" + (f"-s{seed}" if seed else "")
     config = chosen.config(seed=seed, out=out, device=device, workers=workers)
     unfinished = Path(out, "run.json").exists() and (
-        read_record(Path(out))["status"] in ("running", "interrupted")
+        read_record(out)["status"] in ("running", "interrupted")
     )
     try:
         train(

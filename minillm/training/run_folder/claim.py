@@ -33,7 +33,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     """
     if config.out is None:
         raise UsageError("--resume needs --out: which run?")
-    record = read_record(Path(config.out))
+    record = read_record(config.out)
     asked = {
         name: value
         for name, value in config.to_json().items()
@@ -105,6 +105,16 @@ def new_folder(config: TrainConfig) -> Path:
         with writing(path), contextlib.suppress(FileExistsError):
             path.mkdir(parents=True)  # fails where another process was quicker
             return path
+
+
+def check_unbegun(folder: Path) -> None:
+    """UsageError where another process was quicker to begin a run here. Only who holds
+    the lock may ask."""
+    if (folder / "run.json").exists():
+        raise UsageError(
+            f"{folder}: another process has begun a run here meanwhile: choose another "
+            f"--out"
+        )
 
 
 def differences(record: dict, config: TrainConfig) -> list[tuple]:
