@@ -10,7 +10,7 @@ from minillm.training.config import TrainConfig
 from minillm.training.data import Text, load
 from minillm.training.run_folder import lock
 from minillm.training.run_folder.files import writing
-from minillm.training.run_folder.run import read_record
+from minillm.training.run_folder.run import folder_of, read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
 # text is known by its hash, wherever it lies.
@@ -33,6 +33,11 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     """
     if config.out is None:
         raise UsageError("--resume needs --out: which run?")
+    if folder_of(config.out) != Path(config.out):
+        raise UsageError(
+            f"--out {config.out}: a run goes on where its newest checkpoint is: say "
+            f"--out {folder_of(config.out)}"
+        )
     record = read_record(config.out)
     asked = {
         name: value
