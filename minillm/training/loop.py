@@ -82,7 +82,7 @@ def train(
         keep_freed_memory()
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
-        if told := text.cut(config.context):
+        for told in filter(None, [text.cut(config.context), text.repeated(config)]):
             reporter.note(told)
         work = _set_up(config, text, workers)
         if config.base and not config.fresh and not resume:
