@@ -41,7 +41,7 @@ def command(run, text, text_b, layer, head, out, json) -> None:
         return common.print_json({"run": run, "maps": found, "figure": out})
     for part in in_parts(maps):
         print_readings(part)
-    click.echo("evenly: a head that looks alike at all it sees, to compare with")
+    click.echo("evenly: a head that gives the same weight to all it sees, to compare")
     click.echo(out)
     chosen = {"layer": layer, "head": head}
     decided = zip(chosen, most_decided(maps), strict=True)

@@ -286,12 +286,11 @@ def say_next_of(record: dict, run: str) -> None:
 
 def note_unknown(tokenizer, *texts: str) -> None:
     """Note on stderr which characters of these texts a model has no token for."""
-    unknown = tokenizer.unknown("".join(texts).replace("[MASK]", ""))
-    if unknown:
+    if unknown := tokenizer.unknown("".join(texts)):
         shown = " ".join(map(repr, unknown[:10])) + (" ..." if unknown[10:] else "")
         click.echo(
-            f"note: the model was trained on a text without {shown}, and takes each "
-            f"for the same unknown token",
+            f"note: the model has no token for {shown}: it reads one and the same for "
+            f"all that it does not know",
             err=True,
         )
 

@@ -19,10 +19,11 @@ def command(run: str, text: str, top: int, json: bool) -> None:
     """
     from minillm import load_run
     from minillm.generation import fill
+    from minillm.text import MASK
 
     loaded = load_run(run)
     gaps = fill(loaded, text, top=top)
-    common.note_unknown(loaded.tokenizer, text)
+    common.note_unknown(loaded.tokenizer, *text.split(MASK))
     if json:
         found = [[dataclasses.asdict(each) for each in gap] for gap in gaps]
         return common.print_json({"run": run, "text": text, "gaps": found})

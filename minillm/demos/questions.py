@@ -107,6 +107,7 @@ def rest_of_word(run: Run, asked: list[str]) -> list[str]:
 
 
 def follows(run: Run, asked: list[str]) -> list[str]:
+    """What BERT's second objective has taught: the likelier label of each pair."""
     tokenizer, context = run.tokenizer, run.config.context
     pairs = [map(tokenizer.encode, each.split(BETWEEN)) for each in asked]
     framed = tokenizer.pad([tokenizer.frame(a, b, room=context) for a, b in pairs])

@@ -91,10 +91,10 @@ DEMOS = {
         ),
         Demo(
             "words",
-            learned="write out numbers, digits to words",
+            learned="translate digits to number words",
             known="The numbers held out are new. Where a digit stands decides its "
             "word, and what must stand between: a hundred, an 'and', a hyphen.",
-            counted="numbers written out without a mistake",
+            counted="numbers translated without a mistake",
             look="a number of your own, below ten thousand, in words",
             next="minillm generate {run} 4711",
             seconds=22,
@@ -129,7 +129,7 @@ DEMOS = {
         ),
         Demo(
             "topics",
-            learned="tell whether a text goes on or is another",
+            learned="tell whether a text follows another",
             known="A text from elsewhere is told by its topic, unless it has the same "
             "one by chance.",
             counted="pairs of texts told right",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -64,10 +65,11 @@ def read_rows(path: Path, kind: str) -> list[tuple[str, str]]:
 
 def kind_of(data: str) -> str | None:
     """What the rows of a file seem to be: "labels" where the first names these columns,
-    or keys, else "pairs". None for a name that does not end as that of a table."""
+    or keys, else "pairs". None where there is no file with the name of a table. Raises
+    DataError for one that is not UTF-8."""
     path = Path(data)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES or not path.is_file():
+    if suffix not in SUFFIXES or not os.path.isfile(data):
         return None
     text = read_text(path)
     try:

@@ -109,8 +109,8 @@ class Text:
         if isinstance(self.train, list) or epochs <= OFTEN:
             return None
         return (
-            f"{epochs:.0f} times over the same text: where a model learns it by heart, "
-            f"the validation loss rises; give fewer --steps or more text"
+            f"the steps go {epochs:.0f} times over the same text: where a model learns "
+            f"it by heart, its validation loss rises; give fewer --steps or more text"
         )
 
     def cut(self, context: int) -> str | None:
