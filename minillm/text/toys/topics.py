@@ -62,8 +62,8 @@ class Topics(Toy):
     def best(self) -> float:
         """Of the documents to validate: another one is any of the others."""
         n = self.documents // 10
-        alike = np.bincount(self._topics(VALIDATION, n))
-        same = float(alike @ (alike - 1)) / (n * (n - 1))
+        counts = np.bincount(self._topics(VALIDATION, n))
+        same = float(counts @ (counts - 1)) / (n * (n - 1))
         return 1 - same / 2
 
     def texts(self) -> tuple[str, str]:
