@@ -1,7 +1,6 @@
 """`minillm train`: every field of TrainConfig is an option of the same name."""
 
 import dataclasses
-import shlex
 import typing
 
 import click
@@ -101,8 +100,7 @@ def command(resume: bool, json: bool, **options) -> None:
         common.print_json(record)
     else:
         print_results(record)
-    run = shlex.quote(options["out"] or record["options"]["out"])
-    common.say_next(common.NEXT[record["config"]["objective"]].format(run=run))
+    common.say_next_of(record, options["out"] or record["options"]["out"])
 
 
 def drop_overruled(options: dict, sources: dict[str, str]) -> None:

@@ -75,7 +75,8 @@ def measure(chosen: Demo, path: str) -> dict:
         score = sum(each.is_right for each in answers) / len(answers)
     else:
         answers = ask(run, toy, SHOWN)
-        score = results["val_accuracy"]
+        pairs = toy.kind == "documents"
+        score = results["val_next_sentence_accuracy" if pairs else "val_accuracy"]
     way = (score - toy.chance) / (best - toy.chance)
     return {
         "demo": chosen.name,

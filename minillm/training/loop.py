@@ -84,7 +84,7 @@ def train(
         keep_freed_memory()
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
-        if told := text.cut(config.context):
+        for told in filter(None, [text.cut(config.context), text.repeated(config)]):
             reporter.note(told)
         shape = config.model(text.tokenizer.vocab_size, len(text.labels))
         held.enter_context(memory.within(config, shape, workers[1], device))
