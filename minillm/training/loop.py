@@ -27,6 +27,7 @@ from minillm.training.process import keep_freed_memory, one_blas_thread
 from minillm.training.replica import Replica, Workplace, set_up
 from minillm.training.reporter import Silent
 from minillm.training.run_folder import branching, claim
+from minillm.training.run_folder.files import sweep
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
@@ -94,10 +95,12 @@ def train(
         record = new_record(config, work.model.config, text, sources, workers)
         book = Logbook(folder, record, work, reporter)
         try:
-            if config.start and not resume:
-                branching.copy_start(config, folder)
+            sweep(folder)
             if not resume:
+                stem = branching.stem_of(config) if config.start else None
                 book.begin()
+                if stem:
+                    branching.copy_stem(stem, folder)
             if resume or config.start:
                 book.go_on()
             record = _run(book, work, text, workers)

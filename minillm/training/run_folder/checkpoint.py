@@ -10,7 +10,6 @@ Nothing is ever unpickled.
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -21,41 +20,33 @@ from safetensors.numpy import load_file, save_file
 from minillm import backend
 from minillm.errors import DataError
 from minillm.training.flat import FlatParameters
-from minillm.training.run_folder.files import sync, write_json, writing
+from minillm.training.run_folder.files import replacing_folder, write_json
 
 FORMAT = 1
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
 def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
-    """Write a checkpoint under a temporary name, sync it, and rename it into place.
+    """Write a checkpoint, which is there when it is whole.
 
     `state["step"]` names it. Raises DataError where the disk refuses.
     """
     target = at(folder, state["step"])
-    temporary = folder / f".{target.name}.{os.getpid()}"
-    with writing(target):
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        try:
-            save_arrays(temporary / "model.safetensors", flat.views(flat.data))
-            save_arrays(temporary / "optimizer.safetensors", _moments(flat, optimizer))
-            write_json(temporary / "state.json", state)
-            manifest = {name: _fingerprint(temporary / name) for name in FILES}
-            for name in FILES:
-                sync(temporary / name)
-            write_json(
-                temporary / "manifest.json", {"format": FORMAT, "files": manifest}
-            )
-            sync(temporary / "manifest.json")
-            sync(temporary)
-            if target.exists():  # a damaged one, which this run has gone back behind
-                shutil.rmtree(target)
-            temporary.rename(target)
-            sync(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with replacing_folder(target) as temporary:
+        save_arrays(temporary / "model.safetensors", flat.views(flat.data))
+        save_arrays(temporary / "optimizer.safetensors", _moments(flat, optimizer))
+        write_json(temporary / "state.json", state)
+        manifest = {name: _fingerprint(temporary / name) for name in FILES}
+        write_json(temporary / "manifest.json", {"format": FORMAT, "files": manifest})
     return target
+
+
+def copy(path: Path, folder: Path) -> None:
+    """Copy a checkpoint to those of another run. Raises DataError where the disk
+    refuses."""
+    with replacing_folder(folder / path.name) as temporary:
+        for name in (*FILES, "manifest.json"):
+            shutil.copyfile(path / name, temporary / name)
 
 
 def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
@@ -91,6 +82,18 @@ def prune(folder: Path, keep: int, spare: int | None = None) -> None:
     old = [path for path in _all(folder)[:-keep] if path != at(folder, spare)]
     for path in [*old, *folder.glob(".step-*")]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def set_aside(folder: Path, newest: Path | None) -> list[Path]:
+    """Give the checkpoints after the newest whole one, which are damaged, other names;
+    returns these. As the newest ones they would be kept, and whole ones pruned."""
+    every = _all(folder)
+    damaged = every[every.index(newest) + 1 :] if newest else every
+    names = [path.with_name(f"{path.name}.damaged") for path in damaged]
+    for path, name in zip(damaged, names, strict=True):
+        shutil.rmtree(name, ignore_errors=True)
+        path.rename(name)
+    return names
 
 
 def at(folder: Path, step: int | None) -> Path:

@@ -9,7 +9,7 @@ from minillm.text import OBJECTIVES
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text, load
 from minillm.training.run_folder import lock
-from minillm.training.run_folder.files import writing
+from minillm.training.run_folder.files import is_temporary, writing
 from minillm.training.run_folder.run import read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
@@ -64,7 +64,7 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
     path = Path(config.out)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: is a file, not a folder")
-    if not path.exists() or {item.name for item in path.iterdir()} <= {lock.NAME}:
+    if not path.exists() or _holds_nothing_yet(path):
         return None
     if not (path / "run.json").exists():
         raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
@@ -90,6 +90,13 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
             f"changed since: choose another --out"
         )
     return record
+
+
+def _holds_nothing_yet(path: Path) -> bool:
+    """Whether a folder is empty, or as a run leaves it that is killed before its
+    run.json is there."""
+    names = {item.name for item in path.iterdir() if not is_temporary(item)}
+    return names <= {lock.NAME} or names == {lock.NAME, "tokenizer.json"}
 
 
 def new_folder(config: TrainConfig) -> Path:

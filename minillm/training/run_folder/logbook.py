@@ -58,6 +58,9 @@ class Logbook:
                 raise DataError(
                     f"{newest or self.folder}: was trained with another {what}"
                 )
+        for path in checkpoint.set_aside(self.checkpoints, newest):
+            self.reporter.note(f"{path}: was damaged: going on from step {state['step']}")
+        checkpoint.prune(self.checkpoints, self.work.config.keep, self.branch)
         self.step = state["step"]
         self.earlier = state["seconds"]
         self.metrics.go_back(state)
