@@ -23,10 +23,11 @@ OPTIONS = {
     "width": 8,
     "heads": 2,
     "context": 8,
-    "batch": 2,
-    "steps": 5,
-    "save_every": 2,
-    "eval_every": 3,
+    "batch": 8,
+    "steps": 3,
+    "save_every": 1,
+    "keep": 1,
+    "eval_every": 2,
     "vocab": 256,
     "schedule": "wsd",
     "tokenizer": "bytes",
@@ -88,6 +89,10 @@ class Moments:
             state[path.relative_to(self.folder)] = content, self._synced.get(inode, b"")
         if not self.states or state != self.states[-1]:
             self.states.append(state)
+
+    def all(self) -> list[dict]:
+        """What could be left at any moment."""
+        return distinct([*self.killed(), *self.torn(), *self.without_power()])
 
     def killed(self) -> list[dict]:
         """What SIGKILL leaves: everything as it was."""
@@ -155,7 +160,7 @@ def outcome(folder: Path) -> dict:
 def go_on(tmp_path_factory):
     """A function that trains in a folder, as whoever finds it there would."""
     text = tmp_path_factory.mktemp("text") / "text.txt"
-    text.write_text("She read all the books of the sea. 她读海。\n" * 50, "utf-8")
+    text.write_text("She read all the books of the sea. 她读海。\n" * 20, "utf-8")
     prepared = prepare(TrainConfig(data=str(text), **OPTIONS).resolve())
 
     def run(folder: Path, **options) -> None:
@@ -172,7 +177,7 @@ def go_on(tmp_path_factory):
 def whole(go_on, tmp_path_factory) -> Path:
     """The folder of a run that nothing happened to, with all its checkpoints."""
     folder = tmp_path_factory.mktemp("whole")
-    go_on(folder, keep=99, save_every=1)
+    go_on(folder, keep=99)
     return folder
 
 
@@ -194,7 +199,7 @@ def resumed(go_on, begun, tmp_path_factory) -> tuple[Moments, dict]:
     """The moments of a run that goes on after it was killed with a checkpoint half
     written."""
     folder = tmp_path_factory.mktemp("resumed")
-    half = Path(f"checkpoints/.step-000005.{os.getpid()}/model.safetensors")
+    half = Path(f"checkpoints/.step-000002.{os.getpid()}/model.safetensors")
     lay_out(next(state for state in begun[0].killed() if half in state), folder)
     return recorded(go_on, folder)
 
@@ -203,7 +208,7 @@ def resumed(go_on, begun, tmp_path_factory) -> tuple[Moments, dict]:
 def branched(go_on, tmp_path_factory) -> tuple[Moments, dict]:
     """The moments of a run that starts from the trunk of a shorter one."""
     trunk = tmp_path_factory.mktemp("trunk")
-    go_on(trunk, steps=4, branch=True)
+    go_on(trunk, steps=2, branch=True)
     folder = tmp_path_factory.mktemp("branched")
     return recorded(go_on, folder, start=str(trunk))
 
@@ -216,14 +221,13 @@ def unsynced(monkeypatch):
 
 @pytest.mark.usefixtures("unsynced")
 @pytest.mark.parametrize("sitting", ["begun", "resumed", "branched"])
-@pytest.mark.parametrize("left_by", ["killed", "torn", "without_power"])
 def test_from_every_moment_a_run_comes_to_its_end(
-    request, go_on, whole, sitting, left_by, tmp_path
+    request, go_on, whole, sitting, tmp_path
 ):
     moments, options = request.getfixturevalue(sitting)
     wanted = outcome(moments.folder)
-    states = getattr(moments, left_by)()
-    assert len(states) > 5
+    states = moments.all()
+    assert len(states) > 30
     for i, state in enumerate(states):
         folder = tmp_path / str(i)
         folder.mkdir()
@@ -238,4 +242,4 @@ def test_from_every_moment_a_run_comes_to_its_end(
                 there = whole / "checkpoints" / newest.name / name
                 assert (newest / name).read_bytes() == there.read_bytes()
         go_on(folder, **options)
-        assert outcome(folder) == wanted, f"{left_by} {i}: {[*map(str, state)]}"
+        assert outcome(folder) == wanted, f"{i}: {[*map(str, state)]}"
