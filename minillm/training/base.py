@@ -56,11 +56,7 @@ def copy_weights(path: str, flat: FlatParameters) -> None:
     keeps the weights that it drew, and what the other has beside them is left out.
     Raises DataError where nothing fits.
     """
-    newest = checkpoint.latest(Path(path) / "checkpoints")
-    if newest is None:
-        raise DataError(
-            f"{path}: no whole checkpoint in it: was it trained to the end?"
-        )
+    newest = checkpoint.trained(Path(path) / "checkpoints")
     arrays = checkpoint.load_arrays(newest / "model.safetensors")
     places = {
         name.removeprefix("body."): place

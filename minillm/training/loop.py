@@ -75,6 +75,8 @@ def train(
             f"{config.out} holds this run already, finished: delete it or choose "
             f"another --out to train again"
         )
+        if draw and not (Path(config.out) / "loss.svg").exists():
+            _draw(Path(config.out))  # it was killed, or the disk was full
         return record
     with backend.use(config.device) as device, contextlib.ExitStack() as held:
         workers = choose_workers(config.workers, config.batch, device)
@@ -107,11 +109,15 @@ def train(
         finally:
             reporter.close()
     if draw:
-        from minillm.training.run_folder.curve import draw_curve
-
-        draw_curve(folder)
+        _draw(folder)
     reporter.finish(record)
     return record
+
+
+def _draw(folder: Path) -> None:
+    from minillm.training.run_folder.curve import draw_curve
+
+    draw_curve(folder)
 
 
 def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> list[str]:

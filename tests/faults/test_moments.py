@@ -44,8 +44,8 @@ WRITERS = ("posix", "nt", "_io", "safetensors._safetensors_rust")
 class Moments:
     """The states of a folder that follow one another inside a `with` block.
 
-    What lies in it before is on the disk. A state is {path below the folder: (content, what of it is synced)}; a folder's
-    content is None.
+    A state is {path below the folder: (content, what of it is synced)}; a folder's
+    content is None. What lies there before the block is synced.
     """
 
     def __init__(self, folder: Path):

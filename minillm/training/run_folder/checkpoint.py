@@ -57,7 +57,36 @@ def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
     _copy(path / "model.safetensors", flat.views(flat.data))
     if optimizer is not None:
         _copy(path / "optimizer.safetensors", _moments(flat, optimizer))
-    return json.loads((path / "state.json").read_text(encoding="utf-8"))
+    return _state(path)
+
+
+def _state(path: Path) -> dict:
+    file = path / "state.json"
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        if path.name == at(path, state["step"]).name:
+            return state
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from None
+    raise DataError(f"{file}: is of step {state['step']}, not of {path.name}")
+
+
+def trained(folder: Path) -> Path:
+    """The newest checkpoint, for who wants the trained model and not another.
+
+    Raises DataError where there is none, and where it is damaged.
+    """
+    every = _all(folder)
+    if not every:
+        raise DataError(
+            f"{folder.parent}: no whole checkpoint in it: was it trained to the end?"
+        )
+    if not is_whole(every[-1]):
+        way = "put it back from a copy, or train again"
+        if len(every) > 1:
+            way = f"remove it, and {every[-2].name} is taken"
+        raise DataError(f"{every[-1]}: is damaged, not what its manifest says: {way}")
+    return every[-1]
 
 
 def latest(folder: Path) -> Path | None:
@@ -66,14 +95,24 @@ def latest(folder: Path) -> Path | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether every file of a checkpoint is what its manifest says."""
+    """Whether every file of a checkpoint is what its manifest says.
+
+    Raises DataError where a later minillm wrote it.
+    """
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        return manifest["format"] == FORMAT and all(
+        later = manifest["format"] > FORMAT
+        whole = not later and all(
             _fingerprint(path / name) == manifest["files"][name] for name in FILES
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
+    if later:
+        raise DataError(
+            f"{path}: a later minillm wrote it, in format {manifest['format']}: use "
+            f"that one (this one knows {FORMAT})"
+        )
+    return whole
 
 
 def prune(folder: Path, keep: int, spare: int | None = None) -> None:
@@ -115,7 +154,11 @@ def load_arrays(path: Path) -> dict:
     """The arrays of a safetensors file by name. Raises DataError when it is damaged."""
     try:
         return load_file(path)
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
+    # The last two: numbers of a type that NumPy does not have, as bfloat16.
+    except (
+        *(OSError, ValueError, safetensors.SafetensorError),
+        *(TypeError, AttributeError),
+    ) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
 
 
@@ -148,7 +191,7 @@ def _copy(path: Path, places: dict) -> None:
 def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
     """Copy the arrays of a file into the places of the same names: all, or none.
 
-    Raises DataError where shapes or types differ.
+    Raises DataError where shapes or types differ, or a number is not finite.
     """
     for name, place in places.items():
         array = arrays[name]
@@ -157,6 +200,8 @@ def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
                 f"{path}: {name} is {array.dtype} of shape {array.shape}, the model's "
                 f"is {place.dtype} of shape {place.shape}"
             )
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: {name} has numbers that are not finite")
     for name, place in places.items():
         place[...] = backend.of(place).asarray(arrays[name])
 

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 from pathlib import Path
 
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
 from minillm.text import OBJECTIVES
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text, load
@@ -33,7 +33,10 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     """
     if config.out is None:
         raise UsageError("--resume needs --out: which run?")
-    record = read_record(Path(config.out))
+    path = Path(config.out)
+    if path.is_dir() and _holds_nothing_yet(path):
+        raise DataError(f"{path}: holds no run yet: begin it without --resume")
+    record = read_record(path)
     asked = {
         name: value
         for name, value in config.to_json().items()

@@ -31,17 +31,13 @@ class Run:
 
 
 def load_run(path) -> Run:
-    """Read a run folder: its record, its tokenizer, its newest whole checkpoint.
+    """Read a run folder: its record, its tokenizer, its newest checkpoint.
 
     Raises DataError where something is missing or damaged.
     """
     path = Path(path)
     record = read_record(path)
-    newest = checkpoint.latest(path / "checkpoints")
-    if newest is None:
-        raise DataError(
-            f"{path}: no whole checkpoint in it: was it trained to the end?"
-        )
+    newest = checkpoint.trained(path / "checkpoints")
     config = TrainConfig.from_json(record["options"])
     shape = ModelConfig.from_json(record["model"])
     model = build(shape, np.random.default_rng(0))
@@ -55,6 +51,15 @@ def load_run(path) -> Run:
     return Run(path, record, config, model, tokenizer)
 
 
+def hashes(record: dict) -> dict:
+    """Of what a run's steps depend on beside its options."""
+    data = record["data"]
+    return {
+        "data_sha256": data["sha256"],
+        "tokenizer_sha256": data["tokenizer"]["sha256"],
+    }
+
+
 def read_record(path: Path) -> dict:
     """A run folder's run.json. Raises DataError."""
     file = path / "run.json"
@@ -64,12 +69,14 @@ def read_record(path: Path) -> dict:
         record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: holds no run: there is no run.json in it") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from None
     try:
         TrainConfig.from_json(record["options"])
         ModelConfig.from_json(record["model"])
-        missing = {"status", "sources", "data"} - set(record)
+        missing = {"status"} - set(record)
+        dict.items(record["sources"])
+        hashes(record)
     except (KeyError, TypeError, UsageError) as error:
         missing = {str(error)}
     if missing:
