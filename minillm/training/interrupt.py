@@ -1,15 +1,19 @@
-"""Ctrl-C and termination during training: finish the step first."""
+"""Ctrl-C, termination, a terminal that closes: training finishes its step first."""
 
 import signal
 import threading
 
-DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+# With what each does by default.
+SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+HANG_UP = getattr(signal, "SIGHUP", None)  # not on Windows
+if HANG_UP:
+    SIGNALS[HANG_UP] = signal.SIG_DFL
 
 
 class Interrupts:
-    """While active, a first SIGINT or SIGTERM is only noted in `signal`; a second one
-    has its usual effect. Outside the main thread, where Python hands no signals over,
-    this does nothing."""
+    """While active, a first one of SIGNALS is only noted in `signal`; a second one has
+    its usual effect. Outside the main thread, where Python hands no signals over, this
+    does nothing."""
 
     def __init__(self):
         self.signal = None
@@ -17,9 +21,12 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            for number in DEFAULT:
-                usual = signal.signal(number, self._note)
-                self._usual[number] = usual or signal.SIG_DFL
+            for number in SIGNALS:
+                usual = signal.getsignal(number) or signal.SIG_DFL
+                if (number, usual) == (HANG_UP, signal.SIG_IGN):
+                    continue  # that was the wish of `nohup`
+                self._usual[number] = usual
+                signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_):
@@ -31,4 +38,4 @@ class Interrupts:
         for number, usual in self._usual.items():
             # A shell starts what it puts in the background with SIGINT ignored.
             ignored = usual == signal.SIG_IGN
-            signal.signal(number, DEFAULT[number] if ignored else usual)
+            signal.signal(number, SIGNALS[number] if ignored else usual)

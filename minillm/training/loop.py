@@ -28,6 +28,7 @@ from minillm.training.process import keep_freed_memory, one_blas_thread
 from minillm.training.replica import Replica, Workplace, set_up
 from minillm.training.reporter import Silent
 from minillm.training.run_folder import branching, checkpoint, claim
+from minillm.training.run_folder.files import sweep
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
@@ -76,6 +77,8 @@ def train(
             f"{config.out} holds this run already, finished: delete it or choose "
             f"another --out to train again"
         )
+        if draw and not (Path(config.out) / "loss.svg").exists():
+            _draw(Path(config.out))  # it was killed, or the disk was full
         return record
     with backend.use(config.device) as device, contextlib.ExitStack() as held:
         workers = choose_workers(config.workers, config.batch, device)
@@ -100,19 +103,25 @@ def train(
         record = new_record(config, shape, text, sources, workers)
         book = Logbook(folder, record, work, reporter)
         held.callback(reporter.close)
-        if config.start and not resume:
-            branching.copy_start(config, folder)
+        sweep(folder)
         if not resume:
+            stem = branching.stem_of(config) if config.start else None
             book.begin()
+            if stem:
+                branching.copy_stem(stem, folder)
         if resume or config.start:
             book.go_on()
         record = _run(book, work, text, workers)
     if draw:
-        from minillm.training.run_folder.curve import draw_curve
-
-        draw_curve(folder)
+        _draw(folder)
     reporter.finish(record)
     return record
+
+
+def _draw(folder: Path) -> None:
+    from minillm.training.run_folder.curve import draw_curve
+
+    draw_curve(folder)
 
 
 def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> list[str]:

@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from minillm import backend
 from minillm.backend import Backend
 from minillm.errors import MinillmError, UsageError
+from minillm.training.interrupt import SIGNALS
 
 PATIENCE = 5.0  # seconds that a worker has for its last step, when all is over
 
@@ -125,10 +126,10 @@ class Team:
 
 def _fork(make, rank, connection, parents_ends):
     def run():
-        # Ctrl-C reaches every process of a terminal, and a batch system's SIGTERM all
-        # of a job; the parent decides what they mean.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # Ctrl-C and the end of a terminal reach every process of it, and a batch
+        # system's SIGTERM all of a job; the parent decides what they mean.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         for end in parents_ends:  # or this process would never see the parent go
             end.close()
         _serve(make(rank), connection)

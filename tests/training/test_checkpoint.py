@@ -105,11 +105,12 @@ def test_an_odd_manifest_is_no_manifest(folder, text):
     assert checkpoint.latest(folder).name == "step-000010"
 
 
-def test_a_manifest_of_a_later_format_is_not_read(folder):
+def test_a_manifest_of_a_later_format_is_told(folder):
     manifest = folder / "step-000020" / "manifest.json"
     content = json.loads(manifest.read_text(encoding="utf-8"))
     manifest.write_text(json.dumps({**content, "format": 2}), encoding="utf-8")
-    assert checkpoint.latest(folder).name == "step-000010"
+    with pytest.raises(DataError, match=r"step-000020: a later minillm wrote it.*2"):
+        checkpoint.latest(folder)
 
 
 def test_a_folder_without_a_whole_checkpoint_has_none(folder, tmp_path):
@@ -210,16 +211,21 @@ def test_no_flipped_bit_goes_unnoticed(two, place, bit):
             newest = checkpoint.latest(two)
             if newest.name == "step-000020":  # a space, in JSON
                 assert json.loads(flipped) == json.loads(content)
+        except DataError as error:  # the format's number
+            assert "a later minillm wrote it" in str(error)
         finally:
             path.write_bytes(content)
 
 
-def test_a_run_is_read_from_its_newest_whole_checkpoint(quick_train, tmp_path):
+def test_a_run_is_read_from_its_newest_checkpoint_only(quick_train, tmp_path):
     quick_train("a", steps=10, save_every=5)
     ids = np.arange(8)[None]
     last = load_run(tmp_path / "a").model(ids).numpy()
     weights = tmp_path / "a" / "checkpoints" / "step-000010" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"step-000010: is damaged.*step-000008 is"):
+        load_run(tmp_path / "a")
+    shutil.rmtree(weights.parent)
     before = load_run(tmp_path / "a").model(ids).numpy()
     assert not np.array_equal(last, before)
     shutil.rmtree(tmp_path / "a" / "checkpoints")

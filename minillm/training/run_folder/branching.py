@@ -13,15 +13,16 @@ from minillm.errors import UsageError
 from minillm.training.config import TrainConfig
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.claim import differences
+from minillm.training.run_folder.files import replacing
 from minillm.training.run_folder.run import read_record
 from minillm.training.schedule import cooldown_begins
 
 LONGER = {"steps", "eval_every"}  # what a branch may have otherwise than its trunk
 
 
-def copy_start(config: TrainConfig, folder: Path) -> None:
-    """Copy what a run needs of the shorter one it starts from: the checkpoint of where
-    the cooldown began, and the metrics so far.
+def stem_of(config: TrainConfig) -> Path:
+    """The checkpoint of the shorter run that a run starts from: the one of where the
+    cooldown began.
 
     Raises UsageError where the other run is another, not shorter, or keeps none.
     """
@@ -45,6 +46,15 @@ def copy_start(config: TrainConfig, folder: Path) -> None:
             f"--start {source}: keeps no checkpoint of step {step}, where its cooldown "
             f"began: train it with --branch"
         )
-    copy = checkpoint.at(folder / checkpoint.FOLDER, step)
-    shutil.copytree(stem, copy, dirs_exist_ok=True)
-    shutil.copyfile(source / "metrics.jsonl", folder / "metrics.jsonl")
+    return stem
+
+
+def copy_stem(stem: Path, folder: Path) -> None:
+    """Copy a checkpoint of another run, and the metrics so far, into a run's folder.
+
+    Raises DataError where the disk refuses.
+    """
+    # The checkpoint last: a run that is killed in between has none, and no gap.
+    with replacing(folder / "metrics.jsonl") as temporary:
+        shutil.copyfile(stem.parent.parent / "metrics.jsonl", temporary)
+    checkpoint.copy(stem, folder / checkpoint.FOLDER)

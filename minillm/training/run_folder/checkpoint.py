@@ -10,7 +10,6 @@ Nothing is ever unpickled.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from minillm import backend
 from minillm.errors import DataError
 from minillm.training.flat import FlatParameters
-from minillm.training.run_folder.files import sync, write_json, writing
+from minillm.training.run_folder.files import replacing_folder, write_json
 
 FOLDER = "checkpoints"  # of a run's, where they lie
 FORMAT = 1
@@ -30,34 +29,26 @@ FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
 def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
-    """Write a checkpoint under a temporary name, sync it, and rename it into place.
+    """Write a checkpoint, which is there when it is whole.
 
     `state["step"]` names it. Raises DataError where the disk refuses.
     """
     target = at(folder, state["step"])
-    temporary = folder / f".{target.name}.{os.getpid()}"
-    with writing(target):
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        try:
-            save_arrays(temporary / "model.safetensors", flat.views(flat.data))
-            save_arrays(temporary / "optimizer.safetensors", _moments(flat, optimizer))
-            write_json(temporary / "state.json", state)
-            manifest = {name: _fingerprint(temporary / name) for name in FILES}
-            for name in FILES:
-                sync(temporary / name)
-            write_json(
-                temporary / "manifest.json", {"format": FORMAT, "files": manifest}
-            )
-            sync(temporary / "manifest.json")
-            sync(temporary)
-            if target.exists():  # a damaged one, which this run has gone back behind
-                shutil.rmtree(target)
-            temporary.rename(target)
-            sync(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with replacing_folder(target) as temporary:
+        save_arrays(temporary / "model.safetensors", flat.views(flat.data))
+        save_arrays(temporary / "optimizer.safetensors", _moments(flat, optimizer))
+        write_json(temporary / "state.json", state)
+        manifest = {name: _fingerprint(temporary / name) for name in FILES}
+        write_json(temporary / "manifest.json", {"format": FORMAT, "files": manifest})
     return target
+
+
+def copy(path: Path, folder: Path) -> None:
+    """Copy a checkpoint to those of another run. Raises DataError where the disk
+    refuses."""
+    with replacing_folder(folder / path.name) as temporary:
+        for name in (*FILES, "manifest.json"):
+            shutil.copyfile(path / name, temporary / name)
 
 
 def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
@@ -68,7 +59,36 @@ def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
     _copy(path / "model.safetensors", flat.views(flat.data))
     if optimizer is not None:
         _copy(path / "optimizer.safetensors", _moments(flat, optimizer))
-    return json.loads((path / "state.json").read_text(encoding="utf-8"))
+    return _state(path)
+
+
+def _state(path: Path) -> dict:
+    file = path / "state.json"
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        if path.name == at(path, state["step"]).name:
+            return state
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from None
+    raise DataError(f"{file}: is of step {state['step']}, not of {path.name}")
+
+
+def trained(folder: Path) -> Path:
+    """The newest checkpoint, for who wants the trained model and not another.
+
+    Raises DataError where there is none, and where it is damaged.
+    """
+    every = _all(folder)
+    if not every:
+        raise DataError(
+            f"{folder.parent}: no whole checkpoint in it: was it trained to the end?"
+        )
+    if not is_whole(every[-1]):
+        way = "put it back from a copy, or train again"
+        if len(every) > 1:
+            way = f"remove it, and {every[-2].name} is taken"
+        raise DataError(f"{every[-1]}: is damaged, not what its manifest says: {way}")
+    return every[-1]
 
 
 def latest(folder: Path) -> Path | None:
@@ -77,14 +97,24 @@ def latest(folder: Path) -> Path | None:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether every file of a checkpoint is what its manifest says."""
+    """Whether every file of a checkpoint is what its manifest says.
+
+    Raises DataError where a later minillm wrote it.
+    """
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        return manifest["format"] == FORMAT and all(
+        later = manifest["format"] > FORMAT
+        whole = not later and all(
             _fingerprint(path / name) == manifest["files"][name] for name in FILES
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
+    if later:
+        raise DataError(
+            f"{path}: a later minillm wrote it, in format {manifest['format']}: use "
+            f"that one (this one knows {FORMAT})"
+        )
+    return whole
 
 
 def prune(folder: Path, keep: int, spared: Iterable[int | None] = ()) -> None:
@@ -94,6 +124,18 @@ def prune(folder: Path, keep: int, spared: Iterable[int | None] = ()) -> None:
     old = [path for path in _all(folder)[:-keep] if path not in spared]
     for path in [*old, *folder.glob(".step-*")]:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def set_aside(folder: Path, newest: Path | None) -> list[Path]:
+    """Give the checkpoints after the newest whole one, which are damaged, other names;
+    returns these. As the newest ones they would be kept, and whole ones pruned."""
+    every = _all(folder)
+    damaged = every[every.index(newest) + 1 :] if newest else every
+    names = [path.with_name(f"{path.name}.damaged") for path in damaged]
+    for path, name in zip(damaged, names, strict=True):
+        shutil.rmtree(name, ignore_errors=True)
+        path.rename(name)
+    return names
 
 
 def at(folder: Path, step: int | None) -> Path:
@@ -115,7 +157,11 @@ def load_arrays(path: Path) -> dict:
     """The arrays of a safetensors file by name. Raises DataError when it is damaged."""
     try:
         return load_file(path)
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
+    # The last two: numbers of a type that NumPy does not have, as bfloat16.
+    except (
+        *(OSError, ValueError, safetensors.SafetensorError),
+        *(TypeError, AttributeError),
+    ) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
 
 
@@ -148,7 +194,7 @@ def _copy(path: Path, places: dict) -> None:
 def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
     """Copy the arrays of a file into the places of the same names: all, or none.
 
-    Raises DataError where shapes or types differ.
+    Raises DataError where shapes or types differ, or a number is not finite.
     """
     for name, place in places.items():
         array = arrays[name]
@@ -157,6 +203,8 @@ def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
                 f"{path}: {name} is {array.dtype} of shape {array.shape}, the model's "
                 f"is {place.dtype} of shape {place.shape}"
             )
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: {name} has numbers that are not finite")
     for name, place in places.items():
         place[...] = backend.of(place).asarray(arrays[name])
 

@@ -4,12 +4,12 @@ import contextlib
 import itertools
 from pathlib import Path
 
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
 from minillm.text import OBJECTIVES
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text, load
 from minillm.training.run_folder import lock
-from minillm.training.run_folder.files import writing
+from minillm.training.run_folder.files import is_temporary, writing
 from minillm.training.run_folder.run import folder_of, read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
@@ -33,12 +33,15 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     """
     if config.out is None:
         raise UsageError("--resume needs --out: which run?")
-    if folder_of(config.out) != Path(config.out):
+    path = Path(config.out)
+    if folder_of(path) != path:
         raise UsageError(
-            f"--out {config.out}: a run goes on where its newest checkpoint is: say "
-            f"--out {folder_of(config.out)}"
+            f"--out {path}: a run goes on where its newest checkpoint is: say --out "
+            f"{folder_of(path)}"
         )
-    record = read_record(config.out)
+    if path.is_dir() and _holds_nothing_yet(path):
+        raise DataError(f"{path}: holds no run yet: begin it without --resume")
+    record = read_record(path)
     asked = {
         name: value
         for name, value in config.to_json().items()
@@ -69,7 +72,7 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
     path = Path(config.out)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: is a file, not a folder")
-    if not path.exists() or {item.name for item in path.iterdir()} <= {lock.NAME}:
+    if not path.exists() or _holds_nothing_yet(path):
         return None
     if not (path / "run.json").exists():
         raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
@@ -95,6 +98,13 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
             f"changed since: choose another --out"
         )
     return record
+
+
+def _holds_nothing_yet(path: Path) -> bool:
+    """Whether a folder is empty, or as a run leaves it that is killed before its
+    run.json is there."""
+    names = {item.name for item in path.iterdir() if not is_temporary(item)}
+    return names <= {lock.NAME} or names == {lock.NAME, "tokenizer.json"}
 
 
 def new_folder(config: TrainConfig) -> Path:

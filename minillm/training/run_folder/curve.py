@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
+from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, new_figure, save, style
 from minillm.training.config import TrainConfig
 
 
 def draw_curve(folder: Path) -> Path:
-    """Draw loss.svg into a run folder; returns its path."""
+    """Draw loss.svg into a run folder; returns its path.
+
+    Raises DataError where the disk refuses: the run is finished all the same.
+    """
     lines = [
         json.loads(line)
         for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -37,7 +41,10 @@ def draw_curve(folder: Path) -> Path:
         axes.set_ylabel(f"loss ({unit})")
         axes.set_title(f"{folder.name}: {record['data']['name']}")
         axes.legend()
-        return save(figure, folder / "loss.svg")
+        try:
+            return save(figure, folder / "loss.svg")
+        except UsageError as error:  # the place was nobody's choice
+            raise DataError(f"{error}; the run is finished") from None
 
 
 def _smooth(loss: np.ndarray) -> np.ndarray:

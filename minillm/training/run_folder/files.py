@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +36,42 @@ def replacing(path: Path) -> Iterator[Path]:
     with writing(path):
         try:
             yield temporary
+            # Or a power cut could leave the new name and none of the bytes.
+            sync(temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill with files, which takes the place of `path` at the end."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with writing(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for written in (*temporary.iterdir(), temporary):
+                sync(written)
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.rename(path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file has a name that `replacing` gives out."""
+    return re.fullmatch(r"\..+\.\d+", path.name) is not None
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process was writing. Nobody else may be writing there."""
+    for path in folder.iterdir():
+        if is_temporary(path) and path.is_file():
+            path.unlink()
 
 
 def write_json(path: Path, record: dict) -> None:

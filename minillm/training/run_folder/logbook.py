@@ -11,7 +11,7 @@ from minillm.training.replica import Workplace, batch_at
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.files import replacing, write_json
 from minillm.training.run_folder.metrics import Metrics, Stopwatch
-from minillm.training.run_folder.run import read_record
+from minillm.training.run_folder.run import hashes, read_record
 from minillm.training.schedule import branch_step, learning_rate
 
 
@@ -53,17 +53,40 @@ class Logbook:
             state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0, **begun}
         else:
             state = checkpoint.load(newest, self.work.flat, self.work.optimizer)
+            if not self._could_have_saved(state):
+                raise DataError(f"{newest / 'state.json'}: is not of a run like this")
         for name, sha256 in hashes(self.record).items():
-            if state[name] != sha256:
+            if state.get(name) != sha256:
                 what = name.removesuffix("_sha256")
                 raise DataError(
                     f"{newest or self.folder}: was trained with another {what}"
                 )
+        for path in checkpoint.set_aside(self.checkpoints, newest):
+            self.reporter.note(
+                f"{path}: was damaged: going on from step {state['step']}"
+            )
         self.step = state["step"]
         self.best = state.get("best")  # not in checkpoints of before
+        self._prune()
         self.earlier = state["seconds"]
         self.metrics.go_back(state)
         self._write_record("running")
+
+    def _could_have_saved(self, state: dict) -> bool:
+        """Whether these are a step, the seconds and the losses until then."""
+        step, seconds, losses, logged = map(
+            state.get, ("step", "seconds", "losses", "logged")
+        )
+        return (
+            all(isinstance(number, int) for number in (step, logged))
+            and 0 <= logged <= step <= self.work.config.steps
+            and isinstance(losses, list)
+            and len(losses) >= max(step - logged, min(step, 1))
+            and all(
+                isinstance(number, float) and math.isfinite(number)
+                for number in (seconds, *losses)
+            )
+        )
 
     def start(self) -> None:
         """The first step of this sitting comes next. Called when workers have been
@@ -188,12 +211,3 @@ class Logbook:
     def _write_record(self, status: str) -> None:
         self.record["status"] = status
         write_json(self.folder / "run.json", self.record)
-
-
-def hashes(record: dict) -> dict:
-    """What the steps after a checkpoint depend on beside it."""
-    data = record["data"]
-    return {
-        "data_sha256": data["sha256"],
-        "tokenizer_sha256": data["tokenizer"]["sha256"],
-    }

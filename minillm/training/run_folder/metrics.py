@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from minillm.training.config import TrainConfig
-from minillm.training.run_folder.files import replacing, writing
+from minillm.training.run_folder.files import replacing, sync, writing
 
 MOST_LINES = 2_000  # for a run of any length
 
@@ -68,7 +68,11 @@ class Metrics:
         return fmean(self.losses[-self.n_final :])
 
     def state(self) -> dict:
-        """What a checkpoint keeps, so that the lines after it come out the same."""
+        """What a checkpoint keeps, so that the lines after it come out the same. Those
+        before it are on the disk by then."""
+        if self.logged:
+            with writing(self.path):
+                sync(self.path)
         return {"losses": self.losses, "logged": self.logged}
 
     def go_back(self, state: dict) -> None:

@@ -31,8 +31,8 @@ class Run:
 
 
 def load_run(path) -> Run:
-    """Read a run folder: its record, its tokenizer, its newest whole checkpoint. Or
-    give the folder of another of its checkpoints.
+    """Read a run folder: its record, its tokenizer, its newest checkpoint. Or give the
+    folder of another of its checkpoints.
 
     Raises DataError where something is missing or damaged.
     """
@@ -51,6 +51,15 @@ def load_run(path) -> Run:
     return Run(path, record, config, model, tokenizer)
 
 
+def hashes(record: dict) -> dict:
+    """Of what a run's steps depend on beside its options."""
+    data = record["data"]
+    return {
+        "data_sha256": data["sha256"],
+        "tokenizer_sha256": data["tokenizer"]["sha256"],
+    }
+
+
 def folder_of(path) -> Path:
     """The folder of the run that a path means: it is one, or one of its checkpoints."""
     path = Path(path)
@@ -58,19 +67,16 @@ def folder_of(path) -> Path:
 
 
 def checkpoint_of(path) -> Path:
-    """The checkpoint that a path means: it is one, or a run, whose newest whole one is
-    meant. Raises DataError where there is none or it is not whole."""
+    """The checkpoint that a path means: it is one, or a run, whose newest is meant.
+
+    Raises DataError where there is none, or it is damaged.
+    """
     path = Path(path)
-    if path.parent.name == checkpoint.FOLDER:
-        if not checkpoint.is_whole(path):
-            raise DataError(f"{path}: is no whole checkpoint")
-        return path
-    newest = checkpoint.latest(path / checkpoint.FOLDER)
-    if newest is None:
-        raise DataError(
-            f"{path}: no whole checkpoint in it: was it trained to the end?"
-        )
-    return newest
+    if path.parent.name != checkpoint.FOLDER:
+        return checkpoint.trained(path / checkpoint.FOLDER)
+    if not checkpoint.is_whole(path):
+        raise DataError(f"{path}: is no whole checkpoint")
+    return path
 
 
 def read_record(path) -> dict:
@@ -83,12 +89,14 @@ def read_record(path) -> dict:
         record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: holds no run: there is no run.json in it") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from None
     try:
         TrainConfig.from_json(record["options"])
         ModelConfig.from_json(record["model"])
-        missing = {"status", "sources", "data"} - set(record)
+        missing = {"status"} - set(record)
+        dict.items(record["sources"])
+        hashes(record)
     except (KeyError, TypeError, UsageError) as error:
         missing = {str(error)}
     if missing:
