@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
+from minillm.errors import DeviceError
+from minillm.figures import short
 from minillm.models import LanguageModel, ModelConfig, build
+from minillm.models.count import memory_bytes
 from minillm.nn import Noise
 from minillm.text import Batch, Shuffled, Tokenizer
 from minillm.training.config import TrainConfig
@@ -22,6 +25,12 @@ from minillm.training.optimizer import SGD, AdamW, new_optimizer, squared_norm
 from minillm.training.streams import OBJECTIVE, WEIGHTS
 
 LINE = 16  # float32 numbers in a cache line
+# For each token of a whole batch, which every worker makes before it takes its share:
+# the window it is in, what goes in, what is to be predicted.
+BATCH_BYTES = 12
+# Times the memory there is. The prediction is within a fifth, but of a causal model's
+# attention over a very long context it counts the half that is never made.
+CERTAIN = 2
 
 
 @dataclass
@@ -49,8 +58,12 @@ def set_up(
     validation: Batch | None = None,
     tokens_per_step: float | None = None,
 ) -> Workplace:
-    """A workplace with a new model, its weights drawn from the run's seed."""
+    """A workplace with a new model, its weights drawn from the run's seed.
+
+    Raises DeviceError for what this machine's memory cannot hold.
+    """
     kind, n = workers
+    _refuse_beyond_memory(config, shape, n)
     rng = np.random.default_rng((config.seed, 0, WEIGHTS))
     model = build(shape, rng)
     flat = FlatParameters(model, shared=kind == "processes" and n > 1)
@@ -65,6 +78,25 @@ def set_up(
         validation=validation,
         tokens_per_step=tokens_per_step or config.tokens_per_step,
     )
+
+
+def _refuse_beyond_memory(config: TrainConfig, shape: ModelConfig, n: int) -> None:
+    """DeviceError before anything is set aside, or Linux would end the process without
+    a word. A GPU's library says so itself."""
+    device = backend.current()
+    if device.kind != "cpu":
+        return
+    at_a_time = config.sequences_at_a_time(device.numbers_at_a_time, n)
+    whole_batches = n * BATCH_BYTES * config.tokens_per_step
+    needed = memory_bytes(shape, at_a_time, n) + whole_batches
+    there = device.memory()["total"]
+    if there and needed > CERTAIN * there:
+        raise DeviceError(
+            f"layers {shape.n_layers}, width {shape.d_model}, vocabulary "
+            f"{shape.vocab_size} and a batch of {config.batch} x {config.context} "
+            f"tokens would take about {short(needed)}B of memory, and this machine has "
+            f"{short(there)}B: choose a smaller size or --batch"
+        )
 
 
 class Replica:
