@@ -27,7 +27,7 @@ COUNTED = {
     "--data",
     metavar="NAME|PATH",
     default="stdlib",
-    help="Corpus, text file or folder.  [stdlib]",
+    help="Corpus, text file, folder, archive.  [stdlib]",
 )
 @click.option(
     "--objective",

@@ -104,8 +104,6 @@ def test_more_than_the_memory_holds_is_refused_before_any_is_taken(
     sees, text, quick, monkeypatch, option
 ):
     monkeypatch.setattr(memory, "total_bytes", lambda: 2_000_000_000)
-    says = (
-        "would take about .*B of memory.*has 2.00 GB: choose a smaller size or --batch"
-    )
+    says = "would take about .*B of memory.*has 2 GB: choose a smaller size or --batch"
     sees(*quick, option, "--data=text.txt", "--out=run", code=4, says=says)
     assert not (text / "run").exists()
