@@ -27,7 +27,7 @@ COUNTED = {
     "--data",
     metavar="NAME|PATH",
     default="stdlib",
-    help="Corpus, text file, folder, archive.  [stdlib]",
+    help="Corpus, text, folder or .zip.  [stdlib]",
 )
 @click.option(
     "--objective",
