@@ -9,7 +9,7 @@ import numpy as np
 from minillm import backend
 from minillm.backend import Backend, products
 from minillm.errors import UsageError
-from minillm.text import Tokenizer, load_tokenizer
+from minillm.text import Tokenizer
 from minillm.training import base
 from minillm.training.config import TrainConfig
 from minillm.training.data import (
@@ -30,6 +30,7 @@ from minillm.training.run_folder import branching, claim
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
+from minillm.training.run_folder.run import read_record, read_tokenizer
 from minillm.training.schedule import learning_rate
 from minillm.training.team import Team, choose_workers, missed_wish
 
@@ -120,7 +121,7 @@ def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> li
 def _tokenizer(config: TrainConfig, resume: bool) -> Tokenizer | None:
     """The one there is already: this run's own, or that of the run it builds on."""
     there = config.out if resume else config.base
-    return load_tokenizer(Path(there) / "tokenizer.json") if there else None
+    return read_tokenizer(Path(there), read_record(Path(there))) if there else None
 
 
 def _set_up(config: TrainConfig, text: Text, workers: tuple[str, int]) -> Workplace:
