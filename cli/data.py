@@ -138,8 +138,9 @@ def get(name: str, json: bool) -> None:
 def show(data: str, kind: str | None, json: bool) -> None:
     """Show how large a corpus or a table is and how it begins.
 
-    DATA is a name of `minillm data list`, a text file, or a folder of them; or a file
-    of rows, .tsv, .csv or .jsonl: pairs (source, target) or labels (text, label).
+    DATA is a name of `minillm data list`, a text file, or a folder of them, which may
+    be packed (.zip, .tar.gz); or a file of rows, .tsv, .csv or .jsonl: pairs (source,
+    target) or labels (text, label).
     """
     from minillm.text.generated import TOYS
     from minillm.text.recipe import named

@@ -25,7 +25,7 @@ COUNTED = {
     "--data",
     metavar="NAME|PATH",
     default="stdlib",
-    help="Corpus, text file or folder.  [stdlib]",
+    help="Corpus, text, folder or .zip.  [stdlib]",
 )
 @click.option(
     "--objective",

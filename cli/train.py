@@ -56,7 +56,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("init", "How weights are drawn.", metavar="gpt2|fan_in")
 @setting("objective", "Or mlm, mlm+nsp, seq2seq, classify.", "NAME", OBJECTIVES)
 @setting("whole_words", "mlm hides whole words.")
-@setting("data", "Corpus, text file or folder.", "NAME|PATH")
+@setting("data", "Corpus, text, folder or .zip.", "NAME|PATH")
 @setting("tokenizer", "bpe, wordpiece, bytes, chars.", "NAME", choices=TOKENIZERS)
 @setting("vocab", "Most entries of the vocabulary.")
 @setting("batch", "Sequences in a step. Default: by size.")

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from minillm.errors import UsageError
 
+# Beyond these a mistake is likelier than a model: each layer is a few Python objects.
+MOST = 10**8
+MOST_LAYERS = 10_000
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -36,7 +40,8 @@ class ModelConfig:
     n_classes: int = 0
 
     def __post_init__(self):
-        for name in ("vocab_size", "n_layers", "d_model", "n_heads", "context"):
+        _check_count("n_layers", self.n_layers, at_least=1, most=MOST_LAYERS)
+        for name in ("vocab_size", "d_model", "n_heads", "context"):
             _check_count(name, getattr(self, name), at_least=1)
         _check_count("d_ff", self.d_ff, at_least=0)
         _check_count("n_classes", self.n_classes, at_least=0)
@@ -129,11 +134,11 @@ def size(name: str) -> Size:
     return SIZES[name]
 
 
-def _check_count(name: str, value, at_least: int) -> None:
+def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"{name} must be a whole number, got {value!r}")
-    if not at_least <= value <= 10**8:
-        raise UsageError(f"{name} must be from {at_least} to 10^8, got {value}")
+    if not at_least <= value <= most:
+        raise UsageError(f"{name} must be from {at_least} to {most:,}, got {value}")
 
 
 def _check_choice(name: str, value, choices) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from minillm import backend
 from minillm.errors import Interrupted, UsageError
 from minillm.tasks import answers, classification
-from minillm.text import OBJECTIVES, load_tokenizer
+from minillm.text import OBJECTIVES
 from minillm.training.base import shaped
 from minillm.training.config import ARCHITECTURES_FOR, TrainConfig
 from minillm.training.data import Text, load, prepare
@@ -22,7 +22,12 @@ from minillm.training.loop import train
 from minillm.training.reporter import Silent
 from minillm.training.run_folder.claim import new_folder
 from minillm.training.run_folder.files import write_json
-from minillm.training.run_folder.run import Run, load_run, read_record
+from minillm.training.run_folder.run import (
+    Run,
+    load_run,
+    read_record,
+    read_tokenizer,
+)
 
 # What is learned, and what measures it on held-out rows.
 TASKS = {"classify": classification.measure, "seq2seq": answers.measure}
@@ -87,7 +92,7 @@ def finetune(
     )
     reporter = reporter or Silent()
     with backend.use(device):
-        tokenizer = load_tokenizer(Path(base) / "tokenizer.json")
+        tokenizer = read_tokenizer(base)
         config = shaped(asked)
         text = prepare(config, tokenizer, reporter.note)
         steps = math.ceil(epochs * len(text.train) / batch)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.errors import DataError
+from minillm.text.archive import is_archive, read_archive
 from minillm.text.catalogue import catalogue, fetch
 from minillm.text.generated import GENERATED, TOYS, generated, generated_task
 from minillm.text.known import KnownText
@@ -41,7 +42,7 @@ class Corpus:
 
     def documents(self, part: str) -> list[str]:
         """The texts in "train" or "val" that stand for themselves: the files of a
-        folder, else what lies between empty lines."""
+        folder or an archive, else what lies between empty lines."""
         return self.files.get(part) or blocks(getattr(self, part))
 
 
@@ -50,10 +51,11 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
 
     `facts`, `lexicon`, `brackets`, `topics` and `induction` are generated, and may have
     parameters: `facts:a=0.3,seed=1`. A file gives its last tenth to validation, a
-    folder whole files in the order of a hash of their paths. A name goes before a path:
-    write `./stdlib` for a file that is called so. A corpus of the catalogue is
-    downloaded the first time. Raises DataError for what is missing, empty or not UTF-8,
-    UsageError for parameters that cannot be and for a task that is no text.
+    folder, or an archive of one (.zip, .tar, .tar.gz), whole files in the order of a
+    hash of their paths. A name goes before a path: write `./stdlib` for a file that is
+    called so. A corpus of the catalogue is downloaded the first time. Raises DataError
+    for what is missing, empty or not UTF-8, UsageError for parameters that cannot be
+    and for a task that is no text.
     """
     data = os.fspath(data)
     if data == "stdlib":
@@ -69,7 +71,7 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     if os.path.isdir(data):
         return _from_folder(path)
     if os.path.exists(data):  # Path would raise for too long a name
-        return _from_file(path)
+        return _from_archive(path) if is_archive(path) else _from_file(path)
     tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
     names = ", ".join(["stdlib", *entries, *GENERATED, *tasks])
     raise DataError(f"{data!r}: no such file or folder, nor a corpus ({names})")
@@ -84,15 +86,19 @@ def read_text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
+    return _decoded(raw, str(path))
+
+
+def _decoded(raw: bytes, name: str) -> str:
     start = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
     try:
         return str(memoryview(raw)[start:], "utf-8")
     except UnicodeDecodeError as error:
         offset = start + error.start
         if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DataError(f"{path}: is UTF-16: save it as UTF-8 text") from error
+            raise DataError(f"{name}: is UTF-16: save it as UTF-8 text") from error
         raise DataError(
-            f"{path}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset:,}; save it"
+            f"{name}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset:,}; save it"
             " as UTF-8 text"
         ) from error
 
@@ -110,16 +116,27 @@ def _from_text(name: str, text: str, note: str) -> Corpus:
 
 
 def _from_folder(folder: Path) -> Corpus:
-    texts = {path: read_text(path) for path in _files(folder)}
-    documents = {
-        path.relative_to(folder).as_posix(): text
-        for path, text in texts.items()
-        if not _is_blank(text)
+    texts = {
+        path.relative_to(folder).as_posix(): read_text(path) for path in _files(folder)
     }
+    return _from_many(folder, texts, "a folder")
+
+
+def _from_archive(archive: Path) -> Corpus:
+    texts = {
+        path: _decoded(raw, f"{archive}, {path!r}")
+        for path, raw in read_archive(archive).items()
+    }
+    return _from_many(archive, texts, "an archive")
+
+
+def _from_many(place: Path, texts: dict[str, str], what: str) -> Corpus:
+    """A corpus of the texts that were found at a place, by their paths there."""
+    documents = {path: text for path, text in texts.items() if not _is_blank(text)}
     if not documents:
-        raise DataError(f"{folder}: no file in it holds text")
-    name = folder.resolve().name
-    note = f"a folder of {len(documents)} text files"
+        raise DataError(f"{place}: no file in it holds text")
+    name = place.resolve().name
+    note = f"{what} of {len(documents)} text files"
     size = _validation_size(sum(map(len, documents.values())))
     train, val = _split(documents, size)
     if train and val:

@@ -199,6 +199,11 @@ def _columns(line: int, cells: list[str], kind: str) -> tuple[int, int] | None:
     """Where the two texts stand if a row names the columns, else None."""
     found = _named(cells, kind)
     if None not in found:
+        names = [cell.strip().casefold() for cell in cells]
+        for place in found:
+            if names.count(names[place]) > 1:
+                what = f"two columns are called {names[place]!r}; rename one of them"
+                raise BadRow(line, what)
         return found
     (other,) = set(NAMES) - {kind}
     if None not in _named(cells, other):

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 
 from minillm.errors import UsageError
-from minillm.models.config import ModelConfig, Size, size, usual
+from minillm.models.config import MOST, MOST_LAYERS, ModelConfig, Size, size, usual
 
 # The architectures for each objective, which cannot look at what they predict; the
 # first is the default.
@@ -34,6 +34,7 @@ OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
 SUBWORDS = ("bpe", "wordpiece")
 OPTIONAL = ("out", "start", "base")
+LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # Of fewer tokens at a time, matrix products are slow at any width.
 LEAST_TOKENS = 512
 
@@ -96,11 +97,13 @@ class TrainConfig:
                 object.__setattr__(self, name, str(value))
             elif not (isinstance(value, str) or (value is None and name in OPTIONAL)):
                 raise UsageError(f"{name} must be text, got {value!r}")
-        counts = "layers width heads context vocab batch steps tokens accumulate"
-        for name in [*counts.split(), "eval_every", "save_every", "keep"]:
-            _check_number(name, getattr(self, name), low=1, whole=True)
+        _check_number("layers", self.layers, low=1, most=MOST_LAYERS, whole=True)
+        for name in ("width", "heads", "context", "vocab", "batch", "accumulate"):
+            _check_number(name, getattr(self, name), low=1, most=MOST, whole=True)
+        for name in ("steps", "tokens", "eval_every", "save_every", "keep"):
+            _check_number(name, getattr(self, name), low=1, most=LONGEST, whole=True)
         for name in ("warmup", "seed"):
-            _check_number(name, getattr(self, name), low=0, whole=True)
+            _check_number(name, getattr(self, name), low=0, most=LONGEST, whole=True)
         for name in ("lr", "min_lr", "weight_decay", "clip"):
             _check_number(name, getattr(self, name), low=0)
         for name in ("beta1", "beta2", "dropout"):
@@ -278,7 +281,9 @@ def default_heads(width: int) -> int:
     return next(n for n in range(most, 0, -1) if width % n == 0)
 
 
-def _check_number(name: str, value, low, below=math.inf, whole: bool = False) -> None:
+def _check_number(
+    name: str, value, low, below=math.inf, most=None, whole: bool = False
+) -> None:
     if value is None:
         return
     kind = int if whole else (int, float)
@@ -288,6 +293,8 @@ def _check_number(name: str, value, low, below=math.inf, whole: bool = False) ->
     if not low <= value < below:  # not for NaN either
         end = "" if below == math.inf else f" and below {below}"
         raise UsageError(f"{name} must be at least {low}{end}, got {value}")
+    if most is not None and value > most:
+        raise UsageError(f"{name} must be at most {most:,}, got {value}")
 
 
 def _check_choice(name: str, value, choices) -> None:

@@ -10,7 +10,7 @@ from minillm import backend
 from minillm.backend import Backend, products
 from minillm.errors import UsageError
 from minillm.models import ModelConfig
-from minillm.text import Tokenizer, load_tokenizer
+from minillm.text import Tokenizer
 from minillm.training import base, memory
 from minillm.training.config import TrainConfig
 from minillm.training.data import (
@@ -32,7 +32,7 @@ from minillm.training.run_folder.files import sweep
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
-from minillm.training.run_folder.run import folder_of
+from minillm.training.run_folder.run import read_tokenizer
 from minillm.training.schedule import learning_rate
 from minillm.training.team import Team, choose_workers, missed_wish
 
@@ -80,38 +80,28 @@ def train(
         if draw and not (Path(config.out) / "loss.svg").exists():
             _draw(Path(config.out))  # it was killed, or the disk was full
         return record
-    with backend.use(config.device) as device, contextlib.ExitStack() as held:
+    with backend.use(config.device) as device:
         workers = choose_workers(config.workers, config.batch, device)
         for line in _notes(config, device, workers):
             reporter.note(line)
         keep_freed_memory()
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
-        for told in filter(None, [text.cut(config.context), text.repeated(config)]):
-            reporter.note(told)
         shape = config.model(text.tokenizer.vocab_size, len(text.labels))
-        held.enter_context(memory.within(config, shape, workers[1], device))
-        work = _set_up(config, shape, text, workers)
-        if config.base and not config.fresh and not _has_checkpoint(config, resume):
-            base.check_labels(config.base, text)
-            base.copy_weights(config.base, work.flat)
-        folder = Path(config.out) if resume else claim.new_folder(config)
-        held.enter_context(locked(folder))
-        if not resume:
-            claim.check_unbegun(folder)
-        config = replace(config, out=str(folder))
-        record = new_record(config, shape, text, sources, workers)
-        book = Logbook(folder, record, work, reporter)
-        held.callback(reporter.close)
-        sweep(folder)
-        if not resume:
-            stem = branching.stem_of(config) if config.start else None
-            book.begin()
-            if stem:
-                branching.copy_stem(stem, folder)
-        if resume or config.start:
-            book.go_on()
-        record = _run(book, work, text, workers)
+        with memory.within(config, shape, workers[1], device):
+            work = _set_up(config, shape, text, workers)
+            for told in filter(None, [text.cut(config.context), text.repeated(config)]):
+                reporter.note(told)
+            if config.base and not config.fresh and not _has_checkpoint(config, resume):
+                base.check_labels(config.base, text)
+                base.copy_weights(config.base, work.flat)
+            folder = Path(config.out) if resume else claim.new_folder(config)
+            config = replace(config, out=str(folder))
+            record = new_record(config, shape, text, sources, workers)
+            with locked(folder), contextlib.closing(reporter):
+                book = Logbook(folder, record, work, reporter)
+                _begin(book, config, resume)
+                record = _run(book, work, text, workers)
     if draw:
         _draw(folder)
     reporter.finish(record)
@@ -133,7 +123,7 @@ def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> li
 def _tokenizer(config: TrainConfig, resume: bool) -> Tokenizer | None:
     """The one there is already: this run's own, or that of the run it builds on."""
     there = config.out if resume else config.base
-    return load_tokenizer(folder_of(there) / "tokenizer.json") if there else None
+    return read_tokenizer(there) if there else None
 
 
 def _has_checkpoint(config: TrainConfig, resume: bool) -> bool:
@@ -158,6 +148,19 @@ def _set_up(
         validation=validation,
         tokens_per_step=text.tokens_per_step(config),
     )
+
+
+def _begin(book: Logbook, config: TrainConfig, resume: bool) -> None:
+    """Bring the folder and the weights to where this sitting's first step begins."""
+    sweep(book.folder)
+    if not resume:
+        claim.check_unbegun(book.folder)
+        stem = branching.stem_of(config) if config.start else None
+        book.begin()
+        if stem:
+            branching.copy_stem(stem, book.folder)
+    if resume or config.start:
+        book.go_on()
 
 
 def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -> dict:

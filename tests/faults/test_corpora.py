@@ -1,5 +1,7 @@
 """Texts as they come: what is no text is refused in a line, what is odd trains."""
 
+import json
+
 import pytest
 
 LINE = "She read all the books of the sea. 她读海。\n"
@@ -30,3 +32,67 @@ def test_a_text_is(sees, here, quick, content, code, says):
     (here / "text.txt").write_bytes(content)
     sees(*quick, "--data", "text.txt", "--out", "run", code=code, says=says)
     assert (here / "run" / "run.json").exists() == (code == 0)
+
+
+OBJECTIVES = ["clm", "mlm", "mlm+nsp"]
+TINY = "One. Two.\n\nThree. Four.\n"
+EMPTY_LINES = "\n" * 100_000
+DOCUMENTS = "Snow fell. No boat came.\n\nRain fell. A boat came.\n\n" * 50
+
+# (what is wrong, the text, what "clm" and "mlm" say, what "mlm+nsp" says)
+PARTS = [
+    ("too short for a part to train on", "ab" * 10, "the training text", "training"),
+    ("too short for one to validate", TINY, "the validation text", "the training part"),
+    ("one document of one line", "word " * 500, "", "two documents of two sentences"),
+    (
+        "very many empty lines at first",
+        EMPTY_LINES + DOCUMENTS,
+        "",
+        "the training part",
+    ),
+    ("very many empty lines at last", DOCUMENTS + EMPTY_LINES, "", "validation part"),
+]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    ("text", "says", "of_pairs"),
+    [row[1:] for row in PARTS],
+    ids=[row[0] for row in PARTS],
+)
+def test_an_objective_trains_or_says_which_part_lacks_what(
+    sees, here, quick, objective, text, says, of_pairs
+):
+    (here / "text.txt").write_text(text)
+    says = of_pairs if objective == "mlm+nsp" else says
+    options = ["--data=text.txt", "--out=run", "--steps=1", f"--objective={objective}"]
+    says = f"text.txt: .*{says}" if says else ""
+    sees(*quick, *options, code=3 if says else 0, says=says)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_folder_of_one_file_is_cut_like_the_file(sees, here, quick, objective):
+    (here / "texts").mkdir()
+    (here / "texts" / "a.txt").write_text("One line. Another one.\n" * 99)
+    options = ["--data=texts", "--out=run", "--steps=1", f"--objective={objective}"]
+    alone = objective == "mlm+nsp"
+    says = "texts: .*needs? two documents" if alone else ""
+    sees(*quick, *options, code=3 if alone else 0, says=says)
+
+
+@pytest.mark.parametrize("objective", ["mlm", "mlm+nsp"])
+def test_a_batch_in_which_nothing_was_hidden_has_a_loss_of_zero(
+    sees, here, quick, objective
+):
+    """One token a step, of which 85 in a hundred are not chosen; or one pair of two."""
+    (here / "text.txt").write_text(DOCUMENTS)
+    context = 1 if objective == "mlm" else 5
+    options = [f"--objective={objective}", f"--context={context}", "--batch=1"]
+    options += ["--data=text.txt", "--out=run", "--steps=20", "--eval-every=5"]
+    sees(*quick, *options, code=0)
+    lines = (here / "run" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    assert len(losses) >= 5
+    assert all(isinstance(loss, float) and loss >= 0 for loss in losses)
+    if objective == "mlm":
+        assert 0 in losses

@@ -14,10 +14,18 @@ from minillm.text.tokenizer.characters import ByteTokenizer, CharTokenizer
 from minillm.text.tokenizer.library import template_of
 from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
 
+LARGEST = 1 << 28  # bytes; a vocabulary of 2^20 needs less
+
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer of a tokenizer.json. Raises DataError for anything else."""
     try:
+        size = Path(path).stat().st_size
+        if size > LARGEST:
+            raise DataError(
+                f"{path}: {size:,} bytes are too many for a tokenizer.json, which has "
+                f"at most {LARGEST:,}"
+            )
         content = Path(path).read_text(encoding="utf-8")
         settings = json.loads(content)
     except OSError as error:

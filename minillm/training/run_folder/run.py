@@ -1,5 +1,6 @@
 """A run is a folder: what can be read back from it."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +43,31 @@ def load_run(path) -> Run:
     shape = ModelConfig.from_json(record["model"])
     model = build(shape, np.random.default_rng(0))
     checkpoint.load(chosen, FlatParameters(model))
-    tokenizer = load_tokenizer(path / "tokenizer.json")
-    if tokenizer.vocab_size != shape.vocab_size:
+    return Run(path, record, config, model, read_tokenizer(path))
+
+
+def read_tokenizer(path) -> Tokenizer:
+    """What turned text into numbers in a run, or in the one a checkpoint is of.
+
+    Raises DataError for a damaged tokenizer.json, and for another one than the run was
+    trained with: of other size, or of the same, whose ids mean other words.
+    """
+    path, record = folder_of(path), read_record(path)
+    file = path / "tokenizer.json"
+    tokenizer = load_tokenizer(file)
+    vocab_size = record["model"]["vocab_size"]
+    if tokenizer.vocab_size != vocab_size:
         raise DataError(
             f"{path}: tokenizer.json has {tokenizer.vocab_size} tokens, the model "
-            f"{shape.vocab_size}: one of them belongs to another run"
+            f"{vocab_size}: one of them belongs to another run"
         )
-    return Run(path, record, config, model, tokenizer)
+    trained_with = hashes(record)["tokenizer_sha256"]
+    if hashlib.sha256(file.read_bytes()).hexdigest() != trained_with:
+        raise DataError(
+            f"{file}: is not what this run was trained with (another sha256): it was "
+            f"changed, or belongs to another run"
+        )
+    return tokenizer
 
 
 def hashes(record: dict) -> dict:

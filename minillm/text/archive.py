@@ -1,0 +1,158 @@
+"""Archives of texts, read in memory: nothing of them ever comes to lie on the disk.
+
+An archive may be made to do harm: to write outside its folder, to follow a link, to
+grow to a thousand times its size. What is no plain file is refused, sizes are counted
+as the bytes come and not believed, and there is a most of them.
+"""
+
+import contextlib
+import gzip
+import io
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from minillm.errors import DataError
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz")
+MOST_BYTES = 1 << 30  # of all files together, unpacked
+MOST_FILES = 100_000
+DAMAGE = (
+    *(EOFError, OSError, ValueError, OverflowError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """An entry of an archive: its path, what it is, and how to read it. `kind` is
+    "file", "folder", or in words what is refused."""
+
+    path: str
+    kind: str
+    open: Callable[[], IO[bytes]]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether its name ends as that of an archive."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def read_archive(archive: Path) -> dict[str, bytes]:
+    """The files in an archive by their paths, without the hidden ones.
+
+    Raises DataError for a damaged archive, for a member that is encrypted, no plain
+    file or outside the archive's own folder, and for more than `MOST_FILES` or
+    `MOST_BYTES` when unpacked.
+    """
+    files: dict[str, bytes] = {}
+    room = MOST_BYTES
+    with _named(f"{archive}: damaged, or no archive"):
+        for number, member in enumerate(_members(archive), 1):
+            name = f"{archive}, {member.path!r}"
+            path = _safe(member.path)
+            if number > MOST_FILES:
+                raise DataError(
+                    f"{archive}: more than {MOST_FILES:,} files: unpack it, and give "
+                    f"the folder"
+                )
+            if path is None:
+                raise DataError(f"{name}: refused, it leads out of the archive")
+            if member.kind == "folder":
+                continue
+            if member.kind != "file":
+                raise DataError(f"{name}: refused, it is {member.kind}")
+            if str(path) in files:
+                raise DataError(f"{name}: there are two files of this name")
+            with _named(f"{name}: damaged"), member.open() as file:
+                content = file.read(room + 1)
+            room -= len(content)
+            if room < 0:
+                raise _too_large(name)
+            files[str(path)] = content
+    return {path: files[path] for path in files if not _is_hidden(path)}
+
+
+def _members(archive: Path) -> Iterator[Member]:
+    if archive.name.lower().endswith(".zip"):
+        return _zip_members(archive)
+    if archive.name.lower().endswith((".tar", ".tar.gz", ".tgz")):
+        return _tar_members(archive)
+    whole = _unpacked(archive)
+    return iter([Member(archive.stem, "file", lambda: io.BytesIO(whole))])
+
+
+def _zip_members(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as zipped:
+        for info in zipped.infolist():
+            # The upper half is what Unix knows of a file; other systems leave it empty.
+            form = stat.S_IFMT(info.external_attr >> 16)
+            kind = "file"
+            if info.is_dir():
+                kind = "folder"
+            elif info.flag_bits & 1:
+                kind = "encrypted"
+            elif form not in (0, stat.S_IFREG):
+                kind = "a link or a device"
+            yield Member(info.filename, kind, lambda info=info: zipped.open(info))
+
+
+def _tar_members(archive: Path) -> Iterator[Member]:
+    whole = _unpacked(archive)
+    with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as tar:
+        for info in tar:
+            kind = "a link or a device"
+            if info.isdir():
+                kind = "folder"
+            elif info.isreg():
+                kind = "file"
+            yield Member(info.name, kind, lambda info=info: tar.extractfile(info))
+        # tarfile takes a broken header for the end. A block of zeros is the end.
+        if whole[tar.offset : tar.offset + 512] != bytes(512):
+            raise tarfile.ReadError(f"it breaks off at byte {tar.offset:,}")
+
+
+def _unpacked(archive: Path) -> bytes:
+    """All of a .tar, or of what gzip packed. Raises DataError where it is too large."""
+    packed = archive.suffix.lower() in (".gz", ".tgz")
+    with (gzip.open if packed else open)(archive, "rb") as file:
+        whole = file.read(MOST_BYTES + 1)
+    if len(whole) > MOST_BYTES:
+        raise _too_large(str(archive))
+    return whole
+
+
+def _too_large(name: str) -> DataError:
+    return DataError(
+        f"{name}: more than {MOST_BYTES:,} bytes when unpacked: unpack it if you trust "
+        f"it, and give the folder"
+    )
+
+
+def _safe(path: str) -> PurePosixPath | None:
+    """A member's path below the archive, None where it leads elsewhere."""
+    plain = PurePosixPath(path.replace("\\", "/"))
+    if plain.is_absolute() or ".." in plain.parts or re.match("[A-Za-z]:", path):
+        return None
+    return plain
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(path).parts)
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Whatever the libraries raise for damage, as a DataError."""
+    try:
+        yield
+    except DAMAGE as error:
+        reason = getattr(error, "strerror", None) or str(error) or "it breaks off"
+        raise DataError(f"{what} ({reason})") from error
