@@ -297,7 +297,7 @@ def test_one_source_alone_is_refused(write):
     ("name", "content", "words"),
     [
         ("a.tsv", b"caf\xe9\tb\n", "not UTF-8: byte 0xe9 at offset 3"),
-        ("a.csv", "a,b\n".encode("utf-16"), "not UTF-8"),
+        ("a.csv", "a,b\n".encode("utf-16"), "is UTF-16"),
         ("a.txt", b"a\tb\n", r"ends in \.tsv, \.csv or \.jsonl"),
         ("pairs", b"a\tb\n", r"ends in \.tsv, \.csv or \.jsonl"),
     ],
