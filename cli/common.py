@@ -48,7 +48,7 @@ class Quantity(click.ParamType):
             units = ", ".join(unit for unit in self.units if unit)
             self.fail(f"{value!r} is no {self.name} (a number, and one of {units})")
         if not 0 < number < math.inf:
-            self.fail(f"{value!r} must be more than 0")
+            self.fail(f"{value!r} must be more than 0, and finite")
         return number
 
 

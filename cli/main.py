@@ -137,6 +137,8 @@ def explain(error: BaseException) -> tuple[int, str]:
             )
         case FileNotFoundError():
             return DataError.exit_code, f"{error.filename}: no such file"
+        case ValueError() if "embedded null" in str(error):
+            return UsageError.exit_code, "the name of a file cannot hold a zero byte"
         case OSError() if error.filename:
             return 1, f"{error.filename}: {error.strerror}"
     kind = type(error).__name__

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.generation.decoder import Decoder
+from minillm.generation.decoder import MOST_ROWS, Decoder
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ def beam_search(
         raise UsageError(f"max_tokens must be at least 0, got {max_tokens}")
     if beams < 1:
         raise UsageError(f"beams must be at least 1, got {beams}")
+    if beams > MOST_ROWS:
+        raise UsageError(f"beams must be at most {MOST_ROWS:,}, got {beams}")
     if not 1 <= n <= beams:
         raise UsageError(f"n must be from 1 to the number of beams, {beams}: got {n}")
     live = [Hypothesis((), 0.0)]

@@ -7,7 +7,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation.beams import beam_search
 from minillm.generation.beginning import begin, reads_source
-from minillm.generation.decoder import Decoder
+from minillm.generation.decoder import MOST_ROWS, Decoder
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
@@ -206,6 +206,8 @@ def draw_tokens(
     ):
         if value < least:
             raise UsageError(f"{name} must be at least {least}, got {value}")
+    if n > MOST_ROWS:
+        raise UsageError(f"n must be at most {MOST_ROWS:,}, got {n}")
     rows = list(range(n * len(decoder.sequences)))
     rngs = [np.random.default_rng((seed, row % n)) for row in rows]
     decoder.logits()  # each sequence is read once, whatever n is

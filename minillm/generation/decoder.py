@@ -8,6 +8,8 @@ from minillm.models import LanguageModel
 from minillm.models.encdec import Conditioned
 from minillm.tensor import no_grad
 
+MOST_ROWS = 10_000  # what is written at a time for one prompt: each has its cache
+
 
 class Decoder:
     """Several sequences that grow together, and the logits after each of them.

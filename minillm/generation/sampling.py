@@ -28,7 +28,9 @@ class Sampling:
 
     def __post_init__(self):
         if not 0 <= self.temperature < math.inf:
-            raise UsageError(f"temperature must be at least 0, got {self.temperature}")
+            raise UsageError(
+                f"temperature must be a finite number from 0, got {self.temperature}"
+            )
         if self.top_k is not None and self.top_k < 1:
             raise UsageError(f"top_k must be at least 1, got {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -37,7 +39,8 @@ class Sampling:
             raise UsageError(f"min_p must be from 0 to 1, got {self.min_p}")
         if not 0 < self.repetition_penalty < math.inf:
             raise UsageError(
-                f"repetition_penalty must be above 0, got {self.repetition_penalty}"
+                f"repetition_penalty must be a finite number above 0, got "
+                f"{self.repetition_penalty}"
             )
 
     def draw(self, logits: np.ndarray, seen, rng: np.random.Generator) -> int:

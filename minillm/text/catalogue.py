@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import sys
+import time
 import tomllib
 import urllib.error
 import urllib.request
@@ -16,6 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from minillm.errors import DataError, UsageError
+
+SLOWEST = 1_000  # bytes in a second, on the average
 
 Progress = Callable[[int, int], None]
 
@@ -90,7 +93,7 @@ def download(
 
     The file gets its name when its size and sha256 are right, never before. Only
     addresses of `schemes` are asked, redirects included; `timeout` is in seconds
-    without an answer. Raises DataError.
+    without an answer, or with next to nothing sent. Raises DataError.
     """
     final = folder / f"{entry.name}.txt"
     left_over = folder / f"{entry.name}.part"
@@ -146,9 +149,11 @@ def _transfer(
         partial = response.status == http.HTTPStatus.PARTIAL_CONTENT
         done = done if partial else 0
         with open(part, "ab" if partial else "wb") as file:
-            while done <= entry.size and (block := response.read(1 << 16)):
+            pace = _Pace(entry, timeout)
+            while done <= entry.size and (block := response.read1(1 << 16)):
                 file.write(block)
                 done += len(block)
+                pace.took(len(block))
                 if progress:
                     progress(done, entry.size)
     if done > entry.size:
@@ -161,6 +166,28 @@ def _transfer(
             f"{entry.url}: ended after {done:,} of {entry.size:,} bytes; try again to"
             " go on from there"
         )
+
+
+class _Pace:
+    """Gives up on a server that sends, but so little that it would take for ever."""
+
+    def __init__(self, entry: Entry, seconds: float) -> None:
+        self.entry = entry
+        self.seconds = seconds  # after which it has to have sent enough
+        self.since, self.n = time.monotonic(), 0
+
+    def took(self, n: int) -> None:
+        """Count n bytes. Raises DataError where they come too slowly."""
+        self.n += n
+        passed = time.monotonic() - self.since
+        if passed < self.seconds:
+            return
+        if self.n < SLOWEST * passed:
+            raise DataError(
+                f"{self.entry.url}: too slow, {self.n:,} bytes in {passed:.0f} seconds;"
+                " try again later to go on from there"
+            )
+        self.since, self.n = time.monotonic(), 0
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -291,7 +291,9 @@ def _check_number(
         what = "a whole number" if whole else "a number"
         raise UsageError(f"{name} must be {what}, got {value!r}")
     if not low <= value < below:  # not for NaN either
-        end = "" if below == math.inf else f" and below {below}"
+        end = "" if whole else " and finite"
+        if below < math.inf:
+            end = f" and below {below}"
         raise UsageError(f"{name} must be at least {low}{end}, got {value}")
     if most is not None and value > most:
         raise UsageError(f"{name} must be at most {most:,}, got {value}")

@@ -30,7 +30,8 @@ TEXTS = [
 )
 def test_a_text_is(sees, here, quick, content, code, says):
     (here / "text.txt").write_bytes(content)
-    sees(*quick, "--data", "text.txt", "--out", "run", code=code, says=says)
+    options = ["--data", "text.txt", "--out", "run", "--steps", "1"]
+    sees(*quick, *options, code=code, says=says)
     assert (here / "run" / "run.json").exists() == (code == 0)
 
 
