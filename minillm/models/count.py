@@ -9,12 +9,12 @@ MASKED_SHARE = 0.15
 
 
 def parameters(config: ModelConfig) -> dict:
-    """The number of parameters, counted three ways.
+    """The number of parameters: `total`, and three parts of it.
 
     `embedding` holds the tables of tokens, positions and segments, an untied output
     projection and the output's bias; `non_embedding` is the rest (Kaplan et al. 2020
-    fit their laws in it); `matrices_and_head` is what takes part in a matrix product,
-    the output included.
+    fit their laws in it). Of both, `matrices_and_head` is what takes part in a matrix
+    product, the output included.
     """
     layer, after = _maps_of_layer(config), _maps_after_layers(config)
     matrices = config.n_layers * _products(layer) + _products(after)

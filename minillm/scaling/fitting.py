@@ -44,7 +44,8 @@ def fit(
     group: the column that says which rows are of one run, as branches of one trunk are:
     they share its luck, and the intervals allow for it (see `noise.py`).
     bootstrap: how many resamples the intervals are made of, and the standard errors,
-    which come with it alone (0: about 1,000 for the intervals).
+    which come with it alone (0: about 1,000 for the intervals). What is drawn for one
+    depends on the number of runs: see `intervals.py`.
     E, A and B are never negative; a growing y has a negative alpha. Rows whose y is not
     finite, or whose x is missing, are left out and named in `excluded`.
     Raises UsageError for unknown names and for points that leave the law open (too few,

@@ -33,7 +33,7 @@ from minillm.text import (
 from minillm.training.config import TrainConfig
 from minillm.training.streams import VALIDATION
 
-# Validation tokens that the last evaluation of a run looks at, at most.
+# About how many validation tokens the last evaluation of a run looks at.
 LIMIT = 262_144
 TABLES = ("pairs", "labels")
 LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
@@ -41,7 +41,7 @@ LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus as token ids: what `Examples` are made of.
+    """A corpus as token ids: what `training_examples` are taken from.
 
     `train` and `val` are ids (T,), Documents, or lists of rows, by the objective;
     `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
@@ -208,8 +208,9 @@ def validation_batch(
     tokenizer: Tokenizer,
     limit: int = LIMIT,
 ) -> Batch:
-    """What there is to predict in the validation part, about `limit` tokens of it, as
-    one batch. Its draws, if any, depend on the text alone: every run meets the same."""
+    """What there is to predict in the validation part, as one batch: about `limit`
+    tokens of it, rounded up to whole sequences. Its draws, if any, do not depend on the
+    run's seed: runs of one text, tokenizer and context meet the same."""
     most = math.ceil(limit / config.context)
     if OBJECTIVES[config.objective].examples == "windows":
         examples = validation_windows(val, config.context, most)

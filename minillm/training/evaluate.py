@@ -120,8 +120,8 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
     file of them.
 
     `data` is a corpus name or a path, by default what the run was trained on (and then
-    the rows held out); `limit` bounds the tokens looked at. Returns `run`, `val_loss`
-    (in the objective's unit), `val_perplexity`,
+    the rows held out); `limit` is about how many tokens to look at, rounded up to whole
+    sequences. Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
     `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
     predicted) and `data`. Raises DataError or UsageError.
     """
