@@ -237,8 +237,8 @@ def backward(root: Tensor, grad=None) -> None:
             shares = shares if isinstance(shares, (tuple, list)) else (shares,)
             if len(shares) != len(parents):
                 raise TypeError(
-                    f"the pullback of {tensor.made_by} returned {len(shares)} gradients "
-                    f"for {len(parents)} arguments"
+                    f"the pullback of {tensor.made_by} returned {len(shares)} "
+                    f"gradients for {len(parents)} arguments"
                 )
             for parent, share in zip(parents, shares, strict=True):
                 if parent is not None:

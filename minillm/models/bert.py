@@ -14,6 +14,7 @@ from minillm.models.parts import (
     initializer,
     key_mask,
     last_norm,
+    normed,
     position_table,
     transformer_blocks,
 )
@@ -63,7 +64,7 @@ class Bert(LanguageModel):
         mask = key_mask(mask)
         for block in self.blocks:
             x = block(x, mask, noise)
-        return x if self.norm is None else self.norm(x)
+        return normed(x, self.norm)
 
     def _segment_vectors(self, segments, shape: tuple) -> Tensor:
         if segments is None:

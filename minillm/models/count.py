@@ -67,14 +67,15 @@ def _maps_after_layers(config: ModelConfig) -> list[tuple[int, int]]:
 
 
 def _n_norms(config: ModelConfig) -> int:
+    last = int(config.norm == "pre")  # after the layers (`parts.last_norm`)
     if config.arch == "lstm":
-        return config.n_layers + 1
+        return config.n_layers + last
     if config.arch == "encdec":
-        return 5 * config.n_layers + 2 * (config.norm == "pre")
+        return 5 * config.n_layers + 2 * last
     in_layers = 2 * config.n_layers
-    if config.arch == "bert":  # after the embeddings, after the layers, in the output
-        return in_layers + 1 + (config.norm == "pre") + (config.n_classes == 0)
-    return in_layers + 1
+    if config.arch == "bert":  # after the embeddings, and in the output
+        return in_layers + last + 1 + (config.n_classes == 0)
+    return in_layers + last
 
 
 def _tables(config: ModelConfig) -> int:

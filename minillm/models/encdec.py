@@ -16,6 +16,7 @@ from minillm.models.parts import (
     initializer,
     key_mask,
     last_norm,
+    normed,
     position_table,
     position_vectors,
     transformer_blocks,
@@ -62,7 +63,7 @@ class EncoderDecoder(LanguageModel):
         mask = key_mask(mask)
         for block in self.encoder:
             x = block(x, mask, noise)
-        return x if self.encoder_norm is None else self.encoder_norm(x)
+        return normed(x, self.encoder_norm)
 
     def hidden(
         self,
@@ -82,10 +83,7 @@ class EncoderDecoder(LanguageModel):
         mask, memory_mask = key_mask(mask), key_mask(memory_mask)
         for block in self.decoder:
             x = block(x, memory, mask, memory_mask, noise)
-        return self.normed(x)
-
-    def normed(self, x: Tensor) -> Tensor:
-        return x if self.decoder_norm is None else self.decoder_norm(x)
+        return normed(x, self.decoder_norm)
 
     def read(self, batch, noise: Noise | None = None) -> Tensor:
         """What the decoder makes of each position of `batch.ids`, with `batch.source`
@@ -174,5 +172,5 @@ class Conditioned:
             x = model.embed(ids, begin, cache[0].padding)
             for block, layer_cache in zip(model.decoder, cache, strict=True):
                 x = block.decode(x, layer_cache)
-            logits = model.project(model.normed(x[:, -1]))
+            logits = model.project(normed(x[:, -1], model.decoder_norm))
         return logits.numpy()

@@ -11,11 +11,13 @@ from minillm.models.language_model import LanguageModel
 from minillm.models.parts import (
     initializer,
     key_mask,
+    last_norm,
+    normed,
     position_table,
     position_vectors,
     transformer_blocks,
 )
-from minillm.nn import Embedding, KeyValueCache, LayerNorm, Noise, drop
+from minillm.nn import Embedding, KeyValueCache, Noise, drop
 from minillm.tensor import Tensor, no_grad
 
 
@@ -31,7 +33,7 @@ class GPT(LanguageModel):
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.positions = position_table(config, init)
         self.blocks = transformer_blocks(config, init, causal=self.causal)
-        self.norm = LayerNorm(width, init=init, bias=config.bias)
+        self.norm = last_norm(config, init)
         # (V, D); tied: what a token looks like is also what predicts it
         if config.tied:
             self.head = self.tokens.weight
@@ -49,7 +51,7 @@ class GPT(LanguageModel):
         mask = key_mask(mask)
         for block in self.blocks:
             x = block(x, mask, noise)
-        return self.norm(x)
+        return normed(x, self.norm)
 
     def new_cache(self, n_sequences: int, padding=None) -> list[KeyValueCache]:
         """One empty cache for each layer, with room for a whole context.
@@ -83,5 +85,5 @@ class GPT(LanguageModel):
             x = x + position_vectors(self.positions, begin, ids.shape[1], padding)
             for block, layer_cache in zip(self.blocks, cache, strict=True):
                 x = block.decode(x, layer_cache)
-            logits = self.project(self.norm(x[:, -1]))
+            logits = self.project(normed(x[:, -1], self.norm))
         return logits.numpy()

@@ -79,6 +79,11 @@ def last_norm(config: ModelConfig, init: Initializer) -> LayerNorm | None:
     return LayerNorm(config.d_model, init=init, bias=config.bias)
 
 
+def normed(x: Tensor, norm: LayerNorm | None) -> Tensor:
+    """What comes out of the blocks, after `last_norm`.   (..., D) -> (..., D)"""
+    return x if norm is None else norm(x)
+
+
 def key_mask(mask):
     """Which keys may be looked at, for every head and query.   host (B, T) ->
     (B, 1, 1, T) on the device; None stays None."""
