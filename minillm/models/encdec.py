@@ -14,11 +14,11 @@ from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
 from minillm.models.parts import (
     initializer,
-    key_mask,
     last_norm,
     normed,
     position_table,
     position_vectors,
+    to_key_mask,
     transformer_blocks,
 )
 from minillm.nn import DecoderBlock, DecoderCache, Embedding, Noise, drop
@@ -60,9 +60,9 @@ class EncoderDecoder(LanguageModel):
         if source.shape[1] == 0:
             raise UsageError("an empty source: there is nothing to read")
         x = drop(self.embed(source), noise)
-        mask = key_mask(mask)
+        key_mask = to_key_mask(mask)
         for block in self.encoder:
-            x = block(x, mask, noise)
+            x = block(x, key_mask, noise)
         return normed(x, self.encoder_norm)
 
     def hidden(
@@ -80,9 +80,9 @@ class EncoderDecoder(LanguageModel):
         source's mask; `mask` (B, T) the target's.
         """
         x = drop(self.embed(self.on_device(ids)), noise)
-        mask, memory_mask = key_mask(mask), key_mask(memory_mask)
+        key_mask, memory_key_mask = to_key_mask(mask), to_key_mask(memory_mask)
         for block in self.decoder:
-            x = block(x, memory, mask, memory_mask, noise)
+            x = block(x, memory, key_mask, memory_key_mask, noise)
         return normed(x, self.decoder_norm)
 
     def read(self, batch, noise: Noise | None = None) -> Tensor:
@@ -146,16 +146,14 @@ class Conditioned:
             raise UsageError(
                 f"a cache for {n_sequences} sequences and {len(self.memory)} sources"
             )
-        config, source_mask = self.config, key_mask(self.memory_mask)
-        head_width = config.d_model // config.n_heads
-        shape = n_sequences, config.n_heads, config.context, head_width
+        config, memory_key_mask = self.config, to_key_mask(self.memory_mask)
         with no_grad():
             return [
                 DecoderCache(
-                    block.cross.kv(self.memory).data,
-                    source_mask,
-                    *shape,
-                    self.memory.dtype,
+                    config.n_heads,
+                    config.context,
+                    kv=block.cross.kv(self.memory).data,
+                    memory_key_mask=memory_key_mask,
                     padding=padding,
                 )
                 for block in self.model.decoder

@@ -10,11 +10,11 @@ from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
 from minillm.models.parts import (
     initializer,
-    key_mask,
     last_norm,
     normed,
     position_table,
     position_vectors,
+    to_key_mask,
     transformer_blocks,
 )
 from minillm.nn import Embedding, KeyValueCache, Noise, drop
@@ -48,9 +48,9 @@ class GPT(LanguageModel):
         ids = self.on_device(ids)
         x = self.tokens(ids) + self.positions[: ids.shape[1]]
         x = drop(x, noise)
-        mask = key_mask(mask)
+        key_mask = to_key_mask(mask)
         for block in self.blocks:
-            x = block(x, mask, noise)
+            x = block(x, key_mask, noise)
         return normed(x, self.norm)
 
     def new_cache(self, n_sequences: int, padding=None) -> list[KeyValueCache]:

@@ -84,7 +84,9 @@ def normed(x: Tensor, norm: LayerNorm | None) -> Tensor:
     return x if norm is None else norm(x)
 
 
-def key_mask(mask):
-    """Which keys may be looked at, for every head and query.   host (B, T) ->
-    (B, 1, 1, T) on the device; None stays None."""
+def to_key_mask(mask):
+    """What is no padding, as the keys that every head and query may look at.
+
+    host (B, T) -> (B, 1, 1, T) on the device; None stays None
+    """
     return None if mask is None else backend.current().asarray(mask)[:, None, None, :]

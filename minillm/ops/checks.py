@@ -94,7 +94,7 @@ def heads_fit(qkv, *, n_heads, causal=False, mask=None) -> None:
     _mask(mask)
 
 
-def source_fits(q, kv, *, n_heads, mask=None) -> None:
+def kv_fits(q, kv, *, n_heads, mask=None) -> None:
     width = q.shape[-1]
     shape_of_kv = (*q.shape[:1], *kv.shape[1:2], 2 * width)
     if q.ndim != 3 or kv.shape != shape_of_kv or width % n_heads:
