@@ -120,7 +120,7 @@ class Conditioned:
     `memory` (B, S, D) is what was read, `memory_mask` (B, S), on the host, its padding.
     """
 
-    causal = True
+    continues_text = True
 
     def __init__(self, model: EncoderDecoder, memory: Tensor, memory_mask=None):
         self.model = model

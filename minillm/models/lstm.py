@@ -22,7 +22,7 @@ class LSTMModel(LanguageModel):
     was trained on.
     """
 
-    causal = True
+    continues_text = True
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config

@@ -191,8 +191,8 @@ def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -
             if interrupts.signal and not last:
                 book.interrupted(interrupts.signal)
         result = evaluate(config.steps)
-        causal = work.model.causal
-        decoding = seconds_per_token(work.model) if causal else None
+        writes = work.model.continues_text
+        decoding = seconds_per_token(work.model) if writes else None
         peak = backend.current().memory()["peak"]  # while the workers are there
     return book.finish(
         result, peak_memory_bytes=peak, decode_seconds_per_token=decoding

@@ -86,6 +86,13 @@ def test_what_padding_holds_changes_nothing(arch):
     np.testing.assert_allclose(*found, atol=1e-12)
 
 
+@ARCHITECTURES
+def test_only_what_continues_a_text_decodes_with_a_cache(arch):
+    m = model(arch)
+    assert m.continues_text == (arch in ("gpt", "lstm"))
+    assert m.continues_text == hasattr(m, "new_cache") == hasattr(m, "decode")
+
+
 @CAUSAL
 @VARIANTS
 def test_decoding_with_a_cache_is_the_same_as_without(arch, settings):
