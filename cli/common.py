@@ -21,15 +21,6 @@ SOURCES = {
     ParameterSource.DEFAULT: "default",
 }
 
-# What to do with a run, by its objective.
-NEXT = {
-    "clm": 'minillm generate {run} "The "',
-    "mlm": 'minillm fill {run} "The [MASK]"',
-    "mlm+nsp": "minillm finetune {run} --task classify --data FILE",
-    "seq2seq": 'minillm generate {run} "SOURCE"',
-    "classify": 'minillm classify {run} "TEXT"',
-}
-
 
 class Quantity(click.ParamType):
     """A number above 0, which may end in one of some units: 300M, 20m."""

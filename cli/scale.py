@@ -58,6 +58,7 @@ def command(json: bool, **settings) -> None:
     """
     from minillm import scale
     from minillm.scaling.series.progress import Reporter
+    from minillm.text import OBJECTIVES
 
     result = scale(**settings, reporter=Reporter())
     if json:
@@ -67,7 +68,7 @@ def command(json: bool, **settings) -> None:
     name = f"{largest['config']['d_model']}-s{largest['seed']}"
     run = shlex.quote(f"{result['out']}/runs/{name}")
     objective = largest["config"]["objective"]
-    common.say_next(common.NEXT[objective].format(run=run))
+    common.say_next(OBJECTIVES[objective].ask.format(run=run))
 
 
 def print_result(result: dict) -> None:

@@ -7,13 +7,8 @@ import typing
 import click
 
 from minillm.models.config import ARCHITECTURES, SIZES
-from minillm.training.config import (
-    OBJECTIVES,
-    OPTIMIZERS,
-    SCHEDULES,
-    TOKENIZERS,
-    TrainConfig,
-)
+from minillm.text import OBJECTIVES
+from minillm.training.config import OPTIMIZERS, SCHEDULES, TOKENIZERS, TrainConfig
 from minillm_cli import common
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
@@ -102,7 +97,7 @@ def command(resume: bool, json: bool, **options) -> None:
     else:
         print_results(record)
     run = shlex.quote(options["out"] or record["options"]["out"])
-    common.say_next(common.NEXT[record["config"]["objective"]].format(run=run))
+    common.say_next(OBJECTIVES[record["config"]["objective"]].ask.format(run=run))
 
 
 def drop_overruled(options: dict, sources: dict[str, str]) -> None:

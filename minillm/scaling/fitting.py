@@ -11,7 +11,7 @@ from minillm.scaling.curve import Form
 from minillm.scaling.doubts import doubts
 from minillm.scaling.intervals import resample
 from minillm.scaling.law import LawFit, solve, too_few
-from minillm.scaling.objective import DELTAS
+from minillm.scaling.misfit import DELTAS
 from minillm.scaling.table import Table, as_table
 
 # Without a bootstrap: 1,000 resamples, fewer of a large table, where they vary less.

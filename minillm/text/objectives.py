@@ -167,17 +167,61 @@ def _framed(rows: Sequence[tuple], tokenizer: Tokenizer, context: int) -> Framed
 
 @dataclass(frozen=True)
 class Objective:
-    """How a batch is made of examples, and which examples these are: "windows" of a
-    text, "passages" of documents, or rows of "pairs" or "labels"."""
+    """How a batch is made of examples, and what is so of every run that is trained so.
+
+    `kind` says which examples these are: "windows" of a text, "passages" of documents,
+    or rows of "pairs" or "labels". `architectures` names those that cannot look at what
+    they predict, the default first. `model` says in words what comes of it, `ask` with
+    which command to put it to use.
+    """
 
     batch: Callable[..., Batch]
-    examples: str
+    kind: str
+    architectures: tuple[str, ...]
+    loss_unit: str
+    model: str
+    ask: str
 
 
 OBJECTIVES = {
-    "clm": Objective(causal, "windows"),
-    "mlm": Objective(masked, "windows"),
-    "mlm+nsp": Objective(next_sentence, "passages"),
-    "seq2seq": Objective(seq2seq, "pairs"),
-    "classify": Objective(classify, "labels"),
+    "clm": Objective(
+        causal,
+        "windows",
+        architectures=("gpt", "lstm"),
+        loss_unit="nats/token",
+        model="a causal model, which continues texts (`minillm generate`)",
+        ask='minillm generate {run} "The "',
+    ),
+    "mlm": Objective(
+        masked,
+        "windows",
+        architectures=("encoder", "bert"),
+        loss_unit="nats/token",
+        model="a masked model, which fills gaps (`minillm fill`)",
+        ask='minillm fill {run} "The [MASK]"',
+    ),
+    "mlm+nsp": Objective(
+        next_sentence,
+        "passages",
+        architectures=("bert",),
+        loss_unit="nats/token + nats/label",
+        model="a masked model, which fills gaps (`minillm fill`)",
+        ask="minillm finetune {run} --task classify --data FILE",
+    ),
+    "seq2seq": Objective(
+        seq2seq,
+        "pairs",
+        architectures=("encdec",),
+        loss_unit="nats/token",
+        model="an encoder–decoder, which answers a source (`minillm generate`)",
+        ask='minillm generate {run} "SOURCE"',
+    ),
+    "classify": Objective(
+        classify,
+        "labels",
+        architectures=("gpt", "lstm", "encoder", "bert"),
+        loss_unit="nats/label",
+        model="a classifier, which labels texts (`minillm classify`)",
+        ask='minillm classify {run} "TEXT"',
+    ),
 }

@@ -128,16 +128,16 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1 token, got {limit}")
     config = run.config
-    examples = OBJECTIVES[config.objective].examples
+    kind = OBJECTIVES[config.objective].kind
     # A file of rows that is given for this is all for this.
-    corpus = load(config.data if data is None else data, examples, whole=bool(data))
-    val = encode(corpus, "val", examples, run.tokenizer, run.labels)
+    corpus = load(config.data if data is None else data, kind, whole=bool(data))
+    val = encode(corpus, "val", kind, run.tokenizer, run.labels)
     with named_in_errors(corpus.name):
         batch = validation_batch(val, config, run.tokenizer, limit or LIMIT)
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
     sums = evaluate(run.model, batch, at_a_time).tolist()
     per_token = None
-    if examples == "windows":
+    if kind == "windows":
         size = len(corpus.val.encode())
         per_token = bytes_per_token(run.tokenizer, size, count_tokens(val))
     return {

@@ -14,10 +14,10 @@ from minillm.text import Tokenizer, load_tokenizer
 from minillm.training import base, memory
 from minillm.training.config import TrainConfig
 from minillm.training.data import (
-    Text,
+    EncodedCorpus,
     named_in_errors,
     prepare,
-    training_examples,
+    training_sampler,
     validation_batch,
 )
 from minillm.training.decoding_speed import seconds_per_token
@@ -44,7 +44,7 @@ def train(
     reporter=None,
     sources: dict | None = None,
     resume: bool = False,
-    text: Text | None = None,
+    text: EncodedCorpus | None = None,
     draw: bool = True,
     **options,
 ) -> dict:
@@ -86,7 +86,7 @@ def train(
             text = prepare(config, _tokenizer(config, resume), reporter.note)
         if told := text.cut(config.context):
             reporter.note(told)
-        shape = config.model(text.tokenizer.vocab_size, len(text.labels))
+        shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
         held.enter_context(memory.within(config, shape, workers[1], device))
         work = _set_up(config, shape, text, workers)
         if config.base and not config.fresh and not _has_checkpoint(config, resume):
@@ -135,23 +135,28 @@ def _has_checkpoint(config: TrainConfig, resume: bool) -> bool:
 
 
 def _set_up(
-    config: TrainConfig, shape: ModelConfig, text: Text, workers: tuple[str, int]
+    config: TrainConfig,
+    shape: ModelConfig,
+    text: EncodedCorpus,
+    workers: tuple[str, int],
 ) -> Workplace:
-    examples = training_examples(text, config)
+    sampler = training_sampler(text, config)
     with named_in_errors(text.name):
         validation = validation_batch(text.val, config, text.tokenizer)
     return set_up(
         config,
         shape,
         workers,
-        examples=examples,
+        sampler=sampler,
         tokenizer=text.tokenizer,
         validation=validation,
         tokens_per_step=text.tokens_per_step(config),
     )
 
 
-def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -> dict:
+def _run(
+    book: Logbook, work: Workplace, text: EncodedCorpus, workers: tuple[str, int]
+) -> dict:
     """The steps that are left. Returns the record with its results."""
     config = work.config
     kind, n = workers

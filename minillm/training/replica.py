@@ -33,7 +33,7 @@ class Workplace:
     flat: FlatParameters
     optimizer: AdamW | SGD
     gradients: list  # one flat buffer for each replica
-    examples: Shuffled
+    sampler: Shuffled
     tokenizer: Tokenizer
     validation: Batch | None
     tokens_per_step: float  # without padding, on the average
@@ -44,7 +44,7 @@ def set_up(
     shape: ModelConfig,
     workers: tuple[str, int],
     *,
-    examples: Shuffled,
+    sampler: Shuffled,
     tokenizer: Tokenizer,
     validation: Batch | None = None,
     tokens_per_step: float | None = None,
@@ -60,7 +60,7 @@ def set_up(
         flat=flat,
         optimizer=new_optimizer(config, flat),
         gradients=[flat.zeros() for _ in range(n)],
-        examples=examples,
+        sampler=sampler,
         tokenizer=tokenizer,
         validation=validation,
         tokens_per_step=tokens_per_step or config.tokens_per_step,
@@ -138,6 +138,6 @@ class Replica:
 def batch_at(work: Workplace, step: int) -> Batch:
     """The whole batch of a step: a pure function of the run's seed and the step."""
     config = work.config
-    examples = work.examples.at(step, config.batch)
+    examples = work.sampler.at(step, config.batch)
     rng = np.random.default_rng((config.seed, step, OBJECTIVE))
     return make_batch(config, examples, rng, work.tokenizer)

@@ -9,7 +9,7 @@ import pytest
 from minillm.errors import Interrupted
 from minillm.training import train
 from minillm.training.config import TrainConfig
-from minillm.training.data import prepare, training_examples
+from minillm.training.data import prepare, training_sampler
 from minillm.training.evaluate import evaluate, score
 from minillm.training.replica import Replica, batch_at, set_up
 from minillm.training.reporter import Silent
@@ -86,10 +86,10 @@ def test_a_resumed_run_is_the_uninterrupted_one(config, tmp_path):
 
 def workplace(config: TrainConfig, n: int = 1):
     text = prepare(config)
-    shape = config.model(text.tokenizer.vocab_size, len(text.labels))
-    examples = training_examples(text, config)
+    shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
+    sampler = training_sampler(text, config)
     return set_up(
-        config, shape, ("threads", n), examples=examples, tokenizer=text.tokenizer
+        config, shape, ("threads", n), sampler=sampler, tokenizer=text.tokenizer
     )
 
 

@@ -28,8 +28,8 @@ def learn(windows, vocab_size: int, train_steps, **options):
     alphabet = "".join(map(chr, range(ord("a"), ord("a") + vocab_size - 1)))
     tokenizer = train_tokenizer("chars", alphabet, specials=specials)
     assert tokenizer.vocab_size == vocab_size + len(specials)
-    shape = config.model(tokenizer.vocab_size)
-    work = set_up(config, shape, ("threads", 1), examples=windows, tokenizer=tokenizer)
+    shape = config.shape(tokenizer.vocab_size)
+    work = set_up(config, shape, ("threads", 1), sampler=windows, tokenizer=tokenizer)
     with one_blas_thread():
         train_steps(work)
     return work

@@ -7,7 +7,7 @@ from pathlib import Path
 from minillm.errors import UsageError
 from minillm.text import OBJECTIVES
 from minillm.training.config import TrainConfig
-from minillm.training.data import Text, load
+from minillm.training.data import EncodedCorpus, load
 from minillm.training.run_folder import lock
 from minillm.training.run_folder.files import writing
 from minillm.training.run_folder.run import read_record
@@ -53,7 +53,9 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     return config, {**record["sources"], **{name: sources[name] for name in asked}}
 
 
-def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | None:
+def finished(
+    config: TrainConfig, resume: bool, text: EncodedCorpus | None
+) -> dict | None:
     """The record of this very run, if `out` holds it and it is done; else None.
 
     Raises UsageError where the folder holds anything else, or where this run is
@@ -83,7 +85,7 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
         if record["status"] == "diverged":
             way = "choose another --out, with a smaller --lr"
         raise UsageError(f"{path}: holds this run, {record['status']}: {way}")
-    text = text or load(config.data, OBJECTIVES[config.objective].examples)
+    text = text or load(config.data, OBJECTIVES[config.objective].kind)
     if record["data"]["sha256"] != text.sha256:
         raise UsageError(
             f"{path}: already holds a run on another text, or {config.data} has "
