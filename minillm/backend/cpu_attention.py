@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from minillm.backend.cpu import CALM, TINY
 from minillm.backend.registry import definition_of, faster, joint
 
 # Scores that are worked on at a time: with their gradients they fill a second-level
@@ -21,10 +22,6 @@ from minillm.backend.registry import definition_of, faster, joint
 ROOM = 131_072
 # Queries in a block: shorter ones save little more, and products become slow.
 BLOCK = 64
-# exp of this, summed over any context, is far from overflow.
-CALM = 20.0
-# A row of exp(scores) that sums to less has lost its precision.
-TINY = 1e-20
 
 
 @faster("attention")
@@ -188,7 +185,7 @@ def _hide_future(e):
 
 def _heads(x, parts, n_heads):
     """(B, T, parts·D) -> parts views of shape (B, H, T, D/H). A copy of a helper in
-    `ops/`, a room above this one."""
+    `ops/`, on a floor above."""
     batch, length, width = x.shape
     heads = x.reshape(batch, length, parts, n_heads, width // (parts * n_heads))
     return heads.transpose(2, 0, 3, 1, 4)

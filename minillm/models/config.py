@@ -95,8 +95,8 @@ INITS = ("gpt2", "fan_in")
 # What each architecture is published with, where that is not what GPT is.
 ARCHITECTURES = {
     "gpt": {},
-    "encoder": {},
     "lstm": {},
+    "encoder": {},
     "bert": {"norm": "post", "tied": True},
     "encdec": {"norm": "post", "positions": "sinusoidal", "tied": True},
 }

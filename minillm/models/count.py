@@ -3,8 +3,8 @@
 from minillm.models.config import ModelConfig
 
 MASKED = ("encoder", "bert")
-# The share of a masked model's positions that have a target (Devlin et al. 2019,
-# section 3.1).
+# The share of a masked model's positions that have a target: CHOSEN of
+# `text/objectives.py`, a room of the same floor, which may not be imported here.
 MASKED_SHARE = 0.15
 
 

@@ -11,7 +11,10 @@ from minillm.text.documents import Passage
 from minillm.text.template import BOS, MASK, Framed
 from minillm.text.tokenizer import Tokenizer
 
-CHOSEN = 0.15  # the share of tokens that a masked model has to restore
+# Of BERT's masked language model (Devlin et al. 2019, section 3.1): the share of tokens
+# that have to be restored, and how many of these are hidden and exchanged.
+CHOSEN = 0.15
+HIDDEN, EXCHANGED = 0.8, 0.1
 # Padded sequences are as long as the longest, made a multiple of this.
 MULTIPLE = 8
 
@@ -43,8 +46,9 @@ def masked(
     """
     ids = windows[:, :context]
     if tokenizer.template is not None:
-        tokenizer.room(context)
-        ids = np.stack([tokenizer.frame(row, room=context)[0] for row in windows])
+        room = tokenizer.room(context)
+        framed = [tokenizer.frame(row[:room], room=context)[0] for row in windows]
+        ids = np.stack(framed)
     return hide(Batch(ids), rng, tokenizer, whole_words)
 
 
@@ -141,8 +145,10 @@ def hide(
     chosen = (draws < CHOSEN) & ~special
     fate = rng.random(tokens.shape)
     random_tokens = rng.choice(tokenizer.ordinary_ids, tokens.shape)
-    ids = np.where(chosen & (fate < 0.8), np.int32(tokenizer.specials[MASK]), tokens)
-    ids = np.where(chosen & (fate >= 0.8) & (fate < 0.9), random_tokens, ids)
+    hidden = chosen & (fate < HIDDEN)
+    exchanged = chosen & ~hidden & (fate < HIDDEN + EXCHANGED)
+    ids = np.where(hidden, np.int32(tokenizer.specials[MASK]), tokens)
+    ids = np.where(exchanged, random_tokens, ids)
     return replace(
         batch,
         ids=ids,

@@ -22,6 +22,7 @@ SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
 SUBWORDS = ("bpe", "wordpiece")
+DEFAULT = "default"  # the source of an option that nobody gave
 OPTIONAL = ("out", "start", "base")
 # Of fewer tokens at a time, matrix products are slow at any width.
 LEAST_TOKENS = 512

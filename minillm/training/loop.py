@@ -21,7 +21,7 @@ from minillm.training.data import (
     validation_batch,
 )
 from minillm.training.decoding_speed import seconds_per_token
-from minillm.training.evaluate import summarise
+from minillm.training.evaluate import Score, summarise
 from minillm.training.interrupt import Interrupts
 from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.process import keep_freed_memory, one_blas_thread
@@ -171,8 +171,8 @@ def _run(
 
         def evaluate(step: int, every: int = 1) -> dict:
             with book.watch.paused():
-                sums = np.sum(team.call("evaluate", every), axis=0).tolist()
-            result = summarise(sums, config.objective, text.bytes_per_token)
+                score = sum(team.call("evaluate", every), Score())
+            result = summarise(score, config.objective, text.bytes_per_token)
             book.check(step, validation_loss=result["val_loss"])
             return result
 

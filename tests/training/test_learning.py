@@ -139,8 +139,8 @@ def test_masked_tokens_are_restored_from_both_sides(train_steps):
     work = learn(windows, 12, train_steps, **options)
 
     def measure(work) -> tuple[float, float]:
-        nats, right, n, *_ = score(work.model, batch_at(work, UNSEEN))
-        return nats / n, right / n
+        tokens = score(work.model, batch_at(work, UNSEEN)).tokens
+        return tokens.loss, tokens.accuracy
 
     assert measure(before)[1] < 0.3
     loss, accuracy = measure(work)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from minillm.errors import UsageError
 from minillm.text import OBJECTIVES
-from minillm.training.config import TrainConfig
+from minillm.training.config import DEFAULT, TrainConfig
 from minillm.training.data import EncodedCorpus, load
 from minillm.training.run_folder import lock
 from minillm.training.run_folder.files import writing
@@ -20,7 +20,7 @@ FREE = {"out", "device", "workers", "keep", "save_every", "data", "start", "bran
 def sources_of(config: TrainConfig) -> dict:
     """Where each option came from, for a configuration made in Python."""
     return {
-        name: "default" if value == getattr(TrainConfig, name) else "argument"
+        name: DEFAULT if value == getattr(TrainConfig, name) else "argument"
         for name, value in config.to_json().items()
     }
 
@@ -37,7 +37,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     asked = {
         name: value
         for name, value in config.to_json().items()
-        if sources.get(name, "default") != "default"
+        if sources.get(name, DEFAULT) != DEFAULT
     }
     options = dict(record["options"])
     if "size" in asked:  # compared by what it means
