@@ -21,15 +21,6 @@ SOURCES = {
     ParameterSource.DEFAULT: "default",
 }
 
-# What to do with a run, by its objective.
-NEXT = {
-    "clm": "minillm generate {run} {prompt}",
-    "mlm": "minillm fill {run} {gap}",
-    "mlm+nsp": "minillm finetune {run} --task classify --data FILE",
-    "seq2seq": 'minillm generate {run} "SOURCE"',
-    "classify": 'minillm classify {run} "TEXT"',
-}
-
 
 class Quantity(click.ParamType):
     """A number above 0, which may end in one of some units: 300M, 20m."""
@@ -277,8 +268,10 @@ def again() -> str:
 
 def say_next_of(record: dict, run: str) -> None:
     """What to do with a run in the folder `run`, with a word of its own text."""
+    from minillm.text import OBJECTIVES
+
     word = record["data"].get("beginning") or "The "
-    command = NEXT[record["config"]["objective"]].format(
+    command = OBJECTIVES[record["config"]["objective"]].ask.format(
         run=shlex.quote(run), prompt=shlex.quote(word), gap=shlex.quote(f"{word}[MASK]")
     )
     say_next(command)

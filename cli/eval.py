@@ -12,7 +12,9 @@ from minillm_cli import common
     metavar="NAME|PATH",
     help="Corpus whose validation part is read. Default: the run's own.",
 )
-@click.option("--limit", type=int, help="Tokens to read at most.")
+@click.option(
+    "--limit", type=int, metavar="N", help="About so many tokens, in whole sequences."
+)
 @common.shared
 def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     """Measure a trained model's loss on a text.

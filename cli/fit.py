@@ -32,7 +32,12 @@ LOSSES = ["huber", "l1", "lsq"]
 @click.option("--group", metavar="COLUMN", help="Which run a row is a branch of.")
 @click.option("--tied", is_flag=True, help="One exponent for both sizes.")
 @click.option("--no-floor", is_flag=True, help="A pure power law: E = 0.")
-@click.option("--bootstrap", metavar="N", default=0, help="Resamples.  [1000]")
+@click.option(
+    "--bootstrap",
+    metavar="N",
+    default=0,
+    help="Resamples; naming N adds standard errors.  [about 1000]",
+)
 @click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
 @click.option("--plot", metavar="FILE", help="Draw points, law and band (svg, png).")
 @common.shared

@@ -17,7 +17,7 @@ SUFFIXES = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
     "--shape", "shapes", metavar="X=N,N", multiple=True, help="Of a variable."
 )
 @click.option("--size", metavar="NAME", default="pico", help="Of a model.  [pico]")
-@click.option("--arch", type=click.Choice(ARCHITECTURES), default="gpt")
+@click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default="gpt")
 @click.option("--forward-only", is_flag=True, help="No backward, no gradient norms.")
 @click.option("--format", type=click.Choice(["dot", "mermaid"]), help="[mermaid]")
 @click.option("--out", metavar="FILE", help="Write here instead of to stdout.")

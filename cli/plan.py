@@ -78,11 +78,13 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
 
 def _arch(arch: str) -> str:
     """The options that train an architecture, where it is not the default."""
-    from minillm.training.config import ARCHITECTURES_FOR
+    from minillm.text import OBJECTIVES
 
-    objective = next(name for name, of in ARCHITECTURES_FOR.items() if arch in of)
+    objective, of = next(
+        (name, of) for name, of in OBJECTIVES.items() if arch in of.architectures
+    )
     options = "" if objective == "clm" else f"--objective {objective} "
-    return options if arch == ARCHITECTURES_FOR[objective][0] else f"--arch {arch} "
+    return options if arch == of.architectures[0] else f"--arch {arch} "
 
 
 def measured(shape) -> dict:

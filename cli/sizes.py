@@ -30,20 +30,20 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
 
     sizes = {}
     for name, size in SIZES.items():
-        run = TrainConfig(size=name, vocab=vocab, batch=batch).resolve()
-        config = run.model(vocab)
-        at_a_time = run.sequences_at_a_time(Backend.numbers_at_a_time, workers)
+        config = TrainConfig(size=name, vocab=vocab, batch=batch).resolve()
+        shape = config.shape(vocab)
+        at_a_time = config.sequences_at_a_time(Backend.numbers_at_a_time, workers)
         sizes[name] = {
             "n_layers": size.n_layers,
             "d_model": size.d_model,
             "n_heads": size.n_heads,
             "context": size.context,
-            "batch": run.batch,
-            "accumulate": run.accumulate,
+            "batch": config.batch,
+            "accumulate": config.accumulate,
             "tokens": size.tokens,
-            "parameters": count.parameters(config),
-            "flops_per_token": count.flops_per_token(config),
-            "memory_bytes": count.memory_bytes(config, at_a_time, workers),
+            "parameters": count.parameters(shape),
+            "flops_per_token": count.flops_per_token(shape),
+            "memory_bytes": count.memory_bytes(shape, at_a_time, workers),
         }
     if json:
         return common.print_json(

@@ -6,8 +6,9 @@ import typing
 import click
 
 from minillm.models.config import ARCHITECTURES, SIZES
+from minillm.text import OBJECTIVES
 from minillm.training.config import (
-    OBJECTIVES,
+    DEFAULT,
     OPTIMIZERS,
     SCHEDULES,
     TOKENIZERS,
@@ -48,13 +49,13 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("width", "Width of the residual stream (d_model).")
 @setting("heads", "Attention heads, a divisor of the width.")
 @setting("context", "Tokens in a sequence.")
-@setting("arch", "gpt, lstm, encoder, bert, encdec.", "NAME", ARCHITECTURES)
+@setting("arch", f"{', '.join(ARCHITECTURES)}.", "NAME", ARCHITECTURES)
 @setting("norm", "Layer norm before or after.", metavar="pre|post")
 @setting("positions", "Where a token stands.", metavar="learned|sinusoidal")
 @setting("tied", "Embedding is the output layer too.")
 @setting("bias", "Layers and norms have a bias.")
 @setting("init", "How weights are drawn.", metavar="gpt2|fan_in")
-@setting("objective", "Or mlm, mlm+nsp, seq2seq, classify.", "NAME", OBJECTIVES)
+@setting("objective", f"{', '.join(OBJECTIVES)}.", "NAME", OBJECTIVES)
 @setting("whole_words", "mlm hides whole words.")
 @setting("data", "Corpus, text, folder or .zip.", "NAME|PATH")
 @setting("tokenizer", "bpe, wordpiece, bytes, chars.", "NAME", choices=TOKENIZERS)
@@ -110,7 +111,7 @@ def drop_overruled(options: dict, sources: dict[str, str]) -> None:
         for other in others:
             if ranks.index(sources[name]) < ranks.index(sources[other]):
                 options[other] = FIELDS[other].default
-                sources[other] = "default"
+                sources[other] = DEFAULT
 
 
 def print_results(record: dict) -> None:

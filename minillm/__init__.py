@@ -21,6 +21,7 @@ _ROOMS = {
     "generate": "minillm.generation",
     "load_run": "minillm.training.run_folder.run",
     "no_grad": "minillm.tensor",
+    "op": "minillm.tensor",
     "report": "minillm.scaling.page",
     "scale": "minillm.scaling.series",
     "search": "minillm.tasks",

@@ -6,8 +6,6 @@ the value into the gradient with respect to that argument. `@op` does everything
 `Tensor.backward` walks the recorded ops from the loss back to the leaves.
 
 There is no double backward: a pullback computes on arrays and records nothing.
-Operators (`x + y`) and methods (`x.sum()`) are hung on in `ops/methods.py`: they need
-the ops, which need this file.
 """
 
 import contextlib
@@ -32,12 +30,17 @@ class Tensor:
     `requires_grad=True` collects its gradient in `grad`, an array of the same shape and
     type that backward shares with no other tensor. Raises TypeError for text and other
     objects.
+
+    Operators (`x + y`) and methods (`x.sum()`) need the ops, which need this file:
+    `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
 
     grad = None
     requires_grad = False
     retains_grad = False
-    edges = ()  # [(parents, pullback)], empty for a leaf
+    # [(parents, pullback)], empty for a leaf; a pullback gives the gradient of its one
+    # parent, or of all as a tuple. None stands for a parent that needs none.
+    edges = ()
     made_by = None  # the op's name (and, in debug mode, the line that ran it)
 
     # NumPy then leaves `array + tensor` to Tensor.__radd__.
@@ -80,7 +83,7 @@ class Tensor:
 
         `grad` is the gradient with respect to this tensor; it may be left out for a
         scalar, where it is 1. The graph is freed on the way: a second call raises
-        RuntimeError.
+        RuntimeError (of a leaf, which has no graph, it adds once more).
         """
         backward(self, grad)
 
@@ -167,31 +170,23 @@ def op(rule=None, *, check=None):
 
 
 def _record(result, name, inputs, pullbacks) -> None:
-    wanted = [_requires_grad(x) for x in inputs]
+    wanted = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
     if not any(wanted):
         return
     result.requires_grad = True
     result.made_by = name
-    if len(pullbacks) != len(inputs) and not isinstance(pullbacks[0], joint):
-        raise TypeError(
-            f"{name} returns {len(pullbacks)} pullbacks for {len(inputs)} arguments: "
-            f"return one each, or joint(pullback)"
-        )
-    if isinstance(pullbacks[0], joint):
-        # None stands for an argument that needs no gradient.
+    if len(pullbacks) == 1 and isinstance(pullbacks[0], joint):
         parents = tuple(x if w else None for x, w in zip(inputs, wanted, strict=True))
         result.edges = [(parents, pullbacks[0].pullback)]
+    elif len(pullbacks) == len(inputs) and all(map(callable, pullbacks)):
+        each = zip(inputs, wanted, pullbacks, strict=True)
+        result.edges = [((x,), pullback) for x, w, pullback in each if w]
     else:
-        result.edges = [
-            ((x,), _alone(pullback))
-            for x, w, pullback in zip(inputs, wanted, pullbacks, strict=True)
-            if w
-        ]
-
-
-def _alone(pullback):
-    """The pullback of one argument in the form of a joint one."""
-    return lambda g: (pullback(g),)
+        kinds = ", ".join(type(pullback).__name__ for pullback in pullbacks)
+        raise TypeError(
+            f"{name} returns {kinds} beside its value: for {len(inputs)} arguments "
+            f"{len(inputs)} functions are needed, or one joint(function)"
+        )
 
 
 def _check_value(result, name, inputs) -> None:
@@ -210,10 +205,6 @@ def no_grad():
         yield
     finally:
         _recording.reset(token)
-
-
-def is_recording() -> bool:
-    return _recording.get()
 
 
 # ----------------------------------------------------------------------- backward
@@ -243,6 +234,12 @@ def backward(root: Tensor, grad=None) -> None:
         device = backend.of(tensor.data)
         for parents, pullback in tensor.edges:
             shares = backend.run_in(device, pullback, g)
+            shares = shares if isinstance(shares, (tuple, list)) else (shares,)
+            if len(shares) != len(parents):
+                raise TypeError(
+                    f"the pullback of {tensor.made_by} returned {len(shares)} "
+                    f"gradients for {len(parents)} arguments"
+                )
             for parent, share in zip(parents, shares, strict=True):
                 if parent is not None:
                     share = unbroadcast(share, parent.shape, tensor.made_by)
@@ -287,8 +284,11 @@ def topological_order(root: Tensor) -> list[Tensor]:
 def unbroadcast(g, shape: tuple, made_by: str = "an op"):
     """Sum a gradient over the axes along which its array was broadcast to g's shape.
 
-    Raises ValueError, with the op that made it, for a gradient of any other shape.
+    Raises ValueError for a gradient of any other shape, TypeError for what is no array,
+    both with the op that made it.
     """
+    if not hasattr(g, "shape"):
+        raise TypeError(f"the gradient through {made_by} must be an array, not {g!r}")
     if g.shape == shape:
         return g
     leading = g.ndim - len(shape)
@@ -351,10 +351,6 @@ def _wrap(array) -> Tensor:
     tensor = Tensor.__new__(Tensor)
     tensor.data = array
     return tensor
-
-
-def _requires_grad(x) -> bool:
-    return isinstance(x, Tensor) and x.requires_grad
 
 
 def _array_of(x):

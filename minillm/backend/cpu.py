@@ -19,9 +19,9 @@ from minillm.backend.registry import definition_of, faster, joint
 CHUNK = 32_768
 # Logits that are worked on at a time.
 LOGITS = 524_288
-# exp of this, summed over any vocabulary, is far from overflow.
+# exp of this, summed over any vocabulary or context, is far from overflow.
 CALM = 20.0
-# A row of exp(logits) that sums to less has lost its precision.
+# A row of exp(logits), or of exp(scores), that sums to less has lost its precision.
 TINY = 1e-20
 
 
@@ -204,5 +204,5 @@ def squared_norm(grad):
 
 
 def _rows(x):
-    """(..., D) -> (N, D). A copy of a helper in `ops/`, a room above this one."""
+    """(..., D) -> (N, D). A copy of a helper in `ops/`, on a floor above."""
     return x.reshape(-1, x.shape[-1])

@@ -11,9 +11,11 @@ Three ideas, each an old one:
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
+from minillm.backend.cpu import CALM, TINY
 from minillm.backend.registry import definition_of, faster, joint
 
 # Scores that are worked on at a time: with their gradients they fill a second-level
@@ -21,26 +23,26 @@ from minillm.backend.registry import definition_of, faster, joint
 ROOM = 131_072
 # Queries in a block: shorter ones save little more, and products become slow.
 BLOCK = 64
-# exp of this, summed over any context, is far from overflow.
-CALM = 20.0
-# A row of exp(scores) that sums to less has lost its precision.
-TINY = 1e-20
 
 
 @faster("attention")
 def attention(q, k, v, *, causal=False, mask=None):
     """See `_attend`."""
+    lone = q.ndim == 2  # `_attend` takes the first axis for the sequences
+    if lone:
+        q, k, v = q[None], k[None], v[None]
     y = np.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
-    gradients = _attend(q, k, v, causal, mask, y)
-    if gradients is None:
+    done = _attend(q, k, v, causal, mask, y)
+    if done is None:
+        q, k, v = (q[0], k[0], v[0]) if lone else (q, k, v)
         return definition_of("attention")(q, k, v, causal=causal, mask=mask)
 
     def pullback(g):
         out = np.empty_like(q), np.empty_like(k), np.empty_like(v)
-        gradients(g, *out)
-        return out
+        _gradients(done, g[None] if lone else g, *out)
+        return tuple(each[0] for each in out) if lone else out
 
-    return y, joint(pullback)
+    return y[0] if lone else y, joint(pullback)
 
 
 @faster("self_attention")
@@ -50,14 +52,14 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
     batch, length, width = qkv.shape
     q, k, v = _heads(qkv, 3, n_heads)
     y = np.empty((batch, length, width // 3), qkv.dtype)
-    gradients = _attend(q, k, v, causal, mask, _heads(y, 1, n_heads)[0])
-    if gradients is None:
+    done = _attend(q, k, v, causal, mask, _heads(y, 1, n_heads)[0])
+    if done is None:
         definition = definition_of("self_attention")
         return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
 
     def pullback(g):
         packed = np.empty_like(qkv)
-        gradients(_heads(g, 1, n_heads)[0], *_heads(packed, 3, n_heads))
+        _gradients(done, _heads(g, 1, n_heads)[0], *_heads(packed, 3, n_heads))
         return packed
 
     return y, pullback
@@ -68,21 +70,35 @@ def cross_attention(q, kv, *, n_heads, mask=None):
     """See `_attend`, and `self_attention` for the heads."""
     y = np.empty_like(q, order="C")
     (queries,), (k, v) = _heads(q, 1, n_heads), _heads(kv, 2, n_heads)
-    gradients = _attend(queries, k, v, False, mask, _heads(y, 1, n_heads)[0])
-    if gradients is None:
+    done = _attend(queries, k, v, False, mask, _heads(y, 1, n_heads)[0])
+    if done is None:
         return definition_of("cross_attention")(q, kv, n_heads=n_heads, mask=mask)
 
     def pullback(g):
         gq, gkv = np.empty_like(q, order="C"), np.empty_like(kv, order="C")
         (g_heads,) = _heads(g, 1, n_heads)
-        gradients(g_heads, *_heads(gq, 1, n_heads), *_heads(gkv, 2, n_heads))
+        _gradients(done, g_heads, *_heads(gq, 1, n_heads), *_heads(gkv, 2, n_heads))
         return gq, gkv
 
     return y, joint(pullback)
 
 
-def _attend(q, k, v, causal, mask, y):
-    """Writes softmax(q kᵀ/√d) v into y; returns what writes the gradients.
+@dataclass
+class Attended:
+    """What the backward pass needs of the forward one."""
+
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    y: np.ndarray
+    totals: np.ndarray  # (..., T): the sum of each row's exp(scores)
+    pieces: list[slice]  # of the sequences
+    blocks: list[tuple[slice, slice]]  # (queries, the keys they may see)
+    exps: list[list[np.ndarray]]  # exp(scores) of each piece's blocks
+
+
+def _attend(q, k, v, causal, mask, y) -> Attended | None:
+    """Write softmax(q kᵀ/√d) v into y.
 
     Softmax is the same whatever is subtracted from a row: nothing, where no score is
     large, else one number for all rows, which takes a tenth of the time of a maximum
@@ -90,25 +106,23 @@ def _attend(q, k, v, causal, mask, y):
     None, and the definition, which takes each row's own maximum, is run.
     """
     n_queries, n_keys = q.shape[-2], k.shape[-2]
-    leading = q.shape[:-2]
-    if not leading == k.shape[:-2] == v.shape[:-2] or (causal and n_keys < n_queries):
+    if not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
+        return None
+    if causal and n_keys < n_queries:
         return None
     if q.dtype.itemsize < 4:  # in half precision exp of CALM is infinite
         return None
-    if not leading:  # the sequences are the first axis
-        q, k, v, y = q[None], k[None], v[None], y[None]
     if mask is not None:
         mask = np.broadcast_to(mask, (*q.shape[:-1], n_keys))
     scale = 1 / math.sqrt(q.shape[-1])
-    scores_each = math.prod(q.shape[1:-1]) * n_keys
-    some = max(1, ROOM // max(1, scores_each))
+    some = max(1, ROOM // max(1, math.prod(q.shape[1:-1]) * n_keys))
     pieces = [slice(i, i + some) for i in range(0, len(q), some)]
     blocks = _blocks(n_queries, n_keys, causal)
     ones = np.ones(n_keys, q.dtype)
-    totals = np.empty(q.shape[:-1], q.dtype)  # (..., T)
-    saved = []  # exp(scores) of each piece's blocks
+    totals = np.empty(q.shape[:-1], q.dtype)
+    exps = []
     for piece in pieces:
-        saved.append([])
+        exps.append([])
         qs, vs = q[piece], v[piece]
         k_columns = k[piece].swapaxes(-1, -2)
         if n_queries < 8:  # decoding: a copy of the keys would not pay
@@ -117,53 +131,61 @@ def _attend(q, k, v, causal, mask, y):
             k_columns = np.multiply(k_columns, scale, order="C")
         for queries, seen in blocks:
             scores = qs[..., queries, :] @ k_columns[..., seen]
-            if mask is not None and mask.dtype != bool:
-                scores += mask[piece][..., queries, seen]
-            largest = scores.max(initial=np.finfo(scores.dtype).min)
-            if not largest <= CALM:
-                scores -= largest
-            e = np.exp(scores, out=scores)
-            # Masked after exp: the sum then runs over what may be seen only.
-            if causal:
-                _hide_future(e)
-            if mask is not None and mask.dtype == bool:
-                e *= mask[piece][..., queries, seen]
+            part = None if mask is None else mask[piece][..., queries, seen]
+            e = _exp_scores(scores, causal, part)
             total = e @ ones[seen]
             if not total.min(initial=math.inf) > TINY:  # catches NaN too
                 return None
             totals[piece][..., queries] = total
             summed = e @ vs[..., seen, :]
             np.divide(summed, total[..., None], out=y[piece][..., queries, :])
-            saved[-1].append(e)
+            exps[-1].append(e)
+    return Attended(q, k, v, y, totals, pieces, blocks, exps)
 
-    def gradients(g, gq, gk, gv):
-        if not leading:
-            g, gq, gk, gv = g[None], gq[None], gk[None], gv[None]
-        for piece, exps in zip(pieces, saved, strict=True):
-            qs, ks = q[piece], k[piece]
-            v_columns = np.ascontiguousarray(v[piece].swapaxes(-1, -2))
-            gn = g[piece] / totals[piece][..., None]
-            # Σ_j gw_ij·w_ij = g_i·y_i: a sum over the head's width, not over all keys
-            share = np.einsum("...te,...te->...t", gn, y[piece])[..., None]
-            # From the last block on, since it sees all keys: it writes, others add.
-            for (queries, seen), e in zip(
-                reversed(blocks), reversed(exps), strict=True
-            ):
-                gs = gn[..., queries, :] @ v_columns[..., seen]
-                gs -= share[..., queries, :]
-                gs *= e
-                np.matmul(gs, ks[..., seen, :], out=gq[piece][..., queries, :])
-                gs_rows, e_rows = gs.swapaxes(-1, -2), e.swapaxes(-1, -2)
-                if seen.stop == n_keys:
-                    np.matmul(gs_rows, qs[..., queries, :], out=gk[piece])
-                    np.matmul(e_rows, gn[..., queries, :], out=gv[piece])
-                else:
-                    gk[piece][..., seen, :] += gs_rows @ qs[..., queries, :]
-                    gv[piece][..., seen, :] += e_rows @ gn[..., queries, :]
-        gq *= scale
-        gk *= scale
 
-    return gradients
+def _exp_scores(scores, causal, mask):
+    """exp(scores) up to a common factor, in place; 0 where a query may not look."""
+    if mask is not None and mask.dtype != bool:
+        scores += mask
+    largest = scores.max(initial=np.finfo(scores.dtype).min)
+    if not largest <= CALM:
+        scores -= largest
+    e = np.exp(scores, out=scores)
+    # Masked after exp: the sum then runs over what may be seen only.
+    if causal:
+        _hide_future(e)
+    if mask is not None and mask.dtype == bool:
+        e *= mask
+    return e
+
+
+def _gradients(done: Attended, g, gq, gk, gv) -> None:
+    """Write the gradients of q, k and v; g is that of y."""
+    q, k, v, n_keys = done.q, done.k, done.v, done.k.shape[-2]
+    for piece, exps in zip(done.pieces, done.exps, strict=True):
+        qs, ks = q[piece], k[piece]
+        v_columns = np.ascontiguousarray(v[piece].swapaxes(-1, -2))
+        gn = g[piece] / done.totals[piece][..., None]
+        # Σ_j gw_ij·w_ij = g_i·y_i: a sum over the head's width, not over all keys
+        share = np.einsum("...te,...te->...t", gn, done.y[piece])[..., None]
+        # From the last block on, since it sees all keys: it writes, others add.
+        for (queries, seen), e in zip(
+            reversed(done.blocks), reversed(exps), strict=True
+        ):
+            gs = gn[..., queries, :] @ v_columns[..., seen]
+            gs -= share[..., queries, :]
+            gs *= e
+            np.matmul(gs, ks[..., seen, :], out=gq[piece][..., queries, :])
+            gs_rows, e_rows = gs.swapaxes(-1, -2), e.swapaxes(-1, -2)
+            if seen.stop == n_keys:
+                np.matmul(gs_rows, qs[..., queries, :], out=gk[piece])
+                np.matmul(e_rows, gn[..., queries, :], out=gv[piece])
+            else:
+                gk[piece][..., seen, :] += gs_rows @ qs[..., queries, :]
+                gv[piece][..., seen, :] += e_rows @ gn[..., queries, :]
+    scale = 1 / math.sqrt(q.shape[-1])
+    gq *= scale
+    gk *= scale
 
 
 def _blocks(n_queries, n_keys, causal):
@@ -188,7 +210,7 @@ def _hide_future(e):
 
 def _heads(x, parts, n_heads):
     """(B, T, parts·D) -> parts views of shape (B, H, T, D/H). A copy of a helper in
-    `ops/`, a room above this one."""
+    `ops/`, on a floor above."""
     batch, length, width = x.shape
     heads = x.reshape(batch, length, parts, n_heads, width // (parts * n_heads))
     return heads.transpose(2, 0, 3, 1, 4)

@@ -33,9 +33,10 @@ def beam_search(
     """The n best continuations found of the one sequence of a decoder, best first, by
     their log-probability per token: fewer where there are not so many.
 
-    At each step the `beams` likeliest of all one-token extensions go on. A hypothesis
-    is complete when `ended(ids)`, or at `max_tokens`. Where none ends, one beam is
-    greedy decoding; as many beams as there are continuations search them all. (The
+    At each step, of the 2·beams likeliest one-token extensions, those that are complete
+    are put aside and the `beams` likeliest others go on. A hypothesis is complete when
+    `ended(ids)`, or at `max_tokens`. Where none ends, one beam is greedy decoding; as
+    many beams as there are continuations search them all. (The
     division by the length is that of Wu et al. 2016, equation 14, with alpha = 1.)
     Raises UsageError for settings out of range.
     """

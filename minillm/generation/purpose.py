@@ -3,15 +3,8 @@
 from collections.abc import Sequence
 
 from minillm.errors import UsageError
+from minillm.text import OBJECTIVES
 from minillm.training.run_folder.run import Run, load_run
-
-KINDS = {
-    "clm": "a causal model, which continues texts (`minillm generate`)",
-    "mlm": "a masked model, which fills gaps (`minillm fill`)",
-    "mlm+nsp": "a masked model, which fills gaps (`minillm fill`)",
-    "seq2seq": "an encoder–decoder, which answers a source (`minillm generate`)",
-    "classify": "a classifier, which labels texts (`minillm classify`)",
-}
 
 
 def open_run(run: Run | str, objectives: Sequence[str], task: str) -> Run:
@@ -21,6 +14,6 @@ def open_run(run: Run | str, objectives: Sequence[str], task: str) -> Run:
     """
     run = run if isinstance(run, Run) else load_run(run)
     if run.config.objective not in objectives:
-        kind = KINDS[run.config.objective]
+        kind = OBJECTIVES[run.config.objective].model
         raise UsageError(f"{run.path}: is {kind}: it cannot {task}")
     return run

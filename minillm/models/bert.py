@@ -12,9 +12,10 @@ from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
 from minillm.models.parts import (
     initializer,
-    key_mask,
     last_norm,
+    normed,
     position_table,
+    to_key_mask,
     transformer_blocks,
 )
 from minillm.nn import Embedding, Initializer, LayerNorm, Linear, Module, Noise, drop
@@ -60,10 +61,10 @@ class Bert(LanguageModel):
         x = self.tokens(ids) + self.positions[: ids.shape[1]]
         x = x + self._segment_vectors(segments, ids.shape)
         x = drop(self.embedding_norm(x), noise)
-        mask = key_mask(mask)
+        key_mask = to_key_mask(mask)
         for block in self.blocks:
-            x = block(x, mask, noise)
-        return x if self.norm is None else self.norm(x)
+            x = block(x, key_mask, noise)
+        return normed(x, self.norm)
 
     def _segment_vectors(self, segments, shape: tuple) -> Tensor:
         if segments is None:

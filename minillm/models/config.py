@@ -96,10 +96,12 @@ class Size:
     accumulate: int = 1  # microbatches in a step, to bound its memory
 
 
-ARCHITECTURES = ("gpt", "encoder", "lstm", "bert", "encdec")
 INITS = ("gpt2", "fan_in")
-# What an architecture is published with, where that is not what GPT is.
-ARCH_DEFAULTS = {
+# What each architecture is published with, where that is not what GPT is.
+ARCHITECTURES = {
+    "gpt": {},
+    "lstm": {},
+    "encoder": {},
     "bert": {"norm": "post", "tied": True},
     "encdec": {"norm": "post", "positions": "sinusoidal", "tied": True},
 }
@@ -124,7 +126,7 @@ def usual(arch: str) -> dict:
     _check_choice("arch", arch, ARCHITECTURES)
     names = ("norm", "positions", "tied")
     common = {name: getattr(ModelConfig, name) for name in names}
-    return common | ARCH_DEFAULTS.get(arch, {})
+    return common | ARCHITECTURES[arch]
 
 
 def size(name: str) -> Size:

@@ -3,18 +3,18 @@
 from minillm.models.config import ModelConfig
 
 MASKED = ("encoder", "bert")
-# The share of a masked model's positions that have a target (Devlin et al. 2019,
-# section 3.1).
+# The share of a masked model's positions that have a target: CHOSEN of
+# `text/objectives.py`, a room of the same floor, which may not be imported here.
 MASKED_SHARE = 0.15
 
 
 def parameters(config: ModelConfig) -> dict:
-    """The number of parameters, counted three ways.
+    """The number of parameters: `total`, and three parts of it.
 
     `embedding` holds the tables of tokens, positions and segments, an untied output
     projection and the output's bias; `non_embedding` is the rest (Kaplan et al. 2020
-    fit their laws in it); `matrices_and_head` is what takes part in a matrix product,
-    the output included.
+    fit their laws in it). Of both, `matrices_and_head` is what takes part in a matrix
+    product, the output included.
     """
     layer, after = _maps_of_layer(config), _maps_after_layers(config)
     matrices = config.n_layers * _products(layer) + _products(after)
@@ -67,14 +67,15 @@ def _maps_after_layers(config: ModelConfig) -> list[tuple[int, int]]:
 
 
 def _n_norms(config: ModelConfig) -> int:
+    last = int(config.norm == "pre")  # after the layers (`parts.last_norm`)
     if config.arch == "lstm":
-        return config.n_layers + 1
+        return config.n_layers + last
     if config.arch == "encdec":
-        return 5 * config.n_layers + 2 * (config.norm == "pre")
+        return 5 * config.n_layers + 2 * last
     in_layers = 2 * config.n_layers
-    if config.arch == "bert":  # after the embeddings, after the layers, in the output
-        return in_layers + 1 + (config.norm == "pre") + (config.n_classes == 0)
-    return in_layers + 1
+    if config.arch == "bert":  # after the embeddings, and in the output
+        return in_layers + last + 1 + (config.n_classes == 0)
+    return in_layers + last
 
 
 def _tables(config: ModelConfig) -> int:

@@ -14,10 +14,11 @@ from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
 from minillm.models.parts import (
     initializer,
-    key_mask,
     last_norm,
+    normed,
     position_table,
     position_vectors,
+    to_key_mask,
     transformer_blocks,
 )
 from minillm.nn import DecoderBlock, DecoderCache, Embedding, Noise, drop
@@ -59,10 +60,10 @@ class EncoderDecoder(LanguageModel):
         if source.shape[1] == 0:
             raise UsageError("an empty source: there is nothing to read")
         x = drop(self.embed(source), noise)
-        mask = key_mask(mask)
+        key_mask = to_key_mask(mask)
         for block in self.encoder:
-            x = block(x, mask, noise)
-        return x if self.encoder_norm is None else self.encoder_norm(x)
+            x = block(x, key_mask, noise)
+        return normed(x, self.encoder_norm)
 
     def hidden(
         self,
@@ -79,13 +80,10 @@ class EncoderDecoder(LanguageModel):
         source's mask; `mask` (B, T) the target's.
         """
         x = drop(self.embed(self.on_device(ids)), noise)
-        mask, memory_mask = key_mask(mask), key_mask(memory_mask)
+        key_mask, memory_key_mask = to_key_mask(mask), to_key_mask(memory_mask)
         for block in self.decoder:
-            x = block(x, memory, mask, memory_mask, noise)
-        return self.normed(x)
-
-    def normed(self, x: Tensor) -> Tensor:
-        return x if self.decoder_norm is None else self.decoder_norm(x)
+            x = block(x, memory, key_mask, memory_key_mask, noise)
+        return normed(x, self.decoder_norm)
 
     def read(self, batch, noise: Noise | None = None) -> Tensor:
         """What the decoder makes of each position of `batch.ids`, with `batch.source`
@@ -122,7 +120,7 @@ class Conditioned:
     `memory` (B, S, D) is what was read, `memory_mask` (B, S), on the host, its padding.
     """
 
-    causal = True
+    continues_text = True
 
     def __init__(self, model: EncoderDecoder, memory: Tensor, memory_mask=None):
         self.model = model
@@ -148,16 +146,14 @@ class Conditioned:
             raise UsageError(
                 f"a cache for {n_sequences} sequences and {len(self.memory)} sources"
             )
-        config, source_mask = self.config, key_mask(self.memory_mask)
-        head_width = config.d_model // config.n_heads
-        shape = n_sequences, config.n_heads, config.context, head_width
+        config, memory_key_mask = self.config, to_key_mask(self.memory_mask)
         with no_grad():
             return [
                 DecoderCache(
-                    block.cross.kv(self.memory).data,
-                    source_mask,
-                    *shape,
-                    self.memory.dtype,
+                    config.n_heads,
+                    config.context,
+                    kv=block.cross.kv(self.memory).data,
+                    memory_key_mask=memory_key_mask,
                     padding=padding,
                 )
                 for block in self.model.decoder
@@ -174,5 +170,5 @@ class Conditioned:
             x = model.embed(ids, begin, cache[0].padding)
             for block, layer_cache in zip(model.decoder, cache, strict=True):
                 x = block.decode(x, layer_cache)
-            logits = model.project(model.normed(x[:, -1]))
+            logits = model.project(normed(x[:, -1], model.decoder_norm))
         return logits.numpy()

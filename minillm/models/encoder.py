@@ -6,12 +6,11 @@ next token; it learns to restore masked ones (Devlin et al. 2019).
 
 import numpy as np
 
-from minillm.errors import UsageError
-from minillm.models.gpt import GPT
+from minillm.models.transformer import Transformer
 from minillm.tensor import Tensor
 
 
-class Encoder(GPT):
+class Encoder(Transformer):
     """Position t sees every token: it can fill a gap and cannot continue a text."""
 
     causal = False
@@ -23,9 +22,3 @@ class Encoder(GPT):
         counts = np.maximum(mask.sum(axis=1, keepdims=True), 1)
         shares = (mask / counts).astype(x.dtype)[:, None, :]  # (B, 1, T)
         return (Tensor(shares) @ x).reshape(len(x), -1)
-
-    def decode(self, ids, cache):
-        raise UsageError(
-            "a masked model cannot continue a text: a later token would change what it "
-            "made of the earlier ones"
-        )

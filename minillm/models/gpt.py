@@ -1,55 +1,22 @@
-"""GPT: token and position embeddings, transformer blocks, a projection to the tokens.
+"""GPT: a transformer whose positions see what stands before them, and which can
+therefore go on with a text.
 
-Radford et al. 2018 and 2019. Pre-norm and learned positions unless the configuration
-says otherwise; the output is tied to the token table where it says `tied`.
+Radford et al. 2018 and 2019.
 """
 
 import numpy as np
 
-from minillm.models.config import ModelConfig
-from minillm.models.language_model import LanguageModel
-from minillm.models.parts import (
-    initializer,
-    key_mask,
-    position_table,
-    position_vectors,
-    transformer_blocks,
-)
-from minillm.nn import Embedding, KeyValueCache, LayerNorm, Noise, drop
-from minillm.tensor import Tensor, no_grad
+from minillm.models.parts import normed, position_vectors
+from minillm.models.transformer import Transformer
+from minillm.nn import KeyValueCache
+from minillm.tensor import no_grad
 
 
-class GPT(LanguageModel):
+class GPT(Transformer):
     """A decoder-only language model: position t sees the tokens up to t."""
 
     causal = True
-
-    def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
-        self.config = config
-        width = config.d_model
-        init = initializer(config, rng, dtype)
-        self.tokens = Embedding(config.vocab_size, width, init=init)
-        self.positions = position_table(config, init)
-        self.blocks = transformer_blocks(config, init, causal=self.causal)
-        self.norm = LayerNorm(width, init=init, bias=config.bias)
-        # (V, D); tied: what a token looks like is also what predicts it
-        if config.tied:
-            self.head = self.tokens.weight
-        else:
-            self.head = init.output_table(config.vocab_size, width)
-
-    def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
-        """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
-
-        `mask` (B, T) is False where a token is padding, which nothing may look at.
-        """
-        ids = self.on_device(ids)
-        x = self.tokens(ids) + self.positions[: ids.shape[1]]
-        x = drop(x, noise)
-        mask = key_mask(mask)
-        for block in self.blocks:
-            x = block(x, mask, noise)
-        return self.norm(x)
+    continues_text = True
 
     def new_cache(self, n_sequences: int, padding=None) -> list[KeyValueCache]:
         """One empty cache for each layer, with room for a whole context.
@@ -83,5 +50,5 @@ class GPT(LanguageModel):
             x = x + position_vectors(self.positions, begin, ids.shape[1], padding)
             for block, layer_cache in zip(self.blocks, cache, strict=True):
                 x = block.decode(x, layer_cache)
-            logits = self.project(self.norm(x[:, -1]))
+            logits = self.project(normed(x[:, -1], self.norm))
         return logits.numpy()

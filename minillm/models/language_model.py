@@ -18,7 +18,7 @@ class LanguageModel(Module):
     UsageError for ids outside the vocabulary and for sequences longer than the context.
     """
 
-    causal = False  # True: continues a text by itself, with `new_cache` and `decode`
+    continues_text = False  # True: by itself, with `new_cache` and `decode`
     n_classes = 0
     output_parts = ("head",)  # what nothing but the prediction of tokens needs
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
-from minillm.models.parts import initializer
-from minillm.nn import Embedding, LayerNorm, LSTMState, Noise, RecurrentBlock, drop
+from minillm.models.parts import initializer, last_norm, normed
+from minillm.nn import Embedding, LSTMState, Noise, RecurrentBlock, drop
 from minillm.tensor import Tensor, no_grad
 
 
@@ -22,7 +22,7 @@ class LSTMModel(LanguageModel):
     was trained on.
     """
 
-    causal = True
+    continues_text = True
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
@@ -33,7 +33,7 @@ class LSTMModel(LanguageModel):
             RecurrentBlock(width, init=init, bias=config.bias, norm=config.norm)
             for _ in range(config.n_layers)
         ]
-        self.norm = LayerNorm(width, init=init, bias=config.bias)
+        self.norm = last_norm(config, init)
         if config.tied:
             self.head = self.tokens.weight
         else:
@@ -47,7 +47,7 @@ class LSTMModel(LanguageModel):
         x = drop(self.tokens(self.on_device(ids)), noise)
         for block in self.blocks:
             x = block(x, noise)
-        return self.norm(x)
+        return normed(x, self.norm)
 
     def new_cache(self, n_sequences: int, padding=None) -> list[LSTMState]:
         """One empty state for each layer. `padding`: see `LSTMState`."""
@@ -64,5 +64,5 @@ class LSTMModel(LanguageModel):
             x = self.tokens(ids)
             for block, state in zip(self.blocks, cache, strict=True):
                 x = block.decode(x, state)
-            logits = self.project(self.norm(x[:, -1]))
+            logits = self.project(normed(x[:, -1], self.norm))
         return logits.numpy()

@@ -79,7 +79,14 @@ def last_norm(config: ModelConfig, init: Initializer) -> LayerNorm | None:
     return LayerNorm(config.d_model, init=init, bias=config.bias)
 
 
-def key_mask(mask):
-    """Which keys may be looked at, for every head and query.   host (B, T) ->
-    (B, 1, 1, T) on the device; None stays None."""
+def normed(x: Tensor, norm: LayerNorm | None) -> Tensor:
+    """What comes out of the blocks, after `last_norm`.   (..., D) -> (..., D)"""
+    return x if norm is None else norm(x)
+
+
+def to_key_mask(mask):
+    """What is no padding, as the keys that every head and query may look at.
+
+    host (B, T) -> (B, 1, 1, T) on the device; None stays None
+    """
     return None if mask is None else backend.current().asarray(mask)[:, None, None, :]

@@ -39,7 +39,7 @@ class MultiHeadAttention(Module):
 
 
 class CrossAttention(Module):
-    """Queries from x, keys and values from a source that something else has read."""
+    """Queries from x, keys and values from a memory: what an encoder made of a text."""
 
     def __init__(self, width, n_heads, *, init: Initializer, bias=True):
         self.n_heads = _checked(n_heads, width)
@@ -47,13 +47,13 @@ class CrossAttention(Module):
         self.kv = Linear(width, 2 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
-    def __call__(self, x: Tensor, source: Tensor, mask=None) -> Tensor:
-        """x (B, T, D), source (B, S, D) -> (B, T, D). `mask` broadcasts to
+    def __call__(self, x: Tensor, memory: Tensor, mask=None) -> Tensor:
+        """x (B, T, D), memory (B, S, D) -> (B, T, D). `mask` broadcasts to
         (B, H, T, S)."""
-        return self.look(x, self.kv(source), mask)
+        return self.look(x, self.kv(memory), mask)
 
     def look(self, x: Tensor, kv, mask=None) -> Tensor:
-        """The same with the source's keys and values already at hand: kv (B, S, 2D)."""
+        """The same with the memory's keys and values already at hand: kv (B, S, 2D)."""
         return self.out(cross_attention(self.q(x), kv, n_heads=self.n_heads, mask=mask))
 
 
@@ -112,17 +112,21 @@ class KeyValueCache:
 
 
 class DecoderCache(KeyValueCache):
-    """The same for a block that also looks at a source, whose keys and values are there
-    from the start.   kv (B, S, 2D), source_mask (B, 1, 1, S) or None"""
+    """The same for a block that also looks at a memory, whose keys and values are there
+    from the start.   kv (B, S, 2D), memory_key_mask (B, 1, 1, S) or None"""
 
-    def __init__(self, kv, source_mask, *shape, padding=None):
-        super().__init__(*shape, padding)
+    def __init__(
+        self, n_heads: int, capacity: int, kv, memory_key_mask=None, padding=None
+    ):
+        batch, _, both = kv.shape
+        head_width = both // (2 * n_heads)
+        super().__init__(batch, n_heads, capacity, head_width, kv.dtype, padding)
         self.kv = kv
-        self.source_mask = source_mask
+        self.memory_key_mask = memory_key_mask
 
     def select(self, rows) -> None:
         super().select(rows)
         on_device = xp.asarray(rows)
         self.kv = self.kv[on_device]
-        if self.source_mask is not None:
-            self.source_mask = self.source_mask[on_device]
+        if self.memory_key_mask is not None:
+            self.memory_key_mask = self.memory_key_mask[on_device]

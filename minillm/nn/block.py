@@ -45,7 +45,7 @@ class Block(Module):
 
 
 class DecoderBlock(Block):
-    """A block that looks at a source between attention and feed-forward (Vaswani et al.
+    """A block that looks at a memory between attention and feed-forward (Vaswani et al.
     2017, section 3.1)."""
 
     def __init__(
@@ -58,24 +58,24 @@ class DecoderBlock(Block):
     def __call__(
         self,
         x: Tensor,
-        source: Tensor,
+        memory: Tensor,
         mask=None,
-        source_mask=None,
+        memory_key_mask=None,
         noise: Noise | None = None,
     ) -> Tensor:
         # (B, T, D), (B, S, D) -> (B, T, D)
         x = self._residual(x, self.norm1, lambda h: self.attention(h, mask), noise)
         x = self._residual(
-            x, self.cross_norm, lambda h: self.cross(h, source, source_mask), noise
+            x, self.cross_norm, lambda h: self.cross(h, memory, memory_key_mask), noise
         )
         return self._residual(x, self.norm2, self.feed_forward, noise)
 
     def decode(self, x: Tensor, cache: DecoderCache) -> Tensor:
-        """The block for tokens that follow those in the cache, which has the source."""
+        """The block for tokens that follow those in the cache, which has the memory."""
         x = self._residual(x, self.norm1, lambda h: self.attention.decode(h, cache))
         x = self._residual(
             x,
             self.cross_norm,
-            lambda h: self.cross.look(h, cache.kv, cache.source_mask),
+            lambda h: self.cross.look(h, cache.kv, cache.memory_key_mask),
         )
         return self._residual(x, self.norm2, self.feed_forward)

@@ -71,7 +71,7 @@ def self_attention(qkv, *, n_heads: int, causal: bool = False, mask=None):
     return merge_heads(y), pullback
 
 
-@op(check=checks.source_fits)
+@op(check=checks.kv_fits)
 def cross_attention(q, kv, *, n_heads: int, mask=None):
     """Attention of one sequence to another in several heads at once.
 

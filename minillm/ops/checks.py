@@ -7,6 +7,8 @@ host: reading them would stop a GPU, which wraps an id that is out of range sile
 
 import numpy as np
 
+IGNORED = -1  # the target of a position that takes no part in the loss
+
 
 def linear_fits(x, weight, bias) -> None:
     if weight.ndim != 2 or x.shape[-1:] != weight.shape[:1]:
@@ -94,7 +96,7 @@ def heads_fit(qkv, *, n_heads, causal=False, mask=None) -> None:
     _mask(mask)
 
 
-def source_fits(q, kv, *, n_heads, mask=None) -> None:
+def kv_fits(q, kv, *, n_heads, mask=None) -> None:
     width = q.shape[-1]
     shape_of_kv = (*q.shape[:1], *kv.shape[1:2], 2 * width)
     if q.ndim != 3 or kv.shape != shape_of_kv or width % n_heads:
@@ -111,7 +113,7 @@ def rate_is_a_share(x, *, rate, key, first_row=0) -> None:
 
 
 def _targets(targets, shape: tuple, vocab_size: int, what: str) -> None:
-    _whole_numbers(targets, -1, vocab_size, what)  # −1 is IGNORED
+    _whole_numbers(targets, IGNORED, vocab_size, what)
     if targets.shape != shape:
         raise ValueError(f"{what}: their shape is {targets.shape}, not {shape}")
 

@@ -6,10 +6,9 @@ targets in the whole batch: shards of unequal counts then add up to the whole's 
 
 from minillm.backend import joint, xp
 from minillm.ops import checks
+from minillm.ops.checks import IGNORED
 from minillm.ops.neural import log_softmax
 from minillm.tensor import op
-
-IGNORED = -1  # the target of a position that takes no part in the loss
 
 
 @op(check=checks.targets_fit)

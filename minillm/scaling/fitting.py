@@ -11,7 +11,7 @@ from minillm.scaling.curve import Form
 from minillm.scaling.doubts import doubts
 from minillm.scaling.intervals import resample
 from minillm.scaling.law import LawFit, solve, too_few
-from minillm.scaling.objective import DELTAS
+from minillm.scaling.misfit import DELTAS
 from minillm.scaling.table import Table, as_table
 
 # Without a bootstrap: 1,000 resamples, fewer of a large table, where they vary less.
@@ -44,7 +44,8 @@ def fit(
     group: the column that says which rows are of one run, as branches of one trunk are:
     they share its luck, and the intervals allow for it (see `noise.py`).
     bootstrap: how many resamples the intervals are made of, and the standard errors,
-    which come with it alone (0: about 1,000 for the intervals).
+    which come with it alone (0: about 1,000 for the intervals). What is drawn for one
+    depends on the number of runs: see `intervals.py`.
     E, A and B are never negative; a growing y has a negative alpha. Rows whose y is not
     finite, or whose x is missing, are left out and named in `excluded`.
     Raises UsageError for unknown names and for points that leave the law open (too few,

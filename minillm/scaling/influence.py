@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minillm.scaling.objective import DELTAS, Problem
+from minillm.scaling.misfit import DELTAS, Problem
 from minillm.scaling.optimum import refine
 
 CURVES_AT_A_TIME = 200

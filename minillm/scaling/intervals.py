@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minillm.scaling.curve import AMPLITUDES, EXPONENTS, Form, values
+from minillm.scaling.misfit import DELTAS, Problem
 from minillm.scaling.noise import Noise
-from minillm.scaling.objective import DELTAS, Problem
 from minillm.scaling.optimum import refine
 
 RUNS_TO_BOOTSTRAP = 30

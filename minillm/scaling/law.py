@@ -9,8 +9,8 @@ from minillm.errors import UsageError
 from minillm.scaling.curve import AMPLITUDES, Form, values
 from minillm.scaling.influence import leave_one_out, suspects
 from minillm.scaling.intervals import Resamples
+from minillm.scaling.misfit import DELTAS, Problem
 from minillm.scaling.noise import Noise, noise_of
-from minillm.scaling.objective import DELTAS, Problem
 from minillm.scaling.optimum import minimise
 from minillm.scaling.rivals import criteria, criterion
 

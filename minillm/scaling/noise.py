@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minillm.scaling.objective import Problem
+from minillm.scaling.misfit import Problem
 
 # Between runs: with fewer, there is nothing to tell shared luck by.
 LEAST_DEGREES = 0.5

@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from minillm.scaling.curve import Form
-from minillm.scaling.objective import DELTAS, EPSILON, Problem
+from minillm.scaling.misfit import DELTAS, EPSILON, Problem
 
 LARGEST_EXPONENT = 5.0
 # Below it, over any range that can be measured, the law is one of ln x without an end.

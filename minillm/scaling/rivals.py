@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from minillm.scaling.curve import Form
-from minillm.scaling.objective import Problem
+from minillm.scaling.misfit import Problem
 from minillm.scaling.optimum import minimise
 
 EXPONENTIAL = "exponential"

@@ -16,8 +16,8 @@ from minillm.errors import Interrupted, UsageError
 from minillm.tasks import answers, classification
 from minillm.text import OBJECTIVES
 from minillm.training.base import shaped
-from minillm.training.config import ARCHITECTURES_FOR, TrainConfig
-from minillm.training.data import Text, load, prepare
+from minillm.training.config import TrainConfig
+from minillm.training.data import EncodedCorpus, load, prepare
 from minillm.training.loop import train
 from minillm.training.reporter import Silent
 from minillm.training.run_folder.claim import new_folder
@@ -118,10 +118,11 @@ def _check(base: str, task: str, epochs: int) -> None:
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise UsageError(f"epochs must be a whole number of at least 1, got {epochs!r}")
     arch = read_record(base)["config"]["arch"]
-    if arch not in ARCHITECTURES_FOR[task]:
+    allowed = OBJECTIVES[task].architectures
+    if arch not in allowed:
         raise UsageError(
             f"{base}: is of arch {arch}, and task {task} needs a run of arch "
-            f"{' or '.join(ARCHITECTURES_FOR[task])}"
+            f"{' or '.join(allowed)}"
         )
 
 
@@ -130,7 +131,7 @@ def default_lr(config: TrainConfig) -> float:
     return LR_FACTORS[config.norm] * replace(config, lr=None).resolve().lr
 
 
-def _notes(config: TrainConfig, text: Text) -> Iterator[str]:
+def _notes(config: TrainConfig, text: EncodedCorpus) -> Iterator[str]:
     if config.objective == "seq2seq" and not answers.installed():
         yield answers.INSTALL
     if config.steps < FEW_STEPS:
@@ -154,9 +155,11 @@ def _folder(config: TrainConfig) -> Iterator[str]:
             folder.rmdir()
 
 
-def _sitting(config: TrainConfig, text: Text, baselines: bool, reporter) -> dict:
+def _sitting(
+    config: TrainConfig, text: EncodedCorpus, baselines: bool, reporter
+) -> dict:
     """Train what is missing, and measure."""
-    table = load(config.data, OBJECTIVES[config.objective].examples)
+    table = load(config.data, OBJECTIVES[config.objective].kind)
     result = {
         "base": config.base,
         "task": config.objective,
@@ -187,7 +190,7 @@ def _sitting(config: TrainConfig, text: Text, baselines: bool, reporter) -> dict
     return result
 
 
-def _trained(config: TrainConfig, text: Text, rows, reporter) -> dict:
+def _trained(config: TrainConfig, text: EncodedCorpus, rows, reporter) -> dict:
     """Train a run, or what is left of it, and measure it on rows."""
     unfinished = Path(config.out, "run.json").exists() and (
         read_record(config.out)["status"] in ("running", "interrupted")

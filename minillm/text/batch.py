@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-IGNORED = -1  # the target of a position of which nothing is to be predicted
+# The target of a position of which nothing is to be predicted. That of `ops/loss.py`
+# once more: text/ is plain NumPy on the host, and imports nothing of the engine.
+IGNORED = -1
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,10 @@ from minillm.text.documents import Passage
 from minillm.text.template import BOS, MASK, Framed
 from minillm.text.tokenizer import Tokenizer
 
-CHOSEN = 0.15  # the share of tokens that a masked model has to restore
+# Of BERT's masked language model (Devlin et al. 2019, section 3.1): the share of tokens
+# that have to be restored, and how many of these are hidden and exchanged.
+CHOSEN = 0.15
+HIDDEN, EXCHANGED = 0.8, 0.1
 # Padded sequences are as long as the longest, made a multiple of this.
 MULTIPLE = 8
 
@@ -43,8 +46,9 @@ def masked(
     """
     ids = windows[:, :context]
     if tokenizer.template is not None:
-        tokenizer.room(context)
-        ids = np.stack([tokenizer.frame(row, room=context)[0] for row in windows])
+        room = tokenizer.room(context)
+        framed = [tokenizer.frame(row[:room], room=context)[0] for row in windows]
+        ids = np.stack(framed)
     return hide(Batch(ids), rng, tokenizer, whole_words)
 
 
@@ -141,8 +145,10 @@ def hide(
     chosen = (draws < CHOSEN) & ~special
     fate = rng.random(tokens.shape)
     random_tokens = rng.choice(tokenizer.ordinary_ids, tokens.shape)
-    ids = np.where(chosen & (fate < 0.8), np.int32(tokenizer.specials[MASK]), tokens)
-    ids = np.where(chosen & (fate >= 0.8) & (fate < 0.9), random_tokens, ids)
+    hidden = chosen & (fate < HIDDEN)
+    exchanged = chosen & ~hidden & (fate < HIDDEN + EXCHANGED)
+    ids = np.where(hidden, np.int32(tokenizer.specials[MASK]), tokens)
+    ids = np.where(exchanged, random_tokens, ids)
     return replace(
         batch,
         ids=ids,
@@ -167,17 +173,61 @@ def _framed(rows: Sequence[tuple], tokenizer: Tokenizer, context: int) -> Framed
 
 @dataclass(frozen=True)
 class Objective:
-    """How a batch is made of examples, and which examples these are: "windows" of a
-    text, "passages" of documents, or rows of "pairs" or "labels"."""
+    """How a batch is made of examples, and what is so of every run that is trained so.
+
+    `kind` says which examples these are: "windows" of a text, "passages" of documents,
+    or rows of "pairs" or "labels". `architectures` names those that cannot look at what
+    they predict, the default first. `model` says in words what comes of it, `ask` with
+    which command to put it to use: on a `run`, with a `prompt` or a text with a `gap`.
+    """
 
     batch: Callable[..., Batch]
-    examples: str
+    kind: str
+    architectures: tuple[str, ...]
+    loss_unit: str
+    model: str
+    ask: str
 
 
 OBJECTIVES = {
-    "clm": Objective(causal, "windows"),
-    "mlm": Objective(masked, "windows"),
-    "mlm+nsp": Objective(next_sentence, "passages"),
-    "seq2seq": Objective(seq2seq, "pairs"),
-    "classify": Objective(classify, "labels"),
+    "clm": Objective(
+        causal,
+        "windows",
+        architectures=("gpt", "lstm"),
+        loss_unit="nats/token",
+        model="a causal model, which continues texts (`minillm generate`)",
+        ask="minillm generate {run} {prompt}",
+    ),
+    "mlm": Objective(
+        masked,
+        "windows",
+        architectures=("encoder", "bert"),
+        loss_unit="nats/token",
+        model="a masked model, which fills gaps (`minillm fill`)",
+        ask="minillm fill {run} {gap}",
+    ),
+    "mlm+nsp": Objective(
+        next_sentence,
+        "passages",
+        architectures=("bert",),
+        loss_unit="nats/token + nats/label",
+        model="a masked model, which fills gaps (`minillm fill`)",
+        ask="minillm finetune {run} --task classify --data FILE",
+    ),
+    "seq2seq": Objective(
+        seq2seq,
+        "pairs",
+        architectures=("encdec",),
+        loss_unit="nats/token",
+        model="an encoder–decoder, which answers a source (`minillm generate`)",
+        ask='minillm generate {run} "SOURCE"',
+    ),
+    "classify": Objective(
+        classify,
+        "labels",
+        architectures=("gpt", "lstm", "encoder", "bert"),
+        loss_unit="nats/label",
+        model="a classifier, which labels texts (`minillm classify`)",
+        ask='minillm classify {run} "TEXT"',
+    ),
 }

@@ -3,13 +3,12 @@
 from dataclasses import fields, replace
 
 from minillm.errors import DataError, UsageError
-from minillm.training.config import TrainConfig
-from minillm.training.data import Text
+from minillm.training.config import DEFAULT, TrainConfig
+from minillm.training.data import EncodedCorpus
 from minillm.training.flat import FlatParameters
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.run import checkpoint_of, read_record
 
-DEFAULT = "default"  # the source of what nobody gave
 # What a run takes over from the one it builds on, whose weights would not fit else.
 SHAPE = (
     *("size", "layers", "width", "heads", "context", "arch"),
@@ -38,7 +37,7 @@ def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
     return replace(config, **{name: options[name] for name in SHAPE})
 
 
-def check_labels(path: str, text: Text) -> None:
+def check_labels(path: str, text: EncodedCorpus) -> None:
     """DataError where a classifier would go on with other labels than it knows."""
     known = read_record(path)["data"].get("labels")
     if known and text.labels and known != list(text.labels):

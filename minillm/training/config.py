@@ -11,19 +11,8 @@ from dataclasses import dataclass
 
 from minillm.errors import UsageError
 from minillm.models.config import MOST, MOST_LAYERS, ModelConfig, Size, size, usual
+from minillm.text import OBJECTIVES
 
-# The architectures for each objective, which cannot look at what they predict; the
-# first is the default.
-ARCHITECTURES_FOR = {
-    "clm": ("gpt", "lstm"),
-    "mlm": ("encoder", "bert"),
-    "mlm+nsp": ("bert",),
-    "seq2seq": ("encdec",),
-    "classify": ("gpt", "lstm", "encoder", "bert"),
-}
-OBJECTIVES = tuple(ARCHITECTURES_FOR)
-# Of what each loss is a mean, where it is not of predicted tokens.
-LOSS_UNITS = {"classify": "nats/label", "mlm+nsp": "nats/token + nats/label"}
 # Times a transformer's learning rate: 1.7 and 3 were the best at widths 16 and 64.
 LR_FACTORS = {"lstm": 2.0}
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
@@ -33,6 +22,7 @@ SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
 SUBWORDS = ("bpe", "wordpiece")
+DEFAULT = "default"  # the source of an option that nobody gave
 OPTIONAL = ("out", "start", "base")
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # Of fewer tokens at a time, matrix products are slow at any width.
@@ -172,7 +162,7 @@ class TrainConfig:
             )
         tokens = self.tokens or named.tokens
         steps = self.steps or max(1, round(tokens / (batch * context)))
-        arch = self.arch or ARCHITECTURES_FOR[self.objective][0]
+        arch = self.arch or OBJECTIVES[self.objective].architectures[0]
         lr = self.lr
         if lr is None:
             lr = SGD_LR if self.optimizer == "sgd" else default_lr(width, arch)
@@ -201,11 +191,11 @@ class TrainConfig:
             "save_every": self.save_every or max(1, steps // 2),
         }
         resolved = dataclasses.replace(self, **filled)
-        resolved.model(vocab_size=1)  # refused here, before any text is read
+        resolved.shape(vocab_size=1)  # refused here, before any text is read
         return resolved
 
-    def model(self, vocab_size: int, n_classes: int = 0) -> ModelConfig:
-        """The model this run trains. Call it on a resolved configuration."""
+    def shape(self, vocab_size: int, n_classes: int = 0) -> ModelConfig:
+        """That of the model this run trains. Call it on a resolved configuration."""
         return ModelConfig(
             vocab_size=vocab_size,
             n_classes=n_classes,
@@ -235,7 +225,7 @@ class TrainConfig:
 
     @property
     def loss_unit(self) -> str:
-        return LOSS_UNITS.get(self.objective, "nats/token")
+        return OBJECTIVES[self.objective].loss_unit
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)
@@ -255,9 +245,9 @@ class TrainConfig:
 
 def check_arch(arch: str, objective: str) -> None:
     """Raises UsageError for an architecture that cannot be trained with it."""
-    allowed = ARCHITECTURES_FOR[objective]
+    allowed = OBJECTIVES[objective].architectures
     if arch not in allowed:
-        others = [name for name, archs in ARCHITECTURES_FOR.items() if arch in archs]
+        others = [name for name, of in OBJECTIVES.items() if arch in of.architectures]
         way = f": arch {arch} is for objective {' or '.join(others)}" if others else ""
         raise UsageError(
             f"objective {objective} needs arch {' or '.join(allowed)}, got {arch!r}"

@@ -34,7 +34,7 @@ from minillm.text import (
 from minillm.training.config import TrainConfig
 from minillm.training.streams import VALIDATION
 
-# Validation tokens that the last evaluation of a run looks at, at most.
+# About how many validation tokens the last evaluation of a run looks at.
 LIMIT = 262_144
 TABLES = ("pairs", "labels")
 OFTEN = 20  # epochs
@@ -45,8 +45,8 @@ LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
 
 
 @dataclass(frozen=True)
-class Text:
-    """A corpus as token ids: what `Examples` are made of.
+class EncodedCorpus:
+    """A corpus as token ids: what a run takes its examples from.
 
     `train` and `val` are ids (T,), Documents, or lists of rows, by the objective;
     `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
@@ -128,62 +128,64 @@ class Text:
         )
 
 
-def prepare(config: TrainConfig, tokenizer: Tokenizer | None = None, note=None) -> Text:
+def prepare(
+    config: TrainConfig, tokenizer: Tokenizer | None = None, note=None
+) -> EncodedCorpus:
     """Load the corpus and encode it, with a new tokenizer unless one is given.
 
     `note(text)` is told before a large one is encoded. Raises DataError for a missing
     or unreadable corpus.
     """
-    examples = OBJECTIVES[config.objective].examples
-    corpus = load(config.data, examples)
+    kind = OBJECTIVES[config.objective].kind
+    corpus = load(config.data, kind)
     if note and corpus.n_bytes > LARGE:
         megabytes = f"{corpus.n_bytes / 1e6:.1f} MB"
         note(f"{corpus.name}: {megabytes} of text to be encoded by {config.tokenizer}")
     tokenizer = tokenizer or new_tokenizer(config, corpus)
     labels = ()
-    if examples == "labels":
+    if kind == "labels":
         labels = tuple(sorted({label for _, label in corpus.train}))
-    return Text(
+    return EncodedCorpus(
         name=corpus.name,
         sha256=corpus.sha256,
         n_bytes=corpus.n_bytes,
         note=corpus.note,
         val_bytes=len(corpus.val.encode()) if isinstance(corpus, Corpus) else 0,
         tokenizer=tokenizer,
-        train=encode(corpus, "train", examples, tokenizer, labels),
-        val=encode(corpus, "val", examples, tokenizer, labels),
+        train=encode(corpus, "train", kind, tokenizer, labels),
+        val=encode(corpus, "val", kind, tokenizer, labels),
         entropy=getattr(corpus, "entropy", None),
         labels=labels,
     )
 
 
-def load(data: str, examples: str, *, whole: bool = False) -> Corpus | Table:
+def load(data: str, kind: str, *, whole: bool = False) -> Corpus | Table:
     """What examples of this kind are made of. With `whole` all rows of a file are its
     validation part. Raises DataError or UsageError."""
-    if examples in TABLES:
+    if kind in TABLES:
         if data == TrainConfig.data:  # the default, which is a text
             raise UsageError(
-                f"{examples} need --data: a .tsv, .csv or .jsonl file, or a task that "
+                f"{kind} need --data: a .tsv, .csv or .jsonl file, or a task that "
                 f"`minillm data list` shows"
             )
-        return load_table(data, examples, whole=whole)
+        return load_table(data, kind, whole=whole)
     return load_corpus(data)
 
 
 def encode(
-    corpus: Corpus | Table, part: str, examples: str, tokenizer: Tokenizer, labels=()
+    corpus: Corpus | Table, part: str, kind: str, tokenizer: Tokenizer, labels=()
 ) -> np.ndarray | Documents | list:
     """The "train" or "val" part of a corpus as token ids, for examples of this kind.
 
     Raises DataError for a label that is not among `labels`.
     """
     content = getattr(corpus, part)
-    if examples == "windows":
+    if kind == "windows":
         return tokenizer.encode(content)
-    if examples == "passages":
+    if kind == "passages":
         return Documents.encode(corpus.documents(part), tokenizer)
     first, second = zip(*content, strict=True)
-    if examples == "pairs":
+    if kind == "pairs":
         rows = zip(*map(tokenizer.encode_all, (first, second)), strict=True)
         return list(rows)
     number = {label: i for i, label in enumerate(labels)}
@@ -220,10 +222,10 @@ def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
     )
 
 
-def training_examples(text: Text, config: TrainConfig) -> Shuffled:
+def training_sampler(text: EncodedCorpus, config: TrainConfig) -> Shuffled:
     """What the steps of a run take their examples from."""
     with named_in_errors(text.name):
-        match OBJECTIVES[config.objective].examples:
+        match OBJECTIVES[config.objective].kind:
             case "windows":
                 return Windows(text.train, config.context, config.seed)
             case "passages":
@@ -238,10 +240,11 @@ def validation_batch(
     tokenizer: Tokenizer,
     limit: int = LIMIT,
 ) -> Batch:
-    """What there is to predict in the validation part, about `limit` tokens of it, as
-    one batch. Its draws, if any, depend on the text alone: every run meets the same."""
+    """What there is to predict in the validation part, as one batch: about `limit`
+    tokens of it, rounded up to whole sequences. Its draws, if any, do not depend on the
+    run's seed: runs of one text, tokenizer and context meet the same."""
     most = math.ceil(limit / config.context)
-    if OBJECTIVES[config.objective].examples == "windows":
+    if OBJECTIVES[config.objective].kind == "windows":
         examples = validation_windows(val, config.context, most)
     elif isinstance(val, Documents):
         with named_in_errors("the validation part"):

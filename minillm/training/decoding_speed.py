@@ -5,10 +5,10 @@ import time
 import numpy as np
 
 from minillm import backend
-from minillm.models import GPT
+from minillm.models import GPT, LSTMModel
 
 
-def seconds_per_token(model: GPT, n: int = 48) -> float:
+def seconds_per_token(model: GPT | LSTMModel, n: int = 48) -> float:
     """The median time of decoding one token with the cache, batch 1."""
     n = min(n, model.config.context - 1)
     cache = model.new_cache(1)

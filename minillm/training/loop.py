@@ -14,14 +14,14 @@ from minillm.text import Tokenizer
 from minillm.training import base, memory
 from minillm.training.config import TrainConfig
 from minillm.training.data import (
-    Text,
+    EncodedCorpus,
     named_in_errors,
     prepare,
-    training_examples,
+    training_sampler,
     validation_batch,
 )
 from minillm.training.decoding_speed import seconds_per_token
-from minillm.training.evaluate import summarise
+from minillm.training.evaluate import Score, summarise
 from minillm.training.interrupt import Interrupts
 from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.process import keep_freed_memory, one_blas_thread
@@ -45,7 +45,7 @@ def train(
     reporter=None,
     sources: dict | None = None,
     resume: bool = False,
-    text: Text | None = None,
+    text: EncodedCorpus | None = None,
     draw: bool = True,
     **options,
 ) -> dict:
@@ -87,7 +87,7 @@ def train(
         keep_freed_memory()
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
-        shape = config.model(text.tokenizer.vocab_size, len(text.labels))
+        shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
         with memory.within(config, shape, workers[1], device):
             work = _set_up(config, shape, text, workers)
             for told in filter(None, [text.cut(config.context), text.repeated(config)]):
@@ -134,16 +134,19 @@ def _has_checkpoint(config: TrainConfig, resume: bool) -> bool:
 
 
 def _set_up(
-    config: TrainConfig, shape: ModelConfig, text: Text, workers: tuple[str, int]
+    config: TrainConfig,
+    shape: ModelConfig,
+    text: EncodedCorpus,
+    workers: tuple[str, int],
 ) -> Workplace:
-    examples = training_examples(text, config)
+    sampler = training_sampler(text, config)
     with named_in_errors(text.name):
         validation = validation_batch(text.val, config, text.tokenizer)
     return set_up(
         config,
         shape,
         workers,
-        examples=examples,
+        sampler=sampler,
         tokenizer=text.tokenizer,
         validation=validation,
         tokens_per_step=text.tokens_per_step(config),
@@ -163,7 +166,9 @@ def _begin(book: Logbook, config: TrainConfig, resume: bool) -> None:
         book.go_on()
 
 
-def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -> dict:
+def _run(
+    book: Logbook, work: Workplace, text: EncodedCorpus, workers: tuple[str, int]
+) -> dict:
     """The steps that are left. Returns the record with its results."""
     config = work.config
     kind, n = workers
@@ -178,8 +183,8 @@ def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -
 
         def evaluate(step: int, every: int = 1) -> dict:
             with book.watch.paused():
-                sums = np.sum(team.call("evaluate", every), axis=0).tolist()
-            result = summarise(sums, config.objective, text.bytes_per_token)
+                score = sum(team.call("evaluate", every), Score())
+            result = summarise(score, config.objective, text.bytes_per_token)
             book.check(step, validation_loss=result["val_loss"])
             return result
 
@@ -203,8 +208,8 @@ def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -
             if interrupts.signal and not last:
                 book.interrupted(interrupts.signal)
         result = evaluate(config.steps)
-        causal = work.model.causal
-        decoding = seconds_per_token(work.model) if causal else None
+        writes = work.model.continues_text
+        decoding = seconds_per_token(work.model) if writes else None
         peak = backend.current().memory()["peak"]  # while the workers are there
     return book.finish(
         result, peak_memory_bytes=peak, decode_seconds_per_token=decoding

@@ -1,8 +1,9 @@
 """A replica turns a share of each batch into a gradient.
 
-It is a copy of the model over the same weights, with a flat gradient of its own. Every
-replica does the same three things at the same time: compute its gradient, add up one
-slice of everybody's gradients, update that slice of the weights.
+It is a copy of the model over the same weights, with a flat gradient of its own, held
+by one worker (`team.py`). Every replica does the same three things at the same time:
+compute its gradient, add up one slice of everybody's gradients, update that slice of
+the weights.
 """
 
 import math
@@ -16,7 +17,7 @@ from minillm.nn import Noise
 from minillm.text import Batch, Shuffled, Tokenizer
 from minillm.training.config import TrainConfig
 from minillm.training.data import make_batch
-from minillm.training.evaluate import evaluate
+from minillm.training.evaluate import Score, evaluate
 from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import SGD, AdamW, new_optimizer, squared_norm
 from minillm.training.streams import OBJECTIVE, WEIGHTS
@@ -33,7 +34,7 @@ class Workplace:
     flat: FlatParameters
     optimizer: AdamW | SGD
     gradients: list  # one flat buffer for each replica
-    examples: Shuffled
+    sampler: Shuffled
     tokenizer: Tokenizer
     validation: Batch | None
     tokens_per_step: float  # without padding, on the average
@@ -44,7 +45,7 @@ def set_up(
     shape: ModelConfig,
     workers: tuple[str, int],
     *,
-    examples: Shuffled,
+    sampler: Shuffled,
     tokenizer: Tokenizer,
     validation: Batch | None = None,
     tokens_per_step: float | None = None,
@@ -60,7 +61,7 @@ def set_up(
         flat=flat,
         optimizer=new_optimizer(config, flat),
         gradients=[flat.zeros() for _ in range(n)],
-        examples=examples,
+        sampler=sampler,
         tokenizer=tokenizer,
         validation=validation,
         tokens_per_step=tokens_per_step or config.tokens_per_step,
@@ -123,8 +124,8 @@ class Replica:
             self.part, self.work.gradients[0], lr=lr, step=step + 1, scale=scale
         )
 
-    def evaluate(self, every: int = 1) -> np.ndarray:
-        """This replica's share of the validation batch: the sums of `score`.   (6,)"""
+    def evaluate(self, every: int = 1) -> Score:
+        """How the model predicts this replica's share of the validation batch."""
         return evaluate(
             self.model,
             self.work.validation,
@@ -138,6 +139,6 @@ class Replica:
 def batch_at(work: Workplace, step: int) -> Batch:
     """The whole batch of a step: a pure function of the run's seed and the step."""
     config = work.config
-    examples = work.examples.at(step, config.batch)
+    examples = work.sampler.at(step, config.batch)
     rng = np.random.default_rng((config.seed, step, OBJECTIVE))
     return make_batch(config, examples, rng, work.tokenizer)

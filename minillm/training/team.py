@@ -1,4 +1,4 @@
-"""Workers: the same object in several processes or threads, told what to do together.
+"""A team of workers: processes or threads that do the same call at the same time.
 
 Processes are forked (Linux), so that each starts with everything its parent has and
 sees the same shared buffers; they are spared the interpreter lock. Elsewhere, and when
@@ -72,11 +72,11 @@ def available_cores() -> int:
 
 
 class Team:
-    """n members that do the same call at the same time.
+    """n workers; each holds a replica of its own (see `replica.py`).
 
-    `make(rank)` makes a member; rank 0 is the caller itself. `call("name", …)` runs the
-    method of that name on every member and returns the answers by rank. A member's
-    error is raised here; a member that died raises MinillmError.
+    `make(rank)` makes the replica; worker 0 is the caller itself. `call("name", …)`
+    runs the method of that name in every worker and returns the answers by rank. A
+    worker's error is raised here; a worker that died raises MinillmError.
     """
 
     def __init__(self, make, kind: str, n: int):
@@ -145,20 +145,20 @@ def _fork(make, rank, connection, parents_ends):
 
 
 def _start_thread(make, rank, connection, _parents_ends):
-    member = make(rank)
+    replica = make(rank)
     target = backend.inherit(_serve)
-    thread = threading.Thread(target=target, args=(member, connection), daemon=True)
+    thread = threading.Thread(target=target, args=(replica, connection), daemon=True)
     thread.start()
     return thread
 
 
-def _serve(member, connection) -> None:
+def _serve(replica, connection) -> None:
     """Do what arrives, until the other end is closed."""
     with contextlib.suppress(EOFError, OSError), connection:
         while True:
             method, arguments = connection.recv()
             try:
-                answer, error = getattr(member, method)(*arguments), None
+                answer, error = getattr(replica, method)(*arguments), None
             except Exception as failure:
                 answer, error = None, failure
             connection.send((answer, error))

@@ -20,13 +20,13 @@ def agreeing(tmp_path_factory) -> str:
     """An encoder–decoder of context 8 that has learned to answer "好的" to anything."""
     from minillm import train
     from minillm.text import SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE, train_tokenizer
-    from minillm.training.data import Text
+    from minillm.training.data import EncodedCorpus
 
     options = {"specials": SEQ2SEQ_SPECIALS, "template": SEQ2SEQ_TEMPLATE}
     tokenizer = train_tokenizer("bytes", "", **options)
     pairs = [tuple(map(tokenizer.encode, (letter, "好的"))) for letter in "abcd"]
     facts = {"name": "pairs", "sha256": "", "n_bytes": 0, "note": "", "val_bytes": 0}
-    text = Text(**facts, tokenizer=tokenizer, train=pairs, val=pairs)
+    text = EncodedCorpus(**facts, tokenizer=tokenizer, train=pairs, val=pairs)
     out = str(tmp_path_factory.mktemp("runs") / "agreeing")
     options = {"size": "pico", "context": 8, "device": "cpu", "workers": "1"}
     train(**options, objective="seq2seq", steps=60, lr=0.01, text=text, out=out)

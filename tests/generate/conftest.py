@@ -5,7 +5,7 @@ import pytest
 
 from minillm.models import ModelConfig, build
 from minillm.text import SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE, train_tokenizer
-from minillm.training.data import Text
+from minillm.training.data import EncodedCorpus
 from minillm.training.loop import train
 from minillm.training.run_folder.run import Run, load_run
 
@@ -84,9 +84,9 @@ def reverser(tmp_path_factory, unseen) -> Run:
     return load_run(out)
 
 
-def rows(tokenizer, learned: list, held_out: list, labels=()) -> Text:
+def rows(tokenizer, learned: list, held_out: list, labels=()) -> EncodedCorpus:
     """A corpus of rows."""
     facts = {"name": "rows", "sha256": "", "n_bytes": 0, "note": "", "val_bytes": 0}
-    return Text(
+    return EncodedCorpus(
         **facts, tokenizer=tokenizer, train=learned, val=held_out, labels=labels
     )

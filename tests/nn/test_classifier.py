@@ -115,7 +115,7 @@ def test_it_predicts_no_tokens():
     for ask in (lambda: m(IDS), lambda: m.project(m.read(BATCH))):
         with pytest.raises(UsageError, match="predicts labels and no tokens"):
             ask()
-    assert not m.causal
+    assert not m.continues_text
 
 
 def test_it_learns_from_nothing_but_labels():

@@ -212,8 +212,8 @@ def test_what_cannot_be_read():
 
 def test_it_continues_a_text_once_it_has_read_a_source():
     m = make()
-    assert not m.causal
-    assert m.conditioned(SOURCE).causal
+    assert not m.continues_text
+    assert m.conditioned(SOURCE).continues_text
 
 
 def test_it_makes_no_classifier():

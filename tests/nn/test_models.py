@@ -5,8 +5,8 @@ import pytest
 
 from minillm import backend
 from minillm.errors import UsageError
-from minillm.models import ModelConfig, build, count, usual
-from minillm.text import Batch
+from minillm.models import ModelConfig, build, config, count, usual
+from minillm.text import OBJECTIVES, Batch
 
 VOCAB, LENGTH = 11, 6
 RNG = np.random.default_rng(0)
@@ -84,6 +84,20 @@ def test_what_padding_holds_changes_nothing(arch):
     other[:, 4:] = 0
     found = [m(ids, mask=mask).numpy()[:, :4] for ids in (IDS, other)]
     np.testing.assert_allclose(*found, atol=1e-12)
+
+
+@pytest.mark.parametrize("arch", config.ARCHITECTURES)
+def test_every_architecture_can_be_built_counted_and_trained_for_something(arch):
+    m = model(arch, **usual(arch))
+    assert count.parameters(m.config)["total"] == sum(p.size for p in m.parameters())
+    assert any(arch in objective.architectures for objective in OBJECTIVES.values())
+
+
+@ARCHITECTURES
+def test_only_what_continues_a_text_decodes_with_a_cache(arch):
+    m = model(arch)
+    assert m.continues_text == (arch in ("gpt", "lstm"))
+    assert m.continues_text == hasattr(m, "new_cache") == hasattr(m, "decode")
 
 
 @CAUSAL

@@ -19,6 +19,16 @@ TARGETS = np.where(RNG.random(IDS.shape) < 0.7, RNG.integers(0, VOCAB, IDS.shape
 MASK = np.arange(CONTEXT) < np.array([[10], [7], [10], [4]])
 
 
+def last_norm(config: ModelConfig):
+    """Post-norm blocks end in a norm of their own."""
+    pre_norm = config.norm == "pre"
+    return nn.LayerNorm(WIDTH, bias=config.bias) if pre_norm else nn.Identity()
+
+
+def last_affine(norm) -> dict:
+    return affine("norm", norm, scale="gain") if list(norm.parameters()) else {}
+
+
 class PyTorch(nn.Module):
     """The same architecture out of PyTorch's parts."""
 
@@ -42,7 +52,7 @@ class PyTorch(nn.Module):
             )
             for _ in range(LAYERS)
         )
-        self.norm = nn.LayerNorm(WIDTH, bias=config.bias)
+        self.norm = last_norm(config)
         self.head = nn.Linear(WIDTH, VOCAB, bias=False)
         if config.tied:
             self.head.weight = self.tokens.weight
@@ -63,7 +73,7 @@ class PyTorch(nn.Module):
             "tokens.weight": [self.tokens.weight],
             "positions": [self.positions.weight],
             "head": [self.head.weight],
-            **affine("norm", self.norm, scale="gain"),
+            **last_affine(self.norm),
         }
         for i, block in enumerate(self.blocks):
             attention = block.self_attn
@@ -100,7 +110,7 @@ class PyTorchLSTM(nn.Module):
             )
             for bias in (True, False)
         )
-        self.norm = nn.LayerNorm(WIDTH, bias=config.bias)
+        self.norm = last_norm(config)
         self.head = nn.Linear(WIDTH, VOCAB, bias=False)
         if config.tied:
             self.head.weight = self.tokens.weight
@@ -132,7 +142,7 @@ class PyTorchLSTM(nn.Module):
         found = {
             "tokens.weight": [self.tokens.weight],
             "head": [self.head.weight],
-            **affine("norm", self.norm, scale="gain"),
+            **last_affine(self.norm),
         }
         for i, norm in enumerate(self.norms):
             name = f"blocks.{i}.lstm"

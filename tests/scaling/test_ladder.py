@@ -56,7 +56,7 @@ def test_the_sizes_are_those_of_the_recipe(preset, matrices):
     ladder = named(preset)
     found = []
     for width in (*ladder.widths, ladder.held_out):
-        shape = config(ladder, width).resolve().model(98)
+        shape = config(ladder, width).resolve().shape(98)
         found.append(count.parameters(shape)["matrices_and_head"] - 98 * width)
     assert found == matrices
 

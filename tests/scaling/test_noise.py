@@ -6,7 +6,7 @@ import pytest
 from minillm.errors import UsageError
 from minillm.scaling import fit
 from minillm.scaling.curve import Form
-from minillm.scaling.objective import Problem
+from minillm.scaling.misfit import Problem
 
 SIZES = 36.0 * np.array([16, 24, 32, 48, 64, 96]) ** 2
 LENGTHS = np.array([1e6, 2e6, 4e6, 8e6])

@@ -8,7 +8,7 @@ import pytest
 from minillm.errors import UsageError
 from minillm.scaling import fit
 from minillm.scaling.curve import Form
-from minillm.scaling.objective import Problem
+from minillm.scaling.misfit import Problem
 
 
 @pytest.mark.parametrize("loss", ["huber", "l1", "lsq"])

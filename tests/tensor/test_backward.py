@@ -284,13 +284,46 @@ def test_a_gradient_that_does_not_fit_is_never_squeezed_in(given, shape):
     assert str(shape) in str(caught.value)
 
 
-def test_a_rule_with_too_few_pullbacks_is_named():
+@pytest.mark.parametrize(
+    ("pullbacks", "kinds"),
+    [
+        ((lambda g: g,), "function"),
+        ((lambda g: g, lambda g: g, lambda g: g), "function, function, function"),
+        ((lambda g: g, joint(lambda g: (g, g))), "function, joint"),
+        ((joint(lambda g: (g, g)), lambda g: g), "joint, function"),
+        ((np.ones(1), np.ones(1)), "ndarray, ndarray"),
+    ],
+    ids=["one", "three", "one and both", "both and one", "gradients"],
+)
+def test_a_rule_with_pullbacks_that_do_not_fit_is_named(pullbacks, kinds):
     @op
     def forgetful(x, y):
-        return x * y, lambda g: g * y
+        return x * y, *pullbacks
 
-    with pytest.raises(TypeError, match="forgetful returns 1 pullbacks for 2"):
+    told = rf"forgetful returns {kinds} beside .* 2 arguments 2 functions"
+    with pytest.raises(TypeError, match=told):
         forgetful(leaf([1.0]), leaf([1.0]))
+
+
+@pytest.mark.parametrize(
+    ("pullbacks", "told"),
+    [
+        ([lambda g: None, lambda g: g], "through careless must be .* not None"),
+        ([lambda g: g, lambda g: 1.0], "through careless must be .* not 1.0"),
+        ([joint(lambda g: (g, None))], "through careless must be .* not None"),
+        ([joint(lambda g: (g,))], "careless returned 1 gradients for 2 arguments"),
+        ([joint(lambda g: None)], "careless returned 1 gradients for 2 arguments"),
+    ],
+    ids=["none", "a number", "none of one", "too few", "none of all"],
+)
+def test_a_pullback_that_returns_no_gradient_is_named(pullbacks, told):
+    @op
+    def careless(x, y):
+        return x * y, *pullbacks
+
+    y = careless(leaf([1.0]), leaf([1.0]))
+    with pytest.raises(TypeError, match=told):
+        y.backward()
 
 
 @pytest.mark.parametrize("answer", [lambda x: x * 2, lambda x: (x * 2,)])

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from minillm.training.config import TrainConfig
-from minillm.training.data import Text, prepare, training_examples, validation_batch
+from minillm.training.data import (
+    EncodedCorpus,
+    prepare,
+    training_sampler,
+    validation_batch,
+)
 from minillm.training.loop import train
 from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.replica import Replica, set_up
@@ -71,14 +76,16 @@ def quick_train(config, tmp_path, texts):
 def workplace(config, texts):
     """A function that sets up the workplace of a quick run."""
 
-    def make(kind: str = "threads", n: int = 1, text: Text | None = None, **options):
+    def make(
+        kind: str = "threads", n: int = 1, text: EncodedCorpus | None = None, **options
+    ):
         made = config(**options)
         text = text or texts[made.objective]
         return set_up(
             made,
-            made.model(text.tokenizer.vocab_size),
+            made.shape(text.tokenizer.vocab_size),
             (kind, n),
-            examples=training_examples(text, made),
+            sampler=training_sampler(text, made),
             tokenizer=text.tokenizer,
             validation=validation_batch(text.val, made, text.tokenizer),
         )

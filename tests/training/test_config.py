@@ -14,7 +14,7 @@ from minillm.training.config import TOKENIZERS, TrainConfig, default_heads
 def test_a_size_fills_in_everything(name):
     config, size = TrainConfig(size=name).resolve(), SIZES[name]
     assert config.size == name
-    shape = config.model(1000)
+    shape = config.shape(1000)
     assert (shape.n_layers, shape.d_model) == (size.n_layers, size.d_model)
     assert (shape.n_heads, shape.context) == (size.n_heads, size.context)
     tokens = config.steps * config.tokens_per_step

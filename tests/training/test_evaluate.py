@@ -1,6 +1,7 @@
 """The figures of an evaluation, against NumPy in float64."""
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from minillm.text import Batch
 from minillm.training import evaluate as room
 from minillm.training.data import validation_batch
 from minillm.training.evaluate import (
+    Score,
+    Tally,
     evaluate,
     evaluate_run,
     score,
@@ -17,6 +20,11 @@ from minillm.training.evaluate import (
 )
 from minillm.training.replica import Replica
 from minillm.training.run_folder.run import load_run
+
+
+def assert_equal_scores(one: Score, other: Score) -> None:
+    for a, b in ((one.tokens, other.tokens), (one.labels, other.labels)):
+        np.testing.assert_allclose(astuple(a), astuple(b), rtol=1e-6)
 
 
 def by_hand(model, batch: Batch) -> tuple[float, float]:
@@ -57,7 +65,7 @@ def test_a_model_that_knows_nothing_has_the_vocabulary_as_its_perplexity(workpla
 
 def test_bits_per_byte_by_hand():
     # 100 tokens at ln 8 nats, which is 3 bits each; a token stands for 2.5 bytes.
-    found = summarise((100 * math.log(8), 25, 100, 0, 0, 0), "clm", 2.5)
+    found = summarise(Score(Tally(100 * math.log(8), 25, 100)), "clm", 2.5)
     assert found == pytest.approx(
         {
             "val_loss": math.log(8),
@@ -69,13 +77,13 @@ def test_bits_per_byte_by_hand():
 
 
 def test_bits_per_byte_are_for_models_that_predict_every_byte():
-    sums = (1.0, 1, 1, 0, 0, 0)
+    sums = Score(Tally(1.0, 1, 1))
     assert summarise(sums, "mlm", 2.5)["val_bits_per_byte"] is None
     assert summarise(sums, "clm", None)["val_bits_per_byte"] is None
 
 
 def test_the_loss_of_two_predictions_is_their_sum():
-    found = summarise((30.0, 5, 10, 2.0, 3, 4), "mlm+nsp", 2.5)
+    found = summarise(Score(Tally(30.0, 5, 10), Tally(2.0, 3, 4)), "mlm+nsp", 2.5)
     assert found["val_loss"] == 3.0 + 0.5
     assert found["val_perplexity"] == pytest.approx(math.exp(3.0))
     assert found["val_accuracy"] == 0.5
@@ -83,14 +91,15 @@ def test_the_loss_of_two_predictions_is_their_sum():
 
 
 def test_a_classifier_is_measured_by_its_labels():
-    found = summarise((0, 0, 0, 2.0, 3, 4), "classify", None)
+    found = summarise(Score(labels=Tally(2.0, 3, 4)), "classify", None)
     assert (found["val_loss"], found["val_accuracy"]) == (0.5, 0.75)
     assert found["val_perplexity"] is None
 
 
 def test_nothing_to_predict_is_loss_zero_and_a_lost_model_a_finite_perplexity():
-    assert summarise(np.zeros(6), "mlm", 1.0)["val_loss"] == 0
-    assert math.isfinite(summarise((1e9, 0, 1, 0, 0, 0), "clm", 1.0)["val_perplexity"])
+    assert summarise(Score(), "mlm", 1.0)["val_loss"] == 0
+    lost = Score(Tally(1e9, 0, 1))
+    assert math.isfinite(summarise(lost, "clm", 1.0)["val_perplexity"])
 
 
 @pytest.mark.parametrize("every", [1, 3])
@@ -99,17 +108,15 @@ def test_workers_share_an_evaluation(workplace, objective, every):
     work = workplace("threads", 3, objective=objective)
     shares = [Replica(work, rank, 3).evaluate(every) for rank in range(3)]
     alone = Replica(workplace(objective=objective), 0, 1).evaluate(every)
-    np.testing.assert_allclose(np.sum(shares, axis=0), alone, rtol=1e-6)
-    assert min(share[2] for share in shares) > 0
+    assert_equal_scores(sum(shares, Score()), alone)
+    assert min(share.tokens.n for share in shares) > 0
 
 
 def test_parts_do_not_change_the_sums(workplace):
     work = workplace()
     whole = score(work.model, work.validation)
     for size in (1, 7, 10_000):
-        np.testing.assert_allclose(
-            evaluate(work.model, work.validation, size), whole, rtol=1e-6
-        )
+        assert_equal_scores(evaluate(work.model, work.validation, size), whole)
 
 
 def test_every_run_restores_the_same_masked_tokens(texts, config):

@@ -2,6 +2,7 @@
 evaluation, float32 throughout."""
 
 import signal
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from minillm.errors import Interrupted
 from minillm.training import train
 from minillm.training.config import TrainConfig
-from minillm.training.data import prepare, training_examples
-from minillm.training.evaluate import evaluate, score
+from minillm.training.data import prepare, training_sampler
+from minillm.training.evaluate import Score, evaluate, score
 from minillm.training.replica import Replica, batch_at, set_up
 from minillm.training.reporter import Silent
 
@@ -86,10 +87,10 @@ def test_a_resumed_run_is_the_uninterrupted_one(config, tmp_path):
 
 def workplace(config: TrainConfig, n: int = 1):
     text = prepare(config)
-    shape = config.model(text.tokenizer.vocab_size, len(text.labels))
-    examples = training_examples(text, config)
+    shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
+    sampler = training_sampler(text, config)
     return set_up(
-        config, shape, ("threads", n), examples=examples, tokenizer=text.tokenizer
+        config, shape, ("threads", n), sampler=sampler, tokenizer=text.tokenizer
     )
 
 
@@ -106,10 +107,12 @@ def test_an_evaluation_in_parts_is_that_of_the_whole(config):
     work = workplace(config)
     batch = batch_at(work, 1)
     whole = score(work.model, batch)
-    assert whole[2] + whole[5] > 0
+    assert whole.tokens.n + whole.labels.n > 0
     for size in (1, 4):
-        parts = sum(evaluate(work.model, batch, size, rank=r, n=2) for r in range(2))
-        np.testing.assert_allclose(parts, whole, rtol=1e-5)
+        shares = [evaluate(work.model, batch, size, rank=r, n=2) for r in range(2)]
+        parts = sum(shares, Score())
+        for part, of in ((parts.tokens, whole.tokens), (parts.labels, whole.labels)):
+            np.testing.assert_allclose(astuple(part), astuple(of), rtol=1e-5)
 
 
 def test_training_stays_in_single_precision(config):

@@ -29,8 +29,8 @@ def learn(windows, vocab_size: int, train_steps, **options):
     alphabet = "".join(map(chr, range(ord("a"), ord("a") + vocab_size - 1)))
     tokenizer = train_tokenizer("chars", alphabet, specials=specials)
     assert tokenizer.vocab_size == vocab_size + len(specials)
-    shape = config.model(tokenizer.vocab_size)
-    work = set_up(config, shape, ("threads", 1), examples=windows, tokenizer=tokenizer)
+    shape = config.shape(tokenizer.vocab_size)
+    work = set_up(config, shape, ("threads", 1), sampler=windows, tokenizer=tokenizer)
     with one_blas_thread():
         train_steps(work)
     return work
@@ -140,8 +140,8 @@ def test_masked_tokens_are_restored_from_both_sides(train_steps):
     work = learn(windows, 12, train_steps, **options)
 
     def measure(work) -> tuple[float, float]:
-        nats, right, n, *_ = score(work.model, batch_at(work, UNSEEN))
-        return nats / n, right / n
+        tokens = score(work.model, batch_at(work, UNSEEN)).tokens
+        return tokens.loss, tokens.accuracy
 
     assert measure(before)[1] < 0.3
     loss, accuracy = measure(work)

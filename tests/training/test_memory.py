@@ -54,13 +54,13 @@ def test_it_is_within_a_fifth(options, tmp_path):
     config = TrainConfig(**options).resolve()
     workers = int(config.workers)
     at_a_time = config.sequences_at_a_time(Backend.numbers_at_a_time, workers)
-    predicted = memory_bytes(config.model(vocab_size), at_a_time, workers)
+    predicted = memory_bytes(config.shape(vocab_size), at_a_time, workers)
     assert predicted == pytest.approx(measured, rel=0.2)
 
 
 def test_more_of_anything_takes_more():
-    shape = TrainConfig(size="tiny").resolve().model(1024)
+    shape = TrainConfig(size="tiny").resolve().shape(1024)
     least = memory_bytes(shape, 8)
     assert memory_bytes(shape, 16) > least
     assert memory_bytes(shape, 8, workers=2) > least
-    assert memory_bytes(TrainConfig(size="mini").resolve().model(1024), 8) > least
+    assert memory_bytes(TrainConfig(size="mini").resolve().shape(1024), 8) > least

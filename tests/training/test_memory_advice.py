@@ -32,7 +32,7 @@ class Small(Backend):
 
 
 CONFIG = resolved()
-SHAPE = CONFIG.model(1000)
+SHAPE = CONFIG.shape(1000)
 KNOWN = Small(0)  # all but how much it has
 
 

@@ -135,7 +135,7 @@ def _job(config, vocab: int, where: Backend, workers: str, decode: bool) -> Job:
     n_sequences = 1 if decode else config.batch
     shape = (N_BATCHES, n_sequences, config.context + 1)
     return Job(
-        shape=config.model(vocab),
+        shape=config.shape(vocab),
         batches=np.random.default_rng(0).integers(0, vocab, shape).astype(np.int32),
         workers=choose_workers(workers, n_sequences, where),
         device=where.name,

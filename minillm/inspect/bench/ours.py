@@ -36,7 +36,7 @@ class Contender(contextlib.ExitStack):
             config,
             shape,
             job.workers,
-            examples=_Given(job),
+            sampler=_Given(job),
             tokenizer=train_tokenizer("bytes", ""),
         )
         kind, n = job.workers

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from minillm.scaling.compare.runs import RunRead, read_run
-from minillm.training.config import LOSS_UNITS
+from minillm.text import OBJECTIVES
 
 # Where a run was written and how often it was saved change nothing that it learns.
 NOT_COMPARED = {"out", "eval_every", "save_every", "keep", "start", "branch"}
@@ -52,9 +52,8 @@ def compare_runs(paths: list[Path], *, plot: str | Path | None, x: str) -> dict:
 
 def loss_unit(runs: list[RunRead]) -> str:
     """That of the runs' losses; "nats" where they are not of one kind."""
-    units = {
-        LOSS_UNITS.get(run.get("config", "objective"), "nats/token") for run in runs
-    }
+    objectives = [run.get("options", "objective") or "clm" for run in runs]
+    units = {OBJECTIVES[objective].loss_unit for objective in objectives}
     return units.pop() if len(units) == 1 else "nats"
 
 

@@ -3,14 +3,14 @@
 from minillm.errors import DataError
 from minillm.figures import short
 from minillm.scaling.series.ladder import Ladder
-from minillm.training.data import Text, prepare
+from minillm.training.data import EncodedCorpus, prepare
 
 UNKNOWN_AT_MOST = 0.02  # of the characters
 
 
 def prepared(
     ladder: Ladder, data: str, objective: str = "clm", arch: str | None = None
-) -> tuple[Text, str, int, list[str]]:
+) -> tuple[EncodedCorpus, str, int, list[str]]:
     """The text, the kind of its tokenizer, the tokens for each model, and warnings.
 
     Characters, or bytes where the 97 most frequent characters are too few for a text.
@@ -44,7 +44,9 @@ def prepared(
     return text, kind, ladder.whole_steps(min(there, ladder.tokens)), warnings
 
 
-def _prepare(ladder: Ladder, data: str, kind: str, objective: str, arch) -> Text:
+def _prepare(
+    ladder: Ladder, data: str, kind: str, objective: str, arch
+) -> EncodedCorpus:
     config = ladder.config(
         ladder.held_out,
         data=data,

@@ -23,7 +23,7 @@ def time_decoding(plan: Plan, vocab_size: int) -> list[dict]:
     trained = {*plan.ladder.widths, plan.ladder.held_out}
     models = {}
     for width in sorted(trained | {*plan.ladder.untrained}):
-        shape = plan.config(width).resolve().model(vocab_size)
+        shape = plan.config(width).resolve().shape(vocab_size)
         models[width] = build(shape, np.random.default_rng(0))
     with one_blas_thread():
         rounds = [

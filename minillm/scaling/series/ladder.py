@@ -6,7 +6,6 @@ from minillm.errors import UsageError
 from minillm.models.config import usual
 from minillm.text import OBJECTIVES
 from minillm.training.config import (
-    ARCHITECTURES_FOR,
     LR_FACTORS,
     TrainConfig,
     check_arch,
@@ -221,14 +220,12 @@ def architecture(objective: str, arch: str | None) -> str:
     UsageError for an unknown objective, and for one that it cannot be trained with."""
     # The tokens of a series are windows of one text: rows and passages end where they
     # end, so that equal tokens would be no equal work.
-    known = [
-        name for name in ARCHITECTURES_FOR if OBJECTIVES[name].examples == "windows"
-    ]
+    known = [name for name, of in OBJECTIVES.items() if of.kind == "windows"]
     if objective not in known:
         raise UsageError(
             f"objective {objective!r}: a series has one of {', '.join(known)}"
         )
-    arch = arch or ARCHITECTURES_FOR[objective][0]
+    arch = arch or OBJECTIVES[objective].architectures[0]
     check_arch(arch, objective)
     return arch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from minillm.errors import MinillmError
 from minillm.scaling.series.pool import Task, forks, side_by_side
 from minillm.training.config import TrainConfig
-from minillm.training.data import Text
+from minillm.training.data import EncodedCorpus
 from minillm.training.loop import train
 from minillm.training.reporter import Silent
 
@@ -38,7 +38,7 @@ class _Clock(Silent):
 
 
 def probe(
-    configs: dict[int, TrainConfig], text: Text, workers: int, seconds: float
+    configs: dict[int, TrainConfig], text: EncodedCorpus, workers: int, seconds: float
 ) -> dict[int, float]:
     """Seconds of a training step by width, measured within about `seconds`.
 
@@ -68,7 +68,9 @@ def probe(
     return found
 
 
-def step_seconds(_send, config: TrainConfig, text: Text | None, seconds: float):
+def step_seconds(
+    _send, config: TrainConfig, text: EncodedCorpus | None, seconds: float
+):
     """Train for some seconds into a folder that is thrown away.
 
     At a rate of 0: a step takes as long at any rate, and nothing can diverge.

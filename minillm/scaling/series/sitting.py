@@ -19,7 +19,7 @@ from minillm.scaling.series.probe import probe
 from minillm.scaling.series.report import Findings
 from minillm.training import reporter as training
 from minillm.training.config import TrainConfig
-from minillm.training.data import Text
+from minillm.training.data import EncodedCorpus
 from minillm.training.evaluate import LIMIT
 from minillm.training.loop import train
 from minillm.training.run_folder.files import write_json, writing
@@ -148,7 +148,7 @@ class Sitting:
                 )
         return plan
 
-    def _new_plan(self, text: Text, tokenizer, tokens, warnings) -> Plan:
+    def _new_plan(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> Plan:
         """Measure the speed of every size, and plan within the budget."""
         self.reporter.note(f"measuring how fast each size of {text.name} trains here")
         ladder = self.ladder
@@ -175,7 +175,7 @@ class Sitting:
         spent = time.perf_counter() - self.began
         return fitted(replace(plan, step_seconds=step_seconds, seconds_before=spent))
 
-    def _train(self, text: Text) -> None:
+    def _train(self, text: EncodedCorpus) -> None:
         """Train what is missing, each model in a process of its own."""
         runs = {run.name: run for run in self.plan.runs}
         missing = [run for run in runs.values() if not self._is_over(run)]
@@ -252,7 +252,7 @@ class Sitting:
             for tokens in run.lengths
         ]
 
-    def _decoding(self, text: Text) -> list[dict]:
+    def _decoding(self, text: EncodedCorpus) -> list[dict]:
         """Measured once for a series, as its runs are."""
         path = self.folder / "decoding.json"
         if path.exists():
@@ -262,7 +262,7 @@ class Sitting:
         return points
 
 
-def train_run(send, configs: list[TrainConfig], text: Text | None) -> None:
+def train_run(send, configs: list[TrainConfig], text: EncodedCorpus | None) -> None:
     """Train one model of a series, a branch at a time, each from where the one before
     began to cool down; or go on where it was stopped."""
     start = None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.text import OBJECTIVES
-from minillm.training.config import TrainConfig
-from minillm.training.data import Text, load
+from minillm.training.config import DEFAULT, TrainConfig
+from minillm.training.data import EncodedCorpus, load
 from minillm.training.run_folder import lock
 from minillm.training.run_folder.files import is_temporary, writing
 from minillm.training.run_folder.run import folder_of, read_record
@@ -20,7 +20,7 @@ FREE = {"out", "device", "workers", "keep", "save_every", "data", "start", "bran
 def sources_of(config: TrainConfig) -> dict:
     """Where each option came from, for a configuration made in Python."""
     return {
-        name: "default" if value == getattr(TrainConfig, name) else "argument"
+        name: DEFAULT if value == getattr(TrainConfig, name) else "argument"
         for name, value in config.to_json().items()
     }
 
@@ -45,7 +45,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     asked = {
         name: value
         for name, value in config.to_json().items()
-        if sources.get(name, "default") != "default"
+        if sources.get(name, DEFAULT) != DEFAULT
     }
     options = dict(record["options"])
     if "size" in asked:  # compared by what it means
@@ -61,7 +61,9 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     return config, {**record["sources"], **{name: sources[name] for name in asked}}
 
 
-def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | None:
+def finished(
+    config: TrainConfig, resume: bool, text: EncodedCorpus | None
+) -> dict | None:
     """The record of this very run, if `out` holds it and it is done; else None.
 
     Raises UsageError where the folder holds anything else, or where this run is
@@ -91,7 +93,7 @@ def finished(config: TrainConfig, resume: bool, text: Text | None) -> dict | Non
         if record["status"] == "diverged":
             way = "choose another --out, with a smaller --lr"
         raise UsageError(f"{path}: holds this run, {record['status']}: {way}")
-    text = text or load(config.data, OBJECTIVES[config.objective].examples)
+    text = text or load(config.data, OBJECTIVES[config.objective].kind)
     if record["data"]["sha256"] != text.sha256:
         raise UsageError(
             f"{path}: already holds a run on another text, or {config.data} has "

@@ -11,11 +11,15 @@ from minillm.backend import products
 from minillm.models import count
 from minillm.models.config import ModelConfig
 from minillm.training.config import TrainConfig
-from minillm.training.data import Text
+from minillm.training.data import EncodedCorpus
 
 
 def new_record(
-    config: TrainConfig, shape: ModelConfig, text: Text, sources: dict, workers: tuple
+    config: TrainConfig,
+    shape: ModelConfig,
+    text: EncodedCorpus,
+    sources: dict,
+    workers: tuple,
 ) -> dict:
     """What is known before the first step. `options` repeats the run; `model` rebuilds
     its shape."""
