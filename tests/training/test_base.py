@@ -106,7 +106,7 @@ def test_a_base_without_a_checkpoint_is_named(quick_train, tmp_path, book):
     quick_train("base", steps=1)
     for path in (tmp_path / "base" / "checkpoints").glob("*/manifest.json"):
         path.unlink()
-    with pytest.raises(DataError, match="no whole checkpoint"):
+    with pytest.raises(DataError, match="step-000001: is damaged"):
         train(base=tmp_path / "base", data=book, out=tmp_path / "more")
 
 
