@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ if sys.platform != "linux":
 
 
 @pytest.fixture
-def driver():
+def driver(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     path = Path(__file__).with_name("driver.py")
     spec = importlib.util.spec_from_file_location("fault_driver", path)
     module = importlib.util.module_from_spec(spec)
