@@ -119,6 +119,19 @@ def test_with_every_checkpoint_damaged_it_begins_again(sees, stopped, trained):
     assert weights(stopped) == weights(trained / "run")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"[]", b"\x80", b"7", b'{"step": 1}', b'{"step": "1", "tokens": 1, "loss": 1}'],
+)
+def test_a_line_of_metrics_that_is_none_is_dropped(sees, stopped, line):
+    file = stopped / "metrics.jsonl"
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\n".join([lines[0], line, *lines[1:]]))
+    sees(*RESUME, code=0, besides=GOING_ON)
+    steps = [json.loads(line)["step"] for line in file.read_bytes().splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_trunk_that_is_damaged_starts_nothing(sees, here, trained, quick):
     shutil.copy(trained / "text.txt", here)
     made = [*quick, "--data", "text.txt", "--schedule=wsd", "--warmup=0"]
