@@ -92,6 +92,13 @@ def one_bit(run: Path) -> None:
     (run / WEIGHTS).write_bytes(content)
 
 
+def a_way_out(run: Path) -> None:
+    """The manifest names a file outside."""
+    file = run / NEWEST / "manifest.json"
+    files = json.loads(file.read_text("utf-8"))["files"]
+    change(file, files={**files, "../../../text.txt": {"bytes": 1, "sha256": ""}})
+
+
 def link_elsewhere(run: Path) -> None:
     (run / WEIGHTS).unlink()
     (run / WEIGHTS).symlink_to("/dev/null")
@@ -118,6 +125,7 @@ RUNS = [
     ("a later format", later_format, 3, r"step-000006: a later minillm wrote.*2"),
     ("no manifest", lost(NEWEST / "manifest.json"), 3, "is damaged"),
     ("an empty manifest", emptied(NEWEST / "manifest.json"), 3, "is damaged"),
+    ("a manifest that names a file outside", a_way_out, 0, ""),
     ("weights elsewhere", link_elsewhere, 3, "is damaged"),
     ("a circle of links", link_in_a_circle, 3, "is damaged"),
     ("no run.json", lost("run.json"), 3, r"run: holds no run.*run\.json"),

@@ -7,6 +7,7 @@ import pytest
 
 from minillm.models import ModelConfig, build
 from minillm.training.flat import FlatParameters
+from minillm.training.optimizer import AdamW
 from minillm.training.run_folder import checkpoint
 
 
@@ -65,13 +66,10 @@ def test_backward_adds_into_the_gradient_buffer():
 
 def test_loading_copies_into_the_views(tmp_path):
     source, target = model(seed=1), model(seed=2)
-    checkpoint.save_arrays(
-        tmp_path / "model.safetensors",
-        {name: p.numpy() for name, p in source.named_parameters()},
-    )
+    saved = FlatParameters(source)
+    path = checkpoint.save(tmp_path, saved, AdamW(saved), {"step": 1})
     flat = FlatParameters(target)
-    arrays = checkpoint.load_arrays(tmp_path / "model.safetensors")
-    checkpoint.copy_arrays(arrays, flat.views(flat.data), tmp_path)
+    checkpoint.load(path, flat)
     ids = np.arange(5)[None]
     np.testing.assert_array_equal(target(ids).numpy(), source(ids).numpy())
     for _, p in target.named_parameters():

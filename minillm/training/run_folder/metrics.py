@@ -81,12 +81,22 @@ class Metrics:
         self.logged = state["logged"]
         kept = []
         if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(ValueError):  # a line cut off by a crash
-                    if json.loads(line)["step"] <= self.logged:
-                        kept.append(line + "\n")
+            for line in self.path.read_bytes().splitlines():
+                step = _step_of(line)
+                if step is not None and step <= self.logged:
+                    kept.append(line + b"\n")
         with replacing(self.path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+            temporary.write_bytes(b"".join(kept))
+
+
+def _step_of(line: bytes) -> int | None:
+    """The step of a line; None for what is none, as one that a crash has cut off."""
+    try:
+        values = json.loads(line)
+        numbers = [values[name] for name in ("step", "tokens", "loss")]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return numbers[0] if all(isinstance(n, int | float) for n in numbers) else None
 
 
 class Stopwatch:
