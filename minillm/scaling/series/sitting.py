@@ -22,6 +22,7 @@ from minillm.training.config import TrainConfig
 from minillm.training.data import Text
 from minillm.training.evaluate import LIMIT
 from minillm.training.loop import train
+from minillm.training.run_folder import lock
 from minillm.training.run_folder.files import write_json, writing
 from minillm.training.run_folder.run import read_record
 
@@ -62,14 +63,18 @@ class Sitting:
         self.warnings = []
 
     def run(self) -> dict:
+        """The series from beginning to end, or what is left of it."""
+        self._old_plan()  # another series is refused before a text is read
+        found = prepared(self.ladder, self.data, self.objective, self.arch)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with lock.locked(self.folder):
+            return self._run(*found)
+
+    def _run(self, text: Text, tokenizer, tokens, warnings) -> dict:
         plan_file = self.folder / "plan.json"
-        old = self._old_plan(plan_file)
-        text, tokenizer, tokens, warnings = prepared(
-            self.ladder, self.data, self.objective, self.arch
-        )
+        old = self._old_plan()
         if old is None:
-            with writing(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
             self.plan = self.given or self._new_plan(text, tokenizer, tokens, warnings)
             if self.plan.sha256 != text.sha256:
                 raise UsageError(
@@ -120,12 +125,14 @@ class Sitting:
             parts += ["--seed", str(self.seed)]
         return shlex.join([*parts, "--out", str(self.folder)])
 
-    def _old_plan(self, path: Path) -> Plan | None:
+    def _old_plan(self) -> Plan | None:
         """The plan in the folder. Raises UsageError where the folder holds another
         series, or something else."""
+        path = self.folder / "plan.json"
         if not path.exists():
             if self.folder.is_file() or (
-                self.folder.is_dir() and any(self.folder.iterdir())
+                self.folder.is_dir()
+                and {item.name for item in self.folder.iterdir()} - {lock.NAME}
             ):
                 raise UsageError(
                     f"{self.folder}: is not empty and holds no series: choose another "

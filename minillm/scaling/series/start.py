@@ -12,6 +12,7 @@ from minillm.scaling.series.plan import read_plan
 from minillm.scaling.series.progress import Silent
 from minillm.scaling.series.sitting import Sitting
 from minillm.text import generated
+from minillm.training.config import check_name
 from minillm.training.team import available_cores
 
 
@@ -53,6 +54,8 @@ def scale(
     arch = architecture(objective, arch)
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
+    for name, value in (("data", data), ("out", out)):
+        check_name(name, None if value is None else str(value))
     budget = ladder.budget if budget is None else budget
     if seed < 0:
         raise UsageError(f"seed must be at least 0, got {seed}")
