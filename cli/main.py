@@ -147,6 +147,10 @@ def explain(error: BaseException) -> tuple[int, str]:
             return explain(MemoryError("try a smaller size, or fewer --workers"))
         case OSError() if error.errno in (errno.ENOSPC, errno.EIO):
             return 1, f"standard output: {error.strerror}: what was to be said is lost"
+    from minillm.backend.cuda import of_device
+
+    if of_device(error):
+        return DeviceError.exit_code, f"the device failed: {error}"
     kind = type(error).__name__
     return 1, f"{kind}: {error} (to see where: MINILLM_TRACEBACK=1 minillm ...)"
 
@@ -165,8 +169,10 @@ def _ready_streams() -> None:
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
             # Else the next file to be opened, of a run's perhaps, took its number.
-            descriptor = os.open(os.devnull, os.O_RDWR)
-            setattr(sys, name, open(descriptor, "w" if number else "r", closefd=False))
+            nothing = os.open(os.devnull, os.O_RDWR)
+            setattr(
+                sys, name, os.fdopen(nothing, "w" if number else "r", closefd=False)
+            )
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -285,8 +285,8 @@ def check_name(name: str, value: str | None) -> None:
         (value or "").encode("utf-8")
     except UnicodeEncodeError:
         raise UsageError(
-            f"{name} {ascii(value)} is no name in UTF-8: choose another one (or, if it "
-            f"is, set PYTHONUTF8=1)"
+            f"{name} {value!a} is no name in UTF-8: choose another one (or, if it is, "
+            f"set PYTHONUTF8=1)"
         ) from None
 
 
