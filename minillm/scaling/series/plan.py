@@ -174,6 +174,11 @@ def fitted(plan: Plan) -> Plan:
     return replace(plan, warnings=(*plan.warnings, *_losses(plan, wanted, left_out)))
 
 
+def most_runs(ladder: Ladder) -> int:
+    """How many runs a series has that nothing is left out of."""
+    return len(_wanted(ladder))
+
+
 def _once(ladder: Ladder) -> list[tuple[int, int, float]]:
     """(width, repeat, rate) of what no series can do without."""
     return [(width, 0, 1.0) for width in (*ladder.widths, ladder.held_out)]

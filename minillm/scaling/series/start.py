@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minillm.errors import Interrupted, UsageError
 from minillm.scaling.series.ladder import Ladder, architecture, named
-from minillm.scaling.series.plan import read_plan
+from minillm.scaling.series.plan import most_runs, read_plan
 from minillm.scaling.series.progress import Silent
 from minillm.scaling.series.sitting import Sitting
 from minillm.text import generated
@@ -36,7 +36,7 @@ def scale(
     objective's own). Each has its own law.
     out: the folder of the series (default: one in `runs/`); what is finished in it is
     not trained again. workers: how many runs go side by side (default: as many as there
-    are cores). budget: seconds for all of it (default: the preset's). plan: the
+    are cores, and never more than there are runs). budget: seconds for all of it (default: the preset's). plan: the
     plan.json of another series, to be repeated here as it is, preset and seed included.
     `reporter` hears what happens (see `progress.Silent`).
 
@@ -56,6 +56,8 @@ def scale(
         raise UsageError(f"workers must be at least 1, got {workers}")
     for name, value in (("data", data), ("out", out)):
         check_name(name, None if value is None else str(value))
+    if workers is None:
+        workers = available_cores() if ladder.device == "cpu" else 1
     budget = ladder.budget if budget is None else budget
     if seed < 0:
         raise UsageError(f"seed must be at least 0, got {seed}")
@@ -66,7 +68,7 @@ def scale(
         data=str(data),
         seed=seed,
         folder=Path(out or _folder(ladder, str(data), objective, arch, seed)),
-        workers=workers or (available_cores() if ladder.device == "cpu" else 1),
+        workers=min(workers, most_runs(ladder)),
         budget=budget,
         objective=objective,
         arch=arch,
