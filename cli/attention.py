@@ -41,6 +41,7 @@ def command(run, text, text_b, layer, head, out, json) -> None:
         return common.print_json({"run": run, "maps": found, "figure": out})
     for part in in_parts(maps):
         print_readings(part)
+    click.echo("evenly: a head that gives the same weight to all it sees, to compare")
     click.echo(out)
     chosen = {"layer": layer, "head": head}
     decided = zip(chosen, most_decided(maps), strict=True)
@@ -59,8 +60,7 @@ def as_json(found) -> dict:
 
 
 def print_readings(maps: list) -> None:
-    """A table of one part of a model; its last row is that of a head which looks evenly
-    at all it sees."""
+    """A table of one part of a model, with even looks in the last row."""
     from minillm.inspect.attention.figure import TITLES
     from minillm.inspect.attention.reading import even_reading, readings
 

@@ -30,6 +30,7 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
         settings["template"] = template.replace("\\n", "\n")
     dialogue = Dialogue(run, **settings)
     for message in _messages():
+        common.note_unknown(dialogue.run.tokenizer, message)
         if note := unseen(dialogue.run, dialogue.prompt(message)):
             click.echo(f"note: {note}", err=True)
         for piece in dialogue.reply(message):

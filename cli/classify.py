@@ -20,6 +20,7 @@ def command(run: str, texts: tuple[str, ...], file: str | None, json: bool) -> N
     texts = common.given_texts(texts, file)
     loaded = load_run(run)
     predictions = classify(loaded, texts)
+    common.note_unknown(loaded.tokenizer, *texts)
     if n := n_cut(loaded, texts):
         context = loaded.model.config.context
         click.echo(

@@ -24,8 +24,8 @@ SOURCES = {
 
 # What to do with a run, by its objective.
 NEXT = {
-    "clm": 'minillm generate {run} "The "',
-    "mlm": 'minillm fill {run} "The [MASK]"',
+    "clm": "minillm generate {run} {prompt}",
+    "mlm": "minillm fill {run} {gap}",
     "mlm+nsp": "minillm finetune {run} --task classify --data FILE",
     "seq2seq": 'minillm generate {run} "SOURCE"',
     "classify": 'minillm classify {run} "TEXT"',
@@ -280,6 +280,26 @@ def again() -> str:
         for one in values:
             words += option if one is True else [*option, str(one)]
     return shlex.join(words)
+
+
+def say_next_of(record: dict, run: str) -> None:
+    """What to do with a run in the folder `run`, with a word of its own text."""
+    word = record["data"].get("beginning") or "The "
+    command = NEXT[record["config"]["objective"]].format(
+        run=shlex.quote(run), prompt=shlex.quote(word), gap=shlex.quote(f"{word}[MASK]")
+    )
+    say_next(command)
+
+
+def note_unknown(tokenizer, *texts: str) -> None:
+    """Note on stderr which characters of these texts a model has no token for."""
+    if unknown := tokenizer.unknown("".join(texts)):
+        shown = " ".join(map(repr, unknown[:10])) + (" ..." if unknown[10:] else "")
+        click.echo(
+            f"note: the model has no token for {shown}: it reads one and the same for "
+            f"all that it does not know",
+            err=True,
+        )
 
 
 def say_next(command: str) -> None:

@@ -19,6 +19,8 @@ STDLIB = {
 
 # A window begins in the middle of a word, so that its least loss is above the entropy.
 CONTEXTS = (64, 128, 256)
+# The columns of a table, by its kind.
+HEADS = {"pairs": ["source", "target"], "labels": ["text", "label"]}
 
 
 @click.group(invoke_without_command=True, epilog="Example:  minillm data show stdlib")
@@ -130,29 +132,34 @@ def get(name: str, json: bool) -> None:
 @click.option(
     "--kind",
     type=click.Choice(["text", "pairs", "labels"]),
-    help="How to read a file.  [text]",
+    help="How to read a file.  [by its name and first row]",
 )
 @common.shared
 def show(data: str, kind: str | None, json: bool) -> None:
     """Show how large a corpus or a table is and how it begins.
 
-    DATA is a name of `minillm data list`, a text file, or a folder of them. With --kind
-    it is a file of rows: pairs (source, target) or labels (text, label).
+    DATA is a name of `minillm data list`, a text file, or a folder of them; or a file
+    of rows, .tsv, .csv or .jsonl: pairs (source, target) or labels (text, label).
     """
     from minillm.text.generated import TOYS
     from minillm.text.recipe import named
+    from minillm.text.table_file import kind_of
 
     toy = named(data, TOYS)
-    kind = kind or (toy.kind if toy else "text")
-    record = of_text(data, toy) if kind == "text" else of_table(data, kind, toy)
+    seems = None if kind or toy else kind_of(data)
+    kind = kind or seems or (toy.kind if toy else "text")
+    heads = HEADS.get(kind)
+    record = of_table(data, kind, toy) if heads else of_text(data, toy)
     if json:
         return common.print_json(record)
     beginning = record.pop("beginning")
-    common.print_table(["corpus" if kind == "text" else "table", "value"], told(record))
-    if kind == "text":
+    common.print_table(["table" if heads else "corpus", "value"], told(record))
+    if not heads:
         return click.echo(beginning)
-    heads = {"pairs": ["source", "target"], "labels": ["text", "label"]}[kind]
     common.print_table(heads, [[cell[:80] for cell in row] for row in beginning])
+    if seems:
+        others = " or ".join(each for each in (*HEADS, "text") if each != seems)
+        click.echo(f"note: read as {seems}; otherwise with --kind {others}", err=True)
 
 
 def of_text(data: str, toy) -> dict:
@@ -160,7 +167,9 @@ def of_text(data: str, toy) -> dict:
     from minillm.text import generated, load_corpus
 
     corpus = load_corpus(data)
-    known = generated(data) or toy
+    known, best = generated(data), toy.best if toy else None
+    if toy and toy.kind == "text":  # of which a model sees windows
+        known, best = toy, {context: toy.best(context) for context in CONTEXTS}
     return {
         "name": corpus.name,
         "note": corpus.note,
@@ -172,7 +181,7 @@ def of_text(data: str, toy) -> dict:
         "floors": {context: known.floor(context) for context in CONTEXTS}
         if known
         else None,
-        "best": {context: toy.best(context) for context in CONTEXTS} if toy else None,
+        "best": best,
         "chance": toy.chance if toy else None,
         "beginning": corpus.train[:300],
     }

@@ -17,9 +17,13 @@ def command(run: str, text: str, top: int, json: bool) -> None:
 
     RUN is the folder of a run with --objective mlm, TEXT has a [MASK] in each gap.
     """
+    from minillm import load_run
     from minillm.generation import fill
+    from minillm.text import MASK
 
-    gaps = fill(run, text, top=top)
+    loaded = load_run(run)
+    gaps = fill(loaded, text, top=top)
+    common.note_unknown(loaded.tokenizer, *text.split(MASK))
     if json:
         found = [[dataclasses.asdict(each) for each in gap] for gap in gaps]
         return common.print_json({"run": run, "text": text, "gaps": found})

@@ -1,7 +1,5 @@
 """`minillm scale`: from nothing to a measured scaling law."""
 
-import shlex
-
 import click
 
 from minillm.scaling.series.ladder import PRESETS
@@ -65,9 +63,7 @@ def command(json: bool, **settings) -> None:
     print_result(result)
     largest = max(result["runs"], key=lambda run: run["config"]["d_model"])
     name = f"{largest['config']['d_model']}-s{largest['seed']}"
-    run = shlex.quote(f"{result['out']}/runs/{name}")
-    objective = largest["config"]["objective"]
-    common.say_next(common.NEXT[objective].format(run=run))
+    common.say_next_of(largest, f"{result['out']}/runs/{name}")
 
 
 def print_result(result: dict) -> None:

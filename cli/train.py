@@ -1,7 +1,6 @@
 """`minillm train`: every field of TrainConfig is an option of the same name."""
 
 import dataclasses
-import shlex
 import typing
 
 import click
@@ -80,7 +79,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("out", "The run's folder. Default: new, in runs/.", "DIR")
 @setting("eval_every", "Steps from one validation to the next.")
 @setting("save_every", "Steps from one checkpoint to the next.")
-@setting("keep", "Checkpoints to keep.")
+@setting("keep", "Checkpoints to keep, beside the best.")
 @setting("base", "Begin with the weights of this run.", "RUN")
 @setting("fresh", "Only the shape and tokenizer of --base.")
 @setting("start", "A shorter run, trained with --branch.", "RUN")
@@ -101,8 +100,7 @@ def command(resume: bool, json: bool, **options) -> None:
         common.print_json(record)
     else:
         print_results(record)
-    run = shlex.quote(options["out"] or record["options"]["out"])
-    common.say_next(common.NEXT[record["config"]["objective"]].format(run=run))
+    common.say_next_of(record, options["out"] or record["options"]["out"])
 
 
 def drop_overruled(options: dict, sources: dict[str, str]) -> None:
@@ -118,10 +116,16 @@ def drop_overruled(options: dict, sources: dict[str, str]) -> None:
 def print_results(record: dict) -> None:
     results = record["results"]
     unit = TrainConfig.from_json(record["options"]).loss_unit
+    best = results.get("best")  # not in a record of before
     rows = [
         *common.evaluation_rows(results, unit),
         ["training tokens", f"{results['tokens']:,}"],
         ["tokens per second", f"{results['tokens_per_second']:,.0f}"],
         ["seconds", f"{results['seconds']:.1f}"],
     ]
+    if (
+        best and best["step"] < results["steps"]
+    ):  # of what evaluations on the way look at
+        told = f"{best['val_loss']:.4f} after step {best['step']} (kept)"
+        rows.insert(1, ["lowest on the way", told])
     common.print_table(["result", "value"], rows)

@@ -41,12 +41,24 @@ def _proportional_bytes(pid: int) -> int:
     return int(text.split("\nPss:")[1].split()[0]) * 1024
 
 
+# Where Linux keeps what a container may take: control groups, version 2 and 1.
+LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
+
+
 def total_bytes() -> int:
-    """The memory of this machine; 0 where it cannot be asked."""
+    """The memory of this machine, or what its container may take of it; 0 where it
+    cannot be asked."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     except (AttributeError, ValueError, OSError):
         return 0
+    for limit in LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # not there, or "max"
+            found.append(int(Path(limit).read_text(encoding="ascii")))
+    return min(found)
 
 
 def _windows_peak_bytes() -> int:

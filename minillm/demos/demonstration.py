@@ -36,7 +36,7 @@ def demo(
     out = out or f"runs/demo-{name}" + (f"-s{seed}" if seed else "")
     config = chosen.config(seed=seed, out=out, device=device, workers=workers)
     unfinished = Path(out, "run.json").exists() and (
-        read_record(Path(out))["status"] in ("running", "interrupted")
+        read_record(out)["status"] in ("running", "interrupted")
     )
     try:
         train(
@@ -75,7 +75,8 @@ def measure(chosen: Demo, path: str) -> dict:
         score = sum(each.is_right for each in answers) / len(answers)
     else:
         answers = ask(run, toy, SHOWN)
-        score = results["val_accuracy"]
+        pairs = toy.kind == "documents"
+        score = results["val_next_sentence_accuracy" if pairs else "val_accuracy"]
     way = (score - toy.chance) / (best - toy.chance)
     return {
         "demo": chosen.name,

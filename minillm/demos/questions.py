@@ -2,15 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from minillm.generation import fill, generate
 from minillm.tasks import classify
-from minillm.text import MASK
+from minillm.tasks.reading import reading
+from minillm.text import MASK, Batch
+from minillm.text.corpus import blocks
+from minillm.text.documents import ELSEWHERE, FOLLOWS, sentences
 from minillm.text.toys.brackets import Brackets
 from minillm.text.toys.induction import LETTERS, Induction
+from minillm.text.toys.topics import Topics
 from minillm.text.toys.toy import Rows, Toy
 from minillm.training.run_folder.run import Run
+
+BETWEEN = " |"  # two texts; the second begins with the space before it
+SECOND = {FOLLOWS: "follows", ELSEWHERE: "from elsewhere"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,19 @@ def repeated_words(toy: Induction) -> Rows:
     return rows
 
 
+def pairs_of_texts(toy: Topics) -> Rows:
+    """Two sentences of each document, and two more: those that follow, and those at
+    the same place of the next document, in turn."""
+    documents = map(sentences, blocks(toy.texts()[1]))
+    rows = []
+    for number, (own, other) in enumerate(pairwise(documents)):
+        label = (FOLLOWS, ELSEWHERE)[number % 2]
+        second = own if label == FOLLOWS else other
+        asked = "".join(own[:2]) + BETWEEN + "".join(second[2:4])
+        rows.append((asked, SECOND[label]))
+    return rows
+
+
 # Answers
 
 
@@ -86,10 +106,22 @@ def rest_of_word(run: Run, asked: list[str]) -> list[str]:
     return generate(run, asked, max_tokens=LETTERS - 1, temperature=0.0)
 
 
-# By the kind of a table, and by the name of a text.
+def follows(run: Run, asked: list[str]) -> list[str]:
+    """What BERT's second objective has taught: the likelier label of each pair."""
+    tokenizer, context = run.tokenizer, run.config.context
+    pairs = [map(tokenizer.encode, each.split(BETWEEN)) for each in asked]
+    framed = tokenizer.pad([tokenizer.frame(a, b, room=context) for a, b in pairs])
+    batch = Batch(framed.ids, mask=framed.mask, segments=framed.segments)
+    with reading(run.model):
+        logits = run.model.label_logits(run.model.read(batch), batch).numpy()
+    return [SECOND[label] for label in logits.argmax(1)]
+
+
+# By the kind of a task, and by the name of a text.
 WAYS: dict[str, tuple[Callable, Callable]] = {
     "pairs": (held_out, written),
     "labels": (held_out, labels),
+    "documents": (pairs_of_texts, follows),
     "brackets": (hidden_brackets, likeliest),
     "induction": (repeated_words, rest_of_word),
 }

@@ -16,12 +16,13 @@ def parameters(config: ModelConfig) -> dict:
     fit their laws in it); `matrices_and_head` is what takes part in a matrix product,
     the output included.
     """
-    maps = _maps_of_layers(config) + _maps_after_layers(config)
-    matrices = sum(n_in * n_out for n_in, n_out in maps)
+    layer, after = _maps_of_layer(config), _maps_after_layers(config)
+    matrices = config.n_layers * _products(layer) + _products(after)
     if config.arch == "lstm":  # only its gates' inputs have a bias, and always do
         biases = config.n_layers * 4 * config.d_model + config.bias * config.n_classes
     else:
-        biases = config.bias * sum(n_out for _, n_out in maps)
+        outputs = config.n_layers * _outputs(layer) + _outputs(after)
+        biases = config.bias * outputs
     norms = _n_norms(config) * config.d_model * (2 if config.bias else 1)
     embedding = _tables(config)
     non_embedding = matrices + norms + biases
@@ -34,17 +35,26 @@ def parameters(config: ModelConfig) -> dict:
     }
 
 
-def _maps_of_layers(config: ModelConfig) -> list[tuple[int, int]]:
-    """(inputs, outputs) of every linear map in the layers."""
+def _products(maps: list[tuple[int, int]]) -> int:
+    """The numbers in the matrices of linear maps."""
+    return sum(n_in * n_out for n_in, n_out in maps)
+
+
+def _outputs(maps: list[tuple[int, int]]) -> int:
+    return sum(n_out for _, n_out in maps)
+
+
+def _maps_of_layer(config: ModelConfig) -> list[tuple[int, int]]:
+    """(inputs, outputs) of every linear map in a layer."""
     d, d_ff = config.d_model, config.feed_forward_width
     if config.arch == "lstm":
-        return config.n_layers * [(d, 4 * d), (d, 4 * d)]
+        return [(d, 4 * d), (d, 4 * d)]
     attention, feed_forward = [(d, 3 * d), (d, d)], [(d, d_ff), (d_ff, d)]
     block = attention + feed_forward
     if config.arch == "encdec":
         cross = [(d, d), (d, 2 * d), (d, d)]
-        return config.n_layers * (block + block + cross)
-    return config.n_layers * block
+        return block + block + cross
+    return block
 
 
 def _maps_after_layers(config: ModelConfig) -> list[tuple[int, int]]:
@@ -93,7 +103,7 @@ def flops_per_token(config: ModelConfig) -> int:
     so that a source token is counted with it.
     """
     d = config.d_model
-    matrices = 2 * sum(n_in * n_out for n_in, n_out in _maps_of_layers(config))
+    matrices = 2 * config.n_layers * _products(_maps_of_layer(config))
     # Squares of T × T that a layer looks at; encdec: the encoder's, half, the cross.
     squares = {"gpt": 0.5, "lstm": 0, "encdec": 2.5}.get(config.arch, 1)
     attention = squares * 4 * config.n_layers * config.context * d

@@ -124,7 +124,7 @@ def emergence(runs: str | Path | Sequence[str | Path]) -> Emergence:
     named. Raises UsageError and DataError.
     """
     folders = runs_below(Path(runs)) if isinstance(runs, str | Path) else runs
-    records = {Path(folder): read_record(Path(folder)) for folder in folders}
+    records = {Path(folder): read_record(folder) for folder in folders}
     kept, left_out = _comparable(records)
     sources = {records[folder]["options"]["data"] for folder in kept}
     if len(sources) > 1:

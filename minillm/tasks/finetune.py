@@ -112,7 +112,7 @@ def _check(base: str, task: str, epochs: int) -> None:
         raise UsageError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise UsageError(f"epochs must be a whole number of at least 1, got {epochs!r}")
-    arch = read_record(Path(base))["config"]["arch"]
+    arch = read_record(base)["config"]["arch"]
     if arch not in ARCHITECTURES_FOR[task]:
         raise UsageError(
             f"{base}: is of arch {arch}, and task {task} needs a run of arch "
@@ -185,7 +185,7 @@ def _sitting(config: TrainConfig, text: Text, baselines: bool, reporter) -> dict
 def _trained(config: TrainConfig, text: Text, rows, reporter) -> dict:
     """Train a run, or what is left of it, and measure it on rows."""
     unfinished = Path(config.out, "run.json").exists() and (
-        read_record(Path(config.out))["status"] in ("running", "interrupted")
+        read_record(config.out)["status"] in ("running", "interrupted")
     )
     record = train(config, text=text, reporter=reporter, resume=unfinished)
     return {

@@ -17,6 +17,7 @@ from minillm.text.stdlib import fit_for_validation, standard_library
 from minillm.text.toys.toy import Toy
 
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
+TEXTS = "text", "documents"  # the kinds of tasks that are a text
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Corpus:
 def load_corpus(data: str | os.PathLike) -> Corpus:
     """The corpus behind a name (`stdlib`, or one of the catalogue) or a path.
 
-    `facts`, `lexicon`, `brackets` and `induction` are generated, and may have
+    `facts`, `lexicon`, `brackets`, `topics` and `induction` are generated, and may have
     parameters: `facts:a=0.3,seed=1`. A file gives its last tenth to validation, a
     folder whole files in the order of a hash of their paths. A name goes before a path:
     write `./stdlib` for a file that is called so. A corpus of the catalogue is
@@ -57,7 +58,7 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     data = os.fspath(data)
     if data == "stdlib":
         return _from_standard_library()
-    if known := generated(data) or generated_task(data, "text"):
+    if known := generated(data) or generated_task(data, *TEXTS):
         return _from_law(known)
     entries = catalogue()
     if data in entries:
@@ -69,7 +70,7 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
         return _from_folder(path)
     if os.path.exists(data):  # Path would raise for too long a name
         return _from_file(path)
-    tasks = [name for name, toy in TOYS.items() if toy.kind == "text"]
+    tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
     names = ", ".join(["stdlib", *entries, *GENERATED, *tasks])
     raise DataError(f"{data!r}: no such file or folder, nor a corpus ({names})")
 

@@ -10,13 +10,20 @@ from minillm.text.toys.induction import Induction
 from minillm.text.toys.languages import Languages
 from minillm.text.toys.numbers import Numbers
 from minillm.text.toys.strings import Copy, Reverse
+from minillm.text.toys.topics import Topics
 from minillm.text.toys.toy import Toy
 
 GENERATED = {kind.name: kind for kind in (Facts, Lexicon)}
 TOYS = {
-    toy.name: toy for toy in (Copy, Reverse, Numbers, Languages, Brackets, Induction)
+    toy.name: toy
+    for toy in (Copy, Reverse, Numbers, Languages, Brackets, Topics, Induction)
 }
-KINDS = {"text": "a text", "pairs": "pairs of texts", "labels": "texts with labels"}
+KINDS = {
+    "text": "a text",
+    "documents": "a text of documents",
+    "pairs": "pairs of texts",
+    "labels": "texts with labels",
+}
 
 
 def generated(data: str) -> KnownText | None:
@@ -27,16 +34,16 @@ def generated(data: str) -> KnownText | None:
     return named(data, GENERATED)
 
 
-def generated_task(data: str, kind: str) -> Toy | None:
+def generated_task(data: str, *kinds: str) -> Toy | None:
     """The generated task that `data` names; None for any other name or path.
 
-    Raises UsageError for parameters that cannot be, and for a task of another `kind`
-    ("text", "pairs", "labels").
+    Raises UsageError for parameters that cannot be, and for a task of none of these
+    `kinds` ("text", "documents", "pairs", "labels").
     """
     toy = named(data, TOYS)
-    if toy and toy.kind != kind:
+    if toy and toy.kind not in kinds:
         raise UsageError(
             f"{data} is {KINDS[toy.kind]}, for --objective {toy.objective}; it cannot "
-            f"be read as {KINDS[kind]}"
+            f"be read as {KINDS[kinds[0]]}"
         )
     return toy

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ READINGS = {
     ".csv": ((",", csv.QUOTE_MINIMAL), (";", csv.QUOTE_MINIMAL)),
     ".tsv": (("\t", csv.QUOTE_MINIMAL), ("\t", csv.QUOTE_NONE)),
 }
+SUFFIXES = (*READINGS, ".jsonl")
 # Not str.splitlines, which cuts at characters that a cell may hold, U+2028 for one.
 LINES = re.compile(r"[^\r\n]*+(?:\r\n|\n|\r)|[^\r\n]++")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -49,7 +51,7 @@ def read_rows(path: Path, kind: str) -> list[tuple[str, str]]:
     of two texts.
     """
     suffix = path.suffix.lower()
-    if suffix not in (*READINGS, ".jsonl"):
+    if suffix not in SUFFIXES:
         raise DataError(
             f"{path}: a table is a file whose name ends in .tsv, .csv or .jsonl"
         )
@@ -59,6 +61,25 @@ def read_rows(path: Path, kind: str) -> list[tuple[str, str]]:
         return [_checked(*row, kind) for row in rows(text, suffix, kind)]
     except BadRow as error:
         raise DataError(f"{path}, {error}") from None
+
+
+def kind_of(data: str) -> str | None:
+    """What the rows of a file seem to be: "labels" where the first names these columns,
+    or keys, else "pairs". None where there is no file with the name of a table. Raises
+    DataError for one that is not UTF-8."""
+    path = Path(data)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES or not os.path.isfile(data):
+        return None
+    text = read_text(path)
+    try:
+        if suffix == ".jsonl":
+            next(_json_rows(text, suffix, "labels"), None)
+            return "labels"
+        _, names = next(_cells(text, _reading(text, suffix)), (1, []))
+    except BadRow:
+        return "pairs"
+    return "pairs" if None in _named(names, "labels") else "labels"
 
 
 def _checked(line: int, first: str, second: str, kind: str) -> tuple[str, str]:
@@ -82,7 +103,7 @@ def _titles(kind: str) -> list[str]:
 
 
 def _cell_rows(text: str, suffix: str, kind: str) -> Iterator[Row]:
-    reading = max(READINGS[suffix], key=lambda reading: _fit(text, reading))
+    reading = _reading(text, suffix)
     delimiter, _ = reading
     rows = _cells(text, reading)
     line, header = next(rows, (1, []))
@@ -105,6 +126,11 @@ def _cell_rows(text: str, suffix: str, kind: str) -> Iterator[Row]:
                 f"around a cell that holds {delimiter!r}",
             )
         yield line, cells[columns[0]], cells[columns[1]]
+
+
+def _reading(text: str, suffix: str) -> Reading:
+    """The one that fits a text best."""
+    return max(READINGS[suffix], key=lambda reading: _fit(text, reading))
 
 
 def _without_strange_header(rows: list[tuple[int, list[str]]]):

@@ -1,14 +1,13 @@
 """Runs that begin with the weights of another: pre-train, then fine-tune."""
 
 from dataclasses import fields, replace
-from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.training.config import TrainConfig
 from minillm.training.data import Text
 from minillm.training.flat import FlatParameters
 from minillm.training.run_folder import checkpoint
-from minillm.training.run_folder.run import read_record
+from minillm.training.run_folder.run import checkpoint_of, read_record
 
 DEFAULT = "default"  # the source of what nobody gave
 # What a run takes over from the one it builds on, whose weights would not fit else.
@@ -26,7 +25,7 @@ def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
     """
     if config.base is None:
         return config
-    options = read_record(Path(config.base))["options"]
+    options = read_record(config.base)["options"]
     usual = {field.name: field.default for field in fields(TrainConfig)}
     for name in SHAPE:
         asked = getattr(config, name)
@@ -41,7 +40,7 @@ def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
 
 def check_labels(path: str, text: Text) -> None:
     """DataError where a classifier would go on with other labels than it knows."""
-    known = read_record(Path(path))["data"].get("labels")
+    known = read_record(path)["data"].get("labels")
     if known and text.labels and known != list(text.labels):
         raise DataError(
             f"{text.name}: its labels are {', '.join(text.labels)}, and those that "
@@ -56,12 +55,8 @@ def copy_weights(path: str, flat: FlatParameters) -> None:
     keeps the weights that it drew, and what the other has beside them is left out.
     Raises DataError where nothing fits.
     """
-    newest = checkpoint.latest(Path(path) / "checkpoints")
-    if newest is None:
-        raise DataError(
-            f"{path}: no whole checkpoint in it: was it trained to the end?"
-        )
-    arrays = checkpoint.load_arrays(newest / "model.safetensors")
+    chosen = checkpoint_of(path)
+    arrays = checkpoint.load_arrays(chosen / "model.safetensors")
     places = {
         name.removeprefix("body."): place
         for name, place in flat.views(flat.data).items()
@@ -73,5 +68,5 @@ def copy_weights(path: str, flat: FlatParameters) -> None:
     checkpoint.copy_arrays(
         {name: arrays[name] for name in common},
         {name: places[name] for name in common},
-        newest,
+        chosen,
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -36,6 +37,10 @@ from minillm.training.streams import VALIDATION
 # Validation tokens that the last evaluation of a run looks at, at most.
 LIMIT = 262_144
 TABLES = ("pairs", "labels")
+OFTEN = 20  # epochs
+# Letters; Chinese has no spaces, and a clause of it may be long.
+WORD, NO_WORD = re.compile(r"[^\W\d_]{1,12} ?"), re.compile(r"\S{1,12}")
+SEARCHED = 256  # tokens
 LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
 
 
@@ -82,6 +87,31 @@ class Text:
         lengths = np.fromiter(map(_length, self.train), np.int64)
         mean = float(np.minimum(lengths, room).mean())
         return config.batch * (mean + config.context - room)
+
+    @property
+    def beginning(self) -> str | None:
+        """A word at the beginning of the part to validate, with the space behind it, or
+        what it has for words: a prompt to try. None for rows."""
+        if isinstance(self.val, list):
+            return None
+        ids = getattr(self.val, "ids", self.val)
+        text = self.tokenizer.decode(ids[:SEARCHED])
+        found = WORD.search(text) or NO_WORD.search(text)
+        return found and found[0]
+
+    def epochs(self, config: TrainConfig) -> float:
+        """How often the steps of a run go over the training part."""
+        return config.steps * self.tokens_per_step(config) / self.train_tokens
+
+    def repeated(self, config: TrainConfig) -> str | None:
+        """In words, that the steps go over a text, not of rows, too often."""
+        epochs = self.epochs(config)
+        if isinstance(self.train, list) or epochs <= OFTEN:
+            return None
+        return (
+            f"the steps go {epochs:.0f} times over the same text: where a model learns "
+            f"it by heart, its validation loss rises; give fewer --steps or more text"
+        )
 
     def cut(self, context: int) -> str | None:
         """In words, how many rows are longer than what a model of this context sees."""

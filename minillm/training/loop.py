@@ -9,8 +9,9 @@ import numpy as np
 from minillm import backend
 from minillm.backend import Backend, products
 from minillm.errors import UsageError
+from minillm.models import ModelConfig
 from minillm.text import Tokenizer, load_tokenizer
-from minillm.training import base
+from minillm.training import base, memory
 from minillm.training.config import TrainConfig
 from minillm.training.data import (
     Text,
@@ -26,10 +27,11 @@ from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.process import keep_freed_memory, one_blas_thread
 from minillm.training.replica import Replica, Workplace, set_up
 from minillm.training.reporter import Silent
-from minillm.training.run_folder import branching, claim
+from minillm.training.run_folder import branching, checkpoint, claim
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
+from minillm.training.run_folder.run import folder_of
 from minillm.training.schedule import learning_rate
 from minillm.training.team import Team, choose_workers, missed_wish
 
@@ -82,27 +84,29 @@ def train(
         keep_freed_memory()
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
-        if told := text.cut(config.context):
+        for told in filter(None, [text.cut(config.context), text.repeated(config)]):
             reporter.note(told)
-        work = _set_up(config, text, workers)
-        if config.base and not config.fresh and not resume:
+        shape = config.model(text.tokenizer.vocab_size, len(text.labels))
+        held.enter_context(memory.within(config, shape, workers[1], device))
+        work = _set_up(config, shape, text, workers)
+        if config.base and not config.fresh and not _has_checkpoint(config, resume):
             base.check_labels(config.base, text)
             base.copy_weights(config.base, work.flat)
         folder = Path(config.out) if resume else claim.new_folder(config)
         held.enter_context(locked(folder))
+        if not resume:
+            claim.check_unbegun(folder)
         config = replace(config, out=str(folder))
-        record = new_record(config, work.model.config, text, sources, workers)
+        record = new_record(config, shape, text, sources, workers)
         book = Logbook(folder, record, work, reporter)
-        try:
-            if config.start and not resume:
-                branching.copy_start(config, folder)
-            if not resume:
-                book.begin()
-            if resume or config.start:
-                book.go_on()
-            record = _run(book, work, text, workers)
-        finally:
-            reporter.close()
+        held.callback(reporter.close)
+        if config.start and not resume:
+            branching.copy_start(config, folder)
+        if not resume:
+            book.begin()
+        if resume or config.start:
+            book.go_on()
+        record = _run(book, work, text, workers)
     if draw:
         from minillm.training.run_folder.curve import draw_curve
 
@@ -120,16 +124,25 @@ def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> li
 def _tokenizer(config: TrainConfig, resume: bool) -> Tokenizer | None:
     """The one there is already: this run's own, or that of the run it builds on."""
     there = config.out if resume else config.base
-    return load_tokenizer(Path(there) / "tokenizer.json") if there else None
+    return load_tokenizer(folder_of(there) / "tokenizer.json") if there else None
 
 
-def _set_up(config: TrainConfig, text: Text, workers: tuple[str, int]) -> Workplace:
+def _has_checkpoint(config: TrainConfig, resume: bool) -> bool:
+    """Whether there are weights to go on with."""
+    return (
+        resume and checkpoint.latest(Path(config.out) / checkpoint.FOLDER) is not None
+    )
+
+
+def _set_up(
+    config: TrainConfig, shape: ModelConfig, text: Text, workers: tuple[str, int]
+) -> Workplace:
     examples = training_examples(text, config)
     with named_in_errors(text.name):
         validation = validation_batch(text.val, config, text.tokenizer)
     return set_up(
         config,
-        config.model(text.tokenizer.vocab_size, len(text.labels)),
+        shape,
         workers,
         examples=examples,
         tokenizer=text.tokenizer,
@@ -151,33 +164,33 @@ def _run(book: Logbook, work: Workplace, text: Text, workers: tuple[str, int]) -
         Team(lambda rank: Replica(work, rank, n), kind, n) as team,
     ):
 
-        def evaluate(every: int = 1) -> dict:
+        def evaluate(step: int, every: int = 1) -> dict:
             with book.watch.paused():
                 sums = np.sum(team.call("evaluate", every), axis=0).tolist()
             result = summarise(sums, config.objective, text.bytes_per_token)
-            book.check(validation_loss=result["val_loss"])
+            book.check(step, validation_loss=result["val_loss"])
             return result
 
         book.start()
         for step in range(book.step, config.steps):
+            done = step + 1
             lr = learning_rate(config, step)
             # Each call waits for every worker: nobody adds up before all gradients are
             # there, and no weight moves before the whole gradient's norm is known.
             loss = backend.to_numpy(sum(team.call("compute", step))).item()
             norm = global_norm(team.call("reduce"))
-            book.check(loss=loss, gradient_norm=norm, learning_rate=lr)
+            book.check(done, loss=loss, gradient_norm=norm, learning_rate=lr)
             team.call("update", step, lr, clip_scale(norm, config.clip))
 
-            done = step + 1
             last = done == config.steps
             due = done % config.eval_every == 0 and not last
-            book.add_step(loss, lr, norm, evaluate(INTERIM) if due else None)
-            branch = done == book.branch
-            if done % config.save_every == 0 or branch or last or interrupts.signal:
+            book.add_step(loss, lr, norm, evaluate(done, INTERIM) if due else None)
+            wanted = book.is_best or done == book.branch or last
+            if wanted or done % config.save_every == 0 or interrupts.signal:
                 book.save()
             if interrupts.signal and not last:
                 book.interrupted(interrupts.signal)
-        result = evaluate()
+        result = evaluate(config.steps)
         causal = work.model.causal
         decoding = seconds_per_token(work.model) if causal else None
         peak = backend.current().memory()["peak"]  # while the workers are there

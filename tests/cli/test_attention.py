@@ -36,6 +36,7 @@ def test_a_picture_is_drawn_and_its_heads_are_read(minillm, runs):
     rows = [line.split() for line in out.splitlines() if "%" in line]
     assert [row[:2] for row in rows[:-1]] == [[i, j] for i in "01" for j in "01"]
     assert rows[-1][0] == "evenly"
+    assert out.splitlines()[-2].startswith("evenly: a head that gives the same weight")
     assert out.split()[:7] == [
         *("layer", "head", "distance", "first", "previous", "itself", "mostly")
     ]

@@ -45,6 +45,20 @@ def test_each_line_gets_a_reply(chat):
     ]
 
 
+def test_characters_that_the_model_does_not_know_are_named(
+    minillm, monkeypatch, tmp_path
+):
+    from minillm import train
+
+    out = str(tmp_path / "chars")
+    options = {"size": "pico", "data": "facts", "tokenizer": "chars", "steps": 1}
+    train(**options, device="cpu", workers="1", out=out)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("17=\n灯\n"))
+    err = minillm("chat", out, "--max-tokens", "2")[2]
+    assert err.count("note: the model has no token for '灯': ") == 1
+    assert "'1'" not in err
+
+
 def test_settings_arrive(chat):
     plain = chat(MESSAGES)[1]
     assert chat(MESSAGES, "--seed", "5")[1] != plain

@@ -54,8 +54,12 @@ def test_show_tells_what_is_known_of_a_task(minillm, toy):
     if toy.kind == "text":
         assert record["best"]["64"] == toy().best(64)
         assert record["floors"]["64"] == toy().floor(64)
+        return
+    assert record["best"] == toy().best
+    if toy.kind == "documents":
+        assert record["floors"] is None
+        assert record["beginning"] in toy().texts()[0]
     else:
-        assert record["best"] == toy().best
         assert record["train_rows"] > record["val_rows"] > 0
         first, second = record["beginning"][0]
         assert first in out
@@ -77,7 +81,45 @@ def test_show_reads_a_file_as_labels(minillm, tmp_path):
     out = minillm("data", "show", str(path), "--kind", "labels")[1]
     assert "label 'good'" in out
     assert "很好" in out
-    assert json.loads(minillm("data", "show", str(path), "--json")[1])["bytes"] > 0
+    text = minillm("data", "show", str(path), "--kind", "text", "--json")[1]
+    assert json.loads(text)["bytes"] == path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "row", "kind"),
+    [
+        ("a.tsv", "", "{i}\t很好 {i}", "pairs"),
+        ("b.csv", "text,label", "{i} fine,good\n{i} dull,bad", "labels"),
+        ("c.CSV", "class;sentence", "good;{i} fine\nbad;{i} dull", "labels"),
+        ("d.csv", "question,answer", "Who {i}?,Mei {i}", "pairs"),
+        (
+            "e.jsonl",
+            '{"text": "x", "label": 2}',
+            '{{"text": "{i}", "label": 1}}',
+            "labels",
+        ),
+        ("f.jsonl", "", '{{"text": "{i}", "summary": "b"}}', "pairs"),
+    ],
+)
+def test_show_reads_a_file_of_rows_as_rows(minillm, tmp_path, name, first, row, kind):
+    path = tmp_path / name
+    rows = "\n".join(row.format(i=i) for i in range(20))
+    path.write_text(f"{first}\n{rows}\n", encoding="utf-8")
+    code, out, err = minillm("data", "show", str(path))
+    assert code == 0
+    heads = {"pairs": ["source", "target"], "labels": ["text", "label"]}[kind]
+    assert heads in [line.split() for line in out.splitlines()]
+    assert err.startswith(f"note: read as {kind}; otherwise with --kind ")
+    asked = minillm("data", "show", str(path), "--kind", kind)
+    assert asked == (0, out, "")
+
+
+def test_show_tells_of_a_bad_row_without_being_told_the_kind(minillm, tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text('a,b\n"c,d\n', encoding="utf-8")
+    code, out, err = minillm("data", "show", str(path))
+    assert (code, out) == (3, "")
+    assert "bad.csv, line 2: broken quotes" in err
 
 
 def test_show_refuses_another_kind_and_a_bad_row(minillm, tmp_path):

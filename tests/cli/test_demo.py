@@ -37,10 +37,10 @@ def test_without_a_name_they_are_listed(minillm, quick):
         assert row[-2:] == [str(chosen.seconds), "s"]
     listed = json.loads(minillm("demo", "--json")[1])["demos"]
     assert [each["name"] for each in listed] == list(DEMOS)
-    assert {each["arch"] for each in listed} == {"gpt", "encoder", "encdec"}
+    assert {each["arch"] for each in listed} == {"gpt", "encoder", "encdec", "bert"}
 
 
-@pytest.mark.parametrize("name", ["languages", "brackets"])
+@pytest.mark.parametrize("name", ["languages", "brackets", "topics"])
 def test_the_result_stands_between_chance_and_the_best(minillm, quick, name):
     argv = ["demo", name, "--out", f"一 {name}", *ONE]
     code, out, err = minillm(*argv)

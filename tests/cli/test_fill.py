@@ -25,6 +25,19 @@ def test_each_gap_has_its_candidates(minillm, run):
     assert set(record["gaps"][0][0]) == {"text", "id", "probability"}
 
 
+def test_characters_that_the_model_does_not_know_are_named_but_not_the_gap(
+    minillm, tmp_path
+):
+    from minillm import train
+
+    out = str(tmp_path / "brackets")
+    options = {"size": "pico", "data": "brackets:lines=100", "tokenizer": "chars"}
+    options |= {"objective": "mlm", "steps": 1, "device": "cpu", "workers": "1"}
+    train(**options, context=8, out=out)
+    assert "no token for '<' '🏮': " in minillm("fill", out, "([MASK]<🏮)")[2]
+    assert minillm("fill", out, "([MASK])")[2] == ""
+
+
 def test_tables_are_numbered_and_show_no_half_characters(minillm, run):
     out = minillm("fill", run, "灯[MASK]。[MASK]", "--top", "250")[1]
     assert "[MASK] 1" in out

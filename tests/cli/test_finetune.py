@@ -140,6 +140,15 @@ def test_classify_gives_a_label_and_probabilities(minillm, tuned, tmp_path):
     assert f"{record['texts'][0]['probabilities']['sea']:.1%}" in table
 
 
+def test_classify_names_the_characters_that_are_not_known(minillm, tmp_path):
+    shape = {"layers": 1, "width": 16, "context": 16, "batch": 8, "steps": 1}
+    options = {"objective": "classify", "data": "languages:rows=100"}
+    options |= {"tokenizer": "chars", "device": "cpu", "workers": "1"}
+    train(**shape, **options, out=tmp_path / "a", draw=False)
+    err = minillm("classify", str(tmp_path / "a"), "灯 difa", "DIFA灯", "difa")[2]
+    assert err.startswith("note: the model has no token for '灯' 'D' 'I' 'F' 'A': ")
+
+
 def test_classify_says_which_texts_it_does_not_see_whole(minillm, tuned):
     code, out, err = minillm("classify", tuned, "灯" * 20, "sea", "--json")
     assert code == 0

@@ -53,6 +53,19 @@ def test_settings_arrive(minillm, run):
         assert out != free
 
 
+def test_characters_that_the_model_does_not_know_are_named(minillm, tmp_path):
+    from minillm import train
+
+    out = str(tmp_path / "chars")
+    options = {"size": "pico", "data": "facts", "tokenizer": "chars", "steps": 1}
+    train(**options, device="cpu", workers="1", out=out)
+    for option in ([], ["--stream"]):
+        code, _, err = minillm("generate", out, "1灯=灯x", *option)
+        assert code == 0
+        assert err.startswith("note: the model has no token for '灯' 'x': ")
+    assert minillm("generate", out, "17=")[2] == ""
+
+
 def test_a_stream_prints_the_same_text(minillm, run):
     whole = minillm("generate", run, *ARGUMENTS)
     assert minillm("generate", run, *ARGUMENTS, "--stream") == whole

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shlex
 
 import pytest
 
@@ -69,6 +70,28 @@ def test_a_masked_model_trains_and_is_sent_to_fill(minillm, book, tmp_path):
     )
     assert code == 0
     assert f"next: minillm fill {out} " in err
+
+
+@pytest.mark.parametrize("objective", ["clm", "mlm"])
+def test_the_next_command_is_one_for_the_text(minillm, tmp_path, objective):
+    book = tmp_path / "书.txt"
+    book.write_text("灯塔亮着,海很黑。\n" * 500, encoding="utf-8")
+    out = str(tmp_path / "b")
+    argv = [*SHORT, "--data", str(book), "--out", out, "--objective", objective]
+    err = minillm("train", *argv, "--tokenizer", "chars")[2]
+    last = err.splitlines()[-1]
+    argv = shlex.split(last)[2:]
+    assert argv[-1] == {"clm": "灯塔亮着", "mlm": "灯塔亮着[MASK]"}[objective]
+    code, _, err = minillm(*argv)
+    assert (code, err) == (0, "")
+
+
+def test_a_short_text_that_is_gone_over_often_is_told(minillm, tmp_path):
+    book = tmp_path / "book.txt"
+    book.write_text("The lamp was lit.\n" * 20, encoding="utf-8")
+    argv = ["train", "--size", "pico", "--data", str(book), "--context", "8"]
+    argv += ["--tokenizer", "bytes", "--device", "cpu", "--out", str(tmp_path / "b")]
+    assert " times over the same text: " in minillm(*argv, "--steps", "60")[2]
 
 
 def test_a_record_repeats_its_run(minillm, run, tmp_path):

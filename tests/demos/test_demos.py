@@ -9,7 +9,12 @@ import pytest
 
 from minillm import demo, load_run, train
 from minillm.demos import DEMOS, ask, measure
-from minillm.demos.questions import WAYS, hidden_brackets, repeated_words
+from minillm.demos.questions import (
+    WAYS,
+    hidden_brackets,
+    pairs_of_texts,
+    repeated_words,
+)
 from minillm.errors import Interrupted, UsageError
 from minillm.text import MASK
 from minillm.text.generated import TOYS
@@ -17,12 +22,13 @@ from minillm.text.toys.brackets import CLOSE, OPEN
 from minillm.training.reporter import Silent
 
 ONE = {"device": "cpu", "workers": "1"}
+ASKED = "pairs", "labels"  # the kinds of tasks whose rows are the questions
 
 
 # What is learned
 
 
-@pytest.mark.parametrize("name", ["reverse", "languages"])
+@pytest.mark.parametrize("name", ["reverse", "languages", "topics"])
 def test_a_demo_solves_its_task(name, tmp_path):
     result = demo(name, out=tmp_path / "run", **ONE)
     assert result["solved"]
@@ -36,6 +42,7 @@ def test_a_demo_solves_its_task(name, tmp_path):
     [
         ("copy", 200, 0.8, 7),
         ("numbers", 400, 0.8, 6),
+        ("words", 400, 0.5, 4),
         ("brackets", 500, 0.6, 6),
         ("induction", 700, 0.7, 7),
     ],
@@ -54,9 +61,10 @@ def test_a_part_of_its_steps_leaves_chance_far_behind(
 
 
 def test_every_generated_task_has_a_demo_and_every_demo_a_task():
-    assert set(DEMOS) == set(TOYS)
+    assert {chosen.toy.name for chosen in DEMOS.values()} == set(TOYS)
+    assert len({chosen.toy.spec for chosen in DEMOS.values()}) == len(DEMOS)
     for chosen in DEMOS.values():
-        assert chosen.toy.name == chosen.name
+        assert (chosen.task or chosen.name) == chosen.toy.spec
         assert chosen.config().resolve().objective == chosen.toy.objective
 
 
@@ -89,7 +97,20 @@ def test_the_rest_of_a_repeated_word_is_certain_for_the_ideal_reader():
         assert odds == [{letter: 1.0} for letter in right]
 
 
-@pytest.mark.parametrize("name", [n for n in DEMOS if DEMOS[n].toy.kind != "text"])
+def test_half_of_the_second_texts_follow_and_the_others_are_from_the_next_document():
+    toy = DEMOS["topics"].toy
+    text = toy.texts()[1]
+    rows = pairs_of_texts(toy)
+    assert len(rows) == toy.documents // 10 - 1
+    for asked, right in rows:
+        first, second = asked.split(" |")
+        assert len(first.split()) == len(second.split()) == 2
+        assert text.count(first) >= 1
+        assert (first + second in text) == (right == "follows")
+    assert 0 <= sum(1 if right == "follows" else -1 for _, right in rows) <= 1
+
+
+@pytest.mark.parametrize("name", [n for n in DEMOS if DEMOS[n].toy.kind in ASKED])
 def test_what_is_held_out_is_asked(name):
     toy = DEMOS[name].toy
     assert WAYS[toy.kind][0](toy) == toy.parts()[1]
@@ -110,7 +131,7 @@ def quick(monkeypatch, tmp_path):
     return shorten
 
 
-@pytest.mark.parametrize("name", ["numbers", "languages", "induction"])
+@pytest.mark.parametrize("name", ["numbers", "languages", "topics", "induction"])
 def test_who_has_learned_nothing_has_not_solved_it(quick, name):
     quick(name, 1)
     result = demo(name, **ONE)
@@ -191,7 +212,7 @@ def test_what_was_interrupted_goes_on(quick):
     ("name", "words"),
     [
         ("revers", "no demo 'revers': did you mean 'reverse'?"),
-        ("", "no demo '': there are copy, reverse, numbers, brackets, languages"),
+        ("", "no demo '': there are copy, reverse, numbers, words, brackets,"),
         ("灯塔", "no demo '灯塔': there are copy"),
     ],
 )

@@ -252,6 +252,16 @@ def test_ascii_characters_are_98():
     assert tokenizer.decode(tokenizer.encode("a\r灯")) == "a\ufffd\ufffd"
 
 
+@pytest.mark.parametrize(
+    ("kind", "unknown"),
+    [("bpe", ""), ("bytes", ""), ("chars", "z塔"), ("wordpiece", "z塔")],
+)
+def test_characters_that_no_token_stands_for_are_unknown(kind, unknown):
+    options = {"vocab_size": 300, "specials": ("[UNK]",)}
+    tokenizer = train_tokenizer(kind, "aXb Xc 灯 " * 99, **options)
+    assert tokenizer.unknown("灯 Xz塔az") == unknown
+
+
 def test_the_alphabet_of_a_text_is_sorted():
     tokenizer = train_tokenizer("chars", "hello 灯塔")
     assert tokenizer.vocab_size == 8

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from minillm.errors import DataError, UsageError
 from minillm.text import load_corpus, load_table, masked, train_tokenizer
+from minillm.text.corpus import blocks
+from minillm.text.documents import FOLLOWS, Documents, passages, sentences
 from minillm.text.generated import TOYS
 from minillm.text.objectives import MASK
 from minillm.text.toys.brackets import CLOSE, OPEN, Brackets, from_the_rest
@@ -19,9 +21,10 @@ from minillm.text.toys.induction import VALIDATION, Induction
 from minillm.text.toys.languages import Languages
 from minillm.text.toys.numbers import Numbers, words
 from minillm.text.toys.strings import Copy, Reverse
+from minillm.text.toys.topics import LETTERS, SENTENCES, WORD, Topics
 
-TABLES = [toy for toy in TOYS.values() if toy.kind != "text"]
-TEXTS = [toy for toy in TOYS.values() if toy.kind == "text"]
+TABLES = [toy for toy in TOYS.values() if toy.kind in ("pairs", "labels")]
+TEXTS = [toy for toy in TOYS.values() if toy.kind in ("text", "documents")]
 
 
 # Names, parameters, bytes
@@ -55,6 +58,7 @@ DIGESTS = {
     "numbers": "8434dc28caae88d0",
     "languages:rows=100": "a54eae484e707c11",
     "brackets:lines=100": "f9ce5d1495a99202",
+    "topics:documents=100": "1a4cdedca03ee21c",
     "induction:size=1000": "2ad2e0cc2fe047f5",
 }
 
@@ -63,7 +67,7 @@ DIGESTS = {
 def test_the_bytes_are_the_same_on_every_machine(spec):
     """What is measured on these tasks hangs on them: the digests must not change."""
     toy = TOYS[spec.partition(":")[0]]
-    loaded = load_corpus(spec) if toy.kind == "text" else load_table(spec, toy.kind)
+    loaded = load_corpus(spec) if toy in TEXTS else load_table(spec, toy.kind)
     assert loaded.sha256.startswith(DIGESTS[spec])
 
 
@@ -74,6 +78,7 @@ def test_the_bytes_are_the_same_on_every_machine(spec):
         ("languages:seed=1", "text", "is texts with labels, for --objective classify"),
         ("brackets", "pairs", "is a text, for --objective mlm.*read as pairs of texts"),
         ("induction", "labels", "a text, for --objective clm; .* as texts with labels"),
+        ("topics", "pairs", "topics is a text of documents, for --objective mlm.nsp"),
         ("numbers", "labels", "is pairs of texts.*cannot be read as texts with labels"),
     ],
 )
@@ -93,6 +98,11 @@ def test_a_task_of_another_kind_is_refused(data, kind, words):
         ("numbers:to_words=2", "to_words is 2"),
         ("languages:borrowed=0.6", "borrowed is 0.6; it is a number from 0.0 to 0.5"),
         ("brackets:kinds=5", "kinds is 5"),
+        ("topics:topics=14", "topics is 14; it is a whole number from 2 to 13"),
+        ("topics:topics=1", "topics is 1"),
+        ("topics:documents=99", "documents is 99"),
+        ("topics:documents=1e3", "documents is 1000.0; it is a whole number"),
+        ("topics:seed=-1", "seed is -1"),
         ("induction:words=4", "4 words of 4 letters each need 16 letters, not 12"),
         ("induction:words", "'words' is not understood; give words, letters"),
     ],
@@ -100,13 +110,13 @@ def test_a_task_of_another_kind_is_refused(data, kind, words):
 def test_bad_parameters_are_refused_in_one_line(data, words):
     toy = TOYS[data.partition(":")[0]]
     with pytest.raises(UsageError, match=words) as caught:
-        load_corpus(data) if toy.kind == "text" else load_table(data, toy.kind)
+        load_corpus(data) if toy in TEXTS else load_table(data, toy.kind)
     assert str(caught.value).startswith(toy.name)
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_missing_is_told_the_names_of_the_tasks():
-    with pytest.raises(DataError, match="facts, lexicon, brackets, induction"):
+    with pytest.raises(DataError, match="facts, lexicon, brackets, topics, induction"):
         load_corpus("inductoin")
 
 
@@ -114,6 +124,8 @@ def test_what_is_missing_is_told_the_names_of_the_tasks():
 def test_chance_is_how_often_the_most_frequent_answer_is_right(toy):
     if toy.kind == "text":
         answers = toy().texts()[0]
+    elif toy.kind == "documents":
+        answers = [label for *_, label in drawn_pairs(toy(documents=1_000))]
     else:
         answers = [answer for _, answer in toy().parts()[0]]
     found = Counter(answers).most_common(1)[0][1] / len(answers)
@@ -333,6 +345,70 @@ def test_what_a_window_cuts_off_costs_accuracy():
     toy = Brackets()
     best = [toy.best(context) for context in (9, 16, 64, 1_024)]
     assert best[1] < best[2] < best[3] < best[0] < 1
+
+
+# Topics
+
+
+def topic(text: str) -> int:
+    """By its first letter; there are none of two topics in it."""
+    topics = {(ord(each) - ord("a")) // LETTERS for each in text if each.isalpha()}
+    (found,) = topics
+    return found
+
+
+def drawn_pairs(toy: Topics, epoch: int = 0) -> list[tuple[str, str, int]]:
+    """Of the part to validate, as the objective draws them, each time others."""
+    tokenizer = train_tokenizer("chars", toy.texts()[0])
+    documents = Documents.encode(blocks(toy.texts()[1]), tokenizer)
+    rng = np.random.default_rng(epoch)
+    pairs = [each.pair(29, rng) for each in passages(documents, documents.openings())]
+    return [(tokenizer.decode(a), tokenizer.decode(b), label) for a, b, label in pairs]
+
+
+@given(st.integers(2, 13), st.integers(100, 200), st.integers(0, 9))
+def test_a_document_has_a_topic_and_its_letters_only(topics, documents, seed):
+    toy = Topics(topics=topics, documents=documents, seed=seed)
+    for text, n in zip(toy.texts(), (documents, documents // 10), strict=True):
+        found = blocks(text)
+        assert len(found) == n
+        assert all(topic(each) < topics for each in found)
+        assert {len(sentences(each)) for each in found} == {SENTENCES}
+        assert {len(each.strip(". ")) for each in sentences(found[0])} == {WORD}
+
+
+def test_topics_and_letters_are_equally_frequent():
+    toy = Topics(topics=3)
+    counts = Counter(map(topic, blocks(toy.texts()[0])))
+    assert set(counts) == {0, 1, 2}
+    assert min(counts.values()) > 0.9 * max(counts.values())
+    letters = Counter(filter(str.isalpha, toy.texts()[0]))
+    assert set(letters) == {*"abcdef"}
+    assert min(letters.values()) > 0.9 * max(letters.values())
+    nats = math.log(3) + SENTENCES * WORD * math.log(2)
+    size = len(toy.texts()[0]) / toy.documents
+    assert toy.entropy == pytest.approx(nats / size)
+
+
+@pytest.mark.parametrize(("topics", "documents"), [(8, 5_000), (2, 300), (13, 1_000)])
+def test_whoever_goes_by_the_topic_is_right_as_often_as_is_said(topics, documents):
+    toy = Topics(topics=topics, documents=documents)
+    right = []
+    for epoch in range(10_000 // documents):
+        right += [
+            (topic(a) == topic(b)) == (label == FOLLOWS)
+            for a, b, label in drawn_pairs(toy, epoch)
+        ]
+    assert np.mean(right) == pytest.approx(toy.best, abs=0.01)
+
+
+def test_neither_text_alone_tells_whether_the_second_follows():
+    toy = Topics(topics=4, documents=5_000)
+    pairs = drawn_pairs(toy)
+    for side in (0, 1):
+        for each in range(toy.topics):
+            labels = [pair[2] for pair in pairs if topic(pair[side]) == each]
+            assert np.mean(labels) == pytest.approx(0.5, abs=0.05)
 
 
 # Induction

@@ -1,5 +1,6 @@
 """Runs that begin with the weights of another."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,35 @@ def test_a_run_on_a_base_goes_on_without_it(quick_train, tmp_path, book):
     )
     again = train(out=tmp_path / "cut", resume=True, draw=False)
     assert again["results"]["val_loss"] == whole["results"]["val_loss"]
+
+
+def test_a_run_on_a_base_that_lost_its_checkpoints_begins_there_again(
+    quick_train, tmp_path, book
+):
+    quick_train("base", steps=20, lr=0.05)
+    options = {"base": tmp_path / "base", "data": book, "steps": 2, "workers": "1"}
+    options |= {"batch": 8, "device": "cpu", "draw": False}
+    whole = train(out=tmp_path / "whole", **options)
+    train(out=tmp_path / "lost", **options)
+    shutil.rmtree(tmp_path / "lost" / "checkpoints")
+    again = train(out=tmp_path / "lost", resume=True, draw=False)
+    assert again["results"]["val_loss"] == whole["results"]["val_loss"]
+
+
+def test_a_checkpoint_can_be_the_base(quick_train, tmp_path, book):
+    quick_train("base", steps=20, save_every=10, keep=9)
+    options = {"data": book, "steps": 1, "workers": "1", "batch": 8, "device": "cpu"}
+    losses = {
+        train(
+            base=tmp_path / "base" / place, out=tmp_path / name, draw=False, **options
+        )["results"]["val_loss"]
+        for name, place in (
+            ("run", ""),
+            ("last", "checkpoints/step-000020"),
+            ("early", "checkpoints/step-000010"),
+        )
+    }
+    assert len(losses) == 2
 
 
 def labels_run(data, **options) -> dict:

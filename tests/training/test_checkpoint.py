@@ -250,3 +250,17 @@ def test_a_run_that_is_not_there_is_named(tmp_path):
         load_run("no/run")
     with pytest.raises(DataError, match=r"no run\.json"):
         load_run(tmp_path)
+
+
+def test_a_checkpoint_can_be_read_as_the_run_it_is_of(quick_train, tmp_path):
+    quick_train("a", steps=10, save_every=5, keep=9)
+    ids = np.arange(8)[None]
+    early = tmp_path / "a" / "checkpoints" / "step-000005"
+    run = load_run(early)
+    assert run.path == tmp_path / "a"
+    assert run.record == load_run(tmp_path / "a").record
+    last = load_run(tmp_path / "a").model(ids).numpy()
+    assert not np.array_equal(run.model(ids).numpy(), last)
+    (early / "state.json").unlink()
+    with pytest.raises(DataError, match="step-000005: is no whole checkpoint"):
+        load_run(early)

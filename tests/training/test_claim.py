@@ -10,6 +10,8 @@ import pytest
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.training.config import TrainConfig
 from minillm.training.loop import Silent, train
+from minillm.training.run_folder import claim
+from minillm.training.run_folder.run import read_record
 
 
 class Interrupting(Silent):
@@ -167,6 +169,30 @@ def test_there_must_be_a_run_to_resume(quick_train, config, tmp_path):
     with pytest.raises(DataError, match="holds no run"):
         quick_train("empty", resume=True)
     assert [*tmp_path.iterdir()] == [tmp_path / "empty"]
+
+
+def test_a_run_goes_on_at_its_newest_checkpoint_only(quick_train, tmp_path):
+    quick_train("a", steps=2)
+    last = tmp_path / "a" / "checkpoints" / "step-000002"
+    before = sorted(last.iterdir())
+    with pytest.raises(UsageError, match=f"say --out {tmp_path / 'a'}$"):
+        train(out=last, resume=True)
+    assert sorted(last.iterdir()) == before
+
+
+def test_two_that_begin_in_one_folder_at_once_are_one_run(
+    quick_train, tmp_path, monkeypatch
+):
+    def slower(config):
+        """The folder, after another process has had it."""
+        monkeypatch.undo()
+        quick_train("a", steps=3)
+        return tmp_path / "a"
+
+    monkeypatch.setattr(claim, "new_folder", slower)
+    with pytest.raises(UsageError, match="another process has begun a run here"):
+        quick_train("a", steps=2)
+    assert read_record(tmp_path / "a")["results"]["steps"] == 3
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """From a corpus to token ids."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from minillm.text import MASK
 from minillm.training import data as room
@@ -43,6 +46,41 @@ def test_only_a_masked_model_has_a_mask(texts):
 def test_a_given_tokenizer_is_used(book, texts):
     tokenizer = texts["clm"].tokenizer
     assert prepare(TrainConfig(data=book), tokenizer).tokenizer is tokenizer
+
+
+@pytest.mark.parametrize(
+    ("content", "tokenizer", "beginning"),
+    [
+        ("1. The lamp was lit.\n", "bpe", "The "),
+        ("— 灯塔亮着,海很黑,风很大,船没有来,人都睡了。\n", "bytes", "灯塔亮着"),
+        ("没有空格也没有标点的一句很长很长的话\n", "chars", "没有空格也没有标点的一句"),
+        ("([)] {}\n", "chars", "([)]"),
+    ],
+)
+def test_a_word_of_the_text_is_there_to_begin_with(
+    tmp_path, content, tokenizer, beginning
+):
+    path = tmp_path / "a.txt"
+    path.write_text(content * 200, encoding="utf-8")
+    assert prepare(TrainConfig(data=path, tokenizer=tokenizer)).beginning == beginning
+
+
+def test_documents_have_a_beginning_and_rows_have_none():
+    options = {"objective": "mlm+nsp", "arch": "bert", "tokenizer": "chars"}
+    text = prepare(TrainConfig(data="topics:documents=100", **options))
+    assert len(text.beginning) == 4
+    options = {"objective": "seq2seq", "tokenizer": "chars"}
+    assert prepare(TrainConfig(data="numbers", **options)).beginning is None
+
+
+def test_many_times_over_the_same_text_are_told(book, texts):
+    text = texts["clm"]
+    config = TrainConfig(data=book, context=16, batch=4, steps=1).resolve()
+    epoch = text.train_tokens / config.tokens_per_step
+    few, many = (replace(config, steps=int(n * epoch)) for n in (19, 35))
+    assert text.repeated(few) is None
+    assert text.epochs(many) == pytest.approx(35, abs=0.5)
+    assert "35 times over the same text" in text.repeated(many)
 
 
 def test_a_large_text_is_announced(book, monkeypatch):

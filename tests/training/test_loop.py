@@ -19,6 +19,7 @@ from minillm.training.config import TrainConfig
 from minillm.training.loop import Silent, train
 from minillm.training.replica import Replica
 from minillm.training.run_folder import checkpoint
+from minillm.training.run_folder.run import read_record
 
 # DESIGN's table: `run.json` has at least these.
 KEYS = {
@@ -237,6 +238,8 @@ RESUMED = [
     {"arch": "lstm", "dropout": 0.1},
     {"dropout": 0.1, "accumulate": 2},
     {"optimizer": "sgd", "lr": 0.1},
+    # the best comes early
+    {"lr": 5.0, "warmup": 25, "schedule": "constant", "clip": 1e9},
     {"workers": "threads:2"},
     {"workers": "2"},
 ]
@@ -383,10 +386,30 @@ def test_the_step_of_gradient_descent_is_as_long_as_clipping_allows(first_step):
     assert length == pytest.approx(0.1 * 0.2, rel=1e-3)
 
 
-def test_only_so_many_checkpoints_are_kept(quick_train, tmp_path):
-    quick_train("a", steps=12, save_every=2, keep=3)
-    names = sorted(os.listdir(tmp_path / "a" / "checkpoints"))
-    assert names == ["step-000008", "step-000010", "step-000012"]
+def steps_kept(folder) -> set[int]:
+    return {int(name[5:]) for name in os.listdir(folder / "checkpoints")}
+
+
+def test_only_so_many_checkpoints_are_kept_and_the_best(quick_train, tmp_path):
+    # A rate that grows until nothing is learned any more: the best comes early.
+    options = {"steps": 30, "eval_every": 2, "save_every": 3, "keep": 2}
+    quick_train("a", **options, lr=5.0, warmup=25, schedule="constant", clip=1e9)
+    lines = (tmp_path / "a" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    by_loss = sorted(
+        (line["val_loss"], line["step"])
+        for line in map(json.loads, lines)
+        if "val_loss" in line
+    )
+    val_loss, step = by_loss[0]
+    assert step < 27
+    assert steps_kept(tmp_path / "a") == {27, 30, step}
+    best = read_record(tmp_path / "a")["results"]["best"]
+    assert best == {"step": step, "val_loss": val_loss}
+
+
+def test_where_the_last_is_the_best_no_other_is_kept(quick_train, tmp_path):
+    quick_train("a", steps=40, eval_every=5, save_every=10, keep=1)
+    assert steps_kept(tmp_path / "a") == {40}
 
 
 @pytest.mark.parametrize("lr", [1e3, 1e20])
@@ -427,7 +450,7 @@ def test_a_loss_that_is_no_number_writes_no_weights(quick_train, tmp_path, monke
     for save_every, last in ((5, "step-000005"), (7, None)):
         name = f"every-{save_every}"
         with pytest.raises(DivergedError):
-            quick_train(name, steps=10, save_every=save_every)
+            quick_train(name, steps=10, save_every=save_every, eval_every=10)
         text = (tmp_path / name / "diverged.json").read_text(encoding="utf-8")
         told = json.loads(text)
         assert told["first_weight"] == "tokens.weight"
@@ -435,6 +458,16 @@ def test_a_loss_that_is_no_number_writes_no_weights(quick_train, tmp_path, monke
         assert told["step"] == (7 if save_every == 7 else 8)
         newest = checkpoint.latest(tmp_path / name / "checkpoints")
         assert (newest and newest.name) == last
+
+
+def test_an_evaluation_that_is_no_number_names_its_step(
+    quick_train, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Replica, "evaluate", lambda *_, **__: np.full(6, np.nan))
+    with pytest.raises(DivergedError, match="in step 6: validation loss nan"):
+        quick_train("a", steps=10, eval_every=6)
+    text = (tmp_path / "a" / "diverged.json").read_text(encoding="utf-8")
+    assert json.loads(text)["step"] == 6
 
 
 def test_a_model_that_is_lost_at_its_last_step_is_not_called_finished(
@@ -488,7 +521,7 @@ def test_a_second_signal_leaves_at_once(quick_train, tmp_path):
         interrupt()
 
     with pytest.raises(KeyboardInterrupt):
-        quick_train("a", reporter=At(5, twice), workers="2")
+        quick_train("a", reporter=At(5, twice), workers="2", eval_every=10)
     assert checkpoint.latest(tmp_path / "a" / "checkpoints") is None
 
 

@@ -56,6 +56,10 @@ class Tokenizer(ABC):
         ids = self._encode(chain.from_iterable(cut))
         return [_joined(islice(ids, len(parts))) for parts in cut]
 
+    def unknown(self, text: str) -> str:
+        """The characters of a text that no token stands for, each once."""
+        return ""
+
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of token ids; bytes that are not UTF-8 become U+FFFD.
 

@@ -78,6 +78,10 @@ class CharTokenizer(Tokenizer):
         most = None if vocab_size is None else vocab_size - 1 - len(specials)
         return cls("".join(sorted(list(ranked)[:most])), specials, template)
 
+    def unknown(self, text: str) -> str:
+        known = {*self.alphabet}
+        return "".join(each for each in dict.fromkeys(text) if each not in known)
+
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for piece in parts:
             yield self._ids[np.minimum(_codes(piece), len(self._ids) - 1)]

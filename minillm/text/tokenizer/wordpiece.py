@@ -35,6 +35,10 @@ class WordPieceTokenizer(LibraryTokenizer):
         opens = np.array([not token.startswith(CONTINUING) for token in tokens])
         return opens, np.zeros_like(opens)
 
+    def unknown(self, text: str) -> str:
+        unk = self.specials[UNK]
+        return "".join(each for each in dict.fromkeys(text) if unk in self.encode(each))
+
     @classmethod
     def train(
         cls,

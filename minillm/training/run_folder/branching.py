@@ -39,12 +39,12 @@ def copy_start(config: TrainConfig, folder: Path) -> None:
             f"--start {source}: has {shorter.steps} steps, this run must have more "
             f"than its {config.steps}"
         )
-    stem = checkpoint.at(source / "checkpoints", step)
+    stem = checkpoint.at(source / checkpoint.FOLDER, step)
     if not checkpoint.is_whole(stem):
         raise UsageError(
             f"--start {source}: keeps no checkpoint of step {step}, where its cooldown "
             f"began: train it with --branch"
         )
-    copy = checkpoint.at(folder / "checkpoints", step)
+    copy = checkpoint.at(folder / checkpoint.FOLDER, step)
     shutil.copytree(stem, copy, dirs_exist_ok=True)
     shutil.copyfile(source / "metrics.jsonl", folder / "metrics.jsonl")

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from minillm.errors import DataError
 from minillm.training.flat import FlatParameters
 from minillm.training.run_folder.files import sync, write_json, writing
 
+FOLDER = "checkpoints"  # of a run's, where they lie
 FORMAT = 1
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
@@ -85,10 +87,11 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def prune(folder: Path, keep: int, spare: int | None = None) -> None:
-    """Remove all but the newest `keep` checkpoints and that of step `spare`, and what a
-    crash has left."""
-    old = [path for path in _all(folder)[:-keep] if path != at(folder, spare)]
+def prune(folder: Path, keep: int, spared: Iterable[int | None] = ()) -> None:
+    """Remove all but the newest `keep` checkpoints and those of the steps `spared`, and
+    what a crash has left."""
+    spared = {at(folder, step) for step in spared}
+    old = [path for path in _all(folder)[:-keep] if path not in spared]
     for path in [*old, *folder.glob(".step-*")]:
         shutil.rmtree(path, ignore_errors=True)
 

@@ -10,7 +10,7 @@ from minillm.training.config import TrainConfig
 from minillm.training.data import Text, load
 from minillm.training.run_folder import lock
 from minillm.training.run_folder.files import writing
-from minillm.training.run_folder.run import read_record
+from minillm.training.run_folder.run import folder_of, read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
 # text is known by its hash, wherever it lies.
@@ -33,7 +33,12 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     """
     if config.out is None:
         raise UsageError("--resume needs --out: which run?")
-    record = read_record(Path(config.out))
+    if folder_of(config.out) != Path(config.out):
+        raise UsageError(
+            f"--out {config.out}: a run goes on where its newest checkpoint is: say "
+            f"--out {folder_of(config.out)}"
+        )
+    record = read_record(config.out)
     asked = {
         name: value
         for name, value in config.to_json().items()
@@ -105,6 +110,16 @@ def new_folder(config: TrainConfig) -> Path:
         with writing(path), contextlib.suppress(FileExistsError):
             path.mkdir(parents=True)  # fails where another process was quicker
             return path
+
+
+def check_unbegun(folder: Path) -> None:
+    """UsageError where another process was quicker to begin a run here. Only who holds
+    the lock may ask."""
+    if (folder / "run.json").exists():
+        raise UsageError(
+            f"{folder}: another process has begun a run here meanwhile: choose another "
+            f"--out"
+        )
 
 
 def differences(record: dict, config: TrainConfig) -> list[tuple]:

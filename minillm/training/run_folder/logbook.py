@@ -26,12 +26,13 @@ class Logbook:
         self.record = record
         self.work = work
         self.reporter = reporter
-        self.checkpoints = folder / "checkpoints"
+        self.checkpoints = folder / checkpoint.FOLDER
         self.metrics = Metrics(
             folder / "metrics.jsonl", work.config, work.tokens_per_step
         )
         self.branch = branch_step(work.config)
         self.step = 0
+        self.best = None  # the evaluation with the lowest loss: {"step", "val_loss"}
         self.earlier = 0.0  # seconds of the sittings before
 
     def begin(self) -> None:
@@ -59,6 +60,7 @@ class Logbook:
                     f"{newest or self.folder}: was trained with another {what}"
                 )
         self.step = state["step"]
+        self.best = state.get("best")  # not in checkpoints of before
         self.earlier = state["seconds"]
         self.metrics.go_back(state)
         self._write_record("running")
@@ -75,7 +77,7 @@ class Logbook:
         """Take in a step, and the figures of its evaluation if there was one."""
         self.step += 1
         if result is not None:
-            self.reporter.evaluated(self.step, result)
+            self._evaluated(result)
         line = self.metrics.add(
             self.step,
             loss,
@@ -87,40 +89,54 @@ class Logbook:
         if line is not None:
             self.reporter.step(line)
 
+    def _evaluated(self, result: dict) -> None:
+        self.reporter.evaluated(self.step, result)
+        if self.best is None or result["val_loss"] <= self.best["val_loss"]:
+            self.best = {"step": self.step, "val_loss": result["val_loss"]}
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the last step was evaluated, and as no worse than any before."""
+        return self.best is not None and self.best["step"] == self.step
+
     def save(self) -> None:
         """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
         old ones, where a weight is not finite."""
-        self.check(largest_weight=abs(self.work.flat.data).max().item())
+        largest = abs(self.work.flat.data).max().item()
+        self.check(self.step, largest_weight=largest)
         state = {
             "step": self.step,
             "seconds": self.watch.seconds,
+            "best": self.best,
             **self.metrics.state(),
             **hashes(self.record),
         }
         checkpoint.save(self.checkpoints, self.work.flat, self.work.optimizer, state)
-        checkpoint.prune(self.checkpoints, self.work.config.keep, self.branch)
+        self._prune()
 
-    def check(self, **figures: float) -> None:
-        """Raise DivergedError unless all of these are finite numbers."""
+    def _prune(self) -> None:
+        spared = {self.branch, self.best and self.best["step"]}
+        checkpoint.prune(self.checkpoints, self.work.config.keep, spared)
+
+    def check(self, step: int, **figures: float) -> None:
+        """Raise DivergedError unless all of these, which a step gave, are finite."""
         if all(map(math.isfinite, figures.values())):
             return
         self._write_record("diverged")
-        write_json(self.folder / "diverged.json", self._diverged(figures))
+        write_json(self.folder / "diverged.json", self._diverged(step, figures))
         newest = checkpoint.latest(self.checkpoints)
         kept = f"{newest} is kept" if newest else "there was no checkpoint yet"
         told = ", ".join(
             f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
         )
         raise DivergedError(
-            f"diverged after {self.step} steps: {told}; {kept}; try a smaller --lr"
+            f"diverged in step {step}: {told}; {kept}; try a smaller --lr"
         )
 
-    def _diverged(self, figures: dict) -> dict:
+    def _diverged(self, step: int, figures: dict) -> dict:
         """Where it happened: the step, counted from 1, its rate, what it read, and the
         first parameter whose gradient or value is not finite."""
         work = self.work
-        # A loss is that of the step on the way; what else is looked at, of those done.
-        step = self.step if "loss" in figures else max(0, self.step - 1)
 
         def first_lost(buffer) -> str | None:
             for name, view in work.flat.views(buffer).items():
@@ -129,15 +145,15 @@ class Logbook:
             return None
 
         return {
-            "step": step + 1,
-            "learning_rate": learning_rate(work.config, step),
+            "step": step,
+            "learning_rate": learning_rate(work.config, step - 1),
             "figures": {
                 name: value if math.isfinite(value) else str(value)
                 for name, value in figures.items()
             },
             "first_gradient": first_lost(work.gradients[0]),
             "first_weight": first_lost(work.flat.data),
-            "batch_ids": batch_at(work, step).ids.tolist(),
+            "batch_ids": batch_at(work, step - 1).ids.tolist(),
         }
 
     def interrupted(self, number: int) -> None:
@@ -154,7 +170,8 @@ class Logbook:
         config = self.work.config
         seconds = self.watch.seconds
         tokens = round(config.steps * self.work.tokens_per_step)
-        self.reporter.evaluated(self.step, result)
+        self._evaluated(result)
+        self._prune()  # what was the best until now
         self.record["results"] = {
             "steps": config.steps,
             "tokens": tokens,
@@ -163,6 +180,7 @@ class Logbook:
             "tokens_per_second": tokens / seconds,
             "seconds": seconds,
             **measured,
+            "best": self.best,
         }
         self._write_record("finished")
         return self.record

@@ -39,8 +39,9 @@ def new_record(
             "entropy": text.entropy,
             "train_tokens": text.train_tokens,
             "val_tokens": text.val_tokens,
-            "epochs": config.steps * text.tokens_per_step(config) / text.train_tokens,
+            "epochs": text.epochs(config),
             "labels": list(text.labels),
+            "beginning": text.beginning,
             "tokenizer": {
                 "kind": text.tokenizer.kind,
                 "vocab_size": text.tokenizer.vocab_size,

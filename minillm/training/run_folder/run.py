@@ -31,21 +31,17 @@ class Run:
 
 
 def load_run(path) -> Run:
-    """Read a run folder: its record, its tokenizer, its newest whole checkpoint.
+    """Read a run folder: its record, its tokenizer, its newest whole checkpoint. Or
+    give the folder of another of its checkpoints.
 
     Raises DataError where something is missing or damaged.
     """
-    path = Path(path)
     record = read_record(path)
-    newest = checkpoint.latest(path / "checkpoints")
-    if newest is None:
-        raise DataError(
-            f"{path}: no whole checkpoint in it: was it trained to the end?"
-        )
+    chosen, path = checkpoint_of(path), folder_of(path)
     config = TrainConfig.from_json(record["options"])
     shape = ModelConfig.from_json(record["model"])
     model = build(shape, np.random.default_rng(0))
-    checkpoint.load(newest, FlatParameters(model))
+    checkpoint.load(chosen, FlatParameters(model))
     tokenizer = load_tokenizer(path / "tokenizer.json")
     if tokenizer.vocab_size != shape.vocab_size:
         raise DataError(
@@ -55,8 +51,31 @@ def load_run(path) -> Run:
     return Run(path, record, config, model, tokenizer)
 
 
-def read_record(path: Path) -> dict:
-    """A run folder's run.json. Raises DataError."""
+def folder_of(path) -> Path:
+    """The folder of the run that a path means: it is one, or one of its checkpoints."""
+    path = Path(path)
+    return path.parent.parent if path.parent.name == checkpoint.FOLDER else path
+
+
+def checkpoint_of(path) -> Path:
+    """The checkpoint that a path means: it is one, or a run, whose newest whole one is
+    meant. Raises DataError where there is none or it is not whole."""
+    path = Path(path)
+    if path.parent.name == checkpoint.FOLDER:
+        if not checkpoint.is_whole(path):
+            raise DataError(f"{path}: is no whole checkpoint")
+        return path
+    newest = checkpoint.latest(path / checkpoint.FOLDER)
+    if newest is None:
+        raise DataError(
+            f"{path}: no whole checkpoint in it: was it trained to the end?"
+        )
+    return newest
+
+
+def read_record(path) -> dict:
+    """The run.json of a run, or of the one a checkpoint is of. Raises DataError."""
+    path = folder_of(path)
     file = path / "run.json"
     if not path.is_dir():
         raise DataError(f"{path}: there is no such run")

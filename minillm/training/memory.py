@@ -1,0 +1,67 @@
+"""Memory: whether a run can fit, and which batch would."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+
+from minillm.backend import Backend
+from minillm.errors import DeviceError
+from minillm.figures import short
+from minillm.models import ModelConfig
+from minillm.models.count import memory_bytes
+from minillm.training.config import TrainConfig
+
+MARGIN = 0.8  # the prediction is within a fifth of the measured peak
+
+
+def needed(
+    config: TrainConfig, shape: ModelConfig, n_workers: int, device: Backend
+) -> int:
+    """The predicted peak of a run on this device, in bytes."""
+    return memory_bytes(shape, at_a_time(config, n_workers, device), n_workers)
+
+
+def at_a_time(config: TrainConfig, n_workers: int, device: Backend) -> int:
+    """The sequences that each worker has in hand at once."""
+    return config.sequences_at_a_time(device.numbers_at_a_time, n_workers)
+
+
+@contextlib.contextmanager
+def within(
+    config: TrainConfig, shape: ModelConfig, n_workers: int, device: Backend
+) -> Iterator[None]:
+    """Raise DeviceError, with a batch that would fit, where the block runs out of the
+    device's memory; and before it begins, where it surely would."""
+    there = device.memory()["total"]  # 0 where it cannot be asked
+    least = MARGIN * needed(config, shape, n_workers, device)
+    if there and least > there:
+        raise DeviceError(
+            f"this run needs at least {short(least)}B of memory, and {device.name} has "
+            f"{short(there)}B: {_way_out(config, shape, n_workers, device)}"
+        )
+    try:
+        yield
+    except MemoryError as error:
+        raise DeviceError(
+            f"out of memory, with {n_workers * at_a_time(config, n_workers, device)} "
+            f"sequences of {config.context} tokens at a time: "
+            f"{_way_out(config, shape, n_workers, device)}"
+        ) from error
+
+
+def _way_out(
+    config: TrainConfig, shape: ModelConfig, n_workers: int, device: Backend
+) -> str:
+    """The largest batch that is predicted to fit, of at most half as many sequences at
+    a time: others may use the memory too."""
+    there = device.memory()["total"] or float("inf")
+    most = at_a_time(config, n_workers, device) // 2
+    while most and memory_bytes(shape, most, n_workers) > there:
+        most -= 1
+    if not most:
+        fewer = "fewer --workers, " if n_workers > 1 else ""
+        return f"no batch would fit: try {fewer}a smaller --size or --context"
+    fewest = math.ceil(config.batch / most)
+    parts = [n for n in range(fewest, 2 * fewest) if config.batch % n == 0]
+    same = f", and so would --accumulate {parts[0]}, the same training" if parts else ""
+    return f"--batch {most * n_workers} would fit{same}"
