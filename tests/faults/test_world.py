@@ -76,8 +76,9 @@ def test_a_world_that_is(shell, here, trained, quick, before, env):
     assert code == 0, err
     told = [line for line in err.splitlines() if not line.startswith("step ")]
     assert told[0].startswith("gpt 1 layers × 16") and "书 I.txt by bytes" in told[0]
-    assert told[1:] == ["next: minillm generate '海 1' \"The \""]  # and nothing else
-    assert re.search(r"validation loss \(nats/token\) +4\.", out)
+    assert told[1].startswith("next: minillm generate '海 1' ")
+    assert len(told) == 2  # and nothing else
+    assert re.search(r"validation.* 4\.\d{4}", out)
     record = json.loads((here / "海 1" / "run.json").read_text("utf-8"))
     usual = json.loads((trained / "run" / "run.json").read_text("utf-8"))
     assert record["results"]["val_loss"] == usual["results"]["val_loss"]
@@ -205,4 +206,4 @@ def test_memory_that_the_system_refuses(shell, trained, quick):
     before = "ulimit -v 350000"
     code, _, err = shell(*big, "--workers=2", before=before, OPENBLAS_NUM_THREADS="1")
     assert (code, err.count("\n")) == (4, 1), err
-    assert err.startswith("minillm: out of memory: ")
+    assert err.startswith("minillm: out of memory")

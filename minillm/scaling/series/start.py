@@ -36,8 +36,9 @@ def scale(
     objective's own). Each has its own law.
     out: the folder of the series (default: one in `runs/`); what is finished in it is
     not trained again. workers: how many runs go side by side (default: as many as there
-    are cores, and never more than there are runs). budget: seconds for all of it (default: the preset's). plan: the
-    plan.json of another series, to be repeated here as it is, preset and seed included.
+    are cores); never more than there are runs. budget: seconds for all of it (default:
+    the preset's). plan: the plan.json of another series, to be repeated here as it is,
+    preset and seed included.
     `reporter` hears what happens (see `progress.Silent`).
 
     Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
