@@ -1,15 +1,15 @@
 """One sitting at a series: probe, plan, train what is missing, report on all of it."""
 
+import contextlib
 import json
 import shlex
 import shutil
 import time
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from minillm.backend import products
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
 from minillm.scaling.series.corpus import prepared
 from minillm.scaling.series.decoding import time_decoding
 from minillm.scaling.series.ladder import architecture
@@ -191,7 +191,7 @@ class Sitting:
             Task(run.name, train_run, (self._configs(run), given))
             for run in self._in_time(missing)
         )
-        with closing(side_by_side(tasks, self.workers)) as events:
+        with contextlib.closing(side_by_side(tasks, self.workers)) as events:
             for event in events:
                 run = runs[event.task.name] if event.task else None
                 match event.kind:
@@ -214,7 +214,7 @@ class Sitting:
                 shutil.rmtree(place, ignore_errors=True)  # cut off as it began
                 found.add("missing")
             else:
-                found.add(read_record(place)["status"])
+                found.add(_status(place))
         if found == {"finished"}:
             self._keep(run)
         elif "diverged" in found:
@@ -262,11 +262,19 @@ class Sitting:
     def _decoding(self, text: Text) -> list[dict]:
         """Measured once for a series, as its runs are."""
         path = self.folder / "decoding.json"
-        if path.exists():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return json.loads(path.read_text(encoding="utf-8"))["points"]
         points = time_decoding(self.plan, text.tokenizer.vocab_size)
         write_json(path, {"points": points})
         return points
+
+
+def _status(place: Path) -> str:
+    """How far the run in a folder has come. Raises DataError, with the way out."""
+    try:
+        return read_record(place)["status"]
+    except DataError as error:
+        raise DataError(f"{error}: delete {place} to train it again") from None
 
 
 def train_run(send, configs: list[TrainConfig], text: Text | None) -> None:
