@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from minillm.scaling.series import sitting
 from minillm.training import loop
 
 # Forks as many processes as asked for, which begin at the same moment; the streams of
@@ -105,8 +106,11 @@ with locked(Path(sys.argv[1])):
 """
 
 
-def test_a_series_that_another_process_is_at_is_left_to_it(sees, here):
-    argv = ["scale", "--preset", "smoke", "--data", "lexicon", "--out", "law"]
+def test_a_series_that_another_process_is_at_is_left_to_it(sees, here, monkeypatch):
+    monkeypatch.setattr(sitting, "prepared", lambda *_: (None, None, None, None))
+    begun = lambda *_: pytest.fail("it was begun")  # noqa: E731
+    monkeypatch.setattr(sitting.Sitting, "_run", begun)
+    argv = ["scale", "--preset", "smoke", "--out", "law"]
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, "law"],
         stdin=subprocess.PIPE,
