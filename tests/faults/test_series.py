@@ -26,7 +26,7 @@ SEVERAL = Ladder(
     name="several",
     layers=1,
     widths=(4, 8, 12, 16),
-    seeds=(2, 1, 1, 1),
+    seeds=(1, 1, 1, 1),  # a repeat is left out where time is short
     held_out=20,
     tokens=10_240,
     lr=0.01,
@@ -229,8 +229,21 @@ DAMAGED = [
     ("half a plan", PLAN, halve, 3, NO_PLAN),
     ("a plan that is a list", PLAN, rewrite(lambda _: []), 3, NO_PLAN),
     ("a plan without runs", PLAN, put("runs", value=[]), 3, NO_PLAN),
-    ("a plan without a size", PLAN, rewrite(lambda r: r["sizes"].pop() and r), 3, ""),
-    ("a run twice", PLAN, rewrite(lambda r: r["runs"].pop() and r), 3, NO_PLAN),
+    (
+        "a plan without a size",
+        PLAN,
+        rewrite(lambda r: r["sizes"].pop() and r),
+        3,
+        NO_PLAN,
+    ),
+    ("a run less", PLAN, rewrite(lambda r: r["runs"].pop() and r), 3, NO_PLAN),
+    (
+        "a run twice",
+        PLAN,
+        rewrite(lambda r: r["runs"].append(r["runs"][0]) or r),
+        3,
+        NO_PLAN,
+    ),
     ("another seed", PLAN, put("runs", 0, "seed", value=7), 3, NO_PLAN),
     ("other lengths", PLAN, put("runs", 0, "lengths", value=[1024]), 3, NO_PLAN),
     ("endless time", PLAN, put("runs", 0, "seconds", value=1e999), 3, NO_PLAN),
@@ -273,4 +286,4 @@ def test_there_are_no_more_workers_than_runs(minillm, here, whole, monkeypatch):
     monkeypatch.setattr(Findings, "to_json", interrupted)
     assert minillm(*AGAIN, "--workers", str(10**6))[0] == 130
     plan = json.loads((here / "law" / "plan.json").read_text("utf-8"))
-    assert plan["workers"] == len(plan["runs"]) == 6
+    assert plan["workers"] == len(plan["runs"]) == 5
