@@ -1,5 +1,6 @@
 """What every command shares: --json, --config, where a value came from, printing."""
 
+import contextlib
 import difflib
 import json
 import math
@@ -214,8 +215,10 @@ def _plain(value):
 
 
 def print_table(heads: list[str], rows: list[list], title: str | None = None) -> None:
-    """A table on stdout. A column of figures stands to the right."""
+    """A table on stdout, at least as wide as its words. A column of figures stands to
+    the right."""
     from rich import box
+    from rich.measure import Measurement
     from rich.table import Table
 
     if title:
@@ -226,7 +229,11 @@ def print_table(heads: list[str], rows: list[list], title: str | None = None) ->
         table.add_column(head, overflow="fold", justify="right" if figures else "left")
     for row in rows:
         table.add_row(*map(str, row))
-    console().print(table)
+    out = console()
+    anywhere = out.options.update(width=10_000)
+    least = Measurement.get(out, anywhere, table).minimum + len(heads)  # and gaps
+    out.width = max(out.width, least)
+    out.print(table)
 
 
 def evaluation_rows(result: dict, unit: str) -> list[list[str]]:
@@ -290,4 +297,5 @@ def note_unknown(tokenizer, *texts: str) -> None:
 
 def say_next(command: str) -> None:
     """The next command worth typing, on stderr."""
-    click.echo(f"next: {command}", err=True)
+    with contextlib.suppress(OSError):  # the answer has been given
+        click.echo(f"next: {command}", err=True)

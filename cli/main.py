@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import errno
 import importlib
 import os
 import signal
@@ -65,7 +66,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"minillm_cli.{name}").command
+        command = importlib.import_module(f"minillm_cli.{name}").command
+        command.help = command.help or COMMANDS[name]  # `python -OO` has no docstrings
+        return command
 
     def format_commands(self, ctx, formatter: click.HelpFormatter) -> None:
         for title, part in SECTIONS.items():
@@ -100,7 +103,7 @@ class Terminated(SystemExit):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    _speak_utf8()
+    _ready_streams()
     try:
         with _sigterm_raises():
             return commands.main(argv, "minillm", standalone_mode=False) or 0
@@ -109,7 +112,8 @@ def main(argv: list[str] | None = None) -> int:
             traceback.print_exc()
         code, message = explain(error)
         if message:
-            click.echo("minillm: " + " ".join(message.split()), err=True)
+            with contextlib.suppress(OSError):  # the code says it too
+                click.echo("minillm: " + " ".join(message.split()), err=True)
         return code
 
 
@@ -135,12 +139,20 @@ def explain(error: BaseException) -> tuple[int, str]:
                 DeviceError.exit_code,
                 f"out of memory: {error or 'try a smaller size'}",
             )
-        case FileNotFoundError():
+        case FileNotFoundError() if error.filename:
             return DataError.exit_code, f"{error.filename}: no such file"
         case ValueError() if "embedded null" in str(error):
             return UsageError.exit_code, "the name of a file cannot hold a zero byte"
         case OSError() if error.filename:
             return 1, f"{error.filename}: {error.strerror}"
+        case OSError() if error.errno == errno.ENOMEM:  # of a fork, or shared memory
+            return explain(MemoryError("try a smaller size, or fewer --workers"))
+        case OSError() if error.errno in (errno.ENOSPC, errno.EIO):
+            return 1, f"standard output: {error.strerror}: what was to be said is lost"
+    from minillm.backend.cuda import of_device
+
+    if of_device(error):
+        return DeviceError.exit_code, f"the device failed: {error}"
     kind = type(error).__name__
     return 1, f"{kind}: {error} (to see where: MINILLM_TRACEBACK=1 minillm ...)"
 
@@ -153,11 +165,21 @@ def _usage_message(error: click.UsageError) -> str:
     return f"{message} See `{ctx.command_path if ctx else 'minillm'} --help`."
 
 
-def _speak_utf8() -> None:
-    """Text is Unicode, also under LC_ALL=C and on a console with an old code page."""
+def _ready_streams() -> None:
+    """Text is Unicode, also under LC_ALL=C and on a console with an old code page; and
+    nothing is asked of a stream that is closed, or of a terminal of no width."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # Else the next file to be opened, of a run's perhaps, took its number.
+            nothing = os.open(os.devnull, os.O_RDWR)
+            setattr(
+                sys, name, os.fdopen(nothing, "w" if number else "r", closefd=False)
+            )
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if os.environ.get("COLUMNS") == "0":  # said where nobody knows
+        del os.environ["COLUMNS"]
 
 
 @contextlib.contextmanager

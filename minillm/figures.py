@@ -11,6 +11,7 @@ Matplotlib is imported only when something is drawn; pyplot's state is not touch
 import contextlib
 import functools
 import io
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -48,6 +49,10 @@ CJK_FONTS = [
     "Arial Unicode MS",
 ]
 FORMATS = {".png": "png", ".svg": "svg"}
+
+# Without a home to write to it warns, of nothing but a slower start.
+if not logging.getLogger("matplotlib").level:
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """CuPy's backend. Imported only when a CUDA device is asked for."""
 
+import contextlib
 import functools
 import sys
 
@@ -9,6 +10,8 @@ from minillm.backend.base import Backend
 from minillm.errors import DeviceError
 
 INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"
+# What cuBLAS and the runtime say where CuPy's own pool raises a MemoryError.
+NO_MEMORY = ("ALLOC_FAILED", "cudaErrorMemoryAllocation")
 
 
 class CudaBackend(Backend):
@@ -58,10 +61,7 @@ def _checked(index: int) -> CudaBackend:
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy's own error classes need a working CuPy
-        raise DeviceError(
-            f"CuPy {cupy.__version__} finds no CUDA driver ({_one_line(error)}): "
-            f"install the NVIDIA driver, or use --device cpu"
-        ) from None
+        raise DeviceError(f"{_no_device(cupy, error)}, or use --device cpu") from None
     if index >= count:
         raise DeviceError(
             f"there is no device cuda:{index}: this machine has {count} CUDA "
@@ -75,9 +75,39 @@ def _checked(index: int) -> CudaBackend:
     except Exception as error:
         raise DeviceError(
             f"cuda:{index} is there, but CuPy cannot compute on it "
-            f"({_one_line(error)}): {INSTALL}, or use --device cpu"
+            f"({_one_line(error)}): {_way_out(error)}, or use --device cpu"
         ) from None
     return backend
+
+
+def _no_device(cupy, error: Exception) -> str:
+    """Why CUDA counts no devices, and the way out."""
+    found, told = f"CuPy {cupy.__version__} finds", _one_line(error)
+    if "cudaErrorNoDevice" in told:
+        return f"{found} no CUDA device ({told}): look at CUDA_VISIBLE_DEVICES"
+    version = 0
+    with contextlib.suppress(Exception):
+        version = cupy.cuda.runtime.driverGetVersion()  # 12040; 0 where there is none
+    if version:
+        known = f"CUDA {version // 1000}.{version % 1000 // 10}"
+        return f"{found} an NVIDIA driver for {known} ({told}): update it, or {INSTALL}"
+    return f"{found} no CUDA driver ({told}): install the NVIDIA driver"
+
+
+def _way_out(error: Exception) -> str:
+    """What to do where there is a device, but nothing can be computed on it."""
+    told = str(error)
+    if isinstance(error, MemoryError) or any(sign in told for sign in NO_MEMORY):
+        return "end what else fills its memory (nvidia-smi lists it)"
+    if "cudaErrorDevicesUnavailable" in told:
+        return "wait for the process that has it to itself (nvidia-smi lists it)"
+    return INSTALL
+
+
+def of_device(error: BaseException) -> bool:
+    """Whether CUDA or CuPy raised this, rather than Python: a device that is lost or
+    full, a kernel that cannot be built."""
+    return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends")
 
 
 def _import_cupy():

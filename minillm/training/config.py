@@ -87,6 +87,7 @@ class TrainConfig:
                 object.__setattr__(self, name, str(value))
             elif not (isinstance(value, str) or (value is None and name in OPTIONAL)):
                 raise UsageError(f"{name} must be text, got {value!r}")
+            check_name(name, getattr(self, name))
         _check_number("layers", self.layers, low=1, most=MOST_LAYERS, whole=True)
         for name in ("width", "heads", "context", "vocab", "batch", "accumulate"):
             _check_number(name, getattr(self, name), low=1, most=MOST, whole=True)
@@ -269,6 +270,17 @@ def default_heads(width: int) -> int:
     """Heads of at least 32 numbers, as many as divide the width."""
     most = max(1, width // 32)
     return next(n for n in range(most, 0, -1) if width % n == 0)
+
+
+def check_name(name: str, value: str | None) -> None:
+    """Raises UsageError for the name of a file that a record could not hold."""
+    try:
+        (value or "").encode("utf-8")
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{name} {value!a} is no name in UTF-8: choose another one (or, if it is, "
+            f"set PYTHONUTF8=1)"
+        ) from None
 
 
 def _check_number(

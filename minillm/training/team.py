@@ -87,7 +87,14 @@ class Team:
             here, there = multiprocessing.Pipe()
             self._connections.append(here)
             start = _fork if kind == "processes" else _start_thread
-            self._others.append(start(make, rank, there, self._connections))
+            try:
+                self._others.append(start(make, rank, there, self._connections))
+            except OSError as error:  # no process, file or memory is left
+                self.close(0.1)
+                raise MinillmError(
+                    f"worker {rank} cannot be started ({error.strerror}): try "
+                    f"--workers 1"
+                ) from None
 
     def call(self, method: str, *arguments) -> list:
         for connection in self._connections:

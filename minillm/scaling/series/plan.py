@@ -7,6 +7,7 @@ starts the series again reads it and measures nothing.
 import dataclasses
 import heapq
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -144,9 +145,38 @@ def read_plan(path: Path) -> Plan:
         rest["warnings"] = tuple(record["warnings"])
         # Plans from before there was a choice do not say.
         rest["arch"] = architecture(record["objective"], record.get("arch"))
-        return Plan(**rest)
+        return _checked(Plan(**rest))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: cannot be read as a plan ({error})") from None
+        raise DataError(
+            f"{path}: cannot be read as a plan ({error}): put the whole file back, or "
+            f"begin anew in another --out"
+        ) from None
+
+
+def _checked(plan: Plan) -> Plan:
+    """The same plan. Raises ValueError or TypeError where its parts do not fit."""
+    ladder, runs = plan.ladder, plan.runs
+    names = [(run.width, run.repeat, run.rate) for run in runs]
+    if len(set(names)) < len(names) or not (
+        set(_once(ladder)) <= set(names) <= set(_wanted(ladder))
+    ):
+        raise ValueError("its runs are not those of its ladder")
+    if {*plan.step_seconds} != {*ladder.widths, ladder.held_out}:
+        raise ValueError("its sizes are not those of its ladder")
+    seconds = [plan.budget, plan.seconds_before, *plan.step_seconds.values()]
+    seconds += [run.seconds for run in runs]
+    if not all(0 <= each < math.inf for each in seconds):
+        raise ValueError(f"a time of {min(seconds)} to {max(seconds)} seconds")
+    for run in runs:
+        planned = _run(plan, run.width, run.repeat, run.rate)
+        if run != replace(planned, seconds=run.seconds):
+            raise ValueError(
+                f"the run {run.name} does not fit its {plan.tokens} tokens"
+            )
+    if not isinstance(plan.workers, int) or plan.workers < 1:
+        raise ValueError(f"{plan.workers!r} workers")
+    plan.config(ladder.held_out)  # raises UsageError, a ValueError
+    return plan
 
 
 def fitted(plan: Plan) -> Plan:
@@ -172,6 +202,11 @@ def fitted(plan: Plan) -> Plan:
     plan = _shortened(plan, runs, ladder.least_tokens)
     left_out = everything[len(runs) :]
     return replace(plan, warnings=(*plan.warnings, *_losses(plan, wanted, left_out)))
+
+
+def most_runs(ladder: Ladder) -> int:
+    """How many runs a series has that nothing is left out of."""
+    return len(_wanted(ladder))
 
 
 def _once(ladder: Ladder) -> list[tuple[int, int, float]]:

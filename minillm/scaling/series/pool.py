@@ -98,7 +98,13 @@ def _start(task: Task, parents_ends: list):
         # Python warns of any fork beside threads. BLAS keeps idle threads and is made
         # to be forked; nothing else has started one.
         warnings.simplefilter("ignore", DeprecationWarning)
-        process.start()
+        try:
+            process.start()
+        except OSError as error:  # no process, file or memory is left
+            raise MinillmError(
+                f"{task.name}: its process cannot be started ({error.strerror}): try "
+                f"fewer --workers"
+            ) from None
     there.close()
     return here, process
 

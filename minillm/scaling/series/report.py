@@ -47,7 +47,7 @@ class Findings:
             diverged = any("diverged" in bad["reason"] for bad in self.excluded)
             raise (DivergedError if diverged else MinillmError)(
                 f"only {len(self.fitted)} sizes are left, a law needs {FEWEST_WIDTHS} "
-                f"({reasons})"
+                f"({reasons})" + ("" if diverged else ": start the series again")
             )
 
     @cached_property

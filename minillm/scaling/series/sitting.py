@@ -1,15 +1,15 @@
 """One sitting at a series: probe, plan, train what is missing, report on all of it."""
 
+import contextlib
 import json
 import shlex
 import shutil
 import time
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from minillm.backend import products
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
 from minillm.scaling.series.corpus import prepared
 from minillm.scaling.series.decoding import time_decoding
 from minillm.scaling.series.ladder import architecture
@@ -22,6 +22,7 @@ from minillm.training.config import TrainConfig
 from minillm.training.data import EncodedCorpus
 from minillm.training.evaluate import LIMIT
 from minillm.training.loop import train
+from minillm.training.run_folder import lock
 from minillm.training.run_folder.files import write_json, writing
 from minillm.training.run_folder.run import read_record
 
@@ -62,14 +63,18 @@ class Sitting:
         self.warnings = []
 
     def run(self) -> dict:
+        """The series from beginning to end, or what is left of it."""
+        self._old_plan()  # another series is refused before a text is read
+        found = prepared(self.ladder, self.data, self.objective, self.arch)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with lock.locked(self.folder):
+            return self._run(*found)
+
+    def _run(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> dict:
         plan_file = self.folder / "plan.json"
-        old = self._old_plan(plan_file)
-        text, tokenizer, tokens, warnings = prepared(
-            self.ladder, self.data, self.objective, self.arch
-        )
+        old = self._old_plan()
         if old is None:
-            with writing(self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
             self.plan = self.given or self._new_plan(text, tokenizer, tokens, warnings)
             if self.plan.sha256 != text.sha256:
                 raise UsageError(
@@ -120,12 +125,14 @@ class Sitting:
             parts += ["--seed", str(self.seed)]
         return shlex.join([*parts, "--out", str(self.folder)])
 
-    def _old_plan(self, path: Path) -> Plan | None:
+    def _old_plan(self) -> Plan | None:
         """The plan in the folder. Raises UsageError where the folder holds another
         series, or something else."""
+        path = self.folder / "plan.json"
         if not path.exists():
             if self.folder.is_file() or (
-                self.folder.is_dir() and any(self.folder.iterdir())
+                self.folder.is_dir()
+                and {item.name for item in self.folder.iterdir()} - {lock.NAME}
             ):
                 raise UsageError(
                     f"{self.folder}: is not empty and holds no series: choose another "
@@ -184,7 +191,7 @@ class Sitting:
             Task(run.name, train_run, (self._configs(run), given))
             for run in self._in_time(missing)
         )
-        with closing(side_by_side(tasks, self.workers)) as events:
+        with contextlib.closing(side_by_side(tasks, self.workers)) as events:
             for event in events:
                 run = runs[event.task.name] if event.task else None
                 match event.kind:
@@ -207,7 +214,7 @@ class Sitting:
                 shutil.rmtree(place, ignore_errors=True)  # cut off as it began
                 found.add("missing")
             else:
-                found.add(read_record(place)["status"])
+                found.add(_status(place))
         if found == {"finished"}:
             self._keep(run)
         elif "diverged" in found:
@@ -255,11 +262,19 @@ class Sitting:
     def _decoding(self, text: EncodedCorpus) -> list[dict]:
         """Measured once for a series, as its runs are."""
         path = self.folder / "decoding.json"
-        if path.exists():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return json.loads(path.read_text(encoding="utf-8"))["points"]
         points = time_decoding(self.plan, text.tokenizer.vocab_size)
         write_json(path, {"points": points})
         return points
+
+
+def _status(place: Path) -> str:
+    """How far the run in a folder has come. Raises DataError, with the way out."""
+    try:
+        return read_record(place)["status"]
+    except DataError as error:
+        raise DataError(f"{error}: delete {place} to train it again") from None
 
 
 def train_run(send, configs: list[TrainConfig], text: EncodedCorpus | None) -> None:

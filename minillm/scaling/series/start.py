@@ -8,10 +8,11 @@ from pathlib import Path
 
 from minillm.errors import Interrupted, UsageError
 from minillm.scaling.series.ladder import Ladder, architecture, named
-from minillm.scaling.series.plan import read_plan
+from minillm.scaling.series.plan import most_runs, read_plan
 from minillm.scaling.series.progress import Silent
 from minillm.scaling.series.sitting import Sitting
 from minillm.text import generated
+from minillm.training.config import check_name
 from minillm.training.team import available_cores
 
 
@@ -35,8 +36,9 @@ def scale(
     objective's own). Each has its own law.
     out: the folder of the series (default: one in `runs/`); what is finished in it is
     not trained again. workers: how many runs go side by side (default: as many as there
-    are cores). budget: seconds for all of it (default: the preset's). plan: the
-    plan.json of another series, to be repeated here as it is, preset and seed included.
+    are cores); never more than there are runs. budget: seconds for all of it (default:
+    the preset's). plan: the plan.json of another series, to be repeated here as it is,
+    preset and seed included.
     `reporter` hears what happens (see `progress.Silent`).
 
     Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
@@ -53,6 +55,10 @@ def scale(
     arch = architecture(objective, arch)
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
+    for name, value in (("data", data), ("out", out)):
+        check_name(name, None if value is None else str(value))
+    if workers is None:
+        workers = available_cores() if ladder.device == "cpu" else 1
     budget = ladder.budget if budget is None else budget
     if seed < 0:
         raise UsageError(f"seed must be at least 0, got {seed}")
@@ -63,7 +69,7 @@ def scale(
         data=str(data),
         seed=seed,
         folder=Path(out or _folder(ladder, str(data), objective, arch, seed)),
-        workers=workers or (available_cores() if ladder.device == "cpu" else 1),
+        workers=min(workers, most_runs(ladder)),
         budget=budget,
         objective=objective,
         arch=arch,

@@ -31,9 +31,15 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` at the end of the block."""
+    """A path to write to, which takes the place of `path` at the end of the block.
+
+    What is there and is no file, as /dev/null or a pipe, is written to, not replaced.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with writing(path):
+        if path.exists() and not path.is_file():
+            yield path
+            return
         try:
             yield temporary
             # Or a power cut could leave the new name and none of the bytes.
