@@ -71,7 +71,7 @@ def last_line(process: subprocess.Popen) -> str:
 @pytest.mark.parametrize("workers", ["2", "threads:2"])
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)],
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", 0), 143)],
 )
 def test_a_signal_to_everyone_saves_and_says_how_to_go_on(
     start, tmp_path, number, code, workers
