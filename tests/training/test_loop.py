@@ -16,6 +16,7 @@ from minillm.backend import products
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.training import loop
 from minillm.training.config import TrainConfig
+from minillm.training.evaluate import Score, Tally
 from minillm.training.loop import Silent, train
 from minillm.training.replica import Replica
 from minillm.training.run_folder import checkpoint
@@ -351,7 +352,7 @@ def test_seconds_add_up_over_sittings(quick_train, tmp_path):
 def test_evaluations_take_no_training_seconds(quick_train, monkeypatch):
     def slow(self, every=1):
         time.sleep(0.3)
-        return np.ones(6)
+        return Score(Tally(1.0, 1, 1))
 
     monkeypatch.setattr(Replica, "evaluate", slow)
     assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.3
@@ -463,7 +464,8 @@ def test_a_loss_that_is_no_number_writes_no_weights(quick_train, tmp_path, monke
 def test_an_evaluation_that_is_no_number_names_its_step(
     quick_train, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(Replica, "evaluate", lambda *_, **__: np.full(6, np.nan))
+    lost = Score(Tally(math.nan, 0, 1))
+    monkeypatch.setattr(Replica, "evaluate", lambda *_, **__: lost)
     with pytest.raises(DivergedError, match="in step 6: validation loss nan"):
         quick_train("a", steps=10, eval_every=6)
     text = (tmp_path / "a" / "diverged.json").read_text(encoding="utf-8")
