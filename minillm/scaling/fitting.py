@@ -10,7 +10,7 @@ from minillm.errors import UsageError
 from minillm.scaling.curve import Form
 from minillm.scaling.doubts import doubts
 from minillm.scaling.intervals import resample
-from minillm.scaling.law import LawFit, solve, too_few
+from minillm.scaling.law import LawFit, Points, solve, too_few
 from minillm.scaling.misfit import DELTAS
 from minillm.scaling.table import Table, as_table
 
@@ -54,8 +54,7 @@ def fit(
     """
     form = _form(x, floor, ceiling, tied)
     points, table, rows = _measured(source, form, y, loss, sigma, log_sigma, group)
-    law = solve(replace(points, bootstrap=bootstrap))
-    return _with_intervals(law, table, rows, seed)
+    return _with_intervals(solve(points), bootstrap, seed, table, rows)
 
 
 def fit_power(
@@ -73,10 +72,9 @@ def fit_power(
     better is taken. The rest is as in `fit`.
     """
     points, table, rows = _measured(source, _form(x), y, loss)
-    points = replace(points, bootstrap=bootstrap)
     ceiling = replace(points, form=_form(x, ceiling=True))
     law = min(solve(points), solve(ceiling), key=lambda law: law.objective)
-    return _with_intervals(law, table, rows, seed)
+    return _with_intervals(law, bootstrap, seed, table, rows)
 
 
 def _measured(
@@ -87,7 +85,7 @@ def _measured(
     sigma: str | None = None,
     log_sigma: str | None = None,
     group: str | None = None,
-):
+) -> tuple[Points, Table, np.ndarray]:
     """The points of a table that a law will be fitted to, the table, and their rows."""
     if loss not in DELTAS:
         raise UsageError(f"loss {loss!r}: choose one of {', '.join(DELTAS)}")
@@ -104,7 +102,7 @@ def _measured(
     x = np.stack([table.positive(name, rows) for name in form.variables])
     measured = table.positive(y, rows)
     _check_enough(table, form, x)
-    points = LawFit(
+    points = Points(
         form=form,
         y_name=y,
         loss=loss,
@@ -114,21 +112,21 @@ def _measured(
         in_logs=loss != "lsq" or log_sigma is not None,
         rows=rows + 1,
         run=table.groups(group, rows) if group else np.arange(len(rows)),
-        theta=np.zeros(form.n_columns),
-        converged=False,
         excluded=excluded,
     )
     return points, table, rows
 
 
-def _with_intervals(law: LawFit, table: Table, rows: np.ndarray, seed: int) -> LawFit:
-    if law.bootstrap < 0:
-        raise UsageError(f"bootstrap {law.bootstrap}: a number of resamples, 0 or more")
+def _with_intervals(
+    law: LawFit, bootstrap: int, seed: int, table: Table, rows: np.ndarray
+) -> LawFit:
+    if bootstrap < 0:
+        raise UsageError(f"bootstrap {bootstrap}: a number of resamples, 0 or more")
     if seed < 0:
         raise UsageError(f"seed {seed}: a whole number, 0 or more")
-    n = law.bootstrap or min(1000, max(100, LARGEST_DRAW // law.n))
+    n = bootstrap or min(1000, max(100, LARGEST_DRAW // law.n))
     drawn = resample(law.problem, law.noise, law.loss, law.theta, n, seed)
-    law = replace(law, resamples=drawn)
+    law = replace(law, resamples=drawn, bootstrap=bootstrap)
     return replace(law, warnings=doubts(law, table, rows))
 
 

@@ -1,6 +1,6 @@
 """A law with the points it was fitted to: what it says, how surely, how far."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,15 +15,15 @@ from minillm.scaling.optimum import minimise
 from minillm.scaling.rivals import criteria, criterion
 
 
-@dataclass(frozen=True)
-class LawFit:
-    """A law with the points it was fitted to.
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """Measured points, with the form of law that is looked for and the loss to fit it
+    by.
 
     x: (variables, n); y: (n,). rows: where they stand in the table, counted from 1.
     sigma: (n,), what residuals are divided by, those of ln y where `in_logs`.
     run: (n,), which run each point is of, counted from 0.
-    theta: E, ln A, alpha, ln B, beta.
-    excluded: [{"row": counted from 1, "reason": text}]. warnings: one sentence each.
+    excluded: [{"row": counted from 1, "reason": text}].
     """
 
     form: Form
@@ -35,12 +35,7 @@ class LawFit:
     in_logs: bool
     rows: np.ndarray
     run: np.ndarray
-    theta: np.ndarray
-    converged: bool
-    resamples: Resamples | None = None
-    bootstrap: int = 0
     excluded: list[dict] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -53,6 +48,32 @@ class LawFit:
     @property
     def n_runs(self) -> int:
         return len(np.unique(self.run))
+
+    @property
+    def problem(self) -> Problem:
+        return Problem(
+            self.form,
+            np.log(self.x),
+            self.y[None],
+            np.ones((1, self.n)),
+            self.sigma,
+            self.in_logs,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawFit(Points):
+    """A law with the points it was fitted to.
+
+    theta: E, ln A, alpha, ln B, beta. bootstrap: the resamples that were asked for.
+    warnings: one sentence each.
+    """
+
+    theta: np.ndarray
+    converged: bool
+    resamples: Resamples | None = None
+    bootstrap: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def law(self) -> str:
@@ -240,17 +261,6 @@ class LawFit:
     def _may_have_floor(self) -> bool:
         return self.form.floor and not self.form.ceiling
 
-    @property
-    def problem(self) -> Problem:
-        return Problem(
-            self.form,
-            np.log(self.x),
-            self.y[None],
-            np.ones((1, self.n)),
-            self.sigma,
-            self.in_logs,
-        )
-
     @cached_property
     def noise(self) -> Noise:
         """What the points of a run share, and what each has for itself."""
@@ -261,10 +271,11 @@ class LawFit:
         return self.problem.residuals(self.theta[None])[0]
 
 
-def solve(law: LawFit) -> LawFit:
-    """The same points with the best theta."""
-    theta, converged = minimise(law.problem, law.loss)
-    return replace(law, theta=theta, converged=converged)
+def solve(points: Points) -> LawFit:
+    """The best law through the points, without intervals."""
+    theta, converged = minimise(points.problem, points.loss)
+    those = {each.name: getattr(points, each.name) for each in fields(Points)}
+    return LawFit(**those, theta=theta, converged=converged)
 
 
 def too_few(form: Form, x: np.ndarray) -> bool:

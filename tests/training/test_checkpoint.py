@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -103,6 +104,20 @@ def test_an_odd_manifest_is_no_manifest(folder, text):
     manifest = folder / "step-000020" / "manifest.json"
     manifest.write_text(text, encoding="utf-8", errors="surrogateescape")
     assert checkpoint.latest(folder).name == "step-000010"
+
+
+def test_a_manifest_of_a_gigabyte_is_not_read(folder):
+    with (folder / "step-000020" / "manifest.json").open("r+b") as manifest:
+        manifest.truncate(1 << 30)  # takes no room on the disk
+    begun = time.perf_counter()
+    assert checkpoint.latest(folder).name == "step-000010"
+    assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+def test_who_may_read_a_run_may_read_its_weights(folder):
+    for path in (folder / "step-000020").iterdir():
+        assert path.stat().st_mode == (folder / "step-000020/state.json").stat().st_mode
 
 
 def test_a_manifest_of_a_later_format_is_told(folder):

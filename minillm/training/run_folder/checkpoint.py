@@ -25,6 +25,7 @@ from minillm.training.run_folder.files import replacing_folder, write_json
 
 FOLDER = "checkpoints"  # of a run's, where they lie
 FORMAT = 1
+MOST_BYTES = 1 << 16  # of a manifest: a larger one is damaged, and is not read
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
@@ -38,6 +39,8 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
         save_arrays(temporary / "model.safetensors", flat.views(flat.data))
         save_arrays(temporary / "optimizer.safetensors", _moments(flat, optimizer))
         write_json(temporary / "state.json", state)
+        for name in FILES:  # safetensors lets nobody else read what it writes
+            shutil.copymode(temporary / "state.json", temporary / name)
         manifest = {name: _fingerprint(temporary / name) for name in FILES}
         write_json(temporary / "manifest.json", {"format": FORMAT, "files": manifest})
     return target
@@ -101,8 +104,11 @@ def is_whole(path: Path) -> bool:
 
     Raises DataError where a later minillm wrote it.
     """
+    file = path / "manifest.json"
     try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        if file.stat().st_size > MOST_BYTES:
+            return False
+        manifest = json.loads(file.read_text(encoding="utf-8"))
         later = manifest["format"] > FORMAT
         whole = not later and all(
             _fingerprint(path / name) == manifest["files"][name] for name in FILES
