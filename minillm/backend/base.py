@@ -30,6 +30,10 @@ class Backend:
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""
 
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Whether an error says that the device's memory is full."""
+        return isinstance(error, MemoryError)
+
     def memory(self) -> dict:
         """Bytes that this process and its workers took of this device at most, and what
         it has: {"peak": ..., "total": ...}."""

@@ -34,6 +34,9 @@ class CudaBackend(Backend):
     def synchronize(self) -> None:
         self.device.synchronize()
 
+    def is_out_of_memory(self, error: Exception) -> bool:
+        return _is_full(error)
+
     def memory(self) -> dict:
         """Bytes CuPy's pool took from the device, and the device's whole memory."""
         pool = self.xp.get_default_memory_pool()
@@ -94,10 +97,16 @@ def _no_device(cupy, error: Exception) -> str:
     return f"{found} no CUDA driver ({told}): install the NVIDIA driver"
 
 
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(
+        sign in str(error) for sign in NO_MEMORY
+    )
+
+
 def _way_out(error: Exception) -> str:
     """What to do where there is a device, but nothing can be computed on it."""
     told = str(error)
-    if isinstance(error, MemoryError) or any(sign in told for sign in NO_MEMORY):
+    if _is_full(error):
         return "end what else fills its memory (nvidia-smi lists it)"
     if "cudaErrorDevicesUnavailable" in told:
         return "wait for the process that has it to itself (nvidia-smi lists it)"

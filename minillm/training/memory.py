@@ -48,7 +48,9 @@ def within(
         )
     try:
         yield
-    except MemoryError as error:
+    except Exception as error:
+        if not device.is_out_of_memory(error):
+            raise
         raise DeviceError(
             f"out of memory, with {n_workers * at_a_time(config, n_workers, device)} "
             f"sequences of {config.context} tokens at a time: "
