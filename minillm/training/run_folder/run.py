@@ -82,7 +82,7 @@ def read_record(path: Path) -> dict:
         record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: holds no run: there is no run.json in it") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from None
     try:
         TrainConfig.from_json(record["options"])
