@@ -158,8 +158,11 @@ def read_settings(file: Path) -> dict[str, Any]:
         values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise DataError(f"{file}: no such configuration file") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read as a configuration: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{file}: cannot be read as a configuration: {reason}"
+        ) from None
     if not isinstance(values, dict):
         raise DataError(f"{file}: holds no table of options")
     if isinstance(values.get("options"), dict):

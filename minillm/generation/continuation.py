@@ -108,6 +108,8 @@ def _draw_texts(
     run: Run, prompts, stop, *, n: int, cached: bool, **options
 ) -> list[list[str]]:
     """n texts for each prompt."""
+    if n > MOST_ROWS:
+        raise UsageError(f"n must be at most {MOST_ROWS:,}, got {n}")
     groups = []
     at_a_time = _prompts_at_a_time(run, n)
     for first in range(0, len(prompts), at_a_time):
@@ -206,8 +208,6 @@ def draw_tokens(
     ):
         if value < least:
             raise UsageError(f"{name} must be at least {least}, got {value}")
-    if n > MOST_ROWS:
-        raise UsageError(f"n must be at most {MOST_ROWS:,}, got {n}")
     rows = list(range(n * len(decoder.sequences)))
     rngs = [np.random.default_rng((seed, row % n)) for row in rows]
     decoder.logits()  # each sequence is read once, whatever n is

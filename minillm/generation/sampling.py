@@ -29,7 +29,7 @@ class Sampling:
     def __post_init__(self):
         if not 0 <= self.temperature < math.inf:
             raise UsageError(
-                f"temperature must be a finite number from 0, got {self.temperature}"
+                f"temperature must be at least 0 and finite, got {self.temperature}"
             )
         if self.top_k is not None and self.top_k < 1:
             raise UsageError(f"top_k must be at least 1, got {self.top_k}")
@@ -39,7 +39,7 @@ class Sampling:
             raise UsageError(f"min_p must be from 0 to 1, got {self.min_p}")
         if not 0 < self.repetition_penalty < math.inf:
             raise UsageError(
-                f"repetition_penalty must be a finite number above 0, got "
+                f"repetition_penalty must be above 0 and finite, got "
                 f"{self.repetition_penalty}"
             )
 
