@@ -82,6 +82,8 @@ def read_text(path: Path) -> str:
 
     Raises DataError if it cannot be read, or with the offset of the first bad byte.
     """
+    if path.is_char_device():  # /dev/zero has no end
+        raise DataError(f"{path}: is a device, not a file")
     try:
         raw = path.read_bytes()
     except OSError as error:

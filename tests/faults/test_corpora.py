@@ -1,6 +1,7 @@
 """Texts as they come: what is no text is refused in a line, what is odd trains."""
 
 import json
+import os
 
 import pytest
 
@@ -97,3 +98,11 @@ def test_a_batch_in_which_nothing_was_hidden_has_a_loss_of_zero(
     assert all(isinstance(loss, float) and loss >= 0 for loss in losses)
     if objective == "mlm":
         assert 0 in losses
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs Unix")
+def test_a_device_without_an_end_is_not_read(sees, here, quick):
+    (here / "zero.tsv").symlink_to("/dev/zero")
+    for data, objective in (("/dev/zero", "clm"), ("zero.tsv", "seq2seq")):
+        options = [f"--data={data}", f"--objective={objective}", "--out=run"]
+        sees(*quick, *options, code=3, says=f"{data}: is a device, not a file")
