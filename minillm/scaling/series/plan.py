@@ -169,7 +169,11 @@ def _checked(plan: Plan) -> Plan:
         raise ValueError(f"a time of {min(seconds)} to {max(seconds)} seconds")
     for run in runs:
         planned = _run(plan, run.width, run.repeat, run.rate)
-        if run != replace(planned, seconds=run.seconds):
+        *shorter, longest = run.lengths  # a branch may be left out, but not the trunk
+        fits = longest == planned.lengths[-1] and set(shorter) < set(planned.lengths)
+        if not fits or run != replace(
+            planned, seconds=run.seconds, lengths=run.lengths
+        ):
             raise ValueError(
                 f"the run {run.name} does not fit its {plan.tokens} tokens"
             )
