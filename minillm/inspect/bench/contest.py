@@ -73,7 +73,8 @@ class Rival:
             raise
 
     def ask(self, method: str, *arguments):
-        self._connection.send((method, arguments))
+        with contextlib.suppress(OSError):  # _hear then says what happened
+            self._connection.send((method, arguments))
         return self._hear()
 
     def _hear(self):
