@@ -1,6 +1,7 @@
 """The plan of the house: imports go down, never round in circles."""
 
 import ast
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -170,11 +171,30 @@ def test_the_top_level_stays_tidy():
     }
     made_by_tools = {"PKG-INFO", "build", "dist", "runs"}
     found = {
-        path.name
-        for path in ROOT.iterdir()
-        if not path.name.startswith(".") and path.suffix != ".egg-info"
+        name
+        for name in top_level(ROOT)
+        if not name.startswith(".") and not name.endswith(".egg-info")
     }
     assert found - made_by_tools <= expected
+
+
+def top_level(root: Path) -> set[str]:
+    """What lies in the house: of a clone what git tracks, not its user's own files."""
+    if not (root / ".git").exists():
+        return {path.name for path in root.iterdir()}
+    tracked = subprocess.run(
+        ["git", "-C", str(root), "ls-files", "-z"], capture_output=True, check=True
+    )
+    return {path.split("/")[0] for path in tracked.stdout.decode().split("\0") if path}
+
+
+def test_only_what_git_tracks_counts_in_a_clone(tmp_path):
+    for name in ("kept.txt", "book.txt"):
+        (tmp_path / name).touch()
+    assert top_level(tmp_path) == {"kept.txt", "book.txt"}
+    for command in (["init", "-q"], ["add", "kept.txt"]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    assert top_level(tmp_path) == {"kept.txt"}
 
 
 @pytest.fixture
