@@ -1,6 +1,7 @@
 """Corpora: a text in two parts, one to train on and one to validate."""
 
 import codecs
+import difflib
 import hashlib
 import os
 import platform
@@ -74,8 +75,10 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     if os.path.exists(data):  # Path would raise for too long a name
         return _from_archive(path) if is_archive(path) else _from_file(path)
     tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
-    names = ", ".join(["stdlib", *entries, *GENERATED, *tasks])
-    raise DataError(f"{data!r}: no such file or folder, nor a corpus ({names})")
+    names = ["stdlib", *entries, *GENERATED, *tasks]
+    near = difflib.get_close_matches(data, names, n=1)
+    hint = f": did you mean {near[0]!r}?" if near else f" ({', '.join(names)})"
+    raise DataError(f"{data!r}: no such file or folder, nor a corpus{hint}")
 
 
 def read_text(path: Path) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +145,7 @@ def test_eval_measures_what_training_measured(minillm, run, book):
     assert record["val_loss"] == pytest.approx(trained, rel=1e-6)
     code, out, _ = minillm("eval", run, "--data", book)
     assert code == 0
+    assert f"{run} on the validation part of {Path(book).name}" in out
     assert f"{trained:.4f}" in out
 
 
