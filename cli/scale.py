@@ -69,6 +69,7 @@ def command(json: bool, **settings) -> None:
 def print_result(result: dict) -> None:
     """The sizes, the law of the losses, its prediction, and the other laws."""
     from minillm.figures import short
+    from minillm.scaling.series.corpus import TOKENS
 
     decoding = {row["width"]: row["seconds_per_token"] for row in result["decoding"]}
     rows = [
@@ -85,7 +86,10 @@ def print_result(result: dict) -> None:
     ]
     heads = ["size", "N", "N + head", "N total", "seeds", "loss", "accuracy"]
     heads += ["train s", "µs/token"]
+    kind = result["runs"][0]["data"]["tokenizer"]["kind"]
     title = f"{result['tokens']:,} tokens each; loss in {result['loss_unit']}"
+    if kind in TOKENS:
+        title += f"; a token is a {TOKENS[kind]}"
     common.print_table(heads, rows, title)
     print_law(result)
     print_lengths(result)
@@ -125,7 +129,8 @@ def print_law(result: dict) -> None:
         click.echo("the held-out model has no measured loss")
         return
     click.echo(
-        f"held out, measured: {held_out['measured']:.4f}; the law is "
+        f"the held-out model, which no fit has seen: {held_out['measured']:.4f} "
+        f"measured; the law is "
         f"{_percent(held_out['relative_error'])} off, a power law without a floor "
         f"{_percent(held_out['pure_power_relative_error'])}"
     )

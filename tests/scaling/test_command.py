@@ -66,6 +66,7 @@ def test_people_get_tables_and_the_next_command(minillm, argv, series, quickly):
         assert f"{law['alpha']:.3f}" in out
     for word in ("non-embedding *", "matrices and head", "total", "accuracy", "1 × 24"):
         assert word in out
+    assert "49,152 tokens each; loss in nats/token; a token is a character" in out
     assert "E is L∞(D), the floor after D = 49,152 tokens" in out
     assert "49,152 tokens for each of 6 models" in err
     assert err.splitlines()[-1].startswith("next: minillm generate ")

@@ -7,6 +7,7 @@ from pathlib import Path
 from minillm.errors import DivergedError, MinillmError
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
+from minillm.scaling.series.corpus import TOKENS
 from minillm.scaling.series.ladder import FEWEST_WIDTHS
 from minillm.scaling.series.lengths import Lengths
 from minillm.scaling.series.plan import Plan
@@ -200,7 +201,14 @@ class Findings:
             f"α = {self.law.parameters['alpha']:.2f}, "
             f"95 % interval {low:.2f} to {high:.2f}"
         )
-        law = draw_law(self.law, repeats=repeats, held_out=held_out, title=title)
+        unit = TOKENS.get(self.plan.tokenizer, "token")
+        law = draw_law(
+            self.law,
+            repeats=repeats,
+            held_out=held_out,
+            title=title,
+            y_label=f"validation loss (nats/{unit})",
+        )
         figures = {"law": law, "power_laws": draw_power_laws(self.powers)}
         if self.lengths.of_both:
             figures["size_and_tokens"] = draw_law(self.lengths.of_both)
