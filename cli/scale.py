@@ -80,7 +80,7 @@ def print_result(result: dict) -> None:
             f"{size['loss']:.4f}",
             f"{size['accuracy']:.1%}",
             f"{size['train_seconds']:.0f}",
-            f"{1e6 * decoding[size['width']]:.0f}",
+            _microseconds(decoding[size["width"]]),
         ]
         for size in result["sizes"]
     ]
@@ -171,6 +171,10 @@ def print_lengths(result: dict) -> None:
 
 def _interval(ends: list[float]) -> str:
     return " to ".join(f"{end:.3g}" for end in ends)
+
+
+def _microseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1e6 * seconds:.0f}"
 
 
 def _percent(share: float | None) -> str:
