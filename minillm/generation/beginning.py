@@ -17,8 +17,13 @@ def begin(
     of the text that each row continues: those of an answer continue none.
 
     Special tokens are never written, as no text holds any, but for [EOS], which ends
-    an answer.
+    an answer. Raises UsageError where the architecture has no way to decode.
     """
+    if cached and not run.model.continues_text:
+        raise UsageError(
+            f"{run.path}: is of arch {run.config.arch}, which cannot continue a text: "
+            f"that needs `new_cache` and `decode`; `minillm eval` measures its loss"
+        )
     specials = run.tokenizer.specials
     never = [i for name, i in specials.items() if name != EOS]
     if not reads_source(run):

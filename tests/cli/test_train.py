@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from minillm import models
 from minillm.training.config import TrainConfig
 from minillm_cli.main import main
 from minillm_cli.train import command
@@ -137,6 +138,24 @@ def test_generate_continues_the_prompt(minillm, run):
     assert minillm(*argv)[1] == out
     record = json.loads(minillm(*argv, "--json")[1])
     assert record["prompt"] + record["text"] + "\n" == out
+
+
+def test_an_architecture_that_cannot_write_is_sent_to_eval(
+    minillm, book, tmp_path, monkeypatch
+):
+    class OnlyHidden(models.transformer.Transformer):
+        causal = True
+
+    monkeypatch.setitem(models._CLASSES, "gpt", OnlyHidden)
+    out = str(tmp_path / "a")
+    code, _, err = minillm("train", *SHORT, "--data", book, "--out", out)
+    assert code == 0
+    assert err.splitlines()[-1] == f"next: minillm eval {out}"
+    assert minillm("eval", out)[0] == 0
+    for argv in (["generate", out, "a"], ["generate", out, "a", "--stream"]):
+        code, printed, err = minillm(*argv)
+        assert (code, printed, err.count("\n")) == (2, "", 1)
+        assert "is of arch gpt, which cannot continue a text" in err
 
 
 def test_eval_measures_what_training_measured(minillm, run, book):
