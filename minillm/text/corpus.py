@@ -77,8 +77,10 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
     names = ["stdlib", *entries, *GENERATED, *tasks]
     near = difflib.get_close_matches(data, names, n=1)
-    hint = f": did you mean {near[0]!r}?" if near else f" ({', '.join(names)})"
-    raise DataError(f"{data!r}: no such file or folder, nor a corpus{hint}")
+    hint = f": did you mean {near[0]!r}?" if near else ""
+    raise DataError(
+        f"{data!r}: no such file or folder, nor a corpus ({', '.join(names)}){hint}"
+    )
 
 
 def read_text(path: Path) -> str:
