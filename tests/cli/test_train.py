@@ -158,6 +158,14 @@ def test_an_architecture_that_cannot_write_is_sent_to_eval(
         assert "is of arch gpt, which cannot continue a text" in err
 
 
+def test_what_answers_a_source_is_sent_to_generate(minillm, tmp_path):
+    out = str(tmp_path / "a")
+    argv = [*SHORT, "--objective", "seq2seq", "--data", "copy:rows=100", "--out", out]
+    code, _, err = minillm("train", *argv)
+    assert code == 0
+    assert err.splitlines()[-1] == f'next: minillm generate {out} "SOURCE"'
+
+
 def test_eval_measures_what_training_measured(minillm, run, book):
     record = json.loads(minillm("eval", run, "--json")[1])
     trained = read_record(run)["results"]["val_loss"]
