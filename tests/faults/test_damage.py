@@ -227,6 +227,16 @@ STATES = [
     {"logged": 7},
     {"logged": "x"},
     {"data_sha256": None},
+    {"seconds": 1e308},
+    {"best": [1]},
+    {"best": "x"},
+    {"best": {"step": 3}},
+    {"best": {"step": 7, "val_loss": 1.0}},
+    {"best": {"step": "x", "val_loss": 1.0}},
+    {"best": {"step": 3, "val_loss": float("nan")}},
+    {"options": 5},
+    {"options": {"lr": "x"}},
+    {"options": {"no": "option"}},
 ]
 
 
@@ -245,7 +255,12 @@ def test_a_state_is_refused_that_is(sees, unfinished, text):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("data", []), ("data", {}), ("sources", []), ("status", None)]
+    ("key", "value"),
+    [
+        *[("data", []), ("data", {}), ("sources", []), ("status", None)],
+        ("data", {"sha256": 5, "tokenizer": {"sha256": ""}}),
+        ("status", "finished"),  # without results
+    ],
 )
 def test_a_record_is_refused_with(sees, unfinished, key, value):
     change(unfinished / "run.json", **{key: value})
