@@ -1,6 +1,5 @@
 """What every command shares: --json, --config, where a value came from, printing."""
 
-import contextlib
 import difflib
 import json
 import math
@@ -300,5 +299,4 @@ def note_unknown(tokenizer, *texts: str) -> None:
 
 def say_next(command: str) -> None:
     """The next command worth typing, on stderr."""
-    with contextlib.suppress(OSError):  # the answer has been given
-        click.echo(f"next: {command}", err=True)
+    click.echo(f"next: {command}", err=True)
