@@ -127,7 +127,7 @@ RUNS = [
     ("an empty manifest", emptied(NEWEST / "manifest.json"), 3, "is damaged"),
     ("a manifest that names a file outside", a_way_out, 0, ""),
     ("weights elsewhere", link_elsewhere, 3, "is damaged"),
-    ("a circle of links", link_in_a_circle, 3, "is damaged"),
+    ("a circle of links", link_in_a_circle, 3, "step-000006.*cannot be read .*links"),
     ("no run.json", lost("run.json"), 3, r"run: holds no run.*run\.json"),
     ("an empty run.json", emptied("run.json"), 3, r"run/run\.json: cannot be read"),
     ("no tokenizer.json", lost("tokenizer.json"), 3, r"run/tokenizer\.json"),
