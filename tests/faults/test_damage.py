@@ -185,6 +185,15 @@ def test_weights_are_refused_that_are(sees, unfinished, content, says):
         sees(*reader, code=3, says=rf"model\.safetensors: .*{re.escape(says)}")
 
 
+@pytest.mark.parametrize("options", [[], ["--temperature=0"], ["--beams=2"]], ids=str)
+def test_finite_weights_that_make_no_finite_logits_are_told(sees, run, options):
+    arrays = load_file(run / WEIGHTS)
+    save_file({k: np.full_like(v, 3e38) for k, v in arrays.items()}, run / WEIGHTS)
+    sign(run / NEWEST)
+    says = "logits that are not finite: its weights are damaged"
+    sees(*READERS["generate"], *options, code=3, says=says)
+
+
 def first_nan(arrays: dict) -> dict:
     name = min(arrays)
     return {**arrays, name: np.full_like(arrays[name], np.nan)}
