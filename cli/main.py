@@ -142,8 +142,14 @@ def explain(error: BaseException) -> tuple[int, str]:
             return DataError.exit_code, f"{error.filename}: no such file"
         case ValueError() if "embedded null" in str(error):
             return UsageError.exit_code, "the name of a file cannot hold a zero byte"
+        case PermissionError() if error.filename:
+            return (
+                DataError.exit_code,
+                f"{error.filename}: {error.strerror}: change its permissions or choose "
+                f"another place",
+            )
         case OSError() if error.filename:
-            return 1, f"{error.filename}: {error.strerror}"
+            return DataError.exit_code, f"{error.filename}: {error.strerror}"
         case OSError() if error.errno == errno.ENOMEM:  # of a fork, or shared memory
             return explain(MemoryError("try a smaller size, or fewer --workers"))
         case OSError() if error.errno in (errno.ENOSPC, errno.EIO):

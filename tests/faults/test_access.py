@@ -19,8 +19,8 @@ def refused(monkeypatch):
     """A function that has the system refuse to open or list a path: a mode would not
     keep root out."""
 
-    def refuse(refused: Path, number: int) -> None:
-        for place, name in ((io, "open"), (os, "listdir"), (os, "scandir")):
+    def refuse(refused: Path, number: int, *more: tuple) -> None:
+        for place, name in ((io, "open"), (os, "listdir"), *more):
             function = getattr(place, name)
 
             def opens(path=".", *args, function=function, **kwargs):
@@ -75,3 +75,22 @@ def test_a_folder_in_place_of_the_weights_is_damage(sees, run):
     sees(*GENERATE, code=3, says="step-000006: is damaged.*and step-000004 is taken")
     shutil.rmtree(NEWEST)
     sees(*GENERATE, code=0)
+
+
+# (what may not be read, what is refused, the options)
+DATA = [
+    ("place/text.txt", "stat", ["--data=place/text.txt"]),
+    ("place", "scandir", ["--data=place"]),
+    ("place/rows.tsv", "stat", ["--data=place/rows.tsv", "--objective=seq2seq"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "call", "options"), DATA, ids=[row[0] for row in DATA]
+)
+def test_a_text_that_may_not_be_read_is_not_missing(
+    sees, here, quick, refused, path, call, options
+):
+    (here / "place").mkdir()
+    refused(Path(path), errno.EACCES, (os, call))
+    sees(*quick, *options, code=3, says=f"^minillm: {path}: Permission denied")
