@@ -35,7 +35,7 @@ def command(run, text, text_b, layer, head, out, json) -> None:
     maps = attention_maps(run, text, text_b, layer=layer, head=head)
     if out or not json:
         figure = draw_attention(maps, f"Attention in {Path(run).resolve().name}")
-        out = save(figure, out or Path(run) / "attention.png")
+        out = save(figure, out or Path(run) / _file_name(layer, head))
     if json:
         found = [as_json(each) for each in maps]
         return common.print_json({"run": run, "maps": found, "figure": out})
@@ -47,6 +47,13 @@ def command(run, text, text_b, layer, head, out, json) -> None:
     decided = zip(chosen, most_decided(maps), strict=True)
     more = [f" --{name} {i}" for name, i in decided if chosen[name] is None]
     common.say_next(common.again() + ("".join(more) or " --json"))
+
+
+def _file_name(layer: int | None, head: int | None) -> str:
+    """Of its own for each choice: no picture replaces another."""
+    chosen = {"layer": layer, "head": head}
+    parts = [f"{name}{i}" for name, i in chosen.items() if i is not None]
+    return "-".join(["attention", *parts]) + ".png"
 
 
 def as_json(found) -> dict:

@@ -65,8 +65,10 @@ def run_profile(given: dict, plot: str | None, json: bool) -> None:
     if json:
         return common.print_json(result)
     print_profile(result)
-    if not plot:
-        common.say_next("minillm bench --profile --plot profile.svg")
+    if plot:
+        click.echo(plot)
+    else:
+        common.say_next(f"{common.again()} --plot profile.svg")
 
 
 def print_rows(result: dict) -> None:

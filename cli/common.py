@@ -282,10 +282,15 @@ def again() -> str:
 
 def say_next_of(record: dict, run: str) -> None:
     """What to do with a run in the folder `run`, with a word of its own text."""
+    from minillm.models import continues_text
     from minillm.text import OBJECTIVES
 
     word = record["data"].get("beginning") or "The "
-    command = OBJECTIVES[record["config"]["objective"]].ask.format(
+    config = record["config"]
+    ask = OBJECTIVES[config["objective"]].ask
+    if config["objective"] == "clm" and not continues_text(config["arch"]):
+        ask = "minillm eval {run}"
+    command = ask.format(
         run=shlex.quote(run), prompt=shlex.quote(word), gap=shlex.quote(f"{word}[MASK]")
     )
     say_next(command)

@@ -28,7 +28,9 @@ def command(runs: tuple[str, ...], plot: str | None, json: bool) -> None:
     if json:
         return common.print_json(found.to_json())
     print_points(found)
-    if not plot:
+    if plot:
+        click.echo(plot)
+    else:
         common.say_next(f"minillm emergence {shlex.join(runs)} --plot emergence.svg")
 
 

@@ -32,4 +32,5 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     for name in ("tokens", "labels"):
         if result[f"val_{name}"]:
             rows.append([f"validation {name}", f"{result[f'val_{name}']:,}"])
-    common.print_table(["result", "value"], rows, f"{run} on {result['data']['name']}")
+    title = f"{run} on the validation part of {result['data']['name']}"
+    common.print_table(["result", "value"], rows, title)

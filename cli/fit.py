@@ -58,7 +58,9 @@ def command(file, x, no_floor: bool, plot: str | None, json: bool, **settings) -
     if json:
         return common.print_json(law.to_json())
     print_law(law.to_json())
-    if not plot:
+    if plot:
+        click.echo(plot)
+    else:
         common.say_next(f"{common.again()} --plot law.svg")
 
 

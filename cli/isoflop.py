@@ -34,7 +34,9 @@ def command(file, plot: str | None, json: bool, **settings) -> None:
     if json:
         return common.print_json(found.to_json())
     print_isoflop(found.to_json())
-    if not plot:
+    if plot:
+        click.echo(plot)
+    else:
         common.say_next(f"{common.again()} --plot isoflop.svg")
 
 

@@ -69,6 +69,7 @@ def command(json: bool, **settings) -> None:
 def print_result(result: dict) -> None:
     """The sizes, the law of the losses, its prediction, and the other laws."""
     from minillm.figures import short
+    from minillm.scaling.series.corpus import TOKENS
 
     decoding = {row["width"]: row["seconds_per_token"] for row in result["decoding"]}
     rows = [
@@ -79,13 +80,16 @@ def print_result(result: dict) -> None:
             f"{size['loss']:.4f}",
             f"{size['accuracy']:.1%}",
             f"{size['train_seconds']:.0f}",
-            f"{1e6 * decoding[size['width']]:.0f}",
+            _microseconds(decoding[size["width"]]),
         ]
         for size in result["sizes"]
     ]
     heads = ["size", "N", "N + head", "N total", "seeds", "loss", "accuracy"]
     heads += ["train s", "µs/token"]
+    kind = result["runs"][0]["data"]["tokenizer"]["kind"]
     title = f"{result['tokens']:,} tokens each; loss in {result['loss_unit']}"
+    if kind in TOKENS:
+        title += f"; a token is a {TOKENS[kind]}"
     common.print_table(heads, rows, title)
     print_law(result)
     print_lengths(result)
@@ -125,7 +129,8 @@ def print_law(result: dict) -> None:
         click.echo("the held-out model has no measured loss")
         return
     click.echo(
-        f"held out, measured: {held_out['measured']:.4f}; the law is "
+        f"the held-out model, which no fit has seen: {held_out['measured']:.4f} "
+        f"measured; the law is "
         f"{_percent(held_out['relative_error'])} off, a power law without a floor "
         f"{_percent(held_out['pure_power_relative_error'])}"
     )
@@ -166,6 +171,10 @@ def print_lengths(result: dict) -> None:
 
 def _interval(ends: list[float]) -> str:
     return " to ".join(f"{end:.3g}" for end in ends)
+
+
+def _microseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1e6 * seconds:.0f}"
 
 
 def _percent(share: float | None) -> str:

@@ -20,7 +20,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     """Show the named sizes and what each one costs.
 
     FLOPs are exact for training, forward and backward; memory is the predicted peak
-    of a training process on the CPU.
+    of a training process on the CPU, but for its text, which comes on top.
     """
     from minillm.backend import Backend
     from minillm.figures import short
@@ -67,5 +67,8 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     ]
     common.print_table(heads, rows)
     click.echo("shape: layers × width; embedding, others: parameters; FLOPs: a token's")
-    click.echo("in training; tokens: what `minillm train --size` trains on by default")
+    click.echo(
+        "in training; memory: of training, but for its text, which comes on top;"
+    )
+    click.echo("tokens: what `minillm train --size` trains on by default")
     common.say_next("minillm train --size nano")

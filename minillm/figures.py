@@ -153,7 +153,8 @@ def save(figure, path: str | os.PathLike) -> Path:
     """Write a figure as PNG (150 dots per inch) or SVG, whole or not at all.
 
     Missing folders are made. Where no installed font has a character, a PNG shows its
-    code (`\\u4e2d`); an SVG keeps the text, and the viewer's fonts draw it.
+    code (`\\u4e2d`), and a note says so (on stderr, unless `logging` sends it
+    elsewhere); an SVG keeps the text, and the viewer's fonts draw it.
     Raises UsageError for another suffix and for a place that cannot be written.
     """
     path = Path(path)
@@ -166,8 +167,10 @@ def save(figure, path: str | os.PathLike) -> Path:
         if kind == "svg":
             figure.savefig(picture, format=kind, metadata={"Date": None})
         else:
-            with legible_texts(figure):
+            with legible_texts(figure) as unknown:
                 figure.savefig(picture, format=kind)
+            if unknown:
+                _note_unknown(path, unknown)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,15 +218,28 @@ def legible(text: str) -> str:
 
 @contextlib.contextmanager
 def legible_texts(figure):
-    """Replace what cannot be drawn in all texts of a figure, and put it back."""
+    """Replace what cannot be drawn in all texts of a figure, and put it back; yields
+    the characters."""
     from matplotlib.text import Text
 
     texts = [(item, item.get_text()) for item in figure.findobj(Text)]
     changed = [(item, text) for item, text in texts if legible(text) != text]
     for item, text in changed:
         item.set_text(legible(text))
+    known = drawable_characters()
+    found = dict.fromkeys(c for _, text in changed for c in text if c != "\n")
     try:
-        yield
+        yield [c for c in found if ord(c) not in known]
     finally:
         for item, text in changed:
             item.set_text(text)
+
+
+def _note_unknown(path: Path, characters: list[str]) -> None:
+    shown = " ".join(map(repr, characters[:10])) + " ..." * (len(characters) > 10)
+    logging.getLogger("minillm").warning(
+        "note: %s: no font here has %s, so the code is drawn: name it .svg, or install "
+        "one that has (such as Noto Sans CJK)",
+        path,
+        shown,
+    )

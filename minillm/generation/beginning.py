@@ -17,11 +17,17 @@ def begin(
     of the text that each row continues: those of an answer continue none.
 
     Special tokens are never written, as no text holds any, but for [EOS], which ends
-    an answer.
+    an answer. Raises UsageError where the architecture has no way to decode.
     """
     specials = run.tokenizer.specials
     never = [i for name, i in specials.items() if name != EOS]
     if not reads_source(run):
+        if cached and not run.model.continues_text:
+            raise UsageError(
+                f"{run.path}: is of arch {run.config.arch}, which cannot continue a "
+                f"text: that needs `new_cache` and `decode`; `minillm eval` measures "
+                f"its loss"
+            )
         ids = [encode_prompt(run, prompt) for prompt in prompts]
         return Decoder(run.model, ids, cached=cached, never=never), ids
     context = run.model.config.context

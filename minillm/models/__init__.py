@@ -22,6 +22,7 @@ __all__ = [
     "LanguageModel",
     "ModelConfig",
     "build",
+    "continues_text",
     "size",
     "usual",
 ]
@@ -33,6 +34,11 @@ _CLASSES = {
     "bert": Bert,
     "encdec": EncoderDecoder,
 }
+
+
+def continues_text(arch: str) -> bool:
+    """Whether models of an architecture can write, token by token."""
+    return _CLASSES[arch].continues_text
 
 
 def build(config: ModelConfig, rng: np.random.Generator, dtype=np.float32):

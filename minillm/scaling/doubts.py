@@ -227,8 +227,8 @@ def _largest(fit):
     error = fit.leave_largest_out
     if error is not None and error > 0.03:
         yield (
-            f"the largest run, left out, is predicted {100 * error:.1f} % off: "
-            "do not trust the curve beyond the data"
+            f"the law of all but the largest run of this fit is {100 * error:.1f} % "
+            "off there: do not trust the curve beyond the data"
         )
 
 

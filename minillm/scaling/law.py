@@ -71,7 +71,7 @@ class LawFit(Points):
 
     theta: np.ndarray
     converged: bool
-    resamples: Resamples | None = None
+    resamples: Resamples | None = field(default=None, repr=False)
     bootstrap: int = 0
     warnings: list[str] = field(default_factory=list)
 

@@ -1,9 +1,11 @@
 """Corpora: a text in two parts, one to train on and one to validate."""
 
 import codecs
+import difflib
 import hashlib
 import os
 import platform
+import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -53,10 +55,10 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     `facts`, `lexicon`, `brackets`, `topics` and `induction` are generated, and may have
     parameters: `facts:a=0.3,seed=1`. A file gives its last tenth to validation, a
     folder, or an archive of one (.zip, .tar, .tar.gz), whole files in the order of a
-    hash of their paths. A name goes before a path: write `./stdlib` for a file that is
-    called so. A corpus of the catalogue is downloaded the first time. Raises DataError
-    for what is missing, empty or not UTF-8, UsageError for parameters that cannot be
-    and for a task that is no text.
+    hash of their paths below the folder that all share. A name goes before a path:
+    write `./stdlib` for a file that is called so. A corpus of the catalogue is
+    downloaded the first time. Raises DataError for what is missing, empty or not UTF-8,
+    UsageError for parameters that cannot be and for a task that is no text.
     """
     data = os.fspath(data)
     if data == "stdlib":
@@ -74,8 +76,10 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     if exists(data):
         return _from_archive(path) if is_archive(path) else _from_file(path)
     tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
-    names = ", ".join(["stdlib", *entries, *GENERATED, *tasks])
-    raise DataError(f"{data!r}: no such file or folder, nor a corpus ({names})")
+    names = ["stdlib", *entries, *GENERATED, *tasks]
+    near = difflib.get_close_matches(data, names, n=1)
+    hint = f": did you mean {near[0]!r}?" if near else f" ({', '.join(names)})"
+    raise DataError(f"{data!r}: no such file or folder, nor a corpus{hint}")
 
 
 def exists(data: str) -> bool:
@@ -149,6 +153,11 @@ def _from_many(place: Path, texts: dict[str, str], what: str) -> Corpus:
     documents = {path: text for path, text in texts.items() if not _is_blank(text)}
     if not documents:
         raise DataError(f"{place}: no file in it holds text")
+    # Packed with the folder or from within it: the same text, cut in the same place.
+    shared = posixpath.commonpath([posixpath.dirname(path) for path in documents])
+    documents = {
+        path.removeprefix(f"{shared}/"): text for path, text in documents.items()
+    }
     name = place.resolve().name
     note = f"{what} of {len(documents)} text files"
     size = _validation_size(sum(map(len, documents.values())))

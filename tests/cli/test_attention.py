@@ -62,6 +62,9 @@ def test_the_next_command_can_be_typed(minillm, runs):
     assert command[3::2] == ["--layer", "--head"]
     code, out, err = minillm(*command)
     assert code == 0
+    name = f"attention-layer{command[4]}-head{command[6]}.png"
+    assert out.splitlines()[-1] == str(Path(runs["encoder"]) / name)
+    assert (Path(runs["encoder"]) / name).exists()
     assert len([line for line in out.splitlines() if "%" in line]) == 2
     assert err.rstrip().endswith("--json")
 

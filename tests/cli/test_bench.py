@@ -134,11 +134,17 @@ def test_a_profile_says_where_the_time_goes(minillm):
     assert seconds == pytest.approx(found["step_seconds"])
 
 
+def test_the_next_command_draws_the_profile_that_was_shown(minillm):
+    expected = " ".join(["minillm", *PROFILE, "--plot profile.svg"])
+    assert set(minillm(*PROFILE)[2].split()) == {"next:", *expected.split()}
+
+
 def test_a_profile_is_a_table_and_a_picture(minillm, tmp_path):
     code, out, _ = minillm(*PROFILE, "--plot", str(tmp_path / "profile.png"))
     assert code == 0
     assert "linear_cross" in out
     assert "between the ops" in out
+    assert out.splitlines()[-1] == str(tmp_path / "profile.png")
     picture = (tmp_path / "profile.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 10_000

@@ -48,6 +48,12 @@ def test_json_and_a_figure(minillm, asked, tmp_path):
     assert figure.read_text(encoding="utf-8").startswith("<?xml")
 
 
+def test_the_figure_is_named_below_the_table(minillm, asked, tmp_path):
+    figure = str(tmp_path / "a.svg")
+    code, out, err = minillm("emergence", "runs/facts", "--plot", figure)
+    assert (code, err, out.splitlines()[-1]) == (0, "", figure)
+
+
 def test_a_missing_folder_is_refused(minillm, tmp_path):
     code, out, err = minillm("emergence", str(tmp_path / "nothing"))
     assert (code, out) == (3, "")

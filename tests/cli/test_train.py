@@ -4,9 +4,11 @@ import dataclasses
 import json
 import math
 import shlex
+from pathlib import Path
 
 import pytest
 
+from minillm import models
 from minillm.training.config import TrainConfig
 from minillm_cli.main import main
 from minillm_cli.train import command
@@ -138,12 +140,31 @@ def test_generate_continues_the_prompt(minillm, run):
     assert record["prompt"] + record["text"] + "\n" == out
 
 
+def test_an_architecture_that_cannot_write_is_sent_to_eval(
+    minillm, book, tmp_path, monkeypatch
+):
+    class OnlyHidden(models.transformer.Transformer):
+        causal = True
+
+    monkeypatch.setitem(models._CLASSES, "gpt", OnlyHidden)
+    out = str(tmp_path / "a")
+    code, _, err = minillm("train", *SHORT, "--data", book, "--out", out)
+    assert code == 0
+    assert err.splitlines()[-1] == f"next: minillm eval {out}"
+    assert minillm("eval", out)[0] == 0
+    for argv in (["generate", out, "a"], ["generate", out, "a", "--stream"]):
+        code, printed, err = minillm(*argv)
+        assert (code, printed, err.count("\n")) == (2, "", 1)
+        assert "is of arch gpt, which cannot continue a text" in err
+
+
 def test_eval_measures_what_training_measured(minillm, run, book):
     record = json.loads(minillm("eval", run, "--json")[1])
     trained = read_record(run)["results"]["val_loss"]
     assert record["val_loss"] == pytest.approx(trained, rel=1e-6)
     code, out, _ = minillm("eval", run, "--data", book)
     assert code == 0
+    assert f"{run} on the validation part of {Path(book).name}" in out
     assert f"{trained:.4f}" in out
 
 

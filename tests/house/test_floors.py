@@ -1,11 +1,14 @@
 """The plan of the house: imports go down, never round in circles."""
 
 import ast
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+GIT = shutil.which("git")
 
 # A file imports from lower floors, or from its own room. `minillm/__init__.py` hands
 # names of every floor on and stands outside.
@@ -170,11 +173,33 @@ def test_the_top_level_stays_tidy():
     }
     made_by_tools = {"PKG-INFO", "build", "dist", "runs"}
     found = {
-        path.name
-        for path in ROOT.iterdir()
-        if not path.name.startswith(".") and path.suffix != ".egg-info"
+        name
+        for name in top_level(ROOT)
+        if not name.startswith(".") and not name.endswith(".egg-info")
     }
     assert found - made_by_tools <= expected
+
+
+def top_level(root: Path) -> set[str]:
+    """What lies in the house: of a clone what git tracks, not its user's own files."""
+    if GIT and (root / ".git").exists():
+        tracked = subprocess.run(
+            [GIT, "-C", root, "ls-files", "-z"], capture_output=True
+        )
+        if tracked.returncode == 0:  # it may refuse a clone of another user
+            paths = tracked.stdout.decode().rstrip("\0").split("\0")
+            return {path.split("/")[0] for path in paths}
+    return {path.name for path in root.iterdir()}
+
+
+@pytest.mark.skipif(not GIT, reason="needs git")
+def test_only_what_git_tracks_counts_in_a_clone(tmp_path):
+    for name in ("kept.txt", "book.txt"):
+        (tmp_path / name).touch()
+    assert top_level(tmp_path) == {"kept.txt", "book.txt"}
+    for command in (["init", "-q"], ["add", "kept.txt"]):
+        subprocess.run([GIT, "-C", tmp_path, *command], check=True)
+    assert top_level(tmp_path) == {"kept.txt"}
 
 
 @pytest.fixture

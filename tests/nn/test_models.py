@@ -89,7 +89,14 @@ def test_what_padding_holds_changes_nothing(arch):
 @pytest.mark.parametrize("arch", config.ARCHITECTURES)
 def test_every_architecture_can_be_built_counted_and_trained_for_something(arch):
     m = model(arch, **usual(arch))
-    assert count.parameters(m.config)["total"] == sum(p.size for p in m.parameters())
+    counted, built = (
+        count.parameters(m.config)["total"],
+        sum(p.size for p in m.parameters()),
+    )
+    assert counted == built, (
+        f"models/count.py says that arch {arch} has {counted} parameters, and it has "
+        f"{built}: teach it what this architecture is made of"
+    )
     assert any(arch in objective.architectures for objective in OBJECTIVES.values())
 
 

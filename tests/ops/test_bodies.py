@@ -81,7 +81,7 @@ def large(name: str) -> list:
             x, weight = normal((900, 40)), normal((300, 40))
             settings = {"targets": tokens.astype(np.int32), "n_targets": 3}
             return [((x, weight), settings), ((30 * x, weight), settings)]
-    raise LookupError(f"write down a large case of {name}")
+    raise LookupError(f"write down a large case of {name} in `large` of this file")
 
 
 @TYPES

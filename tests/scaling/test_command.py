@@ -66,10 +66,25 @@ def test_people_get_tables_and_the_next_command(minillm, argv, series, quickly):
         assert f"{law['alpha']:.3f}" in out
     for word in ("non-embedding *", "matrices and head", "total", "accuracy", "1 × 24"):
         assert word in out
+    assert "49,152 tokens each; loss in nats/token; a token is a character" in out
     assert "E is L∞(D), the floor after D = 49,152 tokens" in out
     assert "49,152 tokens for each of 6 models" in err
     assert err.splitlines()[-1].startswith("next: minillm generate ")
     assert "24-s0" in err.splitlines()[-1]
+
+
+def test_a_series_of_masked_models_goes_through_without_a_law_of_writing(
+    minillm, words, tmp_path
+):
+    out_folder = str(tmp_path / "masked")
+    argv = ["scale", "--preset", "tiny", "--data", words, "--out", out_folder]
+    code, out, err = minillm(*argv, "--objective", "mlm")
+    assert code == 0
+    assert "train_seconds" in out and "decode_seconds" not in out
+    assert err.splitlines()[-1].startswith("next: minillm fill ")
+    code, out, err = minillm("report", out_folder)
+    assert code == 0
+    assert "No law of seconds of decoding: nothing was measured." in out
 
 
 def test_the_help_fits_a_screen(minillm):

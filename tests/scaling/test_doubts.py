@@ -32,7 +32,7 @@ def test_a_good_series_gives_none():
         ("N spans a factor of 5", {"sizes": np.geomspace(1e4, 5e4, 8)}),
         ("rises from 1.235 to 1.42", {"y": BENT_UP}),
         ("over 3 %", {"y": BENT_UP}),
-        ("left out, is predicted", {"y": BENT_UP}),
+        ("all but the largest run of this fit", {"y": BENT_UP}),
         ("L∞", {"D": np.full(8, 4e6)}),
         ("fit both variables (--x N --x D)", {"D": np.geomspace(1e6, 1e7, 8)}),
         ("batch changes from 8 to 16", {"batch": [8] * 4 + [16] * 4}),

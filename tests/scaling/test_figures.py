@@ -127,6 +127,24 @@ def test_characters_without_a_font_are_written_as_codes(monkeypatch):
     assert figures.legible("中 N\n文") == "\\u4e2d N\n\\u6587"
 
 
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_a_note_says_which_characters_have_no_font(
+    monkeypatch, tmp_path, caplog, suffix
+):
+    known = frozenset(map(ord, "abc "))
+    monkeypatch.setattr(figures, "drawable_characters", lambda: known)
+    figure = figures.new_figure()[0]
+    figure.suptitle("灯塔 灯\nabc")
+    path = figures.save(figure, tmp_path / f"a.{suffix}")
+    noted = [record.getMessage() for record in caplog.records]
+    if suffix == "svg":
+        assert noted == []
+    else:
+        (note,) = noted
+        assert note.startswith(f"note: {path}: no font here has '灯' '塔', so")
+        assert ".svg" in note and "Noto Sans CJK" in note
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

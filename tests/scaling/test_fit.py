@@ -190,6 +190,10 @@ def test_json_holds_the_promised_keys_and_only_numbers_json_knows():
             assert low <= record["parameters"][name] <= high
 
 
+def test_printing_a_law_does_not_print_its_resamples():
+    assert len(repr(fit(table(noise=0.003), bootstrap=1000))) < 2_000
+
+
 def test_the_same_seed_gives_the_same_intervals():
     first, second, other = (
         fit(table(noise=0.003), seed=seed).interval95 for seed in (1, 1, 2)

@@ -277,6 +277,15 @@ def test_the_command_repeats_the_series(outline):
     )
 
 
+def test_the_command_can_be_typed_where_the_page_was_made(tmp_path, monkeypatch):
+    write_run(tmp_path / "runs" / "law" / "16", record(16, LENGTHS[0]))
+    monkeypatch.chdir(tmp_path)
+    with open(report("runs/law")["page"], encoding="utf-8") as file:
+        page = file.read()
+    commands = "minillm train --config runs/law/16/run.json\nminillm report runs/law"
+    assert commands in page
+
+
 def test_other_rates_stand_beside_the_rule_s(outline):
     assert "times the rate" in outline.shown
     assert "+1." in outline.shown
@@ -311,7 +320,7 @@ def test_too_few_runs_have_a_page_without_a_law(tmp_path):
         page = file.read()
     assert "Learning curves" in page
     assert "The law of size" not in page
-    assert "minillm train --config 16/run.json" in page
+    assert f"minillm train --config {tmp_path.name}/16/run.json" in page
 
 
 def test_runs_of_other_texts_have_no_law(tmp_path):

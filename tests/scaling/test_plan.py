@@ -4,6 +4,7 @@ import itertools
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from minillm.scaling.series.plan import (
     makespan,
     read_plan,
 )
+from minillm.scaling.series.progress import Reporter
 
 LADDER = Ladder(
     name="steps",
@@ -167,7 +169,15 @@ def test_what_cannot_be_is_planned_at_its_shortest_and_said():
     assert set(seeds(found)) == set(STEP_SECONDS)
     assert found.tokens == LADDER.least_tokens
     assert found.seconds > 90
-    assert f"about {found.seconds:.0f} seconds" in found.warnings[-1]
+    assert found.warnings[-1].startswith(
+        f"about {found.seconds:.0f} seconds are planned, more than the budget of 90"
+    )
+
+
+def test_a_plan_beyond_the_budget_says_so_before_it_begins(capsys):
+    for budget, told in ((90, "in all, longer than the budget of 1:30"), (1e6, "all")):
+        Reporter().plan(plan(budget, slower=20), Path("plan.json"))
+        assert f"{told} (plan.json)" in capsys.readouterr().err
 
 
 @given(slower=st.floats(0.05, 50), workers=st.integers(1, 5))

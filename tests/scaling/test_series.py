@@ -95,6 +95,8 @@ def test_the_figures_are_there_and_are_named_whole(series):
     for path in map(Path, result["figures"]):
         begin = path.read_bytes()[:5]
         assert begin == (b"\x89PNG\r" if path.suffix == ".png" else b"<?xml")
+    law = (folder / "law.svg").read_text("utf-8")
+    assert "validation loss (nats/character)" in law
 
 
 def test_sizes_hold_medians_over_seeds(series):

@@ -38,6 +38,14 @@ def test_an_archive_is_read_like_the_folder_that_was_packed(folder, tmp_path, ki
     assert packed.note == f"an archive of {len(TEXTS)} text files"
 
 
+def test_the_folder_around_all_files_does_not_count(folder, tmp_path):
+    corpora = [load_corpus(folder), load_corpus(tmp_path)]
+    for name, root, below in (("1", folder, "."), ("2", tmp_path, folder.name)):
+        packed = shutil.make_archive(str(tmp_path / name), "zip", root, below)
+        corpora.append(load_corpus(packed))
+    assert len({corpus.sha256 for corpus in corpora}) == 1
+
+
 def test_a_single_packed_file_is_cut_like_a_file(tmp_path):
     text = "".join(f"line {i}\n" for i in range(2_000)).encode()
     (tmp_path / "book.txt.gz").write_bytes(gzip.compress(text))

@@ -81,12 +81,18 @@ def test_what_is_not_utf8_is_refused_with_file_and_offset(tmp_path, mark):
         load_corpus(path)
 
 
-@pytest.mark.parametrize("name", ["no/such/file.txt", "stdlibs", ""])
+@pytest.mark.parametrize("name", ["no/such/file.txt", "1984", ""])
 def test_a_missing_file_is_refused_and_the_names_told(name):
     with pytest.raises(DataError, match=r"stdlib, tinyshakespeare") as caught:
         load_corpus(name)
     assert repr(name) in str(caught.value)
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(("name", "meant"), [("stdlb", "stdlib"), ("fakts", "facts")])
+def test_the_nearest_name_is_told_for_a_mistyped_one(name, meant):
+    with pytest.raises(DataError, match=f"'{name}': .* did you mean '{meant}'"):
+        load_corpus(name)
 
 
 # A folder

@@ -132,4 +132,5 @@ def _decoding(series: Series) -> dict[int, float]:
     return {
         point["parameters"]["non_embedding"]: point["seconds_per_token"]
         for point in points
+        if point["seconds_per_token"] is not None
     }

@@ -141,7 +141,7 @@ def _repeat(series: Series):
 def _commands(series: Series):
     """What to type for the same again: from the preset, and from the plan."""
     plan = series.plan
-    name = series.path.resolve().name
+    folder = _from_here(series.path)
     preset = PRESETS.get((plan.get("ladder") or {}).get("name"))
     if preset:
         objective = plan.get("objective") or "clm"
@@ -157,14 +157,22 @@ def _commands(series: Series):
         for option, (value, default) in options.items():
             if value not in (None, default):
                 parts += [f"--{option}", str(value)]
-        yield shlex.join([*parts, "--out", name])
+        yield shlex.join([*parts, "--out", folder])
     if plan:
-        plan_file, again = f"{name}/plan.json", f"{name}-again"
+        plan_file, again = f"{folder}/plan.json", f"{folder}-again"
         yield shlex.join(["minillm", "scale", "--plan", plan_file, "--out", again])
     else:
         for run in series.runs:
-            yield shlex.join(["minillm", "train", "--config", f"{run.name}/run.json"])
-    yield shlex.join(["minillm", "report", name])
+            settings = f"{folder}/{run.name}/run.json"
+            yield shlex.join(["minillm", "train", "--config", settings])
+    yield shlex.join(["minillm", "report", folder])
+
+
+def _from_here(folder: Path) -> str:
+    """A folder's path below the current one; of another place only its name, since a
+    page is shown around."""
+    full, here = folder.resolve(), Path.cwd()
+    return str(full.relative_to(here)) if here in full.parents else full.name
 
 
 def _facts(series: Series) -> dict[str, str]:

@@ -6,6 +6,7 @@ from minillm.scaling.series.ladder import Ladder
 from minillm.training.data import EncodedCorpus, prepare
 
 UNKNOWN_AT_MOST = 0.02  # of the characters
+TOKENS = {"chars": "character", "bytes": "byte"}  # what one is, by the tokenizer
 
 
 def prepared(

@@ -18,26 +18,28 @@ ROUNDS = 5  # the fastest counts: whatever disturbs a round only adds to it
 def time_decoding(plan: Plan, vocab_size: int) -> list[dict]:
     """Seconds per token of every size, with one BLAS thread and nothing beside it.
 
-    Returns [{width, trained, parameters, seconds_per_token}].
+    Returns [{width, trained, parameters, seconds_per_token}]; the seconds are None
+    where the architecture continues no text.
     """
     trained = {*plan.ladder.widths, plan.ladder.held_out}
     models = {}
     for width in sorted(trained | {*plan.ladder.untrained}):
         shape = plan.config(width).resolve().shape(vocab_size)
         models[width] = build(shape, np.random.default_rng(0))
-    with one_blas_thread():
-        rounds = [
-            [seconds_per_token(model) for model in models.values()]
-            for _ in range(ROUNDS)
-        ]
+    seconds = dict.fromkeys(models)
+    if all(model.continues_text for model in models.values()):
+        with one_blas_thread():
+            rounds = [
+                [seconds_per_token(model) for model in models.values()]
+                for _ in range(ROUNDS)
+            ]
+        seconds = dict(zip(models, np.min(rounds, axis=0).tolist(), strict=True))
     return [
         {
             "width": width,
             "trained": width in trained,
             "parameters": count.parameters(model.config),
-            "seconds_per_token": fastest,
+            "seconds_per_token": seconds[width],
         }
-        for (width, model), fastest in zip(
-            models.items(), np.min(rounds, axis=0).tolist(), strict=True
-        )
+        for width, model in models.items()
     ]

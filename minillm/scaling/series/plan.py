@@ -274,10 +274,9 @@ def _losses(plan: Plan, wanted: int, left_out: list):
         )
     if plan.seconds > plan.budget:
         yield (
-            f"this will take about {plan.seconds:.0f} seconds, longer than the "
-            f"{plan.budget:.0f} meant for it: with fewer than "
-            f"{plan.ladder.least_tokens:,} tokens for each model the exponent would "
-            f"mean nothing"
+            f"about {plan.seconds:.0f} seconds are planned, more than the budget of "
+            f"{plan.budget:.0f}: with still fewer tokens for each model the exponent "
+            f"would mean nothing"
         )
 
 

@@ -60,9 +60,12 @@ class Reporter(Silent):
     def plan(self, plan: Plan, path: Path) -> None:
         self._plan = plan
         self.console.print(_table(plan))
+        over = ""
+        if plan.seconds > plan.budget:
+            over = f", longer than the budget of {clock(plan.budget)}"
         self.console.print(
             f"{plan.tokens:,} tokens for each of {len(plan.runs)} models, "
-            f"{plan.workers} side by side: about {clock(plan.seconds)} in all "
+            f"{plan.workers} side by side: about {clock(plan.seconds)} in all{over} "
             f"({path})"
         )
         for warning in plan.warnings:

@@ -7,6 +7,7 @@ from pathlib import Path
 from minillm.errors import DivergedError, MinillmError
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
+from minillm.scaling.series.corpus import TOKENS
 from minillm.scaling.series.ladder import FEWEST_WIDTHS
 from minillm.scaling.series.lengths import Lengths
 from minillm.scaling.series.plan import Plan
@@ -74,20 +75,23 @@ class Findings:
 
     @cached_property
     def powers(self) -> dict[str, LawFit]:
-        """y = a·xⁿ + b for every size there is: accuracy levels off, costs do not."""
+        """y = a·xⁿ + b for every size there is: accuracy levels off, costs do not.
+        None of decoding where the models continue no text."""
         trained = _counted(self.sizes, COUNTS[0])
-        timed = [point["parameters"][COUNTS[0]] for point in self.decoding]
         accuracy = [size.accuracy for size in self.sizes]
-        decoding = [point["seconds_per_token"] for point in self.decoding]
         training = [size.train_seconds for size in self.sizes]
+        decoding = {
+            point["parameters"][COUNTS[0]]: point["seconds_per_token"]
+            for point in self.decoding
+            if point["seconds_per_token"] is not None
+        }
+        name = "decode_seconds_per_token"
+        columns = {"N": list(decoding), name: list(decoding.values())}
         return {
             "accuracy": fit(
                 {"N": trained, "accuracy": accuracy}, y="accuracy", ceiling=True
             ),
-            "decode_seconds_per_token": fit(
-                {"N": timed, "decode_seconds_per_token": decoding},
-                y="decode_seconds_per_token",
-            ),
+            **({name: fit(columns, y=name)} if decoding else {}),
             "train_seconds": fit(
                 {"N": trained, "train_seconds": training}, y="train_seconds"
             ),
@@ -200,7 +204,14 @@ class Findings:
             f"α = {self.law.parameters['alpha']:.2f}, "
             f"95 % interval {low:.2f} to {high:.2f}"
         )
-        law = draw_law(self.law, repeats=repeats, held_out=held_out, title=title)
+        unit = TOKENS.get(self.plan.tokenizer, "token")
+        law = draw_law(
+            self.law,
+            repeats=repeats,
+            held_out=held_out,
+            title=title,
+            y_label=f"validation loss (nats/{unit})",
+        )
         figures = {"law": law, "power_laws": draw_power_laws(self.powers)}
         if self.lengths.of_both:
             figures["size_and_tokens"] = draw_law(self.lengths.of_both)
