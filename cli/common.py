@@ -1,6 +1,5 @@
 """What every command shares: --json, --config, where a value came from, printing."""
 
-import contextlib
 import difflib
 import json
 import math
@@ -21,6 +20,7 @@ SOURCES = {
     ParameterSource.DEFAULT_MAP: "file",
     ParameterSource.DEFAULT: "default",
 }
+MOST_BYTES = 1 << 20  # of a configuration: a run.json has some thousands
 
 
 class Quantity(click.ParamType):
@@ -154,7 +154,11 @@ def read_settings(file: Path) -> dict[str, Any]:
     A run's own folder is left out: a second run needs a folder of its own.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as opened:  # a pipe is welcome; /dev/zero has no end
+            content = opened.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
+        text = content.decode("utf-8")
         values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise DataError(f"{file}: no such configuration file") from None
@@ -305,5 +309,4 @@ def note_unknown(tokenizer, *texts: str) -> None:
 
 def say_next(command: str) -> None:
     """The next command worth typing, on stderr."""
-    with contextlib.suppress(OSError):  # the answer has been given
-        click.echo(f"next: {command}", err=True)
+    click.echo(f"next: {command}", err=True)

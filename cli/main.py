@@ -9,7 +9,6 @@ import errno
 import importlib
 import os
 import signal
-import sys
 import threading
 import traceback
 
@@ -18,6 +17,7 @@ from click.core import ParameterSource
 
 import minillm
 from minillm.errors import DataError, DeviceError, MinillmError, UsageError
+from minillm_cli import streams
 
 # `minillm --help` shows these without importing what the commands need.
 SECTIONS = {
@@ -103,18 +103,17 @@ class Terminated(SystemExit):
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    _ready_streams()
-    try:
-        with _sigterm_raises():
-            return commands.main(argv, "minillm", standalone_mode=False) or 0
-    except BaseException as error:
-        if os.environ.get("MINILLM_TRACEBACK"):
-            traceback.print_exc()
-        code, message = explain(error)
-        if message:
-            with contextlib.suppress(OSError):  # the code says it too
+    with streams.ready():
+        try:
+            with _sigterm_raises():
+                return commands.main(argv, "minillm", standalone_mode=False) or 0
+        except BaseException as error:
+            if os.environ.get("MINILLM_TRACEBACK"):
+                traceback.print_exc()
+            code, message = explain(error)
+            if message:
                 click.echo("minillm: " + " ".join(message.split()), err=True)
-        return code
+            return code
 
 
 def explain(error: BaseException) -> tuple[int, str]:
@@ -143,8 +142,14 @@ def explain(error: BaseException) -> tuple[int, str]:
             return DataError.exit_code, f"{error.filename}: no such file"
         case ValueError() if "embedded null" in str(error):
             return UsageError.exit_code, "the name of a file cannot hold a zero byte"
+        case PermissionError() if error.filename:
+            return (
+                DataError.exit_code,
+                f"{error.filename}: {error.strerror}: change its permissions or choose "
+                f"another place",
+            )
         case OSError() if error.filename:
-            return 1, f"{error.filename}: {error.strerror}"
+            return DataError.exit_code, f"{error.filename}: {error.strerror}"
         case OSError() if error.errno == errno.ENOMEM:  # of a fork, or shared memory
             return explain(MemoryError("try a smaller size, or fewer --workers"))
         case OSError() if error.errno in (errno.ENOSPC, errno.EIO):
@@ -163,23 +168,6 @@ def _usage_message(error: click.UsageError) -> str:
     if param and ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT:
         message += f" (environment: {ctx.auto_envvar_prefix}_{param.name.upper()})"
     return f"{message} See `{ctx.command_path if ctx else 'minillm'} --help`."
-
-
-def _ready_streams() -> None:
-    """Text is Unicode, also under LC_ALL=C and on a console with an old code page; and
-    nothing is asked of a stream that is closed, or of a terminal of no width."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            # Else the next file to be opened, of a run's perhaps, took its number.
-            nothing = os.open(os.devnull, os.O_RDWR)
-            setattr(
-                sys, name, os.fdopen(nothing, "w" if number else "r", closefd=False)
-            )
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if os.environ.get("COLUMNS") == "0":  # said where nobody knows
-        del os.environ["COLUMNS"]
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minillm.errors import DataError
 from minillm.models import LanguageModel
 from minillm.models.encdec import Conditioned
 from minillm.tensor import no_grad
@@ -41,10 +42,19 @@ class Decoder:
         self._logits = None
 
     def logits(self) -> np.ndarray:
-        """The logits after each sequence: (B, V), on the host."""
+        """The logits after each sequence: (B, V), on the host.
+
+        Raises DataError where one is not finite: among such, none is the likeliest.
+        """
         if self._logits is None:
             self._slide()
-            self._logits = self._next_logits()
+            with np.errstate(over="ignore", invalid="ignore"):  # told in a line
+                self._logits = self._next_logits()
+            if not np.isfinite(self._logits).all():
+                raise DataError(
+                    "the model gives logits that are not finite: its weights are "
+                    "damaged, or its training diverged"
+                )
             self._logits[:, self.never] = -np.inf
         return self._logits
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NoReturn
 
 from minillm.errors import DataError
 from minillm.text.archive import is_archive, read_archive
@@ -72,7 +73,7 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     path = Path(data)
     if os.path.isdir(data):
         return _from_folder(path)
-    if os.path.exists(data):  # Path would raise for too long a name
+    if exists(data):
         return _from_archive(path) if is_archive(path) else _from_file(path)
     tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
     names = ["stdlib", *entries, *GENERATED, *tasks]
@@ -81,6 +82,17 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     raise DataError(
         f"{data!r}: no such file or folder, nor a corpus ({', '.join(names)}){hint}"
     )
+
+
+def exists(data: str) -> bool:
+    """Whether a path names something. Raises DataError where it may not be known."""
+    try:
+        os.stat(data)
+    except PermissionError as error:
+        _refuse(error)
+    except (OSError, ValueError):  # too long a name, or one that cannot be
+        return False
+    return True
 
 
 def read_text(path: Path) -> str:
@@ -229,10 +241,14 @@ def _path_hash(path: str) -> str:
 def _files(folder: Path) -> list[Path]:
     """Every file below a folder, without the hidden ones."""
     found = []
-    for parent, subfolders, names in os.walk(folder):
+    for parent, subfolders, names in os.walk(folder, onerror=_refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
     return found
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(f"{error.filename}: {error.strerror}") from error
 
 
 def _is_blank(text: str) -> bool:

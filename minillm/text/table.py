@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
+from minillm.text.corpus import exists
 from minillm.text.generated import TOYS, generated_task
 from minillm.text.table_file import NAMES, read_rows
 from minillm.text.toys.toy import Rows
@@ -51,7 +52,7 @@ def load_table(data: str | os.PathLike, kind: str, *, whole: bool = False) -> Ta
         return _table(toy.spec, *toy.parts(), toy.title)
     if os.path.isdir(data):
         raise DataError(f"{data}: a folder; give one file, .tsv, .csv or .jsonl")
-    if not os.path.exists(data):
+    if not exists(data):
         names = ", ".join(name for name, toy in TOYS.items() if toy.kind == kind)
         raise DataError(f"{data!r}: no such file, nor a generated task ({names})")
     path = Path(data)

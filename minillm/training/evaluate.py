@@ -23,6 +23,8 @@ from minillm.training.data import (
 
 # Logits computed at a time: they never lie in memory whole.
 CHUNK = 1 << 20
+# Of about so many tokens, the luck of which are looked at is a few parts in a hundred.
+INTERIM_TOKENS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,12 @@ def evaluate(
     parts = range(0, n_parts, every)[rank::n]
     scores = (score(model, batch.shard(part, n_parts).trimmed()) for part in parts)
     return sum(scores, Score())
+
+
+def interim_share(batch: Batch) -> int:
+    """Evaluations on the way look at every so many parts: at all of a small validation
+    batch, at an eighth of a large one."""
+    return max(1, min(8, batch.ids.size // INTERIM_TOKENS))
 
 
 def score(model, batch: Batch) -> Score:

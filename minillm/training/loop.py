@@ -21,7 +21,7 @@ from minillm.training.data import (
     validation_batch,
 )
 from minillm.training.decoding_speed import seconds_per_token
-from minillm.training.evaluate import Score, summarise
+from minillm.training.evaluate import Score, interim_share, summarise
 from minillm.training.interrupt import Interrupts
 from minillm.training.optimizer import clip_scale, global_norm
 from minillm.training.process import keep_freed_memory, one_blas_thread
@@ -35,8 +35,6 @@ from minillm.training.run_folder.record import new_record
 from minillm.training.run_folder.run import read_tokenizer
 from minillm.training.schedule import learning_rate
 from minillm.training.team import Team, choose_workers, missed_wish
-
-INTERIM = 8  # evaluations on the way look at every eighth part of the validation text
 
 
 def train(
@@ -88,7 +86,10 @@ def train(
         if text is None:
             text = prepare(config, _tokenizer(config, resume), reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
-        with memory.within(config, shape, workers[1], device):
+        run = config, shape, workers[1], device
+        with memory.within(*run):
+            if told := memory.tight(*run):
+                reporter.note(told)
             work = _set_up(config, shape, text, workers)
             for told in filter(None, [text.cut(config.context), text.repeated(config)]):
                 reporter.note(told)
@@ -188,6 +189,8 @@ def _run(
             book.check(step, validation_loss=result["val_loss"])
             return result
 
+        share = interim_share(work.validation)
+        result = None
         book.start()
         for step in range(book.step, config.steps):
             done = step + 1
@@ -200,14 +203,16 @@ def _run(
             team.call("update", step, lr, clip_scale(norm, config.clip))
 
             last = done == config.steps
-            due = done % config.eval_every == 0 and not last
-            book.add_step(loss, lr, norm, evaluate(done, INTERIM) if due else None)
+            due = done % config.eval_every == 0 or last
+            result = evaluate(done, share) if due else None
+            book.add_step(loss, lr, norm, result)
             wanted = book.is_best or done == book.branch or last
             if wanted or done % config.save_every == 0 or interrupts.signal:
                 book.save()
             if interrupts.signal and not last:
                 book.interrupted(interrupts.signal)
-        result = evaluate(config.steps)
+        if result is None or share > 1:
+            result = evaluate(config.steps)
         writes = work.model.continues_text
         decoding = seconds_per_token(work.model) if writes else None
         peak = backend.current().memory()["peak"]  # while the workers are there

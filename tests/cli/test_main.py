@@ -45,9 +45,10 @@ def raising(error: BaseException) -> click.Command:
         (FileNotFoundError(2, "No such file", "a.txt"), 3, "a.txt: no such file"),
         (
             PermissionError(13, "Permission denied", "runs"),
-            1,
-            "runs: Permission denied",
+            3,
+            "runs: Permission denied: change its permissions",
         ),
+        (OSError(36, "File name too long", "xxx"), 3, "xxx: File name too long"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (EOFError(), 1, "EOFError"),
         (ZeroDivisionError("division by zero"), 1, "ZeroDivisionError: division by"),

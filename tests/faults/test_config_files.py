@@ -1,6 +1,7 @@
 """--config with what is no configuration, and numbers that other commands refuse."""
 
 import json
+import os
 
 import pytest
 
@@ -55,6 +56,21 @@ def test_a_configuration_is_refused_with(sees, here, name, content, code, says):
 def test_a_configuration_that_is_no_file_is_named(sees, name):
     says = f"{name}: (no such configuration file|{UNREADABLE}: Is a directory)"
     sees("train", f"--config={name}", code=3, says=says)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+def test_a_configuration_without_an_end_is_not_read(sees):
+    says = f"/dev/zero: {UNREADABLE}: it has more than 1,048,576 bytes"
+    sees("train", "--config=/dev/zero", code=3, says=says)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="needs /dev/fd")
+def test_a_configuration_may_come_through_a_pipe(sees):
+    read, write = os.pipe()
+    os.write(write, b"layers = 0")
+    os.close(write)
+    sees("train", f"--config=/dev/fd/{read}", code=2, says="layers must be")
+    os.close(read)
 
 
 # (what happened to run.json, how, exit code, what the user sees)

@@ -127,7 +127,7 @@ RUNS = [
     ("an empty manifest", emptied(NEWEST / "manifest.json"), 3, "is damaged"),
     ("a manifest that names a file outside", a_way_out, 0, ""),
     ("weights elsewhere", link_elsewhere, 3, "is damaged"),
-    ("a circle of links", link_in_a_circle, 3, "is damaged"),
+    ("a circle of links", link_in_a_circle, 3, "step-000006.*cannot be read .*links"),
     ("no run.json", lost("run.json"), 3, r"run: holds no run.*run\.json"),
     ("an empty run.json", emptied("run.json"), 3, r"run/run\.json: cannot be read"),
     ("no tokenizer.json", lost("tokenizer.json"), 3, r"run/tokenizer\.json"),
@@ -185,6 +185,15 @@ def test_weights_are_refused_that_are(sees, unfinished, content, says):
         sees(*reader, code=3, says=rf"model\.safetensors: .*{re.escape(says)}")
 
 
+@pytest.mark.parametrize("options", [[], ["--temperature=0"], ["--beams=2"]], ids=str)
+def test_finite_weights_that_make_no_finite_logits_are_told(sees, run, options):
+    arrays = load_file(run / WEIGHTS)
+    save_file({k: np.full_like(v, 3e38) for k, v in arrays.items()}, run / WEIGHTS)
+    sign(run / NEWEST)
+    says = "logits that are not finite: its weights are damaged"
+    sees(*READERS["generate"], *options, code=3, says=says)
+
+
 def first_nan(arrays: dict) -> dict:
     name = min(arrays)
     return {**arrays, name: np.full_like(arrays[name], np.nan)}
@@ -227,6 +236,16 @@ STATES = [
     {"logged": 7},
     {"logged": "x"},
     {"data_sha256": None},
+    {"seconds": 1e308},
+    {"best": [1]},
+    {"best": "x"},
+    {"best": {"step": 3}},
+    {"best": {"step": 7, "val_loss": 1.0}},
+    {"best": {"step": "x", "val_loss": 1.0}},
+    {"best": {"step": 3, "val_loss": float("nan")}},
+    {"options": 5},
+    {"options": {"lr": "x"}},
+    {"options": {"no": "option"}},
 ]
 
 
@@ -245,7 +264,12 @@ def test_a_state_is_refused_that_is(sees, unfinished, text):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("data", []), ("data", {}), ("sources", []), ("status", None)]
+    ("key", "value"),
+    [
+        *[("data", []), ("data", {}), ("sources", []), ("status", None)],
+        ("data", {"sha256": 5, "tokenizer": {"sha256": ""}}),
+        ("status", "finished"),  # without results
+    ],
 )
 def test_a_record_is_refused_with(sees, unfinished, key, value):
     change(unfinished / "run.json", **{key: value})

@@ -33,6 +33,7 @@ def full():
 
 # (what finds no more room, bytes a file may have, more options, what the user sees)
 FULL = [
+    ("anything", 0, [], r"run/\.lock: cannot be written.*make room there"),
     ("tokenizer.json", 20, [], r"run/tokenizer\.json: cannot be written"),
     ("run.json", 2_000, [], r"run/run\.json: cannot be written \(File too large\)"),
     (

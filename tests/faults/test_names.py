@@ -35,12 +35,12 @@ def test_a_name_is(sees, here, trained, quick, name):
 
 # (what the name is, the command line, exit code, what the user sees)
 TOO_MUCH = [
-    ("a long --out", ["--data=text.txt", f"--out={LONG}"], 1, "File name too long"),
-    ("a deep --out", ["--data=text.txt", f"--out={DEEP}"], 1, "File name too long"),
+    ("a long --out", ["--data=text.txt", f"--out={LONG}"], 3, "File name too long"),
+    ("a deep --out", ["--data=text.txt", f"--out={DEEP}"], 3, "File name too long"),
     ("a long --data", [f"--data={LONG}", "--out=out"], 3, "no such file or folder"),
     ("a deep --data", [f"--data={DEEP}", "--out=out"], 3, "no such file or folder"),
     ("a device as --out", ["--data=text.txt", "--out=/dev/null"], 2, "is a file"),
-    ("a device as --data", ["--data=/dev/null", "--out=out"], 3, "holds no text"),
+    ("a device as --data", ["--data=/dev/null", "--out=out"], 3, "is a device"),
     ("below a file", ["--data=text.txt", "--out=text.txt/out"], 3, "cannot be written"),
 ]
 

@@ -80,6 +80,59 @@ def test_a_run_does_not_go_on_with(sees, stopped, change, options, code, says):
     sees(*RESUME, *options, code=code, says=says)
 
 
+OTHERS = [
+    *[("lr", 0.033), ("seed", 1), ("weight_decay", 0.0), ("clip", 2.0), ("batch", 8)],
+    *[("steps", 60), ("warmup", 1), ("dropout", 0.5)],
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OTHERS, ids=str)
+def test_a_record_that_says_something_else_does_not_go_on(sees, stopped, name, value):
+    file = stopped / "run.json"
+    record = json.loads(file.read_text("utf-8"))
+    record["options"][name] = value
+    file.write_text(json.dumps(record), "utf-8")
+    says = f"step-000004: was trained with {name} .*, and run.json has {value}: one of"
+    sees(*RESUME, code=3, says=says)
+
+
+@pytest.mark.parametrize("part", ["options", "model"])
+def test_a_record_with_another_number_of_heads_is_no_record(sees, stopped, part):
+    file = stopped / "run.json"
+    record = json.loads(file.read_text("utf-8"))
+    record[part]["heads" if part == "options" else "n_heads"] = 4
+    file.write_text(json.dumps(record), "utf-8")
+    for command in (RESUME, ["generate", "run", "She"]):
+        sees(*command, code=3, says="its model is not that of its options")
+
+
+def test_a_checkpoint_of_another_run_is_not_gone_on_with(sees, stopped, quick):
+    sees(*quick, "--data=text.txt", "--out=other", "--seed=7", code=0)
+    place = "checkpoints/step-000004"
+    shutil.rmtree(stopped / place)
+    shutil.copytree(f"other/{place}", stopped / place)
+    sees(*RESUME, code=3, says="step-000004: was trained with seed 7")
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "a line less", "a digit"])
+def test_a_learning_curve_that_was_changed_is_told(sees, stopped, trained, damage):
+    file = stopped / "metrics.jsonl"
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    if damage == "gone":
+        file.unlink()
+    else:
+        kept = {"empty": [], "a line less": lines[1:]}
+        changed = [lines[0].replace('"loss": 5', '"loss": 4'), *lines[1:]]
+        file.write_text("".join(kept.get(damage, changed)), "utf-8")
+    says = r"metrics\.jsonl: lines are missing or changed"
+    sees(*RESUME, code=0, says=says, besides=GOING_ON)
+    assert weights(stopped) == weights(trained / "run")
+
+
+def test_a_learning_curve_as_it_was_is_not_worth_a_word(sees, stopped):
+    assert "missing" not in sees(*RESUME, code=0, besides=GOING_ON)[1]
+
+
 def test_a_run_killed_before_it_had_a_record_begins_again(sees, run, quick):
     finished = weights(run)
     only_begun(run)

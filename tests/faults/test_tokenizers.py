@@ -92,3 +92,17 @@ def test_a_tokenizer_of_a_gigabyte_is_not_read(minillm, run):
     code, _, err = minillm("generate", "run", "She")
     assert code == 3
     assert "run/tokenizer.json: 1,073,741,824 bytes are too many" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_tokenizer_without_an_end_is_not_read(sees, run, make):
+    (run / "tokenizer.json").unlink()
+    make(run / "tokenizer.json")
+    sees(
+        "generate",
+        "run",
+        "She",
+        code=3,
+        says=r"run/tokenizer\.json: is no regular file",
+    )

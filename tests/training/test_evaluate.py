@@ -1,5 +1,6 @@
 """The figures of an evaluation, against NumPy in float64."""
 
+import json
 import math
 from dataclasses import astuple
 
@@ -15,6 +16,7 @@ from minillm.training.evaluate import (
     Tally,
     evaluate,
     evaluate_run,
+    interim_share,
     score,
     summarise,
 )
@@ -173,3 +175,24 @@ def test_what_cannot_be_measured_is_said(quick_train, tmp_path):
         evaluate_run(run, data=str(short))
     with pytest.raises(UsageError, match="limit"):
         evaluate_run(run, limit=0)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "share"), [(100, 1), (60_000, 1), (100_000, 3), (262_144, 8), (10**7, 8)]
+)
+def test_a_small_validation_part_is_looked_at_whole_on_the_way(tokens, share):
+    assert interim_share(Batch(np.zeros((1, tokens), np.int32))) == share
+
+
+def test_the_best_is_the_best_of_like_measures(quick_train, tmp_path):
+    """Whatever part an evaluation on the way looks at: the last step too."""
+    record = quick_train("a", steps=12, eval_every=4)
+    metrics = (tmp_path / "a" / "metrics.jsonl").read_text(encoding="utf-8")
+    lines = [
+        line for line in map(json.loads, metrics.splitlines()) if "val_loss" in line
+    ]
+    assert [line["step"] for line in lines] == [4, 8, 12]
+    least = min(lines, key=lambda line: line["val_loss"])
+    assert record["results"]["best"] == {k: least[k] for k in ("step", "val_loss")}
+    # so small a part is looked at whole
+    assert lines[-1]["val_loss"] == record["results"]["val_loss"]

@@ -69,3 +69,16 @@ def test_a_killed_process_holds_nothing(hold, tmp_path):
     other.wait()
     with locked(tmp_path):
         pass
+
+
+def test_the_number_takes_the_place_of_a_longer_one(hold, tmp_path):
+    (tmp_path / ".lock").write_text("123456789012\n")
+    other = hold(tmp_path)
+    assert (tmp_path / ".lock").read_bytes() == f"{other.pid}\n".encode()
+
+
+def test_who_comes_before_the_number_is_written_is_told_without_it(hold, tmp_path):
+    hold(tmp_path)
+    (tmp_path / ".lock").write_bytes(b"")
+    with pytest.raises(UsageError, match="another process is training"):
+        locked(tmp_path).__enter__()

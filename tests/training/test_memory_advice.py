@@ -105,3 +105,26 @@ def test_memory_that_runs_out_in_a_step_is_one_line(quick_train, workers, monkey
 def test_a_model_of_absurd_size_is_refused_at_once(quick_train):
     with pytest.raises(DeviceError, match=r"needs at least .*no batch would fit"):
         quick_train("a", layers=10_000, width=65_536)
+
+
+@pytest.mark.parametrize(("share", "told"), [(1.0, True), (0.7, True), (1.5, False)])
+def test_what_may_not_fit_is_told_before_it_begins(share, told):
+    device = Small(share * memory.needed(CONFIG, SHAPE, 1, KNOWN))
+    note = memory.tight(CONFIG, SHAPE, 1, device)
+    assert bool(note) == told
+    if told:
+        assert re.search("is expected to need .* should it be killed, --batch", note)
+    assert memory.tight(CONFIG, SHAPE, 1, KNOWN) is None
+
+
+def test_a_batch_so_large_that_its_tokens_do_not_fit_is_told_a_smaller_one():
+    config = resolved(batch=50_000_000)
+    device = Small(2e9)
+    device.numbers_at_a_time = 1  # one sequence at a time
+    with (
+        pytest.raises(DeviceError, match=r"--batch \d+ would fit$") as caught,
+        memory.within(config, SHAPE, 1, device),
+    ):
+        raise AssertionError("begun")
+    smaller = resolved(batch=int(re.search(r"--batch (\d+)", str(caught.value))[1]))
+    assert 1e9 < memory.needed(smaller, SHAPE, 1, device) <= 2e9

@@ -1,6 +1,7 @@
 """A tokenizer from its tokenizer.json."""
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ LARGEST = 1 << 28  # bytes; a vocabulary of 2^20 needs less
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer of a tokenizer.json. Raises DataError for anything else."""
     try:
-        size = Path(path).stat().st_size
-        if size > LARGEST:
+        about = Path(path).stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe or a device may have no end
+            raise DataError(f"{path}: is no regular file")
+        if (size := about.st_size) > LARGEST:
             raise DataError(
                 f"{path}: {size:,} bytes are too many for a tokenizer.json, which has "
                 f"at most {LARGEST:,}"

@@ -8,10 +8,12 @@
 Nothing is ever unpickled.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,8 @@ from minillm.training.run_folder.files import replacing_folder, write_json
 FOLDER = "checkpoints"  # of a run's, where they lie
 FORMAT = 1
 MOST_BYTES = 1 << 16  # of a manifest: a larger one is damaged, and is not read
+# What is not there is damage; what may not be read, or not now, is none.
+MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 
 
@@ -102,18 +106,20 @@ def latest(folder: Path) -> Path | None:
 def is_whole(path: Path) -> bool:
     """Whether every file of a checkpoint is what its manifest says.
 
-    Raises DataError where a later minillm wrote it.
+    Raises DataError where that cannot be known: a file may not be read, or a later
+    minillm wrote it.
     """
     file = path / "manifest.json"
     try:
-        if file.stat().st_size > MOST_BYTES:
-            return False
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-        later = manifest["format"] > FORMAT
-        whole = not later and all(
-            _fingerprint(path / name) == manifest["files"][name] for name in FILES
-        )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        with _readable(path):
+            if not _regular(file) or file.stat().st_size > MOST_BYTES:
+                return False
+            manifest = json.loads(file.read_text(encoding="utf-8"))
+            later = manifest["format"] > FORMAT
+            whole = not later and all(
+                _agrees(path / name, manifest["files"][name]) for name in FILES
+            )
+    except (*MISSING, ValueError, KeyError, TypeError, RecursionError):
         return False
     if later:
         raise DataError(
@@ -173,8 +179,26 @@ def load_arrays(path: Path) -> dict:
 
 def _all(folder: Path) -> list[Path]:
     """Every checkpoint of a folder, oldest first."""
-    numbered = [path for path in folder.glob("step-*") if path.name[5:].isdecimal()]
+    try:
+        with _readable(folder):
+            named = [path for path in folder.iterdir() if path.name[:5] == "step-"]
+    except MISSING:
+        return []
+    numbered = [path for path in named if path.name[5:].isdecimal()]
     return sorted(numbered, key=lambda path: int(path.name[5:]))
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what keeps the block from reading what is there into a DataError."""
+    try:
+        yield
+    except MISSING:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or path}: cannot be read ({error.strerror})"
+        ) from None
 
 
 def _moments(flat: FlatParameters, optimizer) -> dict:
@@ -213,6 +237,19 @@ def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
             raise DataError(f"{path}: {name} has numbers that are not finite")
     for name, place in places.items():
         place[...] = backend.of(place).asarray(arrays[name])
+
+
+def _agrees(path: Path, fingerprint: dict) -> bool:
+    """Whether a file is the one of a manifest. It is read only if its size is right."""
+    if not _regular(path) or path.stat().st_size != fingerprint["bytes"]:
+        return False
+    return _fingerprint(path) == fingerprint
+
+
+def _regular(path: Path) -> bool:
+    """Whether it ends: a pipe or a device may not. Raises OSError where it cannot be
+    known, as Path.is_file does not."""
+    return stat.S_ISREG(path.stat().st_mode)
 
 
 def _fingerprint(path: Path) -> dict:

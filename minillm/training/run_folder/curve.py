@@ -27,13 +27,12 @@ def draw_curve(folder: Path) -> Path:
         axes.plot(tokens, loss, color=COLOURS["sky"], linewidth=0.8, alpha=0.6)
         axes.plot(tokens, _smooth(loss), color=COLOURS["blue"], label="training")
         validated = [line for line in lines if "val_loss" in line]
-        val_loss = record["results"]["val_loss"]
         axes.plot(
-            [*(line["tokens"] for line in validated), tokens[-1]],
-            [*(line["val_loss"] for line in validated), val_loss],
+            [line["tokens"] for line in validated],
+            [line["val_loss"] for line in validated],
             "o-",
             color=COLOURS["red"],
-            label=f"validation {val_loss:.3f}",
+            label=f"validation {record['results']['val_loss']:.3f}",
         )
         axes.set_xscale("log")
         axes.set_xlabel("tokens seen")

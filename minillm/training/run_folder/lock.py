@@ -26,17 +26,19 @@ def locked(folder: Path) -> Iterator[None]:
     """
     path = folder / NAME
     with writing(path):
-        file = path.open("a+", encoding="utf-8")
+        path.touch()
+        file = path.open("r+b", buffering=0)
     with file:
-        file.seek(0)
         if not _take(file.fileno()):
+            number = file.readline().decode("ascii", "replace").strip()
+            who = f"process {number}" if number else "another process"
             raise UsageError(
-                f"{folder}: process {file.read().strip()} is training here: wait for "
-                f"it, or choose another --out"
+                f"{folder}: {who} is training here: wait for it, or choose another "
+                f"--out"
             )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with writing(path):
+            # Over the last one's, not after it was removed: others are reading.
+            file.truncate(file.write(f"{os.getpid()}\n".encode("ascii")))
         yield
 
 

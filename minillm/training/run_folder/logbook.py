@@ -6,13 +6,16 @@ import signal
 from pathlib import Path
 
 from minillm.backend import to_numpy
-from minillm.errors import DataError, DivergedError, Interrupted
+from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.training.replica import Workplace, batch_at
-from minillm.training.run_folder import checkpoint
+from minillm.training.run_folder import branching, checkpoint
+from minillm.training.run_folder.claim import FREE, differences
 from minillm.training.run_folder.files import replacing, write_json
 from minillm.training.run_folder.metrics import Metrics, Stopwatch
 from minillm.training.run_folder.run import hashes, read_record
 from minillm.training.schedule import branch_step, learning_rate
+
+FAR = 1e30  # beyond any loss that is finite, or any seconds
 
 
 class Logbook:
@@ -32,7 +35,8 @@ class Logbook:
         )
         self.branch = branch_step(work.config)
         self.step = 0
-        self.best = None  # the evaluation with the lowest loss: {"step", "val_loss"}
+        # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
+        self.best = None
         self.earlier = 0.0  # seconds of the sittings before
 
     def begin(self) -> None:
@@ -61,6 +65,7 @@ class Logbook:
                 raise DataError(
                     f"{newest or self.folder}: was trained with another {what}"
                 )
+        self._check_options(newest, state.get("options"))
         for path in checkpoint.set_aside(self.checkpoints, newest):
             self.reporter.note(
                 f"{path}: was damaged: going on from step {state['step']}"
@@ -69,11 +74,33 @@ class Logbook:
         self.best = state.get("best")  # not in checkpoints of before
         self._prune()
         self.earlier = state["seconds"]
-        self.metrics.go_back(state)
+        if not self.metrics.go_back(state):
+            self.reporter.note(
+                f"{self.metrics.path}: lines are missing or changed: the learning "
+                f"curve is not whole"
+            )
         self._write_record("running")
 
+    def _check_options(self, newest: Path | None, saved: dict | None) -> None:
+        """DataError where a checkpoint was trained with other options than run.json has
+        by now. Checkpoints of before do not say."""
+        config = self.work.config
+        if saved is None:
+            return
+        try:
+            found = differences({"options": saved}, config)
+        except (UsageError, TypeError) as error:
+            raise DataError(f"{newest / 'state.json'}: {error}") from None
+        for name, old, new in found:
+            if not (config.start and name in branching.LONGER):
+                raise DataError(
+                    f"{newest}: was trained with {name} {old}, and run.json has {new}: "
+                    f"one of them is damaged, or of another run"
+                )
+
     def _could_have_saved(self, state: dict) -> bool:
-        """Whether these are a step, the seconds and the losses until then."""
+        """Whether these are a step, the seconds and the losses until then, and the best
+        evaluation."""
         step, seconds, losses, logged = map(
             state.get, ("step", "seconds", "losses", "logged")
         )
@@ -83,9 +110,21 @@ class Logbook:
             and isinstance(losses, list)
             and len(losses) >= max(step - logged, min(step, 1))
             and all(
-                isinstance(number, float) and math.isfinite(number)
+                isinstance(number, float) and abs(number) < FAR
                 for number in (seconds, *losses)
             )
+            and self._could_be_best(state.get("best"), step)
+        )
+
+    def _could_be_best(self, best: dict | None, step: int) -> bool:
+        if best is None:
+            return True
+        return (
+            isinstance(best, dict)
+            and isinstance(best.get("step"), int)
+            and 0 < best["step"] <= step
+            and isinstance(best.get("val_loss"), float)
+            and math.isfinite(best["val_loss"])
         )
 
     def start(self) -> None:
@@ -100,7 +139,9 @@ class Logbook:
         """Take in a step, and the figures of its evaluation if there was one."""
         self.step += 1
         if result is not None:
-            self._evaluated(result)
+            self._compare(result)
+            if self.step < self.work.config.steps:  # the last is told when all is
+                self.reporter.evaluated(self.step, result)
         line = self.metrics.add(
             self.step,
             loss,
@@ -112,8 +153,7 @@ class Logbook:
         if line is not None:
             self.reporter.step(line)
 
-    def _evaluated(self, result: dict) -> None:
-        self.reporter.evaluated(self.step, result)
+    def _compare(self, result: dict) -> None:
         if self.best is None or result["val_loss"] <= self.best["val_loss"]:
             self.best = {"step": self.step, "val_loss": result["val_loss"]}
 
@@ -131,6 +171,11 @@ class Logbook:
             "step": self.step,
             "seconds": self.watch.seconds,
             "best": self.best,
+            "options": {
+                name: value
+                for name, value in self.record["options"].items()
+                if name not in FREE
+            },
             **self.metrics.state(),
             **hashes(self.record),
         }
@@ -193,8 +238,7 @@ class Logbook:
         config = self.work.config
         seconds = self.watch.seconds
         tokens = round(config.steps * self.work.tokens_per_step)
-        self._evaluated(result)
-        self._prune()  # what was the best until now
+        self.reporter.evaluated(self.step, result)
         self.record["results"] = {
             "steps": config.steps,
             "tokens": tokens,

@@ -1,6 +1,7 @@
 """metrics.jsonl: one line for each logged step of a run."""
 
 import contextlib
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ class Metrics:
         self.n_final = max(1, min(100, config.steps // 20))
         self.losses = []  # of the last steps
         self.logged = 0  # the step of the last line
+        self.digest = hashlib.sha256()  # of all lines
 
     def add(
         self,
@@ -59,8 +61,10 @@ class Metrics:
         if val_loss is not None:
             line["val_loss"] = val_loss
         self.logged = step
-        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        written = json.dumps(line).encode("utf-8") + b"\n"
+        with writing(self.path), self.path.open("ab") as file:
+            file.write(written)
+        self.digest.update(written)
         return line
 
     def final_loss(self) -> float:
@@ -73,10 +77,15 @@ class Metrics:
         if self.logged:
             with writing(self.path):
                 sync(self.path)
-        return {"losses": self.losses, "logged": self.logged}
+        return {
+            "losses": self.losses,
+            "logged": self.logged,
+            "metrics_sha256": self.digest.hexdigest(),
+        }
 
-    def go_back(self, state: dict) -> None:
-        """Continue from a checkpoint: the lines after it will be written again."""
+    def go_back(self, state: dict) -> bool:
+        """Continue from a checkpoint: the lines after it will be written again. Returns
+        whether those before it are as they were."""
         self.losses = list(state["losses"])
         self.logged = state["logged"]
         kept = []
@@ -87,6 +96,9 @@ class Metrics:
                     kept.append(line + b"\n")
         with replacing(self.path) as temporary:
             temporary.write_bytes(b"".join(kept))
+        self.digest = hashlib.sha256(b"".join(kept))
+        known = state.get("metrics_sha256")  # not in checkpoints of before
+        return known in (None, self.digest.hexdigest())
 
 
 def _step_of(line: bytes) -> int | None:

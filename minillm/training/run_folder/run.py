@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError
 from minillm.models import LanguageModel, ModelConfig, build
 from minillm.text import Tokenizer, load_tokenizer
 from minillm.training.config import TrainConfig
@@ -105,19 +105,28 @@ def read_record(path) -> dict:
     if not path.is_dir():
         raise DataError(f"{path}: there is no such run")
     try:
+        if file.exists() and not file.is_file():  # reading a pipe would wait for ever
+            raise ValueError("it is no file")
         record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: holds no run: there is no run.json in it") from None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from None
     try:
-        TrainConfig.from_json(record["options"])
-        ModelConfig.from_json(record["model"])
-        missing = {"status"} - set(record)
-        dict.items(record["sources"])
-        hashes(record)
-    except (KeyError, TypeError, UsageError) as error:
-        missing = {str(error)}
-    if missing:
-        raise DataError(f"{file}: not the record of a run ({min(missing)})")
+        _check(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: not the record of a run ({error})") from None
     return record
+
+
+def _check(record: dict) -> None:
+    """Raises KeyError, TypeError or ValueError for what is no record of a run."""
+    config = TrainConfig.from_json(record["options"])
+    shape = ModelConfig.from_json(record["model"])
+    if shape != config.shape(shape.vocab_size, shape.n_classes):
+        raise ValueError("its model is not that of its options")
+    dict.items(record["sources"])
+    for value in hashes(record).values():
+        str.encode(value)  # TypeError for what is no text
+    if record["status"] == "finished":
+        dict.items(record["results"])
