@@ -13,11 +13,10 @@ import threading
 import traceback
 
 import click
-from click.core import ParameterSource
 
 import minillm
 from minillm.errors import DataError, DeviceError, MinillmError, UsageError
-from minillm_cli import streams
+from minillm_cli import common, streams
 
 # `minillm --help` shows these without importing what the commands need.
 SECTIONS = {
@@ -165,8 +164,8 @@ def explain(error: BaseException) -> tuple[int, str]:
 def _usage_message(error: click.UsageError) -> str:
     message, ctx = error.format_message(), error.ctx
     param = getattr(error, "param", None)
-    if param and ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT:
-        message += f" (environment: {ctx.auto_envvar_prefix}_{param.name.upper()})"
+    if param:
+        message += common.place_of(ctx, param.name)
     return f"{message} See `{ctx.command_path if ctx else 'minillm'} --help`."
 
 
