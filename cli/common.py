@@ -1,6 +1,7 @@
 """What every command shares: --json, --config, where a value came from, printing."""
 
 import difflib
+import functools
 import json
 import math
 import re
@@ -105,10 +106,21 @@ def given_texts(texts: tuple[str, ...], file: str | None) -> list[str]:
 
 
 def shared(function):
-    """Add --config and --json, which every command has, below its own options."""
-    function = click.option(
+    """Add --config and --json, which every command has, below its own options; and say
+    where a setting was given that turns out to make no sense."""
+
+    @functools.wraps(function)
+    def command(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except UsageError as error:
+            ctx, told = click.get_current_context(), str(error)
+            name = told.partition(" ")[0].lstrip("-").replace("-", "_")
+            raise UsageError(told + place_of(ctx, name)) from error
+
+    command = click.option(
         "--json", is_flag=True, help="Print one JSON object on stdout."
-    )(function)
+    )(command)
     return click.option(
         "--config",
         metavar="FILE",
@@ -116,7 +128,7 @@ def shared(function):
         expose_value=False,
         callback=_read_config,
         help="Take options from a TOML file or a run.json.",
-    )(function)
+    )(command)
 
 
 def sources() -> dict[str, str]:
@@ -130,6 +142,17 @@ def sources() -> dict[str, str]:
         name: SOURCES.get(ctx.get_parameter_source(name), "default")
         for name in ctx.params
     }
+
+
+def place_of(ctx: click.Context, name: str) -> str:
+    """The place in the environment or in a file that a parameter's value is from, in
+    brackets; nothing where it is from elsewhere, or there is none of this name."""
+    match ctx.get_parameter_source(name):
+        case ParameterSource.ENVIRONMENT:
+            return f" (environment: {ctx.auto_envvar_prefix}_{name.upper()})"
+        case ParameterSource.DEFAULT_MAP:
+            return f" (file: {ctx.meta['config']})"
+    return ""
 
 
 def _read_config(ctx: click.Context, _, file: str | None) -> None:

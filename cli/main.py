@@ -13,11 +13,10 @@ import threading
 import traceback
 
 import click
-from click.core import ParameterSource
 
 import minillm
 from minillm.errors import DataError, DeviceError, MinillmError, UsageError
-from minillm_cli import streams
+from minillm_cli import common, streams
 
 # `minillm --help` shows these without importing what the commands need.
 SECTIONS = {
@@ -98,14 +97,14 @@ def commands(ctx: click.Context) -> None:
 
 
 class Terminated(SystemExit):
-    """SIGTERM arrived. A SystemExit, so that workers and `finally` take it calmly."""
+    """SIGTERM or SIGHUP arrived. A SystemExit: workers and `finally` take it calmly."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     with streams.ready():
         try:
-            with _sigterm_raises():
+            with _termination_raises():
                 return commands.main(argv, "minillm", standalone_mode=False) or 0
         except BaseException as error:
             if os.environ.get("MINILLM_TRACEBACK"):
@@ -165,14 +164,15 @@ def explain(error: BaseException) -> tuple[int, str]:
 def _usage_message(error: click.UsageError) -> str:
     message, ctx = error.format_message(), error.ctx
     param = getattr(error, "param", None)
-    if param and ctx.get_parameter_source(param.name) is ParameterSource.ENVIRONMENT:
-        message += f" (environment: {ctx.auto_envvar_prefix}_{param.name.upper()})"
+    if param:
+        message += common.place_of(ctx, param.name)
     return f"{message} See `{ctx.command_path if ctx else 'minillm'} --help`."
 
 
 @contextlib.contextmanager
-def _sigterm_raises():
-    """Let SIGTERM unwind the stack, so that files are closed and workers are ended."""
+def _termination_raises():
+    """Let SIGTERM and SIGHUP unwind the stack, so that files are closed and workers are
+    ended."""
 
     def terminate(*_):
         raise Terminated(143)
@@ -180,8 +180,12 @@ def _sigterm_raises():
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    if hang_up and signal.getsignal(hang_up) != signal.SIG_IGN:  # the wish of `nohup`
+        before[hang_up] = signal.signal(hang_up, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -21,6 +21,17 @@ from minillm.text.stdlib import fit_for_validation, standard_library
 from minillm.text.toys.toy import Toy
 
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
+# What is no UTF-8 may be told by the bytes it begins with. UTF-32 comes first: its mark
+# is that of UTF-16 and two zeros.
+MARKS = {
+    "is UTF-32: save it as UTF-8 text": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "is UTF-16: save it as UTF-8 text": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "is packed in a way that is not read: unpack it": (
+        *(b"PK\x03\x04", b"\x1f\x8b", b"BZh"),  # zip (so is .docx), gzip, bzip2
+        *(b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c"),  # xz, 7z
+        *(b"\x28\xb5\x2f\xfd", b"Rar!\x1a\x07"),  # zstd, rar
+    ),
+}
 TEXTS = "text", "documents"  # the kinds of tasks that are a text
 
 
@@ -115,8 +126,9 @@ def _decoded(raw: bytes, name: str) -> str:
         return str(memoryview(raw)[start:], "utf-8")
     except UnicodeDecodeError as error:
         offset = start + error.start
-        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DataError(f"{name}: is UTF-16: save it as UTF-8 text") from error
+        for told, marks in MARKS.items():
+            if raw.startswith(marks):
+                raise DataError(f"{name}: {told}") from error
         raise DataError(
             f"{name}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset:,}; save it"
             " as UTF-8 text"

@@ -72,24 +72,44 @@ def test_an_unexpected_error_says_how_to_see_more(minillm, add_command, monkeypa
     assert "raise error\n" in minillm("boom")[2]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to catch")
-def test_sigterm_ends_with_143_and_unwinds(minillm, add_command):
-    unwound = []
+@pytest.fixture
+def waits(add_command):
+    """A command that a signal reaches: what it says as it is unwound."""
+    said = []
 
     @click.command()
-    def command():
+    @click.argument("number", type=int)
+    def command(number):
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(10)
+            os.kill(os.getpid(), number)
+            time.sleep(0.1)
+            said.append("not ended")
         finally:
-            unwound.append(True)
+            said.append("unwound")
 
-    before = signal.getsignal(signal.SIGTERM)
     add_command("wait", command)
-    code, _, err = minillm("wait")
+    return said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to catch")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_request_to_end_unwinds_and_ends_with_143(minillm, waits, name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    code, _, err = minillm("wait", str(int(number)))
     assert (code, err) == (143, "minillm: terminated\n")
-    assert unwound
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert waits == ["unwound"]
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGHUP")
+def test_nohup_keeps_a_command_going(minillm, waits):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert minillm("wait", str(int(signal.SIGHUP)))[0] == 0
+        assert waits == ["not ended", "unwound"]
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(

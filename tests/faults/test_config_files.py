@@ -58,6 +58,15 @@ def test_a_configuration_that_is_no_file_is_named(sees, name):
     sees("train", f"--config={name}", code=3, says=says)
 
 
+def test_a_value_that_makes_no_sense_is_sought_where_it_stands(sees, here, monkeypatch):
+    (here / "my.toml").write_text("min-lr = -1")
+    says = r"min_lr must be .*, got -1.0"
+    sees("train", "--config=my.toml", code=2, says=rf"{says} \(file: my.toml\)$")
+    sees("train", "--min-lr=-1", code=2, says=f"{says}$")
+    monkeypatch.setenv("MINILLM_TRAIN_MIN_LR", "-1")
+    sees("train", code=2, says=rf"{says} \(environment: MINILLM_TRAIN_MIN_LR\)$")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_a_configuration_without_an_end_is_not_read(sees):
     says = f"/dev/zero: {UNREADABLE}: it has more than 1,048,576 bytes"

@@ -1,6 +1,7 @@
 """Texts as they come: what is no text is refused in a line, what is odd trains."""
 
 import json
+import lzma
 import os
 
 import pytest
@@ -14,6 +15,14 @@ TEXTS = [
     ("shorter than a context", b"A short one.", 3, "text"),
     ("in Latin-1", "café au lait. ".encode("latin-1") * 99, 3, "not UTF-8.*0xe9"),
     ("in UTF-16", (LINE * 99).encode("utf-16"), 3, "UTF-16"),
+    ("in UTF-32", (LINE * 99).encode("utf-32"), 3, "text.txt: is UTF-32: save it as"),
+    (
+        "packed by xz",
+        lzma.compress(LINE.encode()),
+        3,
+        "text.txt: is packed.* unpack it",
+    ),
+    ("packed by 7z", b"7z\xbc\xaf\x27\x1c" + bytes(99), 3, "is packed"),
     ("with a UTF-8 mark", b"\xef\xbb\xbf" + (LINE * 99).encode(), 0, ""),
     ("with a half surrogate pair", b"one \xed\xa0\x80 two\n" * 99, 3, "not UTF-8"),
     ("with NUL", b"one\0two " * 300, 0, ""),

@@ -116,7 +116,9 @@ def test_bad_input_is_refused(minillm, tmp_path, argv, code, words_of_error):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)]
+)
 def test_a_signal_stops_everything_and_the_rest_is_done_later(
     series, tiny, words, tmp_path, quickly, listener, number, code
 ):
@@ -130,10 +132,10 @@ def test_a_signal_stops_everything_and_the_rest_is_done_later(
     )
     wait_for_steps(out / "runs", process)
     begun = time.monotonic()
-    if number == "SIGINT":  # as a terminal does: to the children as well
-        os.killpg(process.pid, signal.SIGINT)
-    else:
+    if number == "SIGTERM":
         process.terminate()
+    else:  # as a terminal does: to the children as well
+        os.killpg(process.pid, getattr(signal, number))
     err = process.communicate(timeout=30)[1].decode()
     assert time.monotonic() - begun < 15
     assert process.returncode == code, err

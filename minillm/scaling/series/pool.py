@@ -94,7 +94,7 @@ def _start(task: Task, parents_ends: list):
     here, there = context.Pipe(duplex=False)
     ends = [here, *parents_ends] if forks() else []
     process = context.Process(target=_work, args=(task, there, ends), daemon=True)
-    with _ctrl_c_kept_out(), warnings.catch_warnings():
+    with _terminal_kept_out(), warnings.catch_warnings():
         # Python warns of any fork beside threads. BLAS keeps idle threads and is made
         # to be forked; nothing else has started one.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -110,13 +110,13 @@ def _start(task: Task, parents_ends: list):
 
 
 @contextlib.contextmanager
-def _ctrl_c_kept_out():
-    """A process started here never hears of Ctrl-C, which reaches every process of a
-    terminal: the parent decides what it means."""
+def _terminal_kept_out():
+    """A process started here never hears of Ctrl-C or that its terminal closes, which
+    reach every process of it: the parent decides what they mean."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:
