@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -64,6 +65,9 @@ def test_a_checkpoint_that_cannot_be_read(
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 @pytest.mark.parametrize("name", ["model.safetensors", "manifest.json"])
 def test_a_checkpoint_is_damaged_by_what_has_no_end(sees, run, name, make):
+    manifest = json.loads((NEWEST / "manifest.json").read_text("utf-8"))
+    manifest["files"]["model.safetensors"]["bytes"] = 0  # as the system says of it
+    (NEWEST / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     (NEWEST / name).unlink()
     make(NEWEST / name)
     sees(*GENERATE, code=3, says="step-000006: is damaged")
