@@ -366,9 +366,11 @@ def test_which_rows_are_held_out_does_not_depend_on_their_order(
 ):
     pairs = [(f"t{i // repeats}", label) for i, label in enumerate(labels)]
     path = tmp_path_factory.getbasetemp() / "order.tsv"
+    # Else a label that stands in the first row only is taken for a header.
+    header = [("source", "target") if kind == "pairs" else ("text", "label")]
     parts = []
     for _ in range(2):
-        path.write_text(cells(pairs), encoding="utf-8")
+        path.write_text(cells([*header, *pairs]), encoding="utf-8")
         try:
             table = load_table(path, kind)
         except DataError as error:
