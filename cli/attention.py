@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 DECIMALS = 4  # of the weights in the JSON object
 
@@ -38,7 +38,7 @@ def command(run, text, text_b, layer, head, out, json) -> None:
         out = save(figure, out or Path(run) / _file_name(layer, head))
     if json:
         found = [as_json(each) for each in maps]
-        return common.print_json({"run": run, "maps": found, "figure": out})
+        return output.print_json({"run": run, "maps": found, "figure": out})
     for part in in_parts(maps):
         print_readings(part)
     click.echo("evenly: a head that gives the same weight to all it sees, to compare")
@@ -46,7 +46,7 @@ def command(run, text, text_b, layer, head, out, json) -> None:
     chosen = {"layer": layer, "head": head}
     decided = zip(chosen, most_decided(maps), strict=True)
     more = [f" --{name} {i}" for name, i in decided if chosen[name] is None]
-    common.say_next(common.again() + ("".join(more) or " --json"))
+    output.say_next(output.again() + ("".join(more) or " --json"))
 
 
 def _file_name(layer: int | None, head: int | None) -> str:
@@ -74,7 +74,7 @@ def print_readings(maps: list) -> None:
     rows = [{"layer": each.layer, **row} for each in maps for row in readings(each)]
     even = {"layer": "", "head": "evenly", **even_reading(maps[0]), "mostly": None}
     cells = [[shown(*item) for item in row.items()] for row in [*rows, even]]
-    common.print_table(list(even), cells, TITLES.get(maps[0].part))
+    output.print_table(list(even), cells, TITLES.get(maps[0].part))
 
 
 def shown(name: str, value) -> str:

@@ -2,7 +2,7 @@
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(
@@ -42,9 +42,9 @@ def command(profile: bool, plot: str | None, json: bool, **options) -> None:
         **given,
     )
     if json:
-        return common.print_json(result)
+        return output.print_json(result)
     print_rows(result)
-    common.say_next("minillm bench --size tiny --profile")
+    output.say_next("minillm bench --size tiny --profile")
 
 
 def run_profile(given: dict, plot: str | None, json: bool) -> None:
@@ -63,12 +63,12 @@ def run_profile(given: dict, plot: str | None, json: bool) -> None:
 
         save(draw_profile(result), plot)
     if json:
-        return common.print_json(result)
+        return output.print_json(result)
     print_profile(result)
     if plot:
         click.echo(plot)
     else:
-        common.say_next(f"{common.again()} --plot profile.svg")
+        output.say_next(f"{output.again()} --plot profile.svg")
 
 
 def print_rows(result: dict) -> None:
@@ -89,7 +89,7 @@ def print_rows(result: dict) -> None:
     heads = ["size", "shape", "batch", "tokens/s", "step (ms)", "of peak", "memory"]
     workers = result["workers"]
     what = f"{result['work']}, {result['device']}, {workers['n']} {workers['kind']}"
-    common.print_table(heads, rows, what)
+    output.print_table(heads, rows, what)
     print_contests(result)
     click.echo(f"matrix products: {short(result['matmul_peak_flops'])}FLOP/s at most")
 
@@ -111,7 +111,7 @@ def print_contests(result: dict) -> None:
     ]
     if rows:
         heads = ["size", "against", "tokens/s", "memory", "ratio", "of each turn"]
-        common.print_table(heads, rows, "ratio: our tokens/s over the other's")
+        output.print_table(heads, rows, "ratio: our tokens/s over the other's")
 
 
 def print_profile(result: dict) -> None:
@@ -128,7 +128,7 @@ def print_profile(result: dict) -> None:
     ]
     shape = f"{result['n_layers']} × {result['d_model']}"
     batch = f"{result['batch']} × {result['context']}"
-    common.print_table(
+    output.print_table(
         ["op", "body", "calls", "forward", "backward", "share"],
         rows,
         f"{shape}, {batch} tokens, one worker, milliseconds: a step takes "

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm chat runs/a --temperature 0.5")
@@ -30,7 +30,7 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
         settings["template"] = template.replace("\\n", "\n")
     dialogue = Dialogue(run, **settings)
     for message in _messages():
-        common.note_unknown(dialogue.run.tokenizer, message)
+        output.note_unknown(dialogue.run.tokenizer, message)
         if note := unseen(dialogue.run, dialogue.prompt(message)):
             click.echo(f"note: {note}", err=True)
         for piece in dialogue.reply(message):
@@ -40,7 +40,7 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
             click.echo()
     if json:
         turns = [{"user": user, "assistant": reply} for user, reply in dialogue.turns]
-        common.print_json({"run": run, "turns": turns})
+        output.print_json({"run": run, "turns": turns})
 
 
 def _messages():

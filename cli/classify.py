@@ -2,7 +2,7 @@
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog='Example:  minillm classify runs/a "A fine film." "Dull."')
@@ -20,7 +20,7 @@ def command(run: str, texts: tuple[str, ...], file: str | None, json: bool) -> N
     texts = common.given_texts(texts, file)
     loaded = load_run(run)
     predictions = classify(loaded, texts)
-    common.note_unknown(loaded.tokenizer, *texts)
+    output.note_unknown(loaded.tokenizer, *texts)
     if n := n_cut(loaded, texts):
         context = loaded.model.config.context
         click.echo(
@@ -33,10 +33,10 @@ def command(run: str, texts: tuple[str, ...], file: str | None, json: bool) -> N
             {"text": text, "label": each.label, "probabilities": each.probabilities}
             for text, each in zip(texts, predictions, strict=True)
         ]
-        return common.print_json({"run": run, "texts": found})
+        return output.print_json({"run": run, "texts": found})
     labels = list(predictions[0].probabilities)
     rows = [
         [text, each.label, *(f"{p:.1%}" for p in each.probabilities.values())]
         for text, each in zip(texts, predictions, strict=True)
     ]
-    common.print_table(["text", "label", *labels], rows)
+    output.print_table(["text", "label", *labels], rows)

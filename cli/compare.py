@@ -4,7 +4,7 @@ import shlex
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 AXES = ["tokens", "seconds", "flops"]
 
@@ -29,7 +29,7 @@ def command(folders, plot: str | None, x: str | None, json: bool) -> None:
 
     result = compare(list(folders), plot=plot, x=x)
     if json:
-        return common.print_json(result)
+        return output.print_json(result)
     if "runs" in result:
         print_runs(result)
     else:
@@ -40,7 +40,7 @@ def command(folders, plot: str | None, x: str | None, json: bool) -> None:
         click.echo(f"warning: {warning}")
     if not plot:
         name = "curves.svg" if "runs" in result else "laws.svg"
-        common.say_next(f"minillm compare {shlex.join(folders)} --plot {name}")
+        output.say_next(f"minillm compare {shlex.join(folders)} --plot {name}")
 
 
 def print_runs(result: dict) -> None:
@@ -53,7 +53,7 @@ def print_runs(result: dict) -> None:
         [label, *(write(run[key]) for run in result["runs"])]
         for key, (label, write) in _results(result["unit"]).items()
     ]
-    common.print_table(heads, rows)
+    output.print_table(heads, rows)
 
 
 def print_series(result: dict) -> None:
@@ -91,7 +91,7 @@ def print_series(result: dict) -> None:
             for band in result["at"]["interval95"]
         ]
         cells.append(["  95 % of the curves", *bands])
-    common.print_table(["L(N) = E + A·N^(−alpha)", *labels], cells)
+    output.print_table(["L(N) = E + A·N^(−alpha)", *labels], cells)
 
 
 def print_differences(differences: dict, names: list[str]) -> bool:
@@ -101,7 +101,7 @@ def print_differences(differences: dict, names: list[str]) -> bool:
         for setting, values in differences.items()
     ]
     if rows:
-        common.print_table(["differs", *names], rows)
+        output.print_table(["differs", *names], rows)
     return bool(rows)
 
 

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm completion bash >> ~/.bashrc")
@@ -15,5 +15,5 @@ def command(ctx: click.Context, shell: str, json: bool) -> None:
     make = get_completion_class(shell)
     script = make(ctx.find_root().command, {}, "minillm", "_MINILLM_COMPLETE").source()
     if json:
-        return common.print_json({"shell": shell, "script": script})
+        return output.print_json({"shell": shell, "script": script})
     click.echo(script)

@@ -6,7 +6,7 @@ from itertools import islice
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 # The corpus that every Python carries; its size differs a little between versions.
 STDLIB = {
@@ -47,7 +47,7 @@ def list_(json: bool) -> None:
     corpora += [drawn(kind()) for kind in GENERATED.values()]
     tasks = [task(toy()) for toy in TOYS.values()]
     if json:
-        return common.print_json({"corpora": corpora, "tasks": tasks})
+        return output.print_json({"corpora": corpora, "tasks": tasks})
     rows = [
         [
             corpus["name"],
@@ -60,16 +60,16 @@ def list_(json: bool) -> None:
         for corpus in corpora
     ]
     heads = ["name", "what it is", "licence", "size", "here", "entropy"]
-    common.print_table(heads, rows)
+    output.print_table(heads, rows)
     click.echo("entropy: nats per character, where the law of the text is known")
-    common.print_table(
+    output.print_table(
         ["name", "what it is", "objective"],
         [[entry["name"], entry["title"], entry["objective"]] for entry in tasks],
         title="Generated tasks, whose best answer is known",
     )
     for recipe in (*GENERATED.values(), *TOYS.values()):
         click.echo(f"{recipe.name} takes {', '.join(recipe.limits)}: {recipe.example}")
-    common.say_next("minillm data get NAME")
+    output.say_next("minillm data get NAME")
 
 
 def drawn(known) -> dict:
@@ -112,7 +112,7 @@ def get(name: str, json: bool) -> None:
         DownloadColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=common.console(stderr=True)) as bar:
+    with Progress(*columns, console=output.console(stderr=True)) as bar:
         task = bar.add_task(name)
         path = fetch(
             name,
@@ -120,11 +120,11 @@ def get(name: str, json: bool) -> None:
         )
     if json:
         entry = catalogue()[name]
-        return common.print_json(
+        return output.print_json(
             {"name": name, "path": path, "bytes": entry.size, "sha256": entry.sha256}
         )
     click.echo(path)
-    common.say_next(f"minillm train --data {name}")
+    output.say_next(f"minillm train --data {name}")
 
 
 @command.command(epilog="Example:  minillm data show book.txt")
@@ -152,12 +152,12 @@ def show(data: str, kind: str | None, json: bool) -> None:
     heads = HEADS.get(kind)
     record = of_table(data, kind, toy) if heads else of_text(data, toy)
     if json:
-        return common.print_json(record)
+        return output.print_json(record)
     beginning = record.pop("beginning")
-    common.print_table(["table" if heads else "corpus", "value"], told(record))
+    output.print_table(["table" if heads else "corpus", "value"], told(record))
     if not heads:
         return click.echo(beginning)
-    common.print_table(heads, [[cell[:80] for cell in row] for row in beginning])
+    output.print_table(heads, [[cell[:80] for cell in row] for row in beginning])
     if seems:
         others = " or ".join(each for each in (*HEADS, "text") if each != seems)
         click.echo(f"note: read as {seems}; otherwise with --kind {others}", err=True)

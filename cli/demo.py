@@ -4,7 +4,7 @@ import shlex
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm demo reverse")
@@ -28,10 +28,10 @@ def command(name: str | None, json: bool, **options) -> None:
         return print_list(DEMOS.values(), json)
     result = demo(name, **options, reporter=Reporter())
     if json:
-        common.print_json(result)
+        output.print_json(result)
     else:
         print_result(DEMOS[name], result)
-    common.say_next(DEMOS[name].next.format(run=shlex.quote(result["run"])))
+    output.say_next(DEMOS[name].next.format(run=shlex.quote(result["run"])))
 
 
 def print_list(demos, json: bool) -> None:
@@ -46,22 +46,22 @@ def print_list(demos, json: bool) -> None:
         for each in demos
     ]
     if json:
-        return common.print_json({"demos": listed})
+        return output.print_json({"demos": listed})
     rows = [[*list(each.values())[:-1], f"{each['seconds']} s"] for each in listed]
     heads = ["name", "what is learned", "objective", "by", "about"]
-    common.print_table(heads, rows)
-    common.say_next("minillm demo reverse")
+    output.print_table(heads, rows)
+    output.say_next("minillm demo reverse")
 
 
 def print_result(chosen, result: dict) -> None:
     """The task, ten answers, the score between chance and the best there is."""
-    page = common.console()
+    page = output.console()
     page.print(f"\n{chosen.name}: {chosen.learned}\n{chosen.known}")
     rows = [
         [*list(row.values())[:3], "right" if row["is_right"] else "WRONG"]
         for row in result["examples"]
     ]
-    common.print_table(["held out", "right answer", "the model's", ""], rows)
+    output.print_table(["held out", "right answer", "the model's", ""], rows)
     rows = [
         [f"{chosen.counted}", f"{result['score']:.1%}"],
         ["who always gives the most frequent answer", f"{result['chance']:.1%}"],
@@ -71,7 +71,7 @@ def print_result(chosen, result: dict) -> None:
         unit = result["loss_unit"]
         rows.append([f"loss ({unit})", f"{result['loss']:.3f}"])
         rows.append(["the least possible", f"{result['floor']:.3f}"])
-    common.print_table(["score", "value"], rows)
+    output.print_table(["score", "value"], rows)
     verdict = "solved" if result["solved"] else "not solved"
     page.print(
         f"{verdict}: {result['way']:.1%} of the way from chance to the best possible; "

@@ -2,7 +2,7 @@
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm doctor --json")
@@ -18,7 +18,7 @@ def command(json: bool) -> None:
 
     found = examine()
     if json:
-        return common.print_json(found)
+        return output.print_json(found)
     rows = [
         ["minillm", found["minillm"]],
         ["Python", f"{found['python']} on {found['os']}"],
@@ -29,8 +29,8 @@ def command(json: bool) -> None:
         ["memory", f"{found['memory_bytes'] / 2**30:.1f} GiB"],
         *[[device["name"], describe_device(device)] for device in found["devices"]],
     ]
-    common.print_table(["part", "found"], rows)
-    common.say_next("minillm bench --size nano")
+    output.print_table(["part", "found"], rows)
+    output.say_next("minillm bench --size nano")
 
 
 def describe_blas(blas: dict) -> str:

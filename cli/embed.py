@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm embed runs/a --file texts.txt --out a.npy")
@@ -27,7 +27,7 @@ def command(
         save_vectors(Path(out), vectors)
     if json:
         record = {"run": run, "texts": texts, "shape": vectors.shape, "out": out}
-        return common.print_json(
+        return output.print_json(
             record if out else {**record, "vectors": vectors.tolist()}
         )
     if out is None:

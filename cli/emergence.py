@@ -4,7 +4,7 @@ import shlex
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm emergence runs/facts --plot emergence.svg")
@@ -26,12 +26,12 @@ def command(runs: tuple[str, ...], plot: str | None, json: bool) -> None:
 
         save(draw_emergence(found), plot)
     if json:
-        return common.print_json(found.to_json())
+        return output.print_json(found.to_json())
     print_points(found)
     if plot:
         click.echo(plot)
     else:
-        common.say_next(f"minillm emergence {shlex.join(runs)} --plot emergence.svg")
+        output.say_next(f"minillm emergence {shlex.join(runs)} --plot emergence.svg")
 
 
 def print_points(found) -> None:
@@ -48,7 +48,7 @@ def print_points(found) -> None:
         for point, predicted in zip(found.points, found.predicted, strict=True)
     ]
     heads = ["run", "N", "accuracy", "exact match", f"accuracy^{found.length}"]
-    common.print_table(heads, rows, found.data)
+    output.print_table(heads, rows, found.data)
     for run in found.left_out:
         click.echo(f"left out: {run['run']}: {run['reason']}")
     click.echo(found.sentence)

@@ -2,7 +2,7 @@
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm eval runs/a --data other.txt")
@@ -27,10 +27,10 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     loaded = load_run(run)
     result = evaluate_run(loaded, data=data, limit=limit)
     if json:
-        return common.print_json(result)
-    rows = common.evaluation_rows(result, loaded.config.loss_unit)
+        return output.print_json(result)
+    rows = output.evaluation_rows(result, loaded.config.loss_unit)
     for name in ("tokens", "labels"):
         if result[f"val_{name}"]:
             rows.append([f"validation {name}", f"{result[f'val_{name}']:,}"])
     title = f"{run} on the validation part of {result['data']['name']}"
-    common.print_table(["result", "value"], rows, title)
+    output.print_table(["result", "value"], rows, title)

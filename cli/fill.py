@@ -4,7 +4,7 @@ import dataclasses
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog='Example:  minillm fill runs/m "The [MASK] was lit." --top 3')
@@ -23,14 +23,14 @@ def command(run: str, text: str, top: int, json: bool) -> None:
 
     loaded = load_run(run)
     gaps = fill(loaded, text, top=top)
-    common.note_unknown(loaded.tokenizer, *text.split(MASK))
+    output.note_unknown(loaded.tokenizer, *text.split(MASK))
     if json:
         found = [[dataclasses.asdict(each) for each in gap] for gap in gaps]
-        return common.print_json({"run": run, "text": text, "gaps": found})
+        return output.print_json({"run": run, "text": text, "gaps": found})
     for number, gap in enumerate(gaps, 1):
         rows = [[f"{each.probability:.1%}", _shown(each)] for each in gap]
         title = f"[MASK] {number}" if len(gaps) > 1 else None
-        common.print_table(["probability", "token"], rows, title)
+        output.print_table(["probability", "token"], rows, title)
 
 
 def _shown(candidate) -> str:

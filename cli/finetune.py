@@ -4,7 +4,7 @@ import shlex
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 FIGURES = {
     "accuracy": ("accuracy", "{:.1%}"),
@@ -49,13 +49,13 @@ def command(run: str, no_baselines: bool, json: bool, **settings) -> None:
 
     result = finetune(run, **settings, baselines=not no_baselines, reporter=Reporter())
     if json:
-        common.print_json(result)
+        output.print_json(result)
     else:
         if result["task"] == "classify":
             print_classes(result)
         print_baselines(result)
     ask = {"classify": 'classify {} "TEXT"', "seq2seq": 'generate {} "SOURCE"'}
-    common.say_next(f"minillm {ask[result['task']].format(shlex.quote(result['run']))}")
+    output.say_next(f"minillm {ask[result['task']].format(shlex.quote(result['run']))}")
 
 
 def print_classes(result: dict) -> None:
@@ -67,11 +67,11 @@ def print_classes(result: dict) -> None:
     ]
     macro = (f"{result[f'macro_{name}']:.1%}" for name in figures)
     rows.append(["mean of the classes", *macro, result["data"]["held_out"]])
-    common.print_table(["class", "precision", "recall", "F1", "texts"], rows)
+    output.print_table(["class", "precision", "recall", "F1", "texts"], rows)
     labels, counts = result["confusion"].values()
     rows = [[label, *row] for label, row in zip(labels, counts, strict=True)]
     title = "rows: what they are; columns: what they were taken for"
-    common.print_table(["", *labels], rows, title)
+    output.print_table(["", *labels], rows, title)
 
 
 def print_baselines(result: dict) -> None:
@@ -90,4 +90,4 @@ def print_baselines(result: dict) -> None:
         for name, row in rows.items()
     ]
     title = f"on {result['data']['held_out']:,} held-out rows"
-    common.print_table(heads, cells, title)
+    output.print_table(heads, cells, title)

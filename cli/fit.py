@@ -2,7 +2,7 @@
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 MOST_INFLUENTIAL = 5  # points that the table of influence shows
 LOSSES = ["huber", "l1", "lsq"]
@@ -56,12 +56,12 @@ def command(file, x, no_floor: bool, plot: str | None, json: bool, **settings) -
 
         save(draw_law(law), plot)
     if json:
-        return common.print_json(law.to_json())
+        return output.print_json(law.to_json())
     print_law(law.to_json())
     if plot:
         click.echo(plot)
     else:
-        common.say_next(f"{common.again()} --plot law.svg")
+        output.say_next(f"{output.again()} --plot law.svg")
 
 
 def print_law(law: dict) -> None:
@@ -76,7 +76,7 @@ def print_law(law: dict) -> None:
         [name, *(f"{number:.5g}" for number in row)]
         for name, *row in zip(law["parameters"], *columns, strict=True)
     ]
-    common.print_table(heads, rows, law["law"])
+    output.print_table(heads, rows, law["law"])
     of_runs = f" of {law['runs']} runs" if law["runs"] < law["n"] else ""
     left_out = len(law["excluded"])
     click.echo(f"fitted to {law['n']} points{of_runs}, {left_out} left out")
@@ -129,7 +129,7 @@ def print_influence(law: dict) -> None:
     if rows:
         sizes = [n for n in law["influence"][0] if n not in ("row", "change")]
         heads = ["without row", *sizes, *(f"{name} changes by" for name in named)]
-        common.print_table(heads, rows)
+        output.print_table(heads, rows)
 
 
 def _correlations(law: dict):

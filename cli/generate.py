@@ -3,7 +3,7 @@
 import click
 
 from minillm.errors import UsageError
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog='Example:  minillm generate runs/a "def main" --max-tokens 60')
@@ -33,7 +33,7 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
     before = _before(loaded, prompt)
     if json:
         record = {"run": run, "prompt": prompt, "text": texts[0], "texts": texts}
-        return common.print_json({**record, **options})
+        return output.print_json({**record, **options})
     for number, text in enumerate(texts, 1):
         if len(texts) > 1:
             click.echo(f"--- {number}")
@@ -62,7 +62,7 @@ def _before(run, prompt: str) -> str:
     on stderr what the model does not see of the prompt."""
     from minillm.generation import reads_source, unseen
 
-    common.note_unknown(run.tokenizer, prompt)
+    output.note_unknown(run.tokenizer, prompt)
     if note := unseen(run, prompt):
         click.echo(f"note: {note}", err=True)
     return "" if reads_source(run) else prompt

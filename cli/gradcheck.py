@@ -3,7 +3,7 @@
 import click
 
 from minillm.errors import MinillmError
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm gradcheck --op softmax --op attention")
@@ -33,7 +33,7 @@ def command(names: tuple[str, ...], device: str, json: bool) -> None:
                 click.echo(line(result))
     failed = [result.op for result in results if not result.ok]
     if json:
-        common.print_json(
+        output.print_json(
             {
                 "device": where.name,
                 "ok": not failed,

@@ -6,7 +6,7 @@ import click
 
 from minillm.errors import DataError, UsageError
 from minillm.models.config import ARCHITECTURES
-from minillm_cli import common
+from minillm_cli import common, output
 
 SUFFIXES = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
 
@@ -40,7 +40,7 @@ def command(expression, shapes, size, arch, forward_only, format, out, json) -> 
     if not forward_only:
         value.backward(np.ones(value.shape))
     if json:
-        return common.print_json(
+        return output.print_json(
             {**drawing.to_json(), "dot": drawing.dot(), "mermaid": drawing.mermaid()}
         )
     suffix = Path(out or "stdout.mmd").suffix

@@ -2,7 +2,7 @@
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm isoflop runs.csv --plot isoflop.svg")
@@ -32,12 +32,12 @@ def command(file, plot: str | None, json: bool, **settings) -> None:
 
         save(draw_isoflop(found), plot)
     if json:
-        return common.print_json(found.to_json())
+        return output.print_json(found.to_json())
     print_isoflop(found.to_json())
     if plot:
         click.echo(plot)
     else:
-        common.say_next(f"{common.again()} --plot isoflop.svg")
+        output.say_next(f"{output.again()} --plot isoflop.svg")
 
 
 def print_isoflop(found: dict) -> None:
@@ -52,7 +52,7 @@ def print_isoflop(found: dict) -> None:
         loss = f"{budget['loss']:.4f}"
         rows.append([cost, budget["sizes"], *map(_figure, figures), loss])
     title = "the best size of each budget (from, to: its 95 % interval)"
-    common.print_table(heads, rows, title)
+    output.print_table(heads, rows, title)
     if not all(budget["used"] for budget in found["budgets"]):
         click.echo("* not in the laws, see the warnings")
     for name, law in found["laws"].items():

@@ -5,7 +5,7 @@ import shlex
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 BENCHED = ("pico", "nano", "micro", "tiny")  # in seconds
 
@@ -65,10 +65,10 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
     given = measured if speed is None else lambda shape: {"flops_per_second": speed}
     result = advise(known, speed=given, **settings)
     if json:
-        return common.print_json(result)
+        return output.print_json(result)
     print_advice(result)
     shape = result["shape"]
-    common.say_next(
+    output.say_next(
         f"minillm train {_arch(shape['arch'])}--layers {shape['n_layers']} "
         f"--width {shape['d_model']} --heads {shape['n_heads']} "
         f"--context {shape['context']} --tokens {result['optimum']['tokens']:.0f}"
@@ -140,7 +140,7 @@ def print_advice(result: dict) -> None:
     ]
     heads = ["", "parameters N", "tokens D", "D/N", "6ND", "loss"]
     constants = ", ".join(f"{name} {v:.4g}" for name, v in law["parameters"].items())
-    common.print_table(heads, rows, f"{law['law']}: {constants}\n({law['source']})")
+    output.print_table(heads, rows, f"{law['law']}: {constants}\n({law['source']})")
     for line in lines(result):
         click.echo(line)
     for warning in result["warnings"]:

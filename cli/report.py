@@ -2,7 +2,7 @@
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm report runs/law")
@@ -19,7 +19,7 @@ def command(runs: str, out: str | None, json: bool) -> None:
 
     result = report(runs, out)
     if json:
-        return common.print_json(result)
+        return output.print_json(result)
     click.echo(result["title"])
     for kind in ("findings", "not_shown", "missing"):
         for sentence in result[kind]:

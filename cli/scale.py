@@ -3,7 +3,7 @@
 import click
 
 from minillm.scaling.series.ladder import PRESETS
-from minillm_cli import common
+from minillm_cli import common, output
 
 COUNTED = {
     "non_embedding": "non-embedding",
@@ -59,11 +59,11 @@ def command(json: bool, **settings) -> None:
 
     result = scale(**settings, reporter=Reporter())
     if json:
-        return common.print_json(result)
+        return output.print_json(result)
     print_result(result)
     largest = max(result["runs"], key=lambda run: run["config"]["d_model"])
     name = f"{largest['config']['d_model']}-s{largest['seed']}"
-    common.say_next_of(largest, f"{result['out']}/runs/{name}")
+    output.say_next_of(largest, f"{result['out']}/runs/{name}")
 
 
 def print_result(result: dict) -> None:
@@ -90,7 +90,7 @@ def print_result(result: dict) -> None:
     title = f"{result['tokens']:,} tokens each; loss in {result['loss_unit']}"
     if kind in TOKENS:
         title += f"; a token is a {TOKENS[kind]}"
-    common.print_table(heads, rows, title)
+    output.print_table(heads, rows, title)
     print_law(result)
     print_lengths(result)
     print_truth(result["truth"])
@@ -99,7 +99,7 @@ def print_result(result: dict) -> None:
         [name, *(f"{law[key]:.4g}" for key in "anb"), _interval(law["interval95"]["n"])]
         for name, law in laws
     ]
-    common.print_table(["y = a·N^n + b", "a", "n", "b", "95 % of n"], rows)
+    output.print_table(["y = a·N^n + b", "a", "n", "b", "95 % of n"], rows)
     for figure in result["figures"]:
         click.echo(figure)
     for warning in result["warnings"]:
@@ -119,7 +119,7 @@ def print_law(result: dict) -> None:
         for way, law in result["counting"].items()
     ]
     heads = ["N counts", "alpha", "95 %", "E", "held out, predicted", "error"]
-    common.print_table(heads, rows, result["law"]["law"])
+    output.print_table(heads, rows, result["law"]["law"])
     click.echo(
         f"E is L∞(D), the floor after D = {result['tokens']:,} tokens, not the entropy "
         f"of the text"
@@ -156,7 +156,7 @@ def print_lengths(result: dict) -> None:
             [name, f"{law['parameters'][name]:.4g}", _interval(law["interval95"][name])]
             for name in law["parameters"]
         ]
-        common.print_table(["unknown", "value", "95 %"], rows, law["law"])
+        output.print_table(["unknown", "value", "95 %"], rows, law["law"])
     rows = [
         [
             check["width"],
@@ -166,7 +166,7 @@ def print_lengths(result: dict) -> None:
     ]
     if rows:
         heads = ["width", *[""] * (len(rows[0]) - 1)]
-        common.print_table(heads, rows, "the learning rate at both ends of the series")
+        output.print_table(heads, rows, "the learning rate at both ends of the series")
 
 
 def _interval(ends: list[float]) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog='Example:  minillm search runs/a --corpus book.txt "a lamp"')
@@ -23,8 +23,8 @@ def command(run: str, corpus: str, query: str, top: int, json: bool) -> None:
     hits = search(run, corpus, query, top=top)
     if json:
         found = [dataclasses.asdict(hit) for hit in hits]
-        return common.print_json(
+        return output.print_json(
             {"run": run, "corpus": corpus, "query": query, "hits": found}
         )
     rows = [[hit.line, f"{hit.score:.3f}", hit.text] for hit in hits]
-    common.print_table(["line", "cosine", "text"], rows)
+    output.print_table(["line", "cosine", "text"], rows)

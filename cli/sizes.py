@@ -2,7 +2,7 @@
 
 import click
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm sizes --vocab 4096")
@@ -46,7 +46,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
             "memory_bytes": count.memory_bytes(shape, at_a_time, workers),
         }
     if json:
-        return common.print_json(
+        return output.print_json(
             {"sizes": sizes, "vocab_size": vocab, "workers": workers}
         )
     heads = ["size", "shape", "heads", "context", "embedding", "others"]
@@ -65,10 +65,10 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
         ]
         for name, row in sizes.items()
     ]
-    common.print_table(heads, rows)
+    output.print_table(heads, rows)
     click.echo("shape: layers × width; embedding, others: parameters; FLOPs: a token's")
     click.echo(
         "in training; memory: of training, but for its text, which comes on top;"
     )
     click.echo("tokens: what `minillm train --size` trains on by default")
-    common.say_next("minillm train --size nano")
+    output.say_next("minillm train --size nano")

@@ -14,7 +14,7 @@ from minillm.training.config import (
     TOKENIZERS,
     TrainConfig,
 )
-from minillm_cli import common
+from minillm_cli import common, output
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
@@ -98,10 +98,10 @@ def command(resume: bool, json: bool, **options) -> None:
         TrainConfig(**options), reporter=Reporter(), sources=sources, resume=resume
     )
     if json:
-        common.print_json(record)
+        output.print_json(record)
     else:
         print_results(record)
-    common.say_next_of(record, options["out"] or record["options"]["out"])
+    output.say_next_of(record, options["out"] or record["options"]["out"])
 
 
 def drop_overruled(options: dict, sources: dict[str, str]) -> None:
@@ -119,7 +119,7 @@ def print_results(record: dict) -> None:
     unit = TrainConfig.from_json(record["options"]).loss_unit
     best = results.get("best")  # not in a record of before
     rows = [
-        *common.evaluation_rows(results, unit),
+        *output.evaluation_rows(results, unit),
         ["training tokens", f"{results['tokens']:,}"],
         ["tokens per second", f"{results['tokens_per_second']:,.0f}"],
         ["seconds", f"{results['seconds']:.1f}"],
@@ -129,4 +129,4 @@ def print_results(record: dict) -> None:
     ):  # of what evaluations on the way look at
         told = f"{best['val_loss']:.4f} after step {best['step']} (kept)"
         rows.insert(1, ["lowest on the way", told])
-    common.print_table(["result", "value"], rows)
+    output.print_table(["result", "value"], rows)

@@ -5,7 +5,7 @@ import time
 import click
 
 from minillm.errors import MinillmError
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @click.command(epilog="Example:  minillm validate --series 200")
@@ -41,7 +41,7 @@ def command(series: int, seed: int, json: bool) -> None:
             click.echo(line(check))
     failed = [check.name for check in checks if not check.ok]
     if json:
-        common.print_json(
+        output.print_json(
             {
                 "ok": not failed,
                 "checks": [check.to_json() for check in checks],

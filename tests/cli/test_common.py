@@ -6,7 +6,7 @@ import click
 import numpy as np
 import pytest
 
-from minillm_cli import common
+from minillm_cli import common, output
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def probe(minillm, add_command):
     @click.option("--x", multiple=True)
     @common.shared
     def command(json, **values):
-        common.print_json({"values": values, "sources": common.sources()})
+        output.print_json({"values": values, "sources": common.sources()})
 
     add_command("probe", command)
 
@@ -122,7 +122,7 @@ def test_json_is_one_object_with_null_for_what_is_not_a_number(capsys, tmp_path)
         "path": tmp_path,
         "书": ("说", 1, None, True),
     }
-    common.print_json(record)
+    output.print_json(record)
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert "书" in out
@@ -136,6 +136,6 @@ def test_json_is_one_object_with_null_for_what_is_not_a_number(capsys, tmp_path)
 
 
 def test_a_table_prints_text_as_it_is(capsys):
-    common.print_table(["name", "n"], [["[bold]书[/] :smile:", "12"], ["x", "3"]])
+    output.print_table(["name", "n"], [["[bold]书[/] :smile:", "12"], ["x", "3"]])
     lines = capsys.readouterr().out.splitlines()
     assert any("[bold]书[/] :smile:  12" in line for line in lines)

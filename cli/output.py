@@ -1,0 +1,117 @@
+"""What every command says: the answer on stdout, notes and the next step on stderr."""
+
+import json
+import math
+import shlex
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+
+def print_json(record: dict) -> None:
+    """One JSON object on one line. What is not a finite number becomes null."""
+    click.echo(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # a NumPy array or scalar
+        return _plain(value.tolist())
+    return str(value) if isinstance(value, Path) else value
+
+
+def print_table(heads: list[str], rows: list[list], title: str | None = None) -> None:
+    """A table on stdout, at least as wide as its words. A column of figures stands to
+    the right."""
+    from rich import box
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    if title:
+        click.echo(f"\n{title}")
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for head, column in zip(heads, zip(*rows, strict=True), strict=True):
+        figures = all(str(cell)[:1].isdigit() for cell in column)
+        table.add_column(head, overflow="fold", justify="right" if figures else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    out = console()
+    anywhere = out.options.update(width=10_000)
+    least = Measurement.get(out, anywhere, table).minimum + len(heads)  # and gaps
+    out.width = max(out.width, least)
+    out.print(table)
+
+
+def evaluation_rows(result: dict, unit: str) -> list[list[str]]:
+    """The figures of an evaluation, as rows for `print_table`; `unit` is the loss's."""
+    rows = [[f"validation loss ({unit})", f"{result['val_loss']:.4f}"]]
+    # Only what means something for the objective is there.
+    for name, told, form in (
+        ("val_perplexity", "validation perplexity", ".2f"),
+        ("val_bits_per_byte", "validation bits per byte", ".3f"),
+        ("val_accuracy", "validation accuracy", ".1%"),
+        ("val_next_sentence_accuracy", "next-sentence accuracy", ".1%"),
+    ):
+        if result.get(name) is not None:
+            rows.append([told, format(result[name], form)])
+    return rows
+
+
+def console(stderr: bool = False):
+    """Rich on stdout or stderr, printing text as it is: no markup, no highlighting."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def again() -> str:
+    """The running command with what it was given on the command line."""
+    ctx = click.get_current_context()
+    words = ctx.command_path.split()
+    for param in ctx.command.params:
+        if ctx.get_parameter_source(param.name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = {**ctx.meta, **ctx.params}[param.name]
+        values = value if isinstance(value, tuple) else [value]
+        option = [param.opts[0]] if isinstance(param, click.Option) else []
+        for one in values:
+            words += option if one is True else [*option, str(one)]
+    return shlex.join(words)
+
+
+def say_next_of(record: dict, run: str) -> None:
+    """What to do with a run in the folder `run`, with a word of its own text."""
+    from minillm.models import continues_text
+    from minillm.text import OBJECTIVES
+
+    word = record["data"].get("beginning") or "The "
+    config = record["config"]
+    ask = OBJECTIVES[config["objective"]].ask
+    if config["objective"] == "clm" and not continues_text(config["arch"]):
+        ask = "minillm eval {run}"
+    command = ask.format(
+        run=shlex.quote(run), prompt=shlex.quote(word), gap=shlex.quote(f"{word}[MASK]")
+    )
+    say_next(command)
+
+
+def note_unknown(tokenizer, *texts: str) -> None:
+    """Note on stderr which characters of these texts a model has no token for."""
+    if unknown := tokenizer.unknown("".join(texts)):
+        shown = " ".join(map(repr, unknown[:10])) + (" ..." if unknown[10:] else "")
+        click.echo(
+            f"note: the model has no token for {shown}: it reads one and the same for "
+            f"all that it does not know",
+            err=True,
+        )
+
+
+def say_next(command: str) -> None:
+    """The next command worth typing, on stderr."""
+    click.echo(f"next: {command}", err=True)
