@@ -3,7 +3,7 @@
     step-000500/ model.safetensors      weights by name
                  optimizer.safetensors  the optimizer's moments by name
                  state.json             where the run stood
-                 manifest.json          size and sha256 of the others, written last
+                 manifest.json          step, size and sha256 of the others, last
 
 Nothing is ever unpickled.
 """
@@ -45,8 +45,12 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
         write_json(temporary / "state.json", state)
         for name in FILES:  # safetensors lets nobody else read what it writes
             shutil.copymode(temporary / "state.json", temporary / name)
-        manifest = {name: _fingerprint(temporary / name) for name in FILES}
-        write_json(temporary / "manifest.json", {"format": FORMAT, "files": manifest})
+        manifest = {
+            "format": FORMAT,
+            "step": state["step"],
+            "files": {name: _fingerprint(temporary / name) for name in FILES},
+        }
+        write_json(temporary / "manifest.json", manifest)
     return target
 
 
