@@ -9,7 +9,7 @@ import numpy as np
 
 from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
-from minillm.models.parts import initializer, last_norm, normed
+from minillm.models.parts import initializer, last_norm, normed, token_head
 from minillm.nn import Embedding, LSTMState, Noise, RecurrentBlock, drop
 from minillm.tensor import Tensor, no_grad
 
@@ -34,10 +34,7 @@ class LSTMModel(LanguageModel):
             for _ in range(config.n_layers)
         ]
         self.norm = last_norm(config, init)
-        if config.tied:
-            self.head = self.tokens.weight
-        else:
-            self.head = init.output_table(config.vocab_size, width)
+        self.head = token_head(config, init, self.tokens)
 
     def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)

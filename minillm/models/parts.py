@@ -41,6 +41,13 @@ def transformer_blocks(
     ]
 
 
+def token_head(config: ModelConfig, init: Initializer, tokens: Embedding) -> Tensor:
+    """What predicts each token: tied, what it looks like, else its own.   (V, D)"""
+    if config.tied:
+        return tokens.weight
+    return init.output_table(config.vocab_size, config.d_model)
+
+
 def position_table(config: ModelConfig, init: Initializer) -> Tensor:
     """A vector for each position: learned, or sines and cosines.   (context, D)"""
     if config.positions == "learned":

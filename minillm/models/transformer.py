@@ -14,6 +14,7 @@ from minillm.models.parts import (
     normed,
     position_table,
     to_key_mask,
+    token_head,
     transformer_blocks,
 )
 from minillm.nn import Embedding, Noise, drop
@@ -28,17 +29,12 @@ class Transformer(LanguageModel):
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
-        width = config.d_model
         init = initializer(config, rng, dtype)
-        self.tokens = Embedding(config.vocab_size, width, init=init)
+        self.tokens = Embedding(config.vocab_size, config.d_model, init=init)
         self.positions = position_table(config, init)
         self.blocks = transformer_blocks(config, init, causal=self.causal)
         self.norm = last_norm(config, init)
-        # (V, D); tied: what a token looks like is also what predicts it
-        if config.tied:
-            self.head = self.tokens.weight
-        else:
-            self.head = init.output_table(config.vocab_size, width)
+        self.head = token_head(config, init, self.tokens)
 
     def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)

@@ -251,11 +251,15 @@ def _path_hash(path: str) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Every file below a folder, without the hidden ones."""
+    """Every file below a folder, without the hidden ones. Raises DataError for a pipe
+    or a device, which may have no end."""
     found = []
     for parent, subfolders, names in os.walk(folder, onerror=_refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
+    for path in found:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: is a pipe or a device, not a file")
     return found
 
 

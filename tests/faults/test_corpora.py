@@ -115,3 +115,12 @@ def test_a_device_without_an_end_is_not_read(sees, here, quick):
     for data, objective in (("/dev/zero", "clm"), ("zero.tsv", "seq2seq")):
         options = [f"--data={data}", f"--objective={objective}", "--out=run"]
         sees(*quick, *options, code=3, says=f"{data}: is a device, not a file")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs Unix")
+def test_a_pipe_in_a_folder_is_not_waited_for(sees, here, quick):
+    (here / "texts").mkdir()
+    (here / "texts" / "a.txt").write_text("One line. Another one.\n" * 99)
+    os.mkfifo(here / "texts" / "pipe")
+    says = "texts/pipe: is a pipe or a device"
+    sees(*quick, "--data=texts", "--out=run", code=3, says=says)

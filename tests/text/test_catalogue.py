@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import socket
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -201,6 +202,14 @@ def test_a_redirect_to_another_scheme_is_refused(server, entry, tmp_path):
     with pytest.raises(DataError, match=r"https://127.*refused, only http is"):
         get(entry, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_redirect_to_http_is_refused():
+    request = urllib.request.Request("https://host/corpus.txt")
+    with pytest.raises(DataError, match=r"http://host/.*refused, only https is safe"):
+        module._Redirects(("https",)).redirect_request(
+            request, None, 302, "Found", {}, "http://host/corpus.txt"
+        )
 
 
 def test_two_downloads_at_once_do_not_disturb_each_other(entry, tmp_path):
