@@ -98,9 +98,9 @@ def _way_out(
         fewer = "fewer --workers, " if n_workers > 1 else ""
         return f"no batch would fit: try {fewer}a smaller --size or --context"
     fewest = math.ceil(config.batch / math.ceil(most / n_workers))
-    same = [
+    same = (
         f", and so would --accumulate {parts}, the same training"
-        for parts in range(fewest, 2 * fewest)
+        for parts in range(fewest, min(2 * fewest, config.batch + 1))
         if config.batch % parts == 0 and fits(accumulate=parts)
-    ]
-    return f"--batch {most} would fit{same[0] if same else ''}"
+    )
+    return f"--batch {most} would fit{next(same, '')}"
