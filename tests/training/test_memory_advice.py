@@ -107,7 +107,7 @@ def test_a_model_of_absurd_size_is_refused_at_once(quick_train):
         quick_train("a", layers=10_000, width=65_536)
 
 
-@pytest.mark.parametrize(("share", "told"), [(1.0, True), (0.7, True), (1.5, False)])
+@pytest.mark.parametrize(("share", "told"), [(0.7, True), (1.15, True), (1.5, False)])
 def test_what_may_not_fit_is_told_before_it_begins(share, told):
     device = Small(share * memory.needed(CONFIG, SHAPE, 1, KNOWN))
     note = memory.tight(CONFIG, SHAPE, 1, device)
