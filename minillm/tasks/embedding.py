@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
+from minillm.files import replacing
 from minillm.tasks.reading import batches, encoded, reading
 from minillm.tensor import Tensor
 from minillm.text import Batch, Framed
 from minillm.text.template import BARE_TEMPLATE
-from minillm.training.run_folder.files import replacing
 from minillm.training.run_folder.run import Run, load_run
 
 

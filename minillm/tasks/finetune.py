@@ -13,6 +13,7 @@ from pathlib import Path
 
 from minillm import backend
 from minillm.errors import Interrupted, UsageError
+from minillm.files import write_json
 from minillm.tasks import answers, classification
 from minillm.text import OBJECTIVES
 from minillm.training.base import shaped
@@ -21,7 +22,6 @@ from minillm.training.data import EncodedCorpus, load, prepare
 from minillm.training.loop import train
 from minillm.training.reporter import Silent
 from minillm.training.run_folder.claim import new_folder
-from minillm.training.run_folder.files import write_json
 from minillm.training.run_folder.run import (
     Run,
     load_run,

@@ -9,6 +9,7 @@ import numpy as np
 from minillm import backend
 from minillm.backend import Backend, products
 from minillm.errors import UsageError
+from minillm.files import sweep
 from minillm.models import ModelConfig
 from minillm.text import Tokenizer
 from minillm.training import base, memory
@@ -28,7 +29,6 @@ from minillm.training.process import keep_freed_memory, one_blas_thread
 from minillm.training.replica import Replica, Workplace, set_up
 from minillm.training.reporter import Silent
 from minillm.training.run_folder import branching, checkpoint, claim
-from minillm.training.run_folder.files import sweep
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record

@@ -14,6 +14,7 @@ GIT = shutil.which("git")
 # names of every floor on and stands outside.
 FLOORS = [
     ["minillm.errors"],
+    ["minillm.files"],
     ["minillm.backend"],
     ["minillm.tensor"],
     ["minillm.ops"],

@@ -9,13 +9,13 @@ from pathlib import Path
 import minillm
 from minillm.errors import UsageError
 from minillm.figures import short
+from minillm.files import replacing
 from minillm.scaling.compare.runs import RunRead, Series, read_series
 from minillm.scaling.page import figures, html, tables
 from minillm.scaling.page.laws import Laws, fit_laws
 from minillm.scaling.page.text import findings, interval, not_shown, percent
 from minillm.scaling.page.text import title as title_of
 from minillm.scaling.series.ladder import PRESETS, architecture
-from minillm.training.run_folder.files import replacing
 
 
 def report(folder: str | Path, out: str | Path | None = None) -> dict:

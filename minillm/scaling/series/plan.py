@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from minillm.errors import DataError
+from minillm.files import write_json
 from minillm.scaling.series.ladder import Ladder, architecture, heads
 from minillm.training.config import TrainConfig
-from minillm.training.run_folder.files import write_json
 from minillm.training.schedule import COOLDOWN
 
 EVALUATION = 0.4  # seconds for a batch of the last evaluation, in training steps

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minillm.backend import products
 from minillm.errors import DataError, UsageError
+from minillm.files import write_json, writing
 from minillm.scaling.series.corpus import prepared
 from minillm.scaling.series.decoding import time_decoding
 from minillm.scaling.series.ladder import architecture
@@ -23,7 +24,6 @@ from minillm.training.data import EncodedCorpus
 from minillm.training.evaluate import LIMIT
 from minillm.training.loop import train
 from minillm.training.run_folder import lock
-from minillm.training.run_folder.files import write_json, writing
 from minillm.training.run_folder.run import read_record
 
 PROBING = 0.02  # of the budget

@@ -10,10 +10,10 @@ import shutil
 from pathlib import Path
 
 from minillm.errors import UsageError
+from minillm.files import replacing
 from minillm.training.config import TrainConfig
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.claim import differences
-from minillm.training.run_folder.files import replacing
 from minillm.training.run_folder.run import read_record
 from minillm.training.schedule import cooldown_begins
 

@@ -22,8 +22,8 @@ from safetensors.numpy import load_file, save_file
 
 from minillm import backend
 from minillm.errors import DataError
+from minillm.files import replacing_folder, write_json
 from minillm.training.flat import FlatParameters
-from minillm.training.run_folder.files import replacing_folder, write_json
 
 FOLDER = "checkpoints"  # of a run's, where they lie
 FORMAT = 1

@@ -5,11 +5,11 @@ import itertools
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
+from minillm.files import is_temporary, writing
 from minillm.text import OBJECTIVES
 from minillm.training.config import DEFAULT, TrainConfig
 from minillm.training.data import EncodedCorpus, load
 from minillm.training.run_folder import lock
-from minillm.training.run_folder.files import is_temporary, writing
 from minillm.training.run_folder.run import folder_of, read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minillm.errors import UsageError
-from minillm.training.run_folder.files import writing
+from minillm.files import writing
 
 NAME = ".lock"
 # Of this byte of the file, which it does not have: the others can be read meanwhile.

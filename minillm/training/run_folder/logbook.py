@@ -7,10 +7,10 @@ from pathlib import Path
 
 from minillm.backend import to_numpy
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
+from minillm.files import replacing, write_json
 from minillm.training.replica import Workplace, batch_at
 from minillm.training.run_folder import branching, checkpoint
 from minillm.training.run_folder.claim import FREE, differences
-from minillm.training.run_folder.files import replacing, write_json
 from minillm.training.run_folder.metrics import Metrics, Stopwatch
 from minillm.training.run_folder.run import hashes, read_record
 from minillm.training.schedule import branch_step, learning_rate

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
+from minillm.files import replacing, sync, writing
 from minillm.training.config import TrainConfig
-from minillm.training.run_folder.files import replacing, sync, writing
 
 MOST_LINES = 2_000  # for a run of any length
 
