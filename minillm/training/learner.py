@@ -39,9 +39,9 @@ class Learner:
             for number in range(config.steps):
                 print(learner.step(number).loss)
 
-    config: resolved; what concerns a folder (`out`, `keep`, `save_every`) is not looked
-    at. text: what `prepare(config)` returns. workers: as `--workers`; one in this
-    process unless asked. model: one of your own, with a `loss(batch, noise)`.
+    config: what concerns a folder (`out`, `keep`, `save_every`) is not looked at.
+    text: what `prepare(config)` returns. workers: as `--workers`; one in this process
+    unless asked. model: one of your own, with a `loss(batch, noise)`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Learner:
         workers: int | str = 1,
         model: LanguageModel | None = None,
     ):
-        self.config = config
+        self.config = config = config.resolve()
         self.text = text
         self.next = 0  # the number of the step that comes next
         self._team = None
