@@ -91,8 +91,7 @@ def measured(shape) -> dict:
     """FLOPs per second of training here, by a second of the named size nearest."""
     import math
 
-    from minillm.models import count
-    from minillm.models.config import SIZES, ModelConfig
+    from minillm.models import SIZES, ModelConfig, count
 
     def parameters(name: str) -> int:
         size = SIZES[name]
