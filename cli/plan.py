@@ -78,21 +78,18 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
 
 def _arch(arch: str) -> str:
     """The options that train an architecture, where it is not the default."""
-    from minillm.text import OBJECTIVES
+    from minillm.models import ARCHITECTURES, architectures_for
 
-    objective, of = next(
-        (name, of) for name, of in OBJECTIVES.items() if arch in of.architectures
-    )
+    objective = ARCHITECTURES[arch].objectives[0]
     options = "" if objective == "clm" else f"--objective {objective} "
-    return options if arch == of.architectures[0] else f"--arch {arch} "
+    return options if arch == architectures_for(objective)[0] else f"--arch {arch} "
 
 
 def measured(shape) -> dict:
     """FLOPs per second of training here, by a second of the named size nearest."""
     import math
 
-    from minillm.models import count
-    from minillm.models.config import SIZES, ModelConfig
+    from minillm.models import SIZES, ModelConfig, count
 
     def parameters(name: str) -> int:
         size = SIZES[name]

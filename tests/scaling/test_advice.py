@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.models import count
-from minillm.models.config import SIZES
+from minillm.models import SIZES, count
 from minillm.scaling.advice import advise
 from minillm.scaling.advice.optimum import Law, effective_tokens, tokens_to_be_worth
 from minillm.scaling.advice.shape import nearest_shape
