@@ -273,7 +273,7 @@ def fit_isoflop(
             profiles.append(profile)
             continue
         reason = f"C = {profile.flops:.3g} has {len(profile.sizes)} sizes, not 3"
-        excluded += [{"row": int(row) + 1, "reason": reason} for row in rows[same]]
+        excluded += [{**table.numbered(row), "reason": reason} for row in rows[same]]
     if not profiles:
         raise UsageError(
             f"{table.source}: no compute budget has runs of {FEWEST_SIZES} sizes or "
