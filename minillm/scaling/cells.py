@@ -14,8 +14,10 @@ from functools import cache
 import numpy as np
 
 MISSING = frozenset(
-    ["", "na", "n/a", "<na>", "null", "none", "-", "–", "—", "−"]
-    + "#n/a #div/0! #num! #value! #ref! #name? #null!".split()  # of spreadsheets
+    [
+        *("", "na", "n/a", "<na>", "null", "none", "-", "–", "—", "−"),
+        *("#n/a", "#div/0!", "#num!", "#value!", "#ref!", "#name?", "#null!"),
+    ]
 )
 MARKS = {".": ",", ",": "."}  # a decimal mark, and that of thousands beside it
 SPACES = " '’_\u00a0\u2009\u202f"  # stand between thousands beside either
@@ -79,7 +81,7 @@ def read_numbers(
 
 
 def read_with(cells: Sequence, decimal: str) -> Reading:
-    """Read a column with a decimal mark, `.` or `,`, up to the first cell it misfits."""
+    """Read a column with a decimal mark, `.` or `,`, up to a cell it misfits."""
     values, example = np.full(len(cells), math.nan), None
     for row, cell in enumerate(cells):
         if is_empty(cell):

@@ -38,7 +38,9 @@ def read_delimited(text: str, source: str) -> tuple[list[str], list[Record], lis
         what = "only a header" if records else "empty"
         if comments.keys() - kept:
             what += ", and lines that begin with #"
-        raise DataError(f"{source}: {what}; a table has a header line and a row per run")
+        raise DataError(
+            f"{source}: {what}; a table has a header line and a row per run"
+        )
     (top, header), *rows = records
     _check_header(header, rows, source, top)
     for line, row in rows:
@@ -183,11 +185,9 @@ def _check_header(
 
 def _skipped(comments: list[int], like_rows: bool):
     if comments:
-        note = f"{spans(comments)} begin with # and were skipped as comments"
-        if like_rows:
-            note += '; a row whose first cell begins so needs quotes around it: "#3"'
-        yield note if len(comments) > 1 else note.replace("begin ", "begins ").replace(
-            "were", "was"
+        hint = '; quote the first cell of a row that begins so: "#3"'
+        yield f"skipped as comments, for their #: {spans(comments)}" + (
+            hint if like_rows else ""
         )
 
 

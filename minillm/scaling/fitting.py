@@ -12,7 +12,7 @@ from minillm.scaling.doubts import doubts
 from minillm.scaling.intervals import resample
 from minillm.scaling.law import LawFit, Points, solve, too_few
 from minillm.scaling.misfit import DELTAS
-from minillm.scaling.table import Table, as_table
+from minillm.scaling.table import Table, as_table, left_out
 
 # Without a bootstrap: 1,000 resamples, fewer of a large table, where they vary less.
 LARGEST_DRAW = 1_000_000
@@ -102,7 +102,11 @@ def _measured(
     rows, excluded = table.usable(y, form.variables, group, divisor)
     x = np.stack([table.positive(name, rows) for name in form.variables])
     measured = table.positive(y, rows)
-    _check_enough(table, form, x)
+    try:
+        _check_enough(table, form, x)
+    except UsageError as error:
+        gone = f" (left out: {left_out(excluded)})" if excluded else ""
+        raise UsageError(f"{error}{gone}") from None
     points = Points(
         form=form,
         y_name=y,

@@ -15,15 +15,28 @@ def read_json(text: str, source: str) -> tuple[list[str], list[list], list[int]]
     A key that a row lacks is an empty cell. Raises DataError.
     """
     values = json_values(text, source)
-    if len(values) == 1:
-        line, value = values[0]
-        if isinstance(value, list):
-            return *_of_records(value, source, []), []
-        columns = _columns(value, source)
+    lines, records = map(list, zip(*values, strict=True))
+    if len(values) == 1 and isinstance(records[0], list):
+        lines, records = [], records[0]
+    elif len(values) == 1 and isinstance(records[0], dict):
+        columns = columns_of(records[0])
         if columns is not None:
-            return list(value), columns, []
-    lines, records = zip(*values, strict=True)
-    return *_of_records(records, source, lines), list(lines)
+            return list(records[0]), columns, []
+        if "law" in records[0] and "parameters" in records[0]:
+            raise DataError(
+                f"{source}: a law, as `minillm fit --json` prints it, and no table: "
+                f"give it to `minillm plan --law`"
+            )
+    for at, record in enumerate(records):
+        if not isinstance(record, dict):
+            place = f"line {lines[at]}" if lines else f"row {at + 1}"
+            raise DataError(
+                f"{source}, {place}: no JSON object; write {EXAMPLE} for each run"
+            )
+    names = list(dict.fromkeys(name for record in records for name in record))
+    if not names:
+        raise DataError(f"{source}: no rows; write {EXAMPLE} for each run")
+    return names, [[record.get(name) for record in records] for name in names], lines
 
 
 def json_values(text: str, source: str) -> list[tuple[int, object]]:
@@ -59,37 +72,16 @@ def _object(pairs: list[tuple[str, object]]) -> dict:
     return found
 
 
-def _of_records(records, source: str, lines) -> tuple[list[str], list[list]]:
-    for at, record in enumerate(records):
-        if not isinstance(record, dict):
-            place = f"line {lines[at]}" if lines else f"row {at + 1}"
-            raise DataError(
-                f"{source}, {place}: no JSON object; write {EXAMPLE} for each run"
-            )
-    names = list(dict.fromkeys(name for record in records for name in record))
-    if not names:
-        raise DataError(f"{source}: no rows; write {EXAMPLE} for each run")
-    return names, [[record.get(name) for record in records] for name in names]
-
-
-def _columns(value, source: str) -> list[list] | None:
-    """Columns of an object of lists, or of objects that have one key a row, as a data
-    frame writes them; None of another object, which is one row."""
-    if not isinstance(value, dict):
-        return None
-    if "law" in value and isinstance(value.get("parameters"), dict):
-        raise DataError(
-            f"{source}: a law, as `minillm fit --json` prints it, and no table: give it "
-            f"to `minillm plan --law`"
-        )
-    columns = list(value.values())
-    if columns and all(isinstance(column, dict) for column in columns):
-        if all(column.keys() == columns[0].keys() for column in columns):
-            return [list(column.values()) for column in columns]
+def columns_of(value: dict) -> list[list] | None:
+    """The columns of an object of lists, or of objects with one key for each row, as a
+    data frame writes them; None of another object."""
+    columns = [
+        list(column.values()) if isinstance(column, dict) else column
+        for column in value.values()
+    ]
     if not columns or not all(isinstance(column, list) for column in columns):
         return None
-    lengths = {name: len(column) for name, column in value.items()}
-    if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise DataError(f"{source}: columns differ in length: {counts}")
-    return columns if columns[0] else None
+    if len({len(column) for column in columns}) > 1 or not columns[0]:
+        return None
+    keys = [column.keys() for column in value.values() if isinstance(column, dict)]
+    return columns if all(each == keys[0] for each in keys) else None

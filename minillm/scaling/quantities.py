@@ -18,11 +18,12 @@ WORDS = {
     "perplexity": "perplexity ppl 困惑度",
     "accuracy": "accuracy acc 准确率",
 }
-NEUTRAL = set(
-    "n num number of the total count train training trained seen model non embedding "
-    "val valid validation eval test final mean median best last smoothed held out "
-    "cross results".split()
-)
+NEUTRAL = {
+    *("n", "num", "number", "of", "the", "total", "count", "model", "non", "embedding"),
+    *("train", "training", "trained", "seen", "val", "valid", "validation", "eval"),
+    *("test", "held", "out", "final", "best", "last", "mean", "median", "smoothed"),
+    *("cross", "results"),
+}
 QUANTITY = {word: name for name, words in WORDS.items() for word in words.split()}
 WHOLE = {
     "n": "parameters",
@@ -59,3 +60,13 @@ def column_of(quantity: str, names) -> str | None:
         if len(exact) == 1:
             return exact[0]
     return found[0] if len(found) == 1 else None
+
+
+def renamed(columns: dict[str, str]) -> str | None:
+    """What to say of columns, by quantity, whose names are not N, D and C."""
+    others = [
+        f"{column} as {LETTERS[quantity]}"
+        for quantity, column in columns.items()
+        if column.upper() != LETTERS[quantity]
+    ]
+    return f"reads {', '.join(others)}" if others else None

@@ -185,10 +185,7 @@ def left_out(excluded: list[dict]) -> str:
     if len(told) > MOST_REASONS:
         others = [point for _, points in told[MOST_REASONS - 1 :] for point in points]
         told = [*told[: MOST_REASONS - 1], ("for other reasons", others)]
-    return "; ".join(
-        f"{reason} ({_spans(points)})"
-        for reason, points in told
-    )
+    return "; ".join(f"{reason} ({_spans(points)})" for reason, points in told)
 
 
 def _spans(points: list[dict]) -> str:
@@ -216,7 +213,7 @@ def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
     if not hasattr(source, "keys"):
         kind = type(source).__name__
         raise UsageError(f"a {kind} is no table: give a file or named columns")
-    pairs = [(name, np.ravel(source[name]).tolist()) for name in source.keys()]
+    pairs = [(name, np.ravel(source[name]).tolist()) for name in list(source.keys())]
     columns = named_columns(pairs, "the table")
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
