@@ -63,13 +63,14 @@ def read_numbers(
     decimal: the mark, where it is known. suspect: whether the table has decimal commas
     elsewhere, so that 1.000 may well be a thousand. Raises Unreadable.
     """
-    readings = [read_with(cells, mark) for mark in ([decimal] if decimal else MARKS)]
+    marks = [decimal] if decimal else MARKS if has_any(cells, MARKS) else "."
+    readings = [read_with(cells, mark) for mark in marks]
     fitting = [reading for reading in readings if reading.bad is None]
     if not fitting:
         raise _misfit(cells, [reading.bad for reading in readings])
     one, other = (reading.values for reading in (fitting[0], fitting[-1]))
     differ = np.flatnonzero((one != other) & ~np.isnan(one))
-    if len(differ) and (has_commas(cells) or suspect()):
+    if len(differ) and (has_any(cells, ",") or suspect()):
         row = int(differ[0])
         raise Unreadable(
             row,
@@ -95,8 +96,9 @@ def read_with(cells: Sequence, decimal: str) -> Reading:
     return Reading(values, example=example)
 
 
-def has_commas(cells: Sequence) -> bool:
-    return any(isinstance(cell, str) and "," in cell for cell in cells)
+def has_any(cells: Sequence, marks) -> bool:
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    return any(mark in text for mark in marks for text in texts)
 
 
 def _number(cell, decimal: str) -> tuple[float | None, bool]:

@@ -1,5 +1,6 @@
 """CSV and its like: a header line and rows of cells, divided by `,`, `;` or tabs."""
 
+import contextlib
 import csv
 import re
 from collections.abc import Iterator
@@ -107,11 +108,11 @@ def _delimiter(text: str, source: str) -> str:
     """What divides the first two records into equally many cells; else the most."""
 
     def fit(delimiter: str):
-        try:
-            first = list(islice(_records(text, delimiter, source, {}), 2))
-        except DataError:
-            return False, 0, 0
-        widths = [len(cells) for _, cells in first] or [0]
+        widths = []
+        with contextlib.suppress(DataError):
+            for _, cells in islice(_records(text, delimiter, source, {}), 2):
+                widths.append(len(cells))
+        widths = widths or [0]
         return min(widths) == max(widths) > 1, widths[0], widths[-1]
 
     return max(DELIMITERS, key=fit)

@@ -27,6 +27,11 @@ def read_json(text: str, source: str) -> tuple[list[str], list[list], list[int]]
                 f"{source}: a law, as `minillm fit --json` prints it, and no table: "
                 f"give it to `minillm plan --law`"
             )
+        if any(isinstance(value, list | dict) for value in records[0].values()):
+            raise DataError(
+                f"{source}: one JSON object, and no columns of one length; write "
+                f"{EXAMPLE} for each run"
+            )
     for at, record in enumerate(records):
         if not isinstance(record, dict):
             place = f"line {lines[at]}" if lines else f"row {at + 1}"
@@ -51,8 +56,12 @@ def json_values(text: str, source: str) -> list[tuple[int, object]]:
         try:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
-            line += text.count("\n", start, getattr(error, "pos", start))
+            at = getattr(error, "pos", start)
             what = str(error).partition(": line ")[0]
+            if not text[at:].strip():
+                what = "it ends before its last } or ]"
+            else:
+                line += text.count("\n", start, at)
             raise DataError(
                 f"{source}, line {line}: cannot be read as JSON ({what})"
             ) from None

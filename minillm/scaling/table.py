@@ -15,7 +15,7 @@ from minillm.errors import DataError, UsageError
 from minillm.scaling.cells import (
     Reading,
     Unreadable,
-    has_commas,
+    has_any,
     is_empty,
     read_numbers,
     read_with,
@@ -162,7 +162,7 @@ class Table:
     def _has_decimal_commas(self) -> bool:
         """Whether a column is of numbers whose decimal mark can only be a comma."""
         return any(
-            has_commas(cells)
+            has_any(cells, ",")
             and read_with(cells, ",").bad is None
             and read_with(cells, ".").bad is not None
             for cells in self.columns.values()
