@@ -52,7 +52,7 @@ def read_delimited(text: str, source: str) -> tuple[list[str], list[Record], lis
                 + (f"; quote a cell that holds {delimiter!r}" if more else "")
             )
     below = [n for n in comments if n > top and n not in kept]
-    like_rows = any(_width(comments[n], delimiter) == len(header) for n in below)
+    like_rows = any(len(_cells(comments[n], delimiter)) == len(header) for n in below)
     return header, rows, [*_skipped(below, like_rows), *_nameless(header, rows)]
 
 
@@ -88,7 +88,9 @@ def _records(
                 start = number
             yield found[0]
 
-    reader = csv.reader(lines(), strict=True, delimiter=delimiter)
+    reader = csv.reader(
+        lines(), strict=True, delimiter=delimiter, skipinitialspace=True
+    )
     while True:
         start = 0
         try:
@@ -123,46 +125,44 @@ def _rows_with_hash(
 ) -> set[int]:
     """The lines that begin with # and are no comments.
 
-    Above the header: one whose first cell is # alone, over a column of numbers. Below:
-    one of as many cells as the header, where the first is a spreadsheet's #N/A, or
-    where names such as #3 are the column's, as no number is in it; or where there are
-    no other rows.
+    Above the other rows: a header whose first cell is # alone. Below the header: a line
+    of as many cells, where there are no other rows; or where its first cell is a name
+    such as #3 in a column of names, or a spreadsheet's #N/A.
     """
+    cells_of = {n: _cells(line, delimiter) for n, line in comments.items()}
+    above = _hash_header(records, cells_of)
+    records = [*((n, cells_of[n]) for n in above), *records]
     if not records:
         return set()
     (top, header), *rows = records
-    above = [n for n in comments if n < top]
-    if above and _is_header(comments[above[-1]], delimiter, header):
-        return {above[-1]} | _rows_with_hash(
-            [(above[-1], _cells(comments[above[-1]], delimiter)), *records],
-            {n: line for n, line in comments.items() if n > top},
-            delimiter,
-        )
-    firsts = [cells[0] for _, cells in rows]
-    numbered = bool(rows) and read_with(firsts, ".").bad is None
-    kept = set()
-    for n, line in comments.items():
-        cells = _cells(line, delimiter)
-        first = cells[0].strip()
-        if n < top or len(cells) != len(header):
-            continue
-        of_names = not numbered and re.fullmatch(r"#\d+", first)
-        if not rows or of_names or first.lower() in MISSING:
-            kept.add(n)
-    return kept
+    in_numbers = read_with([cells[0] for _, cells in rows], ".").bad is None
+
+    def is_row(first: str) -> bool:
+        name = re.fullmatch(r"#\d+", first) and not in_numbers
+        return not rows or bool(name) or first.lower() in MISSING
+
+    return {
+        *above,
+        *(
+            n
+            for n, cells in cells_of.items()
+            if n > top and len(cells) == len(header) and is_row(cells[0].strip())
+        ),
+    }
 
 
-def _is_header(line: str, delimiter: str, below: list[str]) -> bool:
-    cells = [cell.strip() for cell in _cells(line, delimiter)]
-    return cells[0] == "#" and len(cells) == len(below) and all(cells)
+def _hash_header(records: list[Record], cells_of: dict[int, list[str]]) -> list[int]:
+    """The line of a header that begins with a cell #, above all rows; [] without."""
+    for n, cells in cells_of.items():
+        named = cells[0].strip() == "#" and len(cells) > 1 and all(cells)
+        first, row = records[0] if records else (n + 1, cells)
+        if named and n < first and len(cells) == len(row):
+            return [n]
+    return []
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter))
-
-
-def _width(line: str, delimiter: str) -> int:
-    return len(_cells(line, delimiter))
 
 
 def _check_header(

@@ -55,11 +55,11 @@ def column_of(quantity: str, names) -> str | None:
     its own name. None where there is none, or no one."""
     found = [name for name in names if quantity_of(name) == quantity]
     plain = LETTERS.get(quantity, quantity)
-    for same in (plain, plain.lower()):
-        exact = [name for name in found if name in (same, same.capitalize())]
-        if len(exact) == 1:
-            return exact[0]
-    return found[0] if len(found) == 1 else None
+    alike = [name for name in found if name.lower() == plain.lower()]
+    for few in ([name for name in alike if name == plain], alike, found):
+        if len(few) == 1:
+            return few[0]
+    return None
 
 
 def renamed(columns: dict[str, str]) -> str | None:

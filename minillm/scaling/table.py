@@ -52,8 +52,13 @@ class Table:
         return {"row": int(row) + 1, **line}
 
     def rows(self, rows: np.ndarray) -> "Table":
-        """The same table with some of its rows."""
-        columns = {name: [c[row] for row in rows] for name, c in self.columns.items()}
+        """The same table with some of its rows; what whole columns said of their marks
+        stays as it was read."""
+        read = {name: reading.values for name, reading in self._readings.items()}
+        columns = {
+            name: [column[row] for row in rows]
+            for name, column in {**self.columns, **read}.items()
+        }
         lines = tuple(self.lines[row] for row in rows) if self.lines else ()
         return replace(self, columns=columns, lines=lines)
 
@@ -141,7 +146,7 @@ class Table:
         return self.columns[name]
 
     def _read(self, name: str) -> Reading:
-        cells = self._cells(name)
+        cells, name = self._cells(name), column_name(name)
         if name not in self._readings:
             try:
                 self._readings[name] = read_numbers(

@@ -150,6 +150,8 @@ def test_other_files_hold_the_same_table(tmp_path, raw, lines):
         ("run,loss\na,2\n#2,3\n# 5,3\n", [2, 3], "line 4; quote"),
         ('N,loss\n1,2\n"#3",3\n', [2, 3], None),
         ("#,loss\n1,2\n2,3\n", [2, 3], None),
+        ("# from the log\n#,loss\n1,2\n#2,3\n", [3], "line 4; quote"),
+        ("#,loss\n#1,2\n#2,3\n", [2, 3], None),
         ("loss,N\n1,2\n#N/A,3\n", [2, 3], None),
         ('N,note\n1,"two\n# lines"\n3,4\n', [2, 4], None),
     ],
@@ -171,6 +173,18 @@ def test_a_column_without_a_name_is_told_if_it_holds_something(tmp_path):
 def test_a_name_over_two_lines_can_be_typed(tmp_path):
     table = read_table(write(tmp_path, 'N,"loss\n(nats)"\n1,2\n'))
     assert table.numbers("loss (nats)") == [2]
+
+
+def test_a_space_before_a_quote_is_none_of_the_cell(tmp_path):
+    table = read_table(write(tmp_path, 'loss, N\n2, "1,000,000"\n'))
+    assert table.numbers("N") == [1e6]
+
+
+def test_what_a_column_shows_holds_for_some_of_its_rows():
+    table = Table("t", {"N": ["1,000", "1,000,000"], "run": ["a", "b"]})
+    assert table.numbers(" N")[1] == 1e6
+    first = table.rows(np.array([0]))
+    assert (first.numbers("N"), first.columns["run"]) == ([1000], ["a"])
 
 
 def test_the_delimiter_is_that_of_the_rows_too(tmp_path):
