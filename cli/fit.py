@@ -47,8 +47,8 @@ def command(
 ) -> None:
     """Fit a scaling law to a table of measurements.
 
-    FILE is a table (CSV, JSON lines) with a header line and a row for each run. One
-    size gives y = E + A x^(-alpha); with `--x N --x D` a term B D^(-beta) joins it.
+    FILE is a table with a header line and a row for each run. One size gives
+    y = E + A x^(-alpha); with `--x N --x D` a term B D^(-beta) joins it.
     """
     from minillm.scaling import fit
     from minillm.scaling.table import read_table
