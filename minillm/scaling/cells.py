@@ -57,27 +57,32 @@ def read_numbers(
     cells: Sequence,
     decimal: str | None = None,
     suspect: Callable[[], bool] = lambda: False,
+    *,
+    small: bool = False,
 ) -> Reading:
     """Read a column with the decimal mark that fits all its cells.
 
     decimal: the mark, where it is known. suspect: whether the table has decimal commas
-    elsewhere, so that 1.000 may well be a thousand. Raises Unreadable.
+    elsewhere, so that 1.000 may well be a thousand. small: no number is a thousand or
+    more, as of losses. Raises Unreadable.
     """
     marks = [decimal] if decimal else MARKS if has_any(cells, MARKS) else "."
     readings = [read_with(cells, mark) for mark in marks]
     fitting = [reading for reading in readings if reading.bad is None]
     if not fitting:
         raise _misfit(cells, [reading.bad for reading in readings])
+    _check_percent(cells)
     one, other = (reading.values for reading in (fitting[0], fitting[-1]))
     differ = np.flatnonzero((one != other) & ~np.isnan(one))
     if len(differ) and (has_any(cells, ",") or suspect()):
         row = int(differ[0])
+        if small:
+            return fitting[0] if one[row] < other[row] else fitting[-1]
         raise Unreadable(
             row,
             f"can be {one[row]:.12g} or {other[row]:.12g}: name the decimal mark "
             f"(--decimal . or --decimal ,), or leave out the marks of thousands",
         )
-    _check_percent(cells)
     return fitting[0]
 
 

@@ -21,6 +21,7 @@ from minillm.scaling.cells import (
     read_with,
 )
 from minillm.scaling.delimited import spans
+from minillm.scaling.quantities import quantity_of
 from minillm.scaling.table_file import column_name, named_columns, parse, read_text
 
 MOST_REASONS = 4  # that are told one by one
@@ -150,7 +151,10 @@ class Table:
         if name not in self._readings:
             try:
                 self._readings[name] = read_numbers(
-                    cells, self.decimal, lambda: self._has_decimal_commas
+                    cells,
+                    self.decimal,
+                    lambda: self._has_decimal_commas,
+                    small=quantity_of(name) == "loss",
                 )
             except Unreadable as error:
                 raise DataError(
@@ -194,7 +198,7 @@ def left_out(excluded: list[dict]) -> str:
 
 
 def _spans(points: list[dict]) -> str:
-    if "line" in points[0]:
+    if all("line" in point for point in points):
         return spans([point["line"] for point in points])
     return spans([point["row"] for point in points]).replace("line", "row")
 

@@ -83,6 +83,15 @@ def test_points_are_doubtful_beside_decimal_commas():
     assert list(Table("t", columns).numbers("N")) == [1, 2.5]
 
 
+def test_a_loss_is_no_thousand():
+    columns = {"N": ["1,000"], "val_loss": ["2,806"], "bpb": ["1.234"], "x": ["2,5"]}
+    table = Table("t", columns)
+    assert [table.numbers(name) for name in ("val_loss", "bpb")] == [[2.806], [1.234]]
+    assert table.told(["val_loss"]) == ["t, row 1: val_loss is '2,806', read as 2.806"]
+    with pytest.raises(DataError, match="can be 1000 or 1"):
+        table.numbers("N")
+
+
 SIZES = [200, 250, 500, 750, 1000, 2500, 4000, 6122, 11851]
 LOSSES = [5.2, 5.0, 4.5, 4.2, 3.97, 3.55, 3.46, 3.38, 3.29]
 
