@@ -52,8 +52,9 @@ BENCHED = ("pico", "nano", "micro", "tiny")  # in seconds
     type=common.NUMBER,
     help="FLOPs a second.  [measured here]",
 )
+@common.decimal
 @common.shared
-def command(law: str | None, speed: float | None, json: bool, **settings) -> None:
+def command(law, speed: float | None, decimal, json: bool, **settings) -> None:
     """Advise on model size and tokens, from a fitted law.
 
     Give a budget (--flops or --time), a size or a loss. --flops takes 1e15 or 20T.
@@ -61,9 +62,10 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
     from minillm.scaling.advice import advise
     from minillm.scaling.advice.source import read_law
 
-    known = read_law(law)
+    known = read_law(law, decimal=decimal)
     given = measured if speed is None else lambda shape: {"flops_per_second": speed}
     result = advise(known, speed=given, **settings)
+    output.say_notes(result["notes"])
     if json:
         return output.print_json(result)
     print_advice(result)
@@ -123,7 +125,7 @@ def print_advice(result: dict) -> None:
         used = short(result["inference"]["inference_tokens"])
         points[f"with {used} tokens of use"] = result["inference"]
     if result["half_size"] and result["half_size"]["tokens"]:
-        points["half the size, same loss"] = result["half_size"]
+        points[f"half the size, same {law['y']}"] = result["half_size"]
     rows = [
         [
             name,
@@ -135,7 +137,7 @@ def print_advice(result: dict) -> None:
         ]
         for name, point in points.items()
     ]
-    heads = ["", "parameters N", "tokens D", "D/N", "6ND", "loss"]
+    heads = ["", "parameters N", "tokens D", "D/N", "6ND", law["y"]]
     constants = ", ".join(f"{name} {v:.4g}" for name, v in law["parameters"].items())
     output.print_table(heads, rows, f"{law['law']}: {constants}\n({law['source']})")
     for line in lines(result):
@@ -148,7 +150,8 @@ def lines(result: dict):
     """What does not fit into the table, a line each."""
     from minillm.figures import short
 
-    names = {"parameters": "N", "tokens": "D", "loss": "loss"}
+    y = result["law"]["y"]
+    names = {"parameters": "N", "tokens": "D", "loss": y}
     intervals = result["optimum"]["interval95"].items()
     if intervals:
         parts = (
@@ -170,7 +173,7 @@ def lines(result: dict):
         yield f"half the size costs {half['extra_compute']:+.1%} compute"
     elif half:
         yield (
-            f"half the size never gets there: its loss stays above "
+            f"half the size never gets there: its {y} stays above "
             f"{half['least_loss']:.4f}"
         )
     shape, machine = result["shape"], result["machine"]

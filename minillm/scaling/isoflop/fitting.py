@@ -31,7 +31,8 @@ class IsoFlop:
     """The profiles of a table, the smallest budget first, and what follows from them.
 
     names: what N, D, C and the loss are called. bootstrap: the number of resamples.
-    excluded: [{"row": counted from 1, "reason": text}]. notes: warnings of the table.
+    excluded: [{"row": counted from 1, "line": of the file, "reason": text}]. notes:
+    warnings of the table. told: how it was read.
     """
 
     profiles: list[Profile]
@@ -40,6 +41,7 @@ class IsoFlop:
     seed: int
     excluded: list[dict]
     notes: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
     @cached_property
     def used(self) -> list[Profile]:
@@ -255,7 +257,8 @@ def fit_isoflop(
             f"{table.source}: no column D or C; name the tokens (--d) or the FLOPs "
             f"(--c) among {known}"
         )
-    rows, excluded = table.usable(y, [name for name in (n, d, c) if name])
+    given = [name for name in (n, d, c) if name]
+    rows, excluded = table.usable(y, given)
     size, loss = table.positive(n, rows), table.positive(y, rows)
     tokens = table.positive(d, rows) if d else None
     flops = table.positive(c, rows) if c else 6 * size * tokens
@@ -273,7 +276,7 @@ def fit_isoflop(
             profiles.append(profile)
             continue
         reason = f"C = {profile.flops:.3g} has {len(profile.sizes)} sizes, not 3"
-        excluded += [{"row": int(row) + 1, "reason": reason} for row in rows[same]]
+        excluded += [{**table.numbered(row), "reason": reason} for row in rows[same]]
     if not profiles:
         raise UsageError(
             f"{table.source}: no compute budget has runs of {FEWEST_SIZES} sizes or "
@@ -281,4 +284,5 @@ def fit_isoflop(
         )
     names = {"N": n, "D": d or "D", "C": c or "C", "loss": y}
     notes = units(flops, 6 * size * tokens, names)
-    return IsoFlop(profiles, names, bootstrap, seed, excluded, notes)
+    told = table.told([*given, y])
+    return IsoFlop(profiles, names, bootstrap, seed, excluded, notes, told)
