@@ -112,6 +112,11 @@ def note_unknown(tokenizer, *texts: str) -> None:
         )
 
 
+def note(text: str) -> None:
+    """Something the user should know, on stderr."""
+    click.echo(f"note: {text}", err=True)
+
+
 def say_next(command: str) -> None:
     """The next command worth typing, on stderr."""
     click.echo(f"next: {command}", err=True)
