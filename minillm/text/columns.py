@@ -188,7 +188,7 @@ def listed(names: Sequence[str]) -> str:
 
 def _short(name: str) -> str:
     """On one line, and the beginning of a long one."""
-    name = " ".join(name.split())
+    name = " ".join(name.split()).encode("utf-8", "backslashreplace").decode()
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
 
 

@@ -144,6 +144,13 @@ def test_what_may_be_a_header_or_a_row_is_refused_with_its_line(read, content, w
     assert words in str(caught.value)
 
 
+def test_a_word_above_numbers_is_a_header_though_a_number_is_alone(read):
+    content = "a1,b1\n" + ROWS.replace("good", "1").replace("bad", "2") + "once,3\n"
+    rows, said = read("a.csv", content, "labels")
+    assert {label for _, label in rows} == {"1", "2", "3"}
+    assert said == HEADER.format("a1, b1")
+
+
 def test_a_title_above_pairs_without_a_header_is_refused(read):
     with pytest.raises(DataError, match="line 1: too few cells, 1, for source and tar"):
         read("a.csv", "Survey\n" + ROWS, "pairs")
@@ -287,6 +294,13 @@ RECORDS = {
 @pytest.mark.parametrize(("record", "row", "told"), RECORDS.values(), ids=RECORDS)
 def test_objects_are_read_by_their_keys(read, record, row, told):
     assert read("a.jsonl", objects(record), "pairs", whole=True) == ([row], told)
+
+
+def test_a_name_that_is_long_or_no_unicode_is_said_on_one_line(read):
+    content = '{"source": "a", "target": "b", "c\\nd": 1, "\\ud800": 2, "%s": 3}'
+    _, told = read("a.jsonl", content % ("e" * 999), "pairs", whole=True)
+    assert told.endswith(f"; not read: c d, \\ud800, {'e' * 80}...")
+    told.encode()
 
 
 def test_a_key_that_only_some_objects_have_is_said(read):
