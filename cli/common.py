@@ -98,10 +98,26 @@ def given_texts(texts: tuple[str, ...], file: str | None) -> list[str]:
     Raises UsageError where there is neither, DataError for a file without text.
     """
     from minillm.tasks.lines import read_lines
+    from minillm_cli.output import note
 
     if not texts and file is None:
         raise UsageError("give a TEXT, or several, or a --file with one a line")
-    return [*texts, *(() if file is None else read_lines(file).values())]
+    return [*texts, *(() if file is None else read_lines(file, note).values())]
+
+
+def follow_links(function):
+    """Add --follow-links to a command with --data, or with DATA."""
+
+    @functools.wraps(function)
+    def command(*args, data: str | None, follow_links: bool, **kwargs):
+        from minillm.text.columns import following
+
+        data = following(data) if data and follow_links else data
+        return function(*args, data=data, **kwargs)
+
+    return click.option(
+        "--follow-links", is_flag=True, help="Follow links out of a folder."
+    )(command)
 
 
 decimal = click.option(

@@ -134,6 +134,7 @@ def get(name: str, json: bool) -> None:
     type=click.Choice(["text", "pairs", "labels"]),
     help="How to read a file.  [by its name and first row]",
 )
+@common.follow_links
 @common.shared
 def show(data: str, kind: str | None, json: bool) -> None:
     """Show how large a corpus or a table is and how it begins.
@@ -155,12 +156,14 @@ def show(data: str, kind: str | None, json: bool) -> None:
         return output.print_json(record)
     beginning = record.pop("beginning")
     output.print_table(["table" if heads else "corpus", "value"], told(record))
-    if not heads:
-        return click.echo(beginning)
-    output.print_table(heads, [[cell[:80] for cell in row] for row in beginning])
+    if heads:
+        beginning = [[cell[:80] for cell in row] for row in beginning]
+        output.print_table(heads, beginning)
+    else:
+        click.echo(beginning)
     if seems:
         others = " or ".join(each for each in (*HEADS, "text") if each != seems)
-        click.echo(f"note: read as {seems}; otherwise with --kind {others}", err=True)
+        output.note(f"read as {seems}; otherwise with --kind {others}")
 
 
 def of_text(data: str, toy) -> dict:
@@ -168,6 +171,8 @@ def of_text(data: str, toy) -> dict:
     from minillm.text import generated, load_corpus
 
     corpus = load_corpus(data)
+    for line in corpus.notes:
+        output.note(line)
     known, best = generated(data), toy.best if toy else None
     if toy and toy.kind == "text":  # of which a model sees windows
         known, best = toy, {context: toy.best(context) for context in CONTEXTS}
@@ -193,6 +198,8 @@ def of_table(data: str, kind: str, toy) -> dict:
     from minillm.text import load_table
 
     table = load_table(data, kind)
+    for line in table.notes:
+        output.note(line)
     labels = Counter(label for _, label in table.train + table.val)
     return {
         "name": table.name,

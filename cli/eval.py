@@ -12,6 +12,7 @@ from minillm_cli import common, output
     metavar="NAME|PATH",
     help="Corpus whose validation part is read. Default: the run's own.",
 )
+@common.follow_links
 @click.option(
     "--limit", type=int, metavar="N", help="About so many tokens, in whole sequences."
 )
@@ -25,7 +26,7 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     from minillm.training.evaluate import evaluate_run
 
     loaded = load_run(run)
-    result = evaluate_run(loaded, data=data, limit=limit)
+    result = evaluate_run(loaded, data=data, limit=limit, note=output.note)
     if json:
         return output.print_json(result)
     rows = output.evaluation_rows(result, loaded.config.loss_unit)

@@ -27,7 +27,7 @@ FIGURES = {
     "--data",
     metavar="FILE",
     required=True,
-    help="A .tsv, .csv or .jsonl file: texts and labels, or sources and targets.",
+    help="Rows, .tsv, .csv or .jsonl; or FILE:text=NAME,label=NAME.",
 )
 @click.option("--epochs", metavar="N", default=3, help="Times it sees each row.  [3]")
 @click.option("--lr", metavar="X", type=float, help="Peak learning rate.")

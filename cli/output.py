@@ -114,8 +114,8 @@ def note_unknown(tokenizer, *texts: str) -> None:
 
 def say_notes(notes: list[str]) -> None:
     """How what was given was read, on stderr."""
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
+    for line in notes:
+        note(line)
 
 
 def left_out(excluded: list[dict]) -> str:
@@ -124,6 +124,11 @@ def left_out(excluded: list[dict]) -> str:
 
     told = f": {left_out(excluded)}" if excluded else ""
     return f"{len(excluded)} left out{told}"
+
+
+def note(text: str) -> None:
+    """Something the user should know, on stderr."""
+    click.echo(f"note: {text}", err=True)
 
 
 def say_next(command: str) -> None:

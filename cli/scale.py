@@ -27,6 +27,7 @@ COUNTED = {
     default="stdlib",
     help="Corpus, text, folder or .zip.  [stdlib]",
 )
+@common.follow_links
 @click.option(
     "--objective",
     metavar="clm|mlm",
@@ -44,7 +45,7 @@ COUNTED = {
     "--workers",
     metavar="N",
     type=int,
-    help="Models trained side by side. Default: one for each core.",
+    help="Models side by side.  [one for each core]",
 )
 @click.option("--out", metavar="DIR", help="The folder. Default: one in runs/.")
 @common.shared

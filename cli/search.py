@@ -20,7 +20,7 @@ def command(run: str, corpus: str, query: str, top: int, json: bool) -> None:
     """
     from minillm.tasks import search
 
-    hits = search(run, corpus, query, top=top)
+    hits = search(run, corpus, query, top=top, note=output.note)
     if json:
         found = [dataclasses.asdict(hit) for hit in hits]
         return output.print_json(

@@ -85,6 +85,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("fresh", "Only the shape and tokenizer of --base.")
 @setting("start", "A shorter run, trained with --branch.", "RUN")
 @setting("branch", "Let a longer run --start here.")
+@common.follow_links
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @common.shared
 def command(resume: bool, json: bool, **options) -> None:

@@ -1,20 +1,36 @@
-"""Texts from a file: one a line."""
+"""Texts from a file: one a line, or in a row of a table."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from minillm.errors import DataError
-from minillm.text.corpus import read_text
+from minillm.text.columns import Source
+from minillm.text.decoding import read_text
+from minillm.text.text_file import texts_of
 
 
-def read_lines(path: str | os.PathLike) -> dict[int, str]:
+def read_lines(
+    path: str | os.PathLike, note: Callable[[str], None] | None = None
+) -> dict[int, str]:
     """The lines of a UTF-8 file by their number, counted from 1, without blank ones.
 
-    Raises DataError for a file that cannot be read or holds nothing else.
+    Of a table whose columns are known, or are given as in `reviews.csv:text=title`, and
+    of JSON objects they are the texts, by the line they begin in, or by their own
+    number where a line holds several; `note(text)` is told so. Raises DataError for a
+    file that cannot be read or holds nothing else.
     """
-    text = read_text(Path(path))
-    found = numbered(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    source = Source.parse(os.fspath(path))
+    source.check("text")
+    text = read_text(Path(source.path))
+    texts = texts_of(source.path, text, source.columns, rows=True)
+    if texts.note and note:
+        note(f"{source.path}: {texts.note}")
+    found = {line: each.strip() for line, each in texts.texts if each.strip()}
+    if texts.as_it_stands:
+        found = numbered(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    elif len(dict(texts.texts)) < len(texts.texts):
+        found = numbered([each for _, each in texts.texts])
     if not found:
         raise DataError(f"{path}: holds no text")
     return found

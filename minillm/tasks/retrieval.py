@@ -30,11 +30,13 @@ def search(
     query: str,
     *,
     top: int = 5,
+    note=None,
 ) -> list[Hit]:
     """The `top` texts of a corpus that are most like a query, the likest first.
 
     `corpus` is a list of texts, or the path of a file with one a line; blank ones are
-    passed over. `run` is a run of any architecture (`load_run`) or the path of one.
+    passed over. `note(text)` is told how a file was read that is no plain text (see
+    `read_lines`). `run` is a run of any architecture (`load_run`) or the path of one.
     Compared are vectors (`embed`), standardised. Raises UsageError for an empty query
     and a `top` below 1, DataError for a corpus that cannot be read or holds no text.
     """
@@ -43,7 +45,7 @@ def search(
     run = run if isinstance(run, Run) else load_run(run)
     wanted = embed(run, [query])
     if isinstance(corpus, str | os.PathLike):
-        texts = read_lines(corpus)
+        texts = read_lines(corpus, note)
     else:
         texts = numbered(corpus)
         if not texts:

@@ -85,7 +85,7 @@ def _members(archive: Path) -> Iterator[Member]:
         return _zip_members(archive)
     if archive.name.lower().endswith((".tar", ".tar.gz", ".tgz")):
         return _tar_members(archive)
-    whole = _unpacked(archive)
+    whole = unpacked(archive)
     return iter([Member(archive.stem, "file", lambda: io.BytesIO(whole))])
 
 
@@ -105,7 +105,7 @@ def _zip_members(archive: Path) -> Iterator[Member]:
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
-    whole = _unpacked(archive)
+    whole = unpacked(archive)
     with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as tar:
         for info in tar:
             kind = "a link or a device"
@@ -119,10 +119,14 @@ def _tar_members(archive: Path) -> Iterator[Member]:
             raise tarfile.ReadError(f"it breaks off at byte {tar.offset:,}")
 
 
-def _unpacked(archive: Path) -> bytes:
-    """All of a .tar, or of what gzip packed. Raises DataError where it is too large."""
+def unpacked(archive: Path) -> bytes:
+    """All of a .tar, or of what gzip packed. Raises DataError where it is damaged or
+    too large."""
     packed = archive.suffix.lower() in (".gz", ".tgz")
-    with (gzip.open if packed else open)(archive, "rb") as file:
+    with (
+        _named(f"{archive}: damaged, or no archive"),
+        (gzip.open if packed else open)(archive, "rb") as file,
+    ):
         whole = file.read(MOST_BYTES + 1)
     if len(whole) > MOST_BYTES:
         raise _too_large(str(archive))

@@ -1,38 +1,35 @@
 """Corpora: a text in two parts, one to train on and one to validate."""
 
-import codecs
 import difflib
 import hashlib
 import os
 import platform
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NoReturn
 
 from minillm.errors import DataError
 from minillm.text.archive import is_archive, read_archive
 from minillm.text.catalogue import catalogue, fetch
+from minillm.text.columns import Source, listed
+from minillm.text.decoding import (
+    NoTextError,
+    decoded,
+    read_bytes,
+    read_text,
+)
+from minillm.text.folder import files_below
 from minillm.text.generated import GENERATED, TOYS, generated, generated_task
 from minillm.text.known import KnownText
 from minillm.text.stdlib import fit_for_validation, standard_library
+from minillm.text.text_file import Texts, texts_of
 from minillm.text.toys.toy import Toy
 
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
-# What is no UTF-8 may be told by the bytes it begins with. UTF-32 comes first: its mark
-# is that of UTF-16 and two zeros.
-MARKS = {
-    "is UTF-32: save it as UTF-8 text": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
-    "is UTF-16: save it as UTF-8 text": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
-    "is packed in a way that is not read: unpack it": (
-        *(b"PK\x03\x04", b"\x1f\x8b", b"BZh"),  # zip (so is .docx), gzip, bzip2
-        *(b"\xfd7zXZ\x00", b"7z\xbc\xaf\x27\x1c"),  # xz, 7z
-        *(b"\x28\xb5\x2f\xfd", b"Rar!\x1a\x07"),  # zstd, rar
-    ),
-}
 TEXTS = "text", "documents"  # the kinds of tasks that are a text
+Columns = Mapping[str, Sequence[str]]  # of a role, that the user asks for
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,8 @@ class Corpus:
     `sha256` is the hex digest of the UTF-8 bytes of `train` followed by `val`;
     `n_bytes` counts them. `entropy` is the text's own, in nats per character, where it
     was drawn from a known law, else None. `files` are the texts that `train` and `val`
-    were joined of, where they come from a folder.
+    were joined of, where there were several. `notes` say in words how files were read
+    that are no plain text, and which were not.
     """
 
     name: str
@@ -53,10 +51,11 @@ class Corpus:
     note: str
     entropy: float | None = None
     files: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     def documents(self, part: str) -> list[str]:
         """The texts in "train" or "val" that stand for themselves: the files of a
-        folder or an archive, else what lies between empty lines."""
+        folder or an archive, the texts of JSON, else what lies between empty lines."""
         return self.files.get(part) or blocks(getattr(self, part))
 
 
@@ -64,12 +63,14 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     """The corpus behind a name (`stdlib`, or one of the catalogue) or a path.
 
     `facts`, `lexicon`, `brackets`, `topics` and `induction` are generated, and may have
-    parameters: `facts:a=0.3,seed=1`. A file gives its last tenth to validation, a
-    folder, or an archive of one (.zip, .tar, .tar.gz), whole files in the order of a
-    hash of their paths below the folder that all share. A name goes before a path:
+    parameters: `facts:a=0.3,seed=1`. A file gives its last tenth to validation; a
+    folder, an archive of one (.zip, .tar, .tar.gz) and JSON with many texts give whole
+    texts in the order of a hash of their paths, below the folder that all share, and
+    lines. A path may say what to read: `reviews.jsonl:text=title+body`, and
+    `folder:links=follow` for links that lead out of it. A name goes before a path:
     write `./stdlib` for a file that is called so. A corpus of the catalogue is
-    downloaded the first time. Raises DataError for what is missing, empty or not UTF-8,
-    UsageError for parameters that cannot be and for a task that is no text.
+    downloaded the first time. Raises DataError for what is missing, holds no text or is
+    no UTF-8, UsageError for parameters that cannot be and for a task that is no text.
     """
     data = os.fspath(data)
     if data == "stdlib":
@@ -81,11 +82,14 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
         entry = entries[data]
         text = read_text(fetch(data))
         return _from_text(data, text, f"{entry.title} ({entry.licence})")
-    path = Path(data)
-    if os.path.isdir(data):
-        return _from_folder(path)
-    if exists(data):
-        return _from_archive(path) if is_archive(path) else _from_file(path)
+    source = Source.parse(data)
+    source.check("text")
+    path = Path(source.path)
+    if os.path.isdir(source.path):
+        return _from_folder(path, source)
+    if exists(source.path):
+        read = _from_archive if is_archive(path) else _from_file
+        return read(path, source.columns)
     tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
     names = ["stdlib", *entries, *GENERATED, *tasks]
     near = difflib.get_close_matches(data, names, n=1)
@@ -100,46 +104,22 @@ def exists(data: str) -> bool:
     try:
         os.stat(data)
     except PermissionError as error:
-        _refuse(error)
+        raise DataError(f"{error.filename}: {error.strerror}") from error
     except (OSError, ValueError):  # too long a name, or one that cannot be
         return False
     return True
 
 
-def read_text(path: Path) -> str:
-    """A UTF-8 file exactly as it stands (line endings too), less a byte order mark.
-
-    Raises DataError if it cannot be read, or with the offset of the first bad byte.
-    """
-    if path.is_char_device():  # /dev/zero has no end
-        raise DataError(f"{path}: is a device, not a file")
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-    return _decoded(raw, str(path))
-
-
-def _decoded(raw: bytes, name: str) -> str:
-    start = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
-    try:
-        return str(memoryview(raw)[start:], "utf-8")
-    except UnicodeDecodeError as error:
-        offset = start + error.start
-        for told, marks in MARKS.items():
-            if raw.startswith(marks):
-                raise DataError(f"{name}: {told}") from error
-        raise DataError(
-            f"{name}: not UTF-8: byte 0x{raw[offset]:02x} at offset {offset:,}; save it"
-            " as UTF-8 text"
-        ) from error
-
-
-def _from_file(path: Path) -> Corpus:
-    text = read_text(path)
-    if _is_blank(text):
+def _from_file(path: Path, columns: Columns) -> Corpus:
+    found = texts_of(str(path), read_text(path), columns)
+    texts = _by_path(path.name, found)
+    if all(map(_is_blank, texts.values())):
         raise DataError(f"{path}: holds no text")
-    return _from_text(path.name, text, "a text file")
+    notes = (f"{path.name}: {found.note}",) if found.note else ()
+    if len(texts) > 1:
+        return _from_many(path, texts, "a file", "texts", notes)
+    (text,) = texts.values()
+    return replace(_from_text(path.name, text, "a text file"), notes=notes)
 
 
 def _from_text(name: str, text: str, note: str) -> Corpus:
@@ -147,38 +127,79 @@ def _from_text(name: str, text: str, note: str) -> Corpus:
     return _corpus(name, text[:cut], text[cut:], note)
 
 
-def _from_folder(folder: Path) -> Corpus:
-    texts = {
-        path.relative_to(folder).as_posix(): read_text(path) for path in _files(folder)
-    }
-    return _from_many(folder, texts, "a folder")
+def _from_folder(folder: Path, source: Source) -> Corpus:
+    paths = sorted(files_below(folder, follow_links=source.follow_links))
+    files = ((p.relative_to(folder).as_posix(), str(p), read_bytes(p)) for p in paths)
+    return _from_files(folder, files, source.columns, "a folder")
 
 
-def _from_archive(archive: Path) -> Corpus:
-    texts = {
-        path: _decoded(raw, f"{archive}, {path!r}")
+def _from_archive(archive: Path, columns: Columns) -> Corpus:
+    files = (
+        (path, f"{archive}, {path!r}", raw)
         for path, raw in read_archive(archive).items()
-    }
-    return _from_many(archive, texts, "an archive")
+    )
+    return _from_files(archive, files, columns, "an archive")
 
 
-def _from_many(place: Path, texts: dict[str, str], what: str) -> Corpus:
+def _from_files(
+    place: Path, files: Iterable[tuple[str, str, bytes]], columns: Columns, what: str
+) -> Corpus:
+    """A corpus of files: their paths at a place, their names in errors, their bytes.
+    What is no text is left out, and said."""
+    texts, read, left_out = {}, {}, []
+    kind = "text files"
+    for path, name, raw in files:
+        try:
+            text = decoded(raw, name)
+        except NoTextError as error:
+            left_out.append(f"{path} ({error.what})")
+            continue
+        found = texts_of(path, text, columns, name=name)
+        if found.note and not _is_blank(text):
+            read.setdefault(found.note, []).append(path)
+        if found.as_it_stands:
+            texts[path] = text
+        else:
+            kind = "texts"
+            texts |= _by_path(path, found)
+    notes = [f"{place}, {listed(paths)}: {told}" for told, paths in read.items()]
+    if left_out:
+        notes.append(
+            f"{place}: left out as no text, {len(left_out):,}: {listed(left_out)}"
+        )
+    if all(map(_is_blank, texts.values())):
+        more = f"; {listed(left_out)}" if left_out else ""
+        raise DataError(f"{place}: no file in it holds text{more}")
+    return _from_many(place, texts, what, kind, tuple(notes))
+
+
+def _by_path(path: str, found: Texts) -> dict[str, str]:
+    """The texts of one file as if each were a file of its own."""
+    if len(found.texts) == 1:
+        ((_, text),) = found.texts
+        return {path: text}
+    return {f"{path}/{n}": text for n, (_, text) in enumerate(found.texts, 1)}
+
+
+def _from_many(
+    place: Path, texts: dict[str, str], what: str, kind: str, notes: tuple[str, ...]
+) -> Corpus:
     """A corpus of the texts that were found at a place, by their paths there."""
     documents = {path: text for path, text in texts.items() if not _is_blank(text)}
-    if not documents:
-        raise DataError(f"{place}: no file in it holds text")
     # Packed with the folder or from within it: the same text, cut in the same place.
     shared = posixpath.commonpath([posixpath.dirname(path) for path in documents])
     documents = {
         path.removeprefix(f"{shared}/"): text for path, text in documents.items()
     }
     name = place.resolve().name
-    note = f"{what} of {len(documents)} text files"
+    note = f"{what} of {len(documents)} {kind}"
     size = _validation_size(sum(map(len, documents.values())))
     train, val = _split(documents, size)
     if train and val:
-        return _from_files(name, train, val, note)
-    return _from_text(name, "\n".join(train or val), note)
+        corpus = _from_documents(name, train, val, note)
+    else:
+        corpus = _from_text(name, "\n".join(train or val), note)
+    return replace(corpus, notes=notes)
 
 
 def _from_standard_library() -> Corpus:
@@ -186,10 +207,10 @@ def _from_standard_library() -> Corpus:
     size = sum(map(len, documents.values())) * 3 // 100
     train, val = _split(documents, size, fit_for_validation)
     note = f"Python {platform.python_version()} standard library"
-    return _from_files("stdlib", train, val, note)
+    return _from_documents("stdlib", train, val, note)
 
 
-def _from_files(name: str, train: list[str], val: list[str], note: str) -> Corpus:
+def _from_documents(name: str, train: list[str], val: list[str], note: str) -> Corpus:
     corpus = _corpus(name, "\n".join(train), "\n".join(val), note)
     return replace(corpus, files={"train": train, "val": val})
 
@@ -248,23 +269,6 @@ def _split(
 
 def _path_hash(path: str) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()
-
-
-def _files(folder: Path) -> list[Path]:
-    """Every file below a folder, without the hidden ones. Raises DataError for a pipe
-    or a device, which may have no end."""
-    found = []
-    for parent, subfolders, names in os.walk(folder, onerror=_refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    for path in found:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path}: is a pipe or a device, not a file")
-    return found
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise DataError(f"{error.filename}: {error.strerror}") from error
 
 
 def _is_blank(text: str) -> bool:

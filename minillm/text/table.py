@@ -1,19 +1,22 @@
 """Tables: rows of two texts, in a part to train on and a part to validate."""
 
+import contextlib
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
+from minillm.text.columns import Source
 from minillm.text.corpus import exists
 from minillm.text.generated import TOYS, generated_task
-from minillm.text.table_file import NAMES, read_rows
+from minillm.text.table_file import read_rows
 from minillm.text.toys.toy import Rows
 
 FEWEST_ROWS = 5
+KINDS = ("pairs", "labels")
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Table:
     """Rows of two texts: source and target, or text and label.
 
     `sha256` is the hex digest of the texts of `train`, then of `val`, in UTF-8, each
-    ended by a zero byte; `n_bytes` counts them without it.
+    ended by a zero byte; `n_bytes` counts them without it. `notes` say in words how a
+    file was read, where that is not plain.
     """
 
     name: str
@@ -30,42 +34,63 @@ class Table:
     sha256: str
     n_bytes: int
     note: str
+    notes: tuple[str, ...] = ()
 
 
-def load_table(data: str | os.PathLike, kind: str, *, whole: bool = False) -> Table:
+def load_table(
+    data: str | os.PathLike,
+    kind: str,
+    *,
+    whole: bool = False,
+    known_labels: Sequence[str] = (),
+) -> Table:
     """The table behind the name of a generated task (`reverse`) or a path.
 
-    `kind` is "pairs" (source, target) or "labels" (text, label). A tenth of the rows of
+    `kind` is "pairs" (source, target) or "labels" (text, label). A path may say which
+    columns these are: `reviews.csv:text=title+body,label=stars`. A tenth of the rows of
     a .tsv, .csv or .jsonl file is held out: which ones is decided by a hash of the
     source, so that it does not depend on their order, and equal sources stay together.
     Each label has its share in it, as far as one row at least is left to train on. With
-    `whole` all rows of a file are held out, however few.
+    `whole` all rows of a file are held out, however few. A first row with one of
+    `known_labels` is no header.
 
     Raises DataError for what is missing or cannot be read, for fewer than five rows, a
     single label, or nothing that can be held out; UsageError for a task of another kind
     and for parameters that cannot be.
     """
-    if kind not in NAMES:
-        raise UsageError(f"a table of {kind!r}: there are {' and '.join(NAMES)}")
+    if kind not in KINDS:
+        raise UsageError(f"a table of {kind!r}: there are {' and '.join(KINDS)}")
     data = os.fspath(data)
     if toy := generated_task(data, kind):
         return _table(toy.spec, *toy.parts(), toy.title)
-    if os.path.isdir(data):
-        raise DataError(f"{data}: a folder; give one file, .tsv, .csv or .jsonl")
-    if not exists(data):
+    source = Source.parse(data)
+    path = Path(source.path)
+    if os.path.isdir(source.path):
+        raise DataError(f"{path}: a folder; give one file, .tsv, .csv or .jsonl")
+    if not exists(source.path):
         names = ", ".join(name for name, toy in TOYS.items() if toy.kind == kind)
         raise DataError(f"{data!r}: no such file, nor a generated task ({names})")
-    path = Path(data)
+    rows, notes = read_rows(source, kind, known_labels)
     if whole:
-        rows = read_rows(path, kind)
         if not rows:
             raise DataError(f"{path}: holds no rows")
-        return _table(path.name, [], rows, f"{len(rows):,} rows")
-    return _from_file(path, kind)
+        table = _table(path.name, [], rows, f"{len(rows):,} rows")
+    else:
+        with _with_notes(notes):
+            table = _in_two_parts(path, rows, kind)
+    return replace(table, notes=tuple(notes))
 
 
-def _from_file(path: Path, kind: str) -> Table:
-    rows = read_rows(path, kind)
+@contextlib.contextmanager
+def _with_notes(notes: Sequence[str]) -> Iterator[None]:
+    """Say how a file was read where it teaches nothing: that may be why."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError("; ".join([str(error), *notes])) from None
+
+
+def _in_two_parts(path: Path, rows: Rows, kind: str) -> Table:
     if len(rows) < FEWEST_ROWS:
         raise DataError(
             f"{path}: too few rows ({len(rows)}); give {FEWEST_ROWS} or more"

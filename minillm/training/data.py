@@ -3,7 +3,7 @@
 import contextlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +52,7 @@ class EncodedCorpus:
     `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
     `labels` are the classes of labelled texts. Sizes are in UTF-8 bytes; `entropy` is
     in nats per character, None where it is not known. `val_bytes` is 0 for rows.
+    `notes` say in words how files were read, where that is not plain.
     """
 
     name: str
@@ -64,6 +65,7 @@ class EncodedCorpus:
     val: np.ndarray | Documents | list = field(repr=False)
     entropy: float | None = None
     labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def train_tokens(self) -> int:
@@ -149,11 +151,13 @@ def prepare(
 ) -> EncodedCorpus:
     """Load the corpus and encode it, with a new tokenizer unless one is given.
 
-    `note(text)` is told before a large one is encoded. Raises DataError for a missing
-    or unreadable corpus.
+    `note(text)` is told how a file was read, and before a large one is encoded. Raises
+    DataError for a missing or unreadable corpus.
     """
     kind = OBJECTIVES[config.objective].kind
     corpus = load(config.data, kind)
+    for line in corpus.notes if note else ():
+        note(line)
     if note and corpus.n_bytes > LARGE:
         megabytes = f"{corpus.n_bytes / 1e6:.1f} MB"
         note(f"{corpus.name}: {megabytes} of text to be encoded by {config.tokenizer}")
@@ -172,19 +176,23 @@ def prepare(
         val=encode(corpus, "val", kind, tokenizer, labels),
         entropy=getattr(corpus, "entropy", None),
         labels=labels,
+        notes=corpus.notes,
     )
 
 
-def load(data: str, kind: str, *, whole: bool = False) -> Corpus | Table:
+def load(
+    data: str, kind: str, *, whole: bool = False, known_labels: Sequence[str] = ()
+) -> Corpus | Table:
     """What examples of this kind are made of. With `whole` all rows of a file are its
-    validation part. Raises DataError or UsageError."""
+    validation part, and none with one of `known_labels` is a header. Raises DataError
+    or UsageError."""
     if kind in TABLES:
         if data == TrainConfig.data:  # the default, which is a text
             raise UsageError(
                 f"{kind} need --data: a .tsv, .csv or .jsonl file, or a task that "
                 f"`minillm data list` shows"
             )
-        return load_table(data, kind, whole=whole)
+        return load_table(data, kind, whole=whole, known_labels=known_labels)
     return load_corpus(data)
 
 

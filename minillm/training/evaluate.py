@@ -146,7 +146,9 @@ def summarise(found: Score, objective: str, bytes_per_token: float | None) -> di
     return result
 
 
-def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict:
+def evaluate_run(
+    run, data: str | None = None, limit: int | None = None, note=None
+) -> dict:
     """Evaluate a trained model on the validation part of a corpus, or on all rows of a
     file of them.
 
@@ -154,14 +156,22 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
     the rows held out); `limit` is about how many tokens to look at, rounded up to whole
     sequences. Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
     `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
-    predicted) and `data`. Raises DataError or UsageError.
+    predicted) and `data`. `note(text)` is told how a file was read. Raises DataError or
+    UsageError.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1 token, got {limit}")
     config = run.config
     kind = OBJECTIVES[config.objective].kind
     # A file of rows that is given for this is all for this.
-    corpus = load(config.data if data is None else data, kind, whole=bool(data))
+    corpus = load(
+        config.data if data is None else data,
+        kind,
+        whole=bool(data),
+        known_labels=run.labels,
+    )
+    for line in corpus.notes if note else ():
+        note(line)
     val = encode(corpus, "val", kind, run.tokenizer, run.labels)
     with named_in_errors(corpus.name):
         batch = validation_batch(val, config, run.tokenizer, limit or LIMIT)

@@ -99,6 +99,14 @@ def test_show_reads_a_file_as_labels(minillm, tmp_path):
             "labels",
         ),
         ("f.jsonl", "", '{{"text": "{i}", "summary": "b"}}', "pairs"),
+        ("g.csv", "question,answer,rating", "{i},a,2", "pairs"),
+        ("h.csv", "review,rating", "{i},1\n{i},2", "labels"),
+        (
+            "i.json",
+            '{"text": "x", "class": false}',
+            '{{"text": "{i}", "class": 1}}\n{{"text": "{i}", "class": false}}',
+            "labels",
+        ),
     ],
 )
 def test_show_reads_a_file_of_rows_as_rows(minillm, tmp_path, name, first, row, kind):
@@ -109,9 +117,25 @@ def test_show_reads_a_file_of_rows_as_rows(minillm, tmp_path, name, first, row, 
     assert code == 0
     heads = {"pairs": ["source", "target"], "labels": ["text", "label"]}[kind]
     assert heads in [line.split() for line in out.splitlines()]
-    assert err.startswith(f"note: read as {kind}; otherwise with --kind ")
+    *notes, last = err.splitlines()
+    assert last.startswith(f"note: read as {kind}; otherwise with --kind ")
     asked = minillm("data", "show", str(path), "--kind", kind)
-    assert asked == (0, out, "")
+    assert asked == (0, out, "".join(f"{note}\n" for note in notes))
+    # A first row that might be a header, a column that is not read.
+    assert len(notes) == (name in ("a.tsv", "g.csv"))
+
+
+def test_show_reads_the_texts_of_json(minillm, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"text": "words {i}"}}\n' for i in range(99)), "utf-8")
+    code, out, err = minillm("data", "show", str(path))
+    assert code == 0
+    assert "a file of 99 texts" in out
+    assert '{"' not in out
+    assert err.splitlines() == [
+        "note: a.jsonl: JSON, each text by itself",
+        "note: read as text; otherwise with --kind pairs or labels",
+    ]
 
 
 def test_show_tells_of_a_bad_row_without_being_told_the_kind(minillm, tmp_path):

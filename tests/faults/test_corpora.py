@@ -14,8 +14,10 @@ TEXTS = [
     ("nothing but white space", b" \t\r\n\n" * 500, 3, "holds no text"),
     ("shorter than a context", b"A short one.", 3, "text"),
     ("in Latin-1", "café au lait. ".encode("latin-1") * 99, 3, "not UTF-8.*0xe9"),
-    ("in UTF-16", (LINE * 99).encode("utf-16"), 3, "UTF-16"),
-    ("in UTF-32", (LINE * 99).encode("utf-32"), 3, "text.txt: is UTF-32: save it as"),
+    ("in UTF-16", (LINE * 99).encode("utf-16"), 0, ""),
+    ("in UTF-32", (LINE * 99).encode("utf-32"), 0, ""),
+    ("in UTF-16 without its mark", ("a line\n" * 99).encode("utf-16-le"), 3, "UTF-16"),
+    ("of half a character in UTF-16", b"\xff\xfea", 3, "not UTF-16: byte 0x61 at off"),
     (
         "packed by xz",
         lzma.compress(LINE.encode()),

@@ -104,3 +104,48 @@ def test_a_label_that_the_model_does_not_know_is_named(sees, here, quick):
     sees(*quick, *options, code=0)
     says = "new.csv: the label 'c' is not among those that the model knows: a, b"
     sees("eval", "run", "--data=new.csv", code=3, says=says)
+
+
+TITLED = "Survey 2026\nid,text,label\n" + "".join(
+    f"{i},{row}\n" for i, row in enumerate(ROWS.splitlines())
+)
+TOLD = "labels.csv: text from text, label from label; not read: id; line 1 above the h"
+
+
+def test_every_command_says_how_it_reads_a_file(sees, here, quick):
+    (here / "labels.csv").write_text(TITLED)
+    (here / "texts.jsonl").write_text(JSON % ("a text", "a") + JSON % ("another", "b"))
+    options = ["--objective=classify", "--data=labels.csv", "--out=run", "--steps=1"]
+    sees(*quick, *options, code=0, says=TOLD)
+    sees("data", "show", "labels.csv", code=0, says=TOLD)
+    sees("eval", "run", "--data=labels.csv", code=0, says=TOLD)
+    sees("finetune", "run", "--data=labels.csv", "--out=tuned", code=0, says=TOLD)
+    for argv in (
+        ["classify", "run", "--file"],
+        ["embed", "run", "--file"],
+        ["search", "run", "a text", "--corpus"],
+    ):
+        of_rows, _ = sees(*argv, "labels.csv", code=0, says="text from text; not read")
+        assert "Survey" not in of_rows
+        of_json, _ = sees(*argv, "texts.jsonl", code=0, says="texts.jsonl: JSON, each")
+        assert "{" not in of_json
+    options = ["--data=texts.jsonl:text=label", "--out=short", "--context=1"]
+    sees(*quick, *options, code=(0, 3), says="texts.jsonl")
+
+
+def test_every_command_refuses_a_link_out_of_a_folder(sees, here, quick):
+    (here / "private.txt").write_text("A diary of mine. " * 99)
+    (here / "texts").mkdir()
+    (here / "texts" / "a.txt").write_text("One line. Another one.\n" * 99)
+    (here / "texts" / "b.txt").symlink_to("../private.txt")
+    says = "texts/b.txt: leads out of the folder, to .*; give --follow-links"
+    run = [*quick, "--steps=1", "--out=run", "--data=texts"]
+    for argv in (run, ["scale", "--preset=smoke", "--data=texts"]):
+        sees(*argv, code=3, says=says)
+    sees("data", "show", "texts", code=3, says=says)
+    out, _ = sees("data", "show", "texts", "--follow-links", "--json", code=0)
+    assert "a folder of 2 text files" in out
+    sees(*run, "--follow-links", code=0)
+    sees("eval", "run", code=0)  # what it was trained on
+    sees("eval", "run", "--data=texts", code=3, says=says)
+    sees("eval", "run", "--data=texts", "--follow-links", code=0)

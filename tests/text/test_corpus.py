@@ -154,8 +154,8 @@ def test_a_folder_without_text_is_refused(tmp_path):
 
 def test_a_file_of_a_folder_that_is_not_utf8_is_named(tmp_path):
     write(tmp_path / "good.txt", lines(10))
-    write(tmp_path / "deep" / "image.png", b"\x89PNG")
-    with pytest.raises(DataError, match=r"image\.png.*0x89 at offset 0"):
+    write(tmp_path / "deep" / "latin.txt", b"caf\xe9")
+    with pytest.raises(DataError, match=r"latin\.txt.*0xe9 at offset 3"):
         load_corpus(tmp_path)
 
 

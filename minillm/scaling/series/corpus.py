@@ -22,6 +22,7 @@ def prepared(
     warnings = []
     text = _prepare(ladder, data, kind, objective, arch)
     unknown = float((text.train == len(text.tokenizer.alphabet)).mean())
+    warnings += text.notes
     if unknown > UNKNOWN_AT_MOST:
         kind = "bytes"
         text = _prepare(ladder, data, kind, objective, arch)

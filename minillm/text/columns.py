@@ -1,0 +1,227 @@
+"""Which columns of a table, or keys of an object, hold what: by known names, or as the
+user says (`labels.csv:text=review,label=stars`)."""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from minillm.errors import UsageError
+
+# What each kind of file is read for, and the names of the columns that it may stand in,
+# the first found. Texts that belong together ("+") are joined by a line break; one with
+# a question mark may be missing.
+NAMES = {
+    "pairs": {
+        "source": (
+            "source src instruction+input? prompt+input? input question+passage"
+            " question+context? document article dialogue query text messages.before"
+            " conversations.before"
+        ),
+        "target": (
+            "target tgt output answer answers.text answers summary highlights response"
+            " completion chosen messages.last conversations.last"
+        ),
+    },
+    "labels": {
+        "text": (
+            "text sentence1+sentence2 premise+hypothesis question1+question2"
+            " question+sentence question+passage text1+text2 text_a+text_b sentence"
+            " title?+description title?+review review_text title?+content title?+body"
+            " review utterance comment comment_text tweet headline question query"
+        ),
+        "label": (
+            "label class gold_label sentiment intent category topic emotion stars"
+            " rating score"
+        ),
+    },
+    "text": {
+        "text": (
+            "title?+text instruction+input?+output instruction+input?+response"
+            " prompt+completion prompt+response prompt+chosen"
+            " question+context?+answer question+context?+answers.text"
+            " title?+content title?+body title?+article title?+document article"
+            " document content body story sentence review"
+            " messages.before+messages.last conversations.before+conversations.last"
+            " sentence1+sentence2 premise+hypothesis question1+question2"
+            " title?+description utterance comment tweet"
+        ),
+    },
+}
+NOTHING: Mapping[str, Sequence[str]] = {}
+JOINT = "\n"
+FOLLOW = "links=follow"
+ROLES = "source|target|text|label|links"
+ASKED = re.compile(rf"(.+?):((?:{ROLES})=.*)", re.S)
+ITEM = re.compile(rf"(?:^|,)({ROLES})=")
+SHOWN, LONGEST_NAME = 8, 80  # names in a message, and their characters
+
+# The parts of a form, and whether each may be missing.
+Form = list[tuple[str, bool]]
+FORMS = {
+    kind: {
+        role: [
+            [(part.rstrip("?"), part.endswith("?")) for part in form.split("+")]
+            for form in forms.split()
+        ]
+        for role, forms in roles.items()
+    }
+    for kind, roles in NAMES.items()
+}
+Places = tuple[int, ...]  # the columns whose texts are joined
+
+
+class BadRow(Exception):
+    """What is wrong in a line of a file."""
+
+    def __init__(self, line: int, what: str):
+        super().__init__(f"line {line:,}: {what}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A path, and how what lies there is to be read.
+
+    `columns` says for each role ("text", "label") which columns hold it.
+    """
+
+    path: str
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    follow_links: bool = False
+
+    @classmethod
+    def parse(cls, data: str) -> "Source":
+        """What `--data` takes: a path, and after a colon the columns of each role.
+
+        Those of one role are joined by "+"; each is given by its name, or by its number
+        from 1. Raises UsageError for links that are neither followed nor refused, and
+        for what is said twice.
+        """
+        found = None if os.path.lexists(data) else ASKED.fullmatch(data)
+        if not found:
+            return cls(data)
+        _, *items = ITEM.split(found[2])
+        given = dict(zip(items[::2], items[1::2], strict=True))
+        if 2 * len(given) < len(items):
+            raise UsageError(f"{data}: says one thing twice")
+        links = given.pop("links", "refuse")
+        if links not in ("follow", "refuse"):
+            raise UsageError(f"{data}: links={links} is not understood; give {FOLLOW}")
+        columns = {role: tuple(told.split("+")) for role, told in given.items()}
+        return cls(found[1], columns, links == "follow")
+
+    def check(self, kind: str) -> None:
+        """Raises UsageError where the columns given are not those of a kind."""
+        if self.columns and set(self.columns) != set(NAMES[kind]):
+            raise UsageError(
+                f"{self.path}: the columns of {kind} are given as {example(kind)}"
+            )
+
+
+def following(data: str) -> str:
+    """What `--data` takes for a folder whose links lead anywhere."""
+    source = Source.parse(data)
+    if source.follow_links or not os.path.isdir(source.path):
+        return data
+    return f"{data}{',' if source.columns else ':'}{FOLLOW}"
+
+
+def choose(
+    names: Sequence[str], kind: str, asked: Mapping[str, Sequence[str]] = NOTHING
+) -> list[Places | None]:
+    """For each role of a kind the places of its columns among `names`, None where there
+    are none: by the names that are `asked` for, else by the known ones."""
+    compared = [plain(name) for name in names]
+    return [
+        _asked(asked[role], compared) if asked else _known(forms, compared)
+        for role, forms in FORMS[kind].items()
+    ]
+
+
+def told(kind: str, chosen: Mapping[tuple[str, ...], Sequence[Places]]) -> list[str]:
+    """In words, which columns hold what and which are not read; nothing where there are
+    only those of the kind.
+
+    `chosen` are the places by the names of the columns, which JSON may change from one
+    object to the next.
+    """
+    sources = {role: {} for role in NAMES[kind]}
+    unread = {}
+    plainly = True
+    for names, places in chosen.items():
+        if None in places:
+            continue
+        read = {n for columns in places for n in columns}
+        unread |= dict.fromkeys(name for n, name in enumerate(names) if n not in read)
+        for role, columns in zip(sources, places, strict=True):
+            name = " + ".join(_short(names[n]) for n in columns)
+            sources[role][name] = None
+            plainly = plainly and len(columns) == 1 and "." not in name
+    if plainly and not unread:
+        return []
+    roles = ", ".join(
+        f"{role} from {' or '.join(found)}" for role, found in sources.items()
+    )
+    if " + " in roles:
+        roles += " (joined by a line break)"
+    return [roles, f"not read: {listed(list(unread))}"] if unread else [roles]
+
+
+def taker(columns: Places) -> Callable[[Sequence[str]], str]:
+    """A function that takes a role's text out of the cells of a row."""
+    if len(columns) == 1:
+        return itemgetter(*columns)
+    return lambda cells: joined([cells[n] for n in columns])
+
+
+def joined(texts: Sequence[str]) -> str:
+    """The texts of several columns as one, without those that are blank."""
+    return JOINT.join(text for text in texts if text.strip())
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row, and how many more there are than can be shown."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(map(_short, names[:SHOWN])) + more
+
+
+def _short(name: str) -> str:
+    """On one line, and the beginning of a long one."""
+    name = " ".join(name.split()).encode("utf-8", "backslashreplace").decode()
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+
+
+def example(kind: str, column: str = "NAME") -> str:
+    """How the columns of a kind are asked for."""
+    return ",".join(f"{role}={column}" for role in NAMES[kind])
+
+
+def _known(forms: Sequence[Form], names: Sequence[str]) -> Places | None:
+    for form in forms:
+        found = {name: names.index(name) for name, _ in form if name in names}
+        if all(name in found or optional for name, optional in form):
+            return tuple(found.values())
+    return None
+
+
+def _asked(wanted: Sequence[str], names: Sequence[str]) -> Places | None:
+    places = []
+    for name in wanted:
+        if is_number(name, len(names)):
+            places.append(int(name) - 1)
+        elif plain(name) in names:
+            places.append(names.index(plain(name)))
+        else:
+            return None
+    return tuple(places)
+
+
+def is_number(name: str, n_columns: int) -> bool:
+    """Whether a column is asked for by its number, not by its name."""
+    return name.isdecimal() and 1 <= int(name) <= n_columns
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: without regard to case, spaces and hyphens."""
+    return re.sub(r"[\s-]+", "_", name.strip().casefold())
