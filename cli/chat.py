@@ -30,9 +30,8 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
         settings["template"] = template.replace("\\n", "\n")
     dialogue = Dialogue(run, **settings)
     for message in _messages():
-        output.note_unknown(dialogue.run.tokenizer, message)
-        if note := unseen(dialogue.run, dialogue.prompt(message)):
-            click.echo(f"note: {note}", err=True)
+        output.note_lost(dialogue.run.tokenizer, "the message", message)
+        output.note(unseen(dialogue.run, dialogue.prompt(message)))
         for piece in dialogue.reply(message):
             if not json:
                 click.echo(piece, nl=False)

@@ -25,7 +25,7 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     from minillm.training.evaluate import evaluate_run
 
     loaded = load_run(run)
-    result = evaluate_run(loaded, data=data, limit=limit)
+    result = evaluate_run(loaded, data=data, limit=limit, note=output.note)
     if json:
         return output.print_json(result)
     rows = output.evaluation_rows(result, loaded.config.loss_unit)

@@ -62,7 +62,7 @@ def _before(run, prompt: str) -> str:
     on stderr what the model does not see of the prompt."""
     from minillm.generation import reads_source, unseen
 
-    output.note_unknown(run.tokenizer, prompt)
-    if note := unseen(run, prompt):
-        click.echo(f"note: {note}", err=True)
-    return "" if reads_source(run) else prompt
+    answers = reads_source(run)
+    output.note_lost(run.tokenizer, "the source" if answers else "the prompt", prompt)
+    output.note(unseen(run, prompt))
+    return "" if answers else prompt

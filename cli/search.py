@@ -18,9 +18,14 @@ def command(run: str, corpus: str, query: str, top: int, json: bool) -> None:
 
     RUN is the folder of a run of any architecture.
     """
+    from minillm import load_run
     from minillm.tasks import search
+    from minillm.tasks.lines import read_lines
 
-    hits = search(run, corpus, query, top=top)
+    loaded = load_run(run)
+    hits = search(loaded, corpus, query, top=top)
+    output.note_lost(loaded.tokenizer, "the query", query)
+    output.note_lost(loaded.tokenizer, "the corpus", *read_lines(corpus).values())
     if json:
         found = [dataclasses.asdict(hit) for hit in hits]
         return output.print_json(

@@ -5,6 +5,7 @@ from minillm.text.corpus import Corpus, load_corpus
 from minillm.text.documents import Documents, Passages, passages
 from minillm.text.examples import Shuffled, Windows, spread, validation_windows
 from minillm.text.generated import generated
+from minillm.text.lost import Lost
 from minillm.text.objectives import OBJECTIVES, causal, masked
 from minillm.text.table import Table, load_table
 from minillm.text.template import (
@@ -42,6 +43,7 @@ __all__ = [
     "Corpus",
     "Documents",
     "Framed",
+    "Lost",
     "Passages",
     "Shuffled",
     "Table",

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from minillm.text import (
     Batch,
     Corpus,
     Documents,
+    Lost,
     Passages,
     Shuffled,
     Table,
@@ -52,6 +53,7 @@ class EncodedCorpus:
     `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
     `labels` are the classes of labelled texts. Sizes are in UTF-8 bytes; `entropy` is
     in nats per character, None where it is not known. `val_bytes` is 0 for rows.
+    `train_lost` and `val_lost` are what no token of either part stands for.
     """
 
     name: str
@@ -64,6 +66,8 @@ class EncodedCorpus:
     val: np.ndarray | Documents | list = field(repr=False)
     entropy: float | None = None
     labels: tuple[str, ...] = ()
+    train_lost: Lost = Lost()
+    val_lost: Lost = Lost()
 
     @property
     def train_tokens(self) -> int:
@@ -76,7 +80,9 @@ class EncodedCorpus:
     @property
     def bytes_per_token(self) -> float | None:
         """Of the validation part; None where some bytes are of no token."""
-        return bytes_per_token(self.tokenizer, self.val_bytes, self.val_tokens)
+        return bytes_per_token(
+            self.tokenizer, self.val_bytes, self.val_tokens, self.val_lost
+        )
 
     def tokens_per_step(self, config: TrainConfig) -> float:
         """The tokens that a step takes in, on the average: of rows with their special
@@ -133,8 +139,8 @@ def prepare(
 ) -> EncodedCorpus:
     """Load the corpus and encode it, with a new tokenizer unless one is given.
 
-    `note(text)` is told before a large one is encoded. Raises DataError for a missing
-    or unreadable corpus.
+    `note(text)` is told before a large one is encoded, and what is lost of it. Raises
+    DataError for a missing or unreadable corpus.
     """
     kind = OBJECTIVES[config.objective].kind
     corpus = load(config.data, kind)
@@ -145,18 +151,26 @@ def prepare(
     labels = ()
     if kind == "labels":
         labels = tuple(sorted({label for _, label in corpus.train}))
-    return EncodedCorpus(
+    train, val = (
+        encode(corpus, part, kind, tokenizer, labels) for part in ("train", "val")
+    )
+    text = EncodedCorpus(
         name=corpus.name,
         sha256=corpus.sha256,
         n_bytes=corpus.n_bytes,
         note=corpus.note,
         val_bytes=len(corpus.val.encode()) if isinstance(corpus, Corpus) else 0,
         tokenizer=tokenizer,
-        train=encode(corpus, "train", kind, tokenizer, labels),
-        val=encode(corpus, "val", kind, tokenizer, labels),
+        train=train,
+        val=val,
         entropy=getattr(corpus, "entropy", None),
         labels=labels,
+        train_lost=lost(corpus, "train", kind, tokenizer, train),
+        val_lost=lost(corpus, "val", kind, tokenizer, val),
     )
+    if note and (told := (text.train_lost + text.val_lost).told(corpus.name)):
+        note(told)
+    return text
 
 
 def load(data: str, kind: str, *, whole: bool = False) -> Corpus | Table:
@@ -199,6 +213,26 @@ def encode(
     return list(zip(tokenizer.encode_all(first), numbers, strict=True))
 
 
+def lost(
+    corpus: Corpus | Table,
+    part: str,
+    kind: str,
+    tokenizer: Tokenizer,
+    encoded: np.ndarray | Documents | list,
+) -> Lost:
+    """What the ids of a part, as `encode` gave them, do not tell of its text."""
+    content = getattr(corpus, part)
+    if isinstance(encoded, list):
+        return tokenizer.lost(_cells(content, kind), _cells(encoded, kind))
+    return tokenizer.lost([content], [getattr(encoded, "ids", encoded)])
+
+
+def _cells(rows: Sequence[tuple], kind: str) -> list:
+    """What is text in rows: both columns of pairs, else the first."""
+    columns = 2 if kind == "pairs" else 1
+    return [cell for row in rows for cell in row[:columns]]
+
+
 def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
     """A tokenizer for the training part of a corpus, with the special tokens and the
     template that the objective and the architecture need."""
@@ -211,8 +245,7 @@ def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
         specials = (MASK,)
     text = corpus.train
     if not isinstance(text, str):
-        columns = 2 if config.objective == "seq2seq" else 1
-        text = "\n".join(cell for row in text for cell in row[:columns])
+        text = "\n".join(_cells(text, OBJECTIVES[config.objective].kind))
     return train_tokenizer(
         config.tokenizer,
         text,
@@ -277,9 +310,13 @@ def _length(row: tuple) -> int:
     return len(first) if np.ndim(second) == 0 else len(second)
 
 
-def bytes_per_token(tokenizer: Tokenizer, n_bytes: int, n_tokens: int) -> float | None:
-    """None where some bytes, as those of white space, are of no token."""
-    return n_bytes / max(n_tokens, 1) if tokenizer.keeps_spaces else None
+def bytes_per_token(
+    tokenizer: Tokenizer, n_bytes: int, n_tokens: int, lost: Lost
+) -> float | None:
+    """None where some bytes are of no token: those of white space, or of characters
+    that are read as unknown ones."""
+    told = tokenizer.keeps_spaces and not lost.n
+    return n_bytes / max(n_tokens, 1) if told else None
 
 
 @contextlib.contextmanager

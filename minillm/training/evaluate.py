@@ -17,6 +17,7 @@ from minillm.training.data import (
     count_tokens,
     encode,
     load,
+    lost,
     named_in_errors,
     validation_batch,
 )
@@ -146,15 +147,18 @@ def summarise(found: Score, objective: str, bytes_per_token: float | None) -> di
     return result
 
 
-def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict:
+def evaluate_run(
+    run, data: str | None = None, limit: int | None = None, note=None
+) -> dict:
     """Evaluate a trained model on the validation part of a corpus, or on all rows of a
     file of them.
 
     `data` is a corpus name or a path, by default what the run was trained on (and then
     the rows held out); `limit` is about how many tokens to look at, rounded up to whole
-    sequences. Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
-    `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
-    predicted) and `data`. Raises DataError or UsageError.
+    sequences. `note(text)` is told what is lost of the text. Returns `run`, `val_loss`
+    (in the objective's unit), `val_perplexity`, `val_bits_per_byte`, `val_accuracy`,
+    `val_tokens` and `val_labels` (those predicted), `lost`, the share of the characters
+    that no token stands for, and `data`. Raises DataError or UsageError.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1 token, got {limit}")
@@ -167,14 +171,18 @@ def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict
         batch = validation_batch(val, config, run.tokenizer, limit or LIMIT)
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
     found = evaluate(run.model, batch, at_a_time)
+    missing = lost(corpus, "val", kind, run.tokenizer, val)
+    if note and (told := missing.told(corpus.name)):
+        note(told)
     per_token = None
     if kind == "windows":
         size = len(corpus.val.encode())
-        per_token = bytes_per_token(run.tokenizer, size, count_tokens(val))
+        per_token = bytes_per_token(run.tokenizer, size, count_tokens(val), missing)
     return {
         "run": str(run.path),
         **summarise(found, config.objective, per_token),
         "val_tokens": found.tokens.n,
         "val_labels": found.labels.n,
+        "lost": missing.share,
         "data": {"name": corpus.name, "sha256": corpus.sha256},
     }

@@ -44,6 +44,7 @@ def new_record(
             "train_tokens": text.train_tokens,
             "val_tokens": text.val_tokens,
             "epochs": text.epochs(config),
+            "lost": {"train": text.train_lost.share, "val": text.val_lost.share},
             "labels": list(text.labels),
             "beginning": text.beginning,
             "tokenizer": {
