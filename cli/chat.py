@@ -16,7 +16,7 @@ from minillm_cli import common, output
 )
 @click.option("--max-tokens", metavar="N", default=100, help="Of a reply.  [100]")
 @common.sampling
-@click.option("--stop", metavar="TEXT", multiple=True, help="End replies before it.")
+@common.stop
 @click.option("--seed", metavar="N", default=0, help="Chooses the draws.  [0]")
 @common.shared
 def command(run: str, template: str | None, json: bool, **settings) -> None:
@@ -27,7 +27,7 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
     from minillm.generation import Dialogue, unseen
 
     if template is not None:
-        settings["template"] = template.replace("\\n", "\n")
+        settings["template"] = common.unescaped(template)
     dialogue = Dialogue(run, **settings)
     for message in _messages():
         output.note_lost(dialogue.run.tokenizer, "the message", message)

@@ -75,6 +75,15 @@ class Tokenizer(ABC):
         text = "".join(texts)
         return Lost(*self._n_lost(text, found), self.unknown(text))
 
+    def open_end(self, text: str) -> tuple[str, str]:
+        """A text that goes on, without the white space at its end that belongs to the
+        token of what comes next; and that white space, one character or none."""
+        return text, ""
+
+    def opening(self, owed: str) -> np.ndarray:
+        """Which tokens can come next after such an end: (V,) bool."""
+        return np.ones(self.vocab_size, bool)
+
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of token ids; bytes that are not UTF-8 become U+FFFD.
 

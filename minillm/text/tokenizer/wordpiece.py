@@ -36,6 +36,14 @@ class WordPieceTokenizer(LibraryTokenizer):
         opens = np.array([not token.startswith(CONTINUING) for token in tokens])
         return opens, np.zeros_like(opens)
 
+    def open_end(self, text: str) -> tuple[str, str]:
+        kept = text.rstrip()
+        return kept, " " if kept != text else ""
+
+    def opening(self, owed: str) -> np.ndarray:
+        opens, _ = self.word_edges
+        return opens if owed else np.ones_like(opens)
+
     @property
     def unknown_id(self) -> int:
         return self.specials[UNK]
