@@ -12,6 +12,10 @@ from minillm.tasks.lines import numbered, read_lines
 from minillm.training.run_folder.run import Run, load_run
 
 FEWEST = 10  # texts: the means and spreads of fewer are chance
+# A spread of less, as a share of what a coordinate of a vector of length 1 measures, is
+# the rounding of float32: one text gives slightly other vectors in batches of other
+# sizes.
+ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def search(
     if top < 1:
         raise UsageError(f"top must be at least 1, got {top}")
     run = run if isinstance(run, Run) else load_run(run)
-    wanted = embed(run, [query])
+    wanted = embed(run, [query.strip()])  # as the texts are
     if isinstance(corpus, str | os.PathLike):
         texts = read_lines(corpus)
     else:
@@ -62,7 +66,8 @@ def standardised(
     spread there, then of length 1.   (n, D), (m, D) -> (n, D), (m, D)
 
     What all texts share says nothing about any of them, and a few coordinates would
-    decide alone (Timkey & van Schijndel 2021). Fewer than ten vectors stay as they are.
+    decide alone (Timkey & van Schijndel 2021). Fewer than ten vectors stay as they are,
+    and so do those that are all the same.
     """
     # Of 2,800 pairs of lines of code, the one that a query was made of by leaving out a
     # third of its words came first, by BERT, an encoder, GPT and an LSTM, in
@@ -72,10 +77,11 @@ def standardised(
     #     77, 68, 85, 87 % standardised.
     # The first one to three directions taken away too (Mu & Viswanath 2018): up to 7 %
     # less by the masked models, up to 3 % more by the causal ones.
-    if len(vectors) < FEWEST:
-        return vectors, others
     mean, spread = vectors.mean(axis=0), vectors.std(axis=0)
-    spread[spread == 0] = 1
+    same = spread < ROUNDING / np.sqrt(len(spread))
+    if len(vectors) < FEWEST or same.all():
+        return vectors, others
+    spread[same] = 1
     vectors, others = ((each - mean) / spread for each in (vectors, others))
     return _of_length_1(vectors), _of_length_1(others)
 

@@ -3,7 +3,13 @@
 from minillm.text.batch import IGNORED, Batch
 from minillm.text.corpus import Corpus, load_corpus
 from minillm.text.documents import Documents, Passages, passages
-from minillm.text.examples import Shuffled, Windows, spread, validation_windows
+from minillm.text.examples import (
+    Shuffled,
+    Windows,
+    all_windows,
+    spread,
+    validation_windows,
+)
 from minillm.text.generated import generated
 from minillm.text.lost import Lost
 from minillm.text.objectives import OBJECTIVES, causal, masked
@@ -50,6 +56,7 @@ __all__ = [
     "Template",
     "Tokenizer",
     "Windows",
+    "all_windows",
     "causal",
     "generated",
     "load_corpus",

@@ -14,8 +14,8 @@ SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
 # Punctuation of ASCII, general punctuation, and that of Chinese and Japanese.
 _PUNCTUATION = r"[!-/:-@\[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011！（），．：；？]"
 # Where BPE and wordpiece part words whatever else stands there.
-_EDGE = re.compile(f"{NO_SPACE}(?={SPACE})|[^\\W_](?={_PUNCTUATION})")
-_LAST_EDGE = re.compile(f"(?s:.*)(?:{_EDGE.pattern})")
+EDGE = re.compile(f"{NO_SPACE}(?={SPACE})|[^\\W_](?={_PUNCTUATION})")
+_LAST_EDGE = re.compile(f"(?s:.*)(?:{EDGE.pattern})")
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -29,7 +29,7 @@ def pieces(text: str) -> Iterator[str]:
     while len(text) - start > PIECE_CHARACTERS:
         stop = start + PIECE_CHARACTERS
         # What follows the last character decides too.
-        edge = _LAST_EDGE.match(text, start, stop + 1) or _EDGE.search(text, stop)
+        edge = _LAST_EDGE.match(text, start, stop + 1) or EDGE.search(text, stop)
         stop = edge.end() if edge else len(text)
         yield _checked(text[start:stop])
         start = stop

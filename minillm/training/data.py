@@ -25,6 +25,7 @@ from minillm.text import (
     Table,
     Tokenizer,
     Windows,
+    all_windows,
     load_corpus,
     load_table,
     passages,
@@ -285,8 +286,32 @@ def validation_batch(
         examples = passages(val, openings[spread(len(openings), most)])
     else:
         examples = [val[i] for i in spread(len(val), most)]
-    rng = np.random.default_rng((0, 0, VALIDATION))
-    return make_batch(config, examples, rng, tokenizer)
+    return make_batch(config, examples, _validation_draws(), tokenizer)
+
+
+def all_batches(
+    val: np.ndarray | Documents | list,
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+    limit: int = LIMIT,
+) -> list[Batch]:
+    """All there is to predict in the validation part, with the end of a text that fills
+    no window; where that is more than `limit` tokens, about so many of it."""
+    if count_tokens(val) > limit or isinstance(val, Documents):
+        return [validation_batch(val, config, tokenizer, limit)]
+    rng = _validation_draws()
+    if isinstance(val, list):
+        return [make_batch(config, val, rng, tokenizer)]
+    # A causal model reads a token to predict the next one, a masked one reads all.
+    if config.objective == "clm":
+        windows = all_windows(val, config.context, ahead=1)
+    else:
+        windows = all_windows(val, tokenizer.room(config.context), ahead=0)
+    return [make_batch(config, each, rng, tokenizer) for each in windows]
+
+
+def _validation_draws() -> np.random.Generator:
+    return np.random.default_rng((0, 0, VALIDATION))
 
 
 def make_batch(config: TrainConfig, examples, rng, tokenizer: Tokenizer) -> Batch:

@@ -13,13 +13,13 @@ from minillm.tensor import Tensor, no_grad
 from minillm.text import OBJECTIVES, Batch
 from minillm.training.data import (
     LIMIT,
+    all_batches,
     bytes_per_token,
     count_tokens,
     encode,
     load,
     lost,
     named_in_errors,
-    validation_batch,
 )
 
 # Logits computed at a time: they never lie in memory whole.
@@ -154,8 +154,9 @@ def evaluate_run(
     file of them.
 
     `data` is a corpus name or a path, by default what the run was trained on (and then
-    the rows held out); `limit` is about how many tokens to look at, rounded up to whole
-    sequences. `note(text)` is told what is lost of the text. Returns `run`, `val_loss`
+    the rows held out). All of it is looked at, the end too that fills no sequence, and
+    that the `val_loss` of training leaves out; where it has more than `limit` tokens,
+    about so many, in whole sequences. `note(text)` is told what is lost of the text. Returns `run`, `val_loss`
     (in the objective's unit), `val_perplexity`, `val_bits_per_byte`, `val_accuracy`,
     `val_tokens` and `val_labels` (those predicted), `lost`, the share of the characters
     that no token stands for, and `data`. Raises DataError or UsageError.
@@ -168,9 +169,9 @@ def evaluate_run(
     corpus = load(config.data if data is None else data, kind, whole=bool(data))
     val = encode(corpus, "val", kind, run.tokenizer, run.labels)
     with named_in_errors(corpus.name):
-        batch = validation_batch(val, config, run.tokenizer, limit or LIMIT)
+        batches = all_batches(val, config, run.tokenizer, limit or LIMIT)
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
-    found = evaluate(run.model, batch, at_a_time)
+    found = sum((evaluate(run.model, each, at_a_time) for each in batches), Score())
     missing = lost(corpus, "val", kind, run.tokenizer, val)
     if note and (told := missing.told(corpus.name)):
         note(told)
