@@ -97,7 +97,9 @@ def say_next_of(record: dict, run: str) -> None:
     if config["objective"] == "clm" and not continues_text(config["arch"]):
         ask = "minillm eval {run}"
     command = ask.format(
-        run=shlex.quote(run), prompt=shlex.quote(word.rstrip()), gap=shlex.quote(f"{word}[MASK]")
+        run=shlex.quote(run),
+        prompt=shlex.quote(word.rstrip()),
+        gap=shlex.quote(f"{word}[MASK]"),
     )
     say_next(command)
 

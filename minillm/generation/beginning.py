@@ -44,8 +44,8 @@ def begin(
             )
         openings = [encode_prompt(run, prompt) for prompt in prompts]
         ids = [each.ids for each in openings]
-        first = _first(run, [each.owed for each in openings])
-        return Decoder(run.model, ids, cached=cached, never=never, first=first), openings
+        options = {"never": never, "first": _first(run, openings)}
+        return Decoder(run.model, ids, cached=cached, **options), openings
     context = run.model.config.context
     sources = run.tokenizer.pad(
         [
@@ -58,8 +58,9 @@ def begin(
     return Decoder(model, begun, cached=cached, never=never), [Opening()] * len(prompts)
 
 
-def _first(run: Run, owed: Sequence[str]) -> np.ndarray | None:
-    """Which tokens can come first after each end: (B, V) bool, None where all can."""
+def _first(run: Run, openings: Sequence[Opening]) -> np.ndarray | None:
+    """Which tokens can come first in each row: (B, V) bool, None where all can."""
+    owed = [each.owed for each in openings]
     masks = {each: run.tokenizer.opening(each) for each in set(owed)}
     return np.array([masks[each] for each in owed]) if any(owed) else None
 

@@ -34,10 +34,10 @@ def generate(
     """The continuation of a prompt, without the prompt; or the answer to a source.
 
     `run` is a run (`load_run`) or the path of one. A causal model continues the prompt
-    by `max_tokens` (100); where that ends in white space, the first token is one that
-    begins with it, as a word's token of BPE holds the space before it. An encoder–decoder reads it, of one longer than its context
-    the beginning, and writes a text of its own until that is complete, or has
-    `max_tokens`, or as many as the context.
+    by `max_tokens` (100). White space at its end is not read: the first token must
+    begin with it, as that of a word does in BPE. An encoder–decoder reads a prompt, of
+    one longer than its context the beginning, and writes a text of its own until that
+    is complete, or has `max_tokens`, or as many as the context.
 
     A temperature of 0 takes the likeliest token every time. It is 0.8 unless given; for
     an encoder–decoder 0, unless `n` or a filter asks for draws. `filters` are those of
@@ -49,8 +49,8 @@ def generate(
     one by one. `cached=False` computes every column anew: the same text, slower.
 
     `beams` looks for the n likeliest texts by beam search, no two alike, and finds
-    fewer where there are no more. Nothing is drawn then: the seed has no say, and the temperature and
-    filters are refused.
+    fewer where there are no more. Nothing is drawn then: the seed has no say, and the
+    temperature and filters are refused.
 
     Raises UsageError for a run that does not write and for settings out of range.
     """

@@ -37,3 +37,6 @@ class Lost:
             f"{shown and f' ({shown}{more})'}: it reads one and the same for all that "
             f"it does not know"
         )
+
+
+NOTHING = Lost()

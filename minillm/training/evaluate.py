@@ -14,13 +14,12 @@ from minillm.text import OBJECTIVES, Batch
 from minillm.training.data import (
     LIMIT,
     all_batches,
-    bytes_per_token,
-    count_tokens,
     encode,
     load,
     lost,
     named_in_errors,
 )
+from minillm.training.encoded import bytes_per_token, count_tokens
 
 # Logits computed at a time: they never lie in memory whole.
 CHUNK = 1 << 20
@@ -154,12 +153,14 @@ def evaluate_run(
     file of them.
 
     `data` is a corpus name or a path, by default what the run was trained on (and then
-    the rows held out). All of it is looked at, the end too that fills no sequence, and
-    that the `val_loss` of training leaves out; where it has more than `limit` tokens,
-    about so many, in whole sequences. `note(text)` is told what is lost of the text. Returns `run`, `val_loss`
-    (in the objective's unit), `val_perplexity`, `val_bits_per_byte`, `val_accuracy`,
-    `val_tokens` and `val_labels` (those predicted), `lost`, the share of the characters
-    that no token stands for, and `data`. Raises DataError or UsageError.
+    the rows held out). All of it is looked at, the end too that fills no sequence,
+    which the `val_loss` of training leaves out; of more than `limit` tokens about so
+    many, in whole sequences. `note(text)` is told what is lost of the text.
+
+    Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
+    `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
+    predicted), `lost`, the share of the characters that no token stands for, and
+    `data`. Raises DataError or UsageError.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1 token, got {limit}")

@@ -29,9 +29,9 @@ from minillm.training.process import keep_freed_memory, one_blas_thread
 from minillm.training.replica import Replica, Workplace, set_up
 from minillm.training.reporter import Silent
 from minillm.training.run_folder import branching, checkpoint, claim
+from minillm.training.run_folder.begun_before import check_reading
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
-from minillm.training.run_folder.reading import check_reading
 from minillm.training.run_folder.record import new_record
 from minillm.training.run_folder.run import read_tokenizer
 from minillm.training.schedule import learning_rate

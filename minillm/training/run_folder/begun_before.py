@@ -23,9 +23,9 @@ def check_reading(path: str | Path, record: dict) -> None:
     )
     if not (same and _read_alike(TrainConfig.from_json(record["options"]))):
         raise DataError(
-            f"{path}: an earlier minillm began it and read the text in other tokens, or "
-            f"{record['data']['name']} has changed since: finish it with the minillm "
-            f"of that time, or begin it again with another --out"
+            f"{path}: an earlier minillm began it and read the text in other tokens, "
+            f"or {record['data']['name']} has changed since: finish it with the "
+            f"minillm of that time, or begin it again with another --out"
         )
 
 
