@@ -32,7 +32,7 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
     texts = [found] if isinstance(found, str) else found
     before = _before(loaded, prompt)
     if len(texts) < options["n"]:
-        output.note(f"the search found no more than {len(texts)} different texts")
+        output.note(f"{len(texts)} of {options['n']}: the search found no more texts")
     if json:
         record = {"run": run, "prompt": prompt, "text": texts[0], "texts": texts}
         return output.print_json({**record, **options})

@@ -62,7 +62,21 @@ def test_the_sentences_joined_are_the_text(text):
 @given(
     st.lists(
         st.sampled_from(
-            ["a", "Bee", ".", "!", " ", "\n", "  ", "1", "(", '"', "\r\n", " \n  ", "\t"]
+            [
+                "a",
+                "Bee",
+                ".",
+                "!",
+                " ",
+                "\n",
+                "  ",
+                "1",
+                "(",
+                '"',
+                "\r\n",
+                " \n  ",
+                "\t",
+            ]
         )
     )
 )

@@ -181,10 +181,22 @@ UNUSUAL = "\t\n\v\f\r\x1c\x85\xa0\u200b\u2028\u3000 ab1'st_.,，。”é\u0301"
         "it's " * 30_000,
         "".join(np.random.default_rng(0).choice(list(UNUSUAL), 200_000)),
     ],
-    ids=(
-        "crlf words,crlf,cr,u2028,tabs,one line,no spaces,one word,chinese,"
-        "chinese word,spaces,marks,contractions,unusual"
-    ).split(","),
+    ids=[
+        "crlf words",
+        "crlf",
+        "cr",
+        "u2028",
+        "tabs",
+        "one line",
+        "no spaces",
+        "one word",
+        "chinese",
+        "chinese word",
+        "spaces",
+        "marks",
+        "contractions",
+        "unusual",
+    ],
 )
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
 def test_the_pieces_of_a_long_text_give_the_ids_of_the_whole(trained, kind, text):
