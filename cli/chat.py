@@ -25,10 +25,12 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
     RUN is the folder of a run. Ctrl-D ends the dialogue, as does the end of a file.
     """
     from minillm.generation import Dialogue, unseen
+    from minillm.generation.dialogue import TEMPLATE
 
-    if template is not None:
-        settings["template"] = common.unescaped(template)
-    dialogue = Dialogue(run, **settings)
+    template = TEMPLATE if template is None else common.unescaped(template)
+    dialogue = Dialogue(run, template=template, **settings)
+    written = template.replace("{user}", "").replace("{assistant}", "")
+    output.note_lost(dialogue.run.tokenizer, "the template", written)
     for message in _messages():
         output.note_lost(dialogue.run.tokenizer, "the message", message)
         output.note(unseen(dialogue.run, dialogue.prompt(message)))

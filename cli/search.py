@@ -23,9 +23,11 @@ def command(run: str, corpus: str, query: str, top: int, json: bool) -> None:
     from minillm.tasks.lines import read_lines
 
     loaded = load_run(run)
-    hits = search(loaded, corpus, query, top=top)
+    lines = read_lines(corpus)  # once: it may be a pipe
+    texts = [lines.get(number, "") for number in range(1, max(lines) + 1)]
+    hits = search(loaded, texts, query, top=top)
     output.note_lost(loaded.tokenizer, "the query", query)
-    output.note_lost(loaded.tokenizer, "the corpus", *read_lines(corpus).values())
+    output.note_lost(loaded.tokenizer, "the corpus", *texts)
     if json:
         found = [dataclasses.asdict(hit) for hit in hits]
         return output.print_json(
