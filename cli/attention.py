@@ -28,11 +28,18 @@ def command(run, text, text_b, layer, head, out, json) -> None:
     RUN is the folder of a run. The table says how many tokens away a head looks, and
     how much of its weight is on the first token, on the previous one, and so on.
     """
+    from minillm import load_run
     from minillm.figures import save
     from minillm.inspect.attention import attention_maps, draw_attention, in_parts
     from minillm.inspect.attention.reading import most_decided
+    from minillm.text import MASK
 
-    maps = attention_maps(run, text, text_b, layer=layer, head=head)
+    loaded = load_run(run)
+    maps = attention_maps(loaded, text, text_b, layer=layer, head=head)
+    read = "\n".join(filter(None, (text, text_b)))
+    if MASK in loaded.tokenizer.specials:
+        read = read.replace(MASK, "")
+    output.note_lost(loaded.tokenizer, "the text", read)
     if out or not json:
         figure = draw_attention(maps, f"Attention in {Path(run).resolve().name}")
         out = save(figure, out or Path(run) / _file_name(layer, head))

@@ -16,7 +16,7 @@ from minillm_cli import common, output
 )
 @click.option("--max-tokens", metavar="N", default=100, help="Of a reply.  [100]")
 @common.sampling
-@click.option("--stop", metavar="TEXT", multiple=True, help="End replies before it.")
+@common.stop
 @click.option("--seed", metavar="N", default=0, help="Chooses the draws.  [0]")
 @common.shared
 def command(run: str, template: str | None, json: bool, **settings) -> None:
@@ -25,14 +25,15 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
     RUN is the folder of a run. Ctrl-D ends the dialogue, as does the end of a file.
     """
     from minillm.generation import Dialogue, unseen
+    from minillm.generation.dialogue import TEMPLATE
 
-    if template is not None:
-        settings["template"] = template.replace("\\n", "\n")
-    dialogue = Dialogue(run, **settings)
+    template = TEMPLATE if template is None else common.unescaped(template)
+    dialogue = Dialogue(run, template=template, **settings)
+    written = template.replace("{user}", "").replace("{assistant}", "")
+    output.note_lost(dialogue.run.tokenizer, "the template", written)
     for message in _messages():
-        output.note_unknown(dialogue.run.tokenizer, message)
-        if note := unseen(dialogue.run, dialogue.prompt(message)):
-            click.echo(f"note: {note}", err=True)
+        output.note_lost(dialogue.run.tokenizer, "the message", message)
+        output.note(unseen(dialogue.run, dialogue.prompt(message)))
         for piece in dialogue.reply(message):
             if not json:
                 click.echo(piece, nl=False)

@@ -20,13 +20,11 @@ def command(run: str, texts: tuple[str, ...], file: str | None, json: bool) -> N
     texts = common.given_texts(texts, file)
     loaded = load_run(run)
     predictions = classify(loaded, texts)
-    output.note_unknown(loaded.tokenizer, *texts)
+    output.note_lost(loaded.tokenizer, "the texts", *texts)
     if n := n_cut(loaded, texts):
-        context = loaded.model.config.context
-        click.echo(
-            f"note: the model sees {context} tokens at once, and not the end of "
-            f"{n:,} of {len(texts):,} texts",
-            err=True,
+        output.note(
+            f"the model sees {loaded.model.config.context} tokens at once, and not the "
+            f"end of {n:,} of {len(texts):,} texts"
         )
     if json:
         found = [

@@ -20,6 +20,7 @@ SOURCES = {
     ParameterSource.DEFAULT_MAP: "file",
     ParameterSource.DEFAULT: "default",
 }
+ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
 MOST_BYTES = 1 << 20  # of a configuration: a run.json has some thousands
 
 
@@ -82,6 +83,22 @@ def sampling(function):
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def stop(function):
+    """Add --stop, which may be given several times."""
+    return click.option(
+        "--stop",
+        metavar="TEXT",
+        multiple=True,
+        callback=lambda ctx, param, texts: tuple(map(unescaped, texts)),
+        help=r"End before this text; \n ends a line.",
+    )(function)
+
+
+def unescaped(text: str) -> str:
+    r"""A text as it is meant: \n typed for a line end, \t for a tab, \\ for \."""
+    return re.sub(r"\\([nt\\])", lambda found: ESCAPES[found[1]], text)
 
 
 def texts(function):

@@ -23,7 +23,7 @@ def command(run: str, text: str, top: int, json: bool) -> None:
 
     loaded = load_run(run)
     gaps = fill(loaded, text, top=top)
-    output.note_unknown(loaded.tokenizer, *text.split(MASK))
+    output.note_lost(loaded.tokenizer, "the text", *text.split(MASK))
     if json:
         found = [[dataclasses.asdict(each) for each in gap] for gap in gaps]
         return output.print_json({"run": run, "text": text, "gaps": found})

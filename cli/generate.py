@@ -12,7 +12,7 @@ from minillm_cli import common, output
 @click.option("--max-tokens", metavar="N", type=int, help="Most tokens to add.  [100]")
 @common.sampling
 @click.option("--beams", metavar="N", type=int, help="Search with N beams, no draws.")
-@click.option("--stop", metavar="TEXT", multiple=True, help="End before this text.")
+@common.stop
 @click.option("--n", metavar="N", default=1, help="Texts to write.  [1]")
 @click.option("--seed", metavar="N", default=0, help="Chooses the draws.  [0]")
 @click.option("--stream", is_flag=True, help="Print each piece as it comes.")
@@ -31,6 +31,8 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
     found = generate(loaded, prompt, **options)
     texts = [found] if isinstance(found, str) else found
     before = _before(loaded, prompt)
+    if len(texts) < options["n"]:
+        output.note(f"{len(texts)} of {options['n']}: the search found no more texts")
     if json:
         record = {"run": run, "prompt": prompt, "text": texts[0], "texts": texts}
         return output.print_json({**record, **options})
@@ -62,7 +64,7 @@ def _before(run, prompt: str) -> str:
     on stderr what the model does not see of the prompt."""
     from minillm.generation import reads_source, unseen
 
-    output.note_unknown(run.tokenizer, prompt)
-    if note := unseen(run, prompt):
-        click.echo(f"note: {note}", err=True)
-    return "" if reads_source(run) else prompt
+    answers = reads_source(run)
+    output.note_lost(run.tokenizer, "the source" if answers else "the prompt", prompt)
+    output.note(unseen(run, prompt))
+    return "" if answers else prompt

@@ -90,26 +90,29 @@ def say_next_of(record: dict, run: str) -> None:
     from minillm.models import continues_text
     from minillm.text import OBJECTIVES
 
+    # A prompt ends in its last word, a gap stands where the next would.
     word = record["data"].get("beginning") or "The "
     config = record["config"]
     ask = OBJECTIVES[config["objective"]].ask
     if config["objective"] == "clm" and not continues_text(config["arch"]):
         ask = "minillm eval {run}"
     command = ask.format(
-        run=shlex.quote(run), prompt=shlex.quote(word), gap=shlex.quote(f"{word}[MASK]")
+        run=shlex.quote(run),
+        prompt=shlex.quote(word.rstrip()),
+        gap=shlex.quote(f"{word}[MASK]"),
     )
     say_next(command)
 
 
-def note_unknown(tokenizer, *texts: str) -> None:
-    """Note on stderr which characters of these texts a model has no token for."""
-    if unknown := tokenizer.unknown("".join(texts)):
-        shown = " ".join(map(repr, unknown[:10])) + (" ..." if unknown[10:] else "")
-        click.echo(
-            f"note: the model has no token for {shown}: it reads one and the same for "
-            f"all that it does not know",
-            err=True,
-        )
+def note(text: str | None) -> None:
+    """Something the user should know, on stderr; nothing where there is none."""
+    if text:
+        click.echo(f"note: {text}", err=True)
+
+
+def note_lost(tokenizer, what: str, *texts: str) -> None:
+    """Note which share of these texts, called `what`, a model has no token for."""
+    note(tokenizer.lost(texts).told(what))
 
 
 def say_notes(notes: list[str]) -> None:
@@ -124,11 +127,6 @@ def left_out(excluded: list[dict]) -> str:
 
     told = f": {left_out(excluded)}" if excluded else ""
     return f"{len(excluded)} left out{told}"
-
-
-def note(text: str) -> None:
-    """Something the user should know, on stderr."""
-    click.echo(f"note: {text}", err=True)
 
 
 def say_next(command: str) -> None:

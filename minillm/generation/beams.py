@@ -1,25 +1,51 @@
 """Beam search: look for a likely continuation instead of drawing one."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from minillm.errors import UsageError
 from minillm.generation.decoder import MOST_ROWS, Decoder
+from minillm.generation.text_stream import TextStream
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A continuation, and the logarithm of its probability after the prompt."""
+    """A continuation, the logarithm of its probability after the prompt, and its text
+    as far as it is certain, where its `stream` is known."""
 
     ids: tuple[int, ...]
     log_probability: float
+    text: str = ""
+    stream: TextStream | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def known_by(self) -> tuple[int, ...] | str:
+        """What no other one that is found has: its text, or without one its tokens."""
+        return self.ids if self.stream is None else self.text
 
     @property
     def score(self) -> float:
         """Nats per token: by their sum alone a shorter one would always win."""
         return self.log_probability / max(1, len(self.ids))
+
+    def extended(self, token: int, log_probability: float) -> "Hypothesis":
+        """With one more token, and its log-probability then."""
+        ids = (*self.ids, token)
+        if self.stream is None:
+            return Hypothesis(ids, log_probability)
+        stream = self.stream.branch()
+        text = self.text + stream.push(token)
+        return Hypothesis(ids, log_probability, text, stream)
+
+    def finished(self) -> "Hypothesis":
+        """With the text that was waiting, as no more tokens come."""
+        if self.stream is None:
+            return self
+        stream = self.stream.branch()
+        text = self.text + stream.finish()
+        return Hypothesis(self.ids, self.log_probability, text, stream)
 
 
 def beam_search(
@@ -29,16 +55,20 @@ def beam_search(
     max_tokens: int,
     n: int = 1,
     ended: Callable[[tuple[int, ...]], bool] = lambda ids: False,
+    text: TextStream | None = None,
 ) -> list[Hypothesis]:
     """The n best continuations found of the one sequence of a decoder, best first, by
     their log-probability per token: fewer where there are not so many.
 
     At each step, of the 2·beams likeliest one-token extensions, those that are complete
-    are put aside and the `beams` likeliest others go on. A hypothesis is complete when
-    `ended(ids)`, or at `max_tokens`. Where none ends, one beam is greedy decoding; as
-    many beams as there are continuations search them all. (The
-    division by the length is that of Wu et al. 2016, equation 14, with alpha = 1.)
-    Raises UsageError for settings out of range.
+    are put aside and the `beams` likeliest others go on; where so many are complete
+    that fewer go on, less likely extensions are looked at. A hypothesis is complete
+    when `ended(ids)`, when its text has ended, or at `max_tokens`. Where none ends, one
+    beam is greedy decoding; as many beams as there are continuations search them all.
+    (The division by the length is that of Wu et al. 2016, equation 14, with alpha = 1.)
+
+    `text` is the stream that the continuations go on with. Where it is given, no two
+    that are found have the same text. Raises UsageError for settings out of range.
     """
     if max_tokens < 0:
         raise UsageError(f"max_tokens must be at least 0, got {max_tokens}")
@@ -48,33 +78,45 @@ def beam_search(
         raise UsageError(f"beams must be at most {MOST_ROWS:,}, got {beams}")
     if not 1 <= n <= beams:
         raise UsageError(f"n must be from 1 to the number of beams, {beams}: got {n}")
-    live = [Hypothesis((), 0.0)]
-    complete = []
+    live = [Hypothesis((), 0.0, stream=text)]
+    complete = []  # the n best of different texts
     for step in range(max_tokens):
-        parents, extended = _extend(live, log_softmax(decoder.logits()), 2 * beams)
-        done = [ended(each.ids) for each in extended]
-        complete += [each for each, over in zip(extended, done, strict=True) if over]
-        going = [i for i, over in enumerate(done) if not over][:beams]
-        live = [extended[i] for i in going]
+        last = step + 1 == max_tokens
+        parents, going, done, written = [], [], [], set()
+        likeliest = _extensions(live, log_softmax(decoder.logits()))
+        for rank, (parent, each) in enumerate(likeliest):
+            if rank >= 2 * beams and len(going) == beams:
+                break
+            if ended(each.ids) or (each.stream is not None and each.stream.ended):
+                done.append(each)
+            elif len(going) < beams:
+                if last:
+                    each = each.finished()
+                    if each.known_by in written:
+                        continue
+                    written.add(each.known_by)
+                parents.append(parent)
+                going.append(each)
+        live = going
+        complete = _best(complete + done, n)
         if not live or _settled(live, complete, n, max_tokens):
-            return _best(complete, n)
-        if step + 1 < max_tokens:
-            decoder.select([parents[i] for i in going])
+            return complete
+        if not last:
+            decoder.select(parents)
             decoder.append([each.ids[-1] for each in live])
     return _best(complete + live, n)
 
 
-def _extend(live, log_p: np.ndarray, most: int) -> tuple[list[int], list[Hypothesis]]:
-    """The likeliest extensions by one token, best first, each with its parent's row."""
+def _extensions(
+    live: list[Hypothesis], log_p: np.ndarray
+) -> Iterator[tuple[int, Hypothesis]]:
+    """The extensions by one token, likeliest first, each with its parent's row."""
     total = np.array([each.log_probability for each in live])[:, None] + log_p  # (B, V)
-    order = np.argsort(-total, axis=None, kind="stable")[:most]
+    order = np.argsort(-total, axis=None, kind="stable")
     order = order[np.isfinite(total.flat[order])]  # without what is never written
-    parents, tokens = np.unravel_index(order, total.shape)
-    extended = [
-        Hypothesis((*live[row].ids, int(token)), float(total[row, token]))
-        for row, token in zip(parents, tokens, strict=True)
-    ]
-    return parents.tolist(), extended
+    for place in order.tolist():
+        row, token = divmod(place, total.shape[1])
+        yield row, live[row].extended(token, float(total[row, token]))
 
 
 def _settled(live, complete, n: int, max_tokens: int) -> bool:
@@ -86,11 +128,16 @@ def _settled(live, complete, n: int, max_tokens: int) -> bool:
     if len(complete) < n:
         return False
     reachable = max(each.log_probability for each in live) / max_tokens
-    return _best(complete, n)[-1].score >= reachable
+    return complete[-1].score >= reachable
 
 
 def _best(found: list[Hypothesis], n: int) -> list[Hypothesis]:
-    return sorted(found, key=lambda each: -each.score)[:n]
+    """The n best of them, of those with one text the best only."""
+    best = {}
+    for each in sorted(found, key=lambda each: -each.score):
+        each = each.finished()
+        best.setdefault(each.known_by, each)
+    return list(best.values())[:n]
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

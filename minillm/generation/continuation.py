@@ -6,12 +6,11 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.generation.beams import beam_search
-from minillm.generation.beginning import begin, reads_source
+from minillm.generation.beginning import Opening, begin, reads_source
 from minillm.generation.decoder import MOST_ROWS, Decoder
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
-from minillm.text import EOS
 from minillm.training.run_folder.run import Run
 
 WRITERS = ("clm", "seq2seq")
@@ -35,9 +34,10 @@ def generate(
     """The continuation of a prompt, without the prompt; or the answer to a source.
 
     `run` is a run (`load_run`) or the path of one. A causal model continues the prompt
-    by `max_tokens` (100). An encoder–decoder reads it, of one longer than its context
-    the beginning, and writes a text of its own until that is complete, or has
-    `max_tokens`, or as many as the context.
+    by `max_tokens` (100). White space at its end is not read: the first token must
+    begin with it, as that of a word does in BPE. An encoder–decoder reads a prompt, of
+    one longer than its context the beginning, and writes a text of its own until that
+    is complete, or has `max_tokens`, or as many as the context.
 
     A temperature of 0 takes the likeliest token every time. It is 0.8 unless given; for
     an encoder–decoder 0, unless `n` or a filter asks for draws. `filters` are those of
@@ -48,9 +48,9 @@ def generate(
     prompt would give each. They are decoded many at a time, and come out as they would
     one by one. `cached=False` computes every column anew: the same text, slower.
 
-    `beams` looks for the n likeliest texts by beam search, and finds fewer where there
-    are no more. Nothing is drawn then: the seed has no say, and the temperature and
-    filters are refused.
+    `beams` looks for the n likeliest texts by beam search, no two alike, and finds
+    fewer where there are no more. Nothing is drawn then: the seed has no say, and the
+    temperature and filters are refused.
 
     Raises UsageError for a run that does not write and for settings out of range.
     """
@@ -114,25 +114,34 @@ def _draw_texts(
     at_a_time = _prompts_at_a_time(run, n)
     for first in range(0, len(prompts), at_a_time):
         part = prompts[first : first + at_a_time]
-        decoder, before = begin(run, part, cached=cached)
-        streams = [
-            TextStream(run.tokenizer, stop, after=ids)
-            for ids in before
-            for _ in range(n)
-        ]
+        decoder, openings = begin(run, part, cached=cached)
+        streams = [_stream(run, stop, each) for each in openings for _ in range(n)]
         texts = [""] * len(streams)
-        for row, token in draw_tokens(
-            decoder,
-            n=n,
-            ended=lambda row, streams=streams: streams[row].ended,
-            **options,
-        ):
-            texts[row] += streams[row].push(token)
-        texts = [
-            text + each.finish() for text, each in zip(texts, streams, strict=True)
-        ]
+        for row, piece in _pieces(decoder, streams, n=n, **options):
+            texts[row] += piece
         groups += [texts[i : i + n] for i in range(0, len(texts), n)]
     return groups
+
+
+def _stream(run: Run, stop, opening: Opening) -> TextStream:
+    return TextStream(run.tokenizer, stop, after=opening.ids, owed=opening.owed)
+
+
+def _pieces(
+    decoder: Decoder, streams: list[TextStream], *, max_tokens: int, **options
+) -> Iterator[tuple[int, str]]:
+    """What is drawn after each sequence: pairs of a row and the next piece of its
+    text. The white space that a prompt ends in is no token of the text."""
+    owing = max_tokens > 0 and decoder.first is not None
+    for row, token in draw_tokens(
+        decoder,
+        max_tokens=max_tokens + owing,
+        ended=lambda row: streams[row].ended or streams[row].n_tokens == max_tokens,
+        **options,
+    ):
+        yield row, streams[row].push(token)
+    for row, each in enumerate(streams):
+        yield row, each.finish()
 
 
 def _prompts_at_a_time(run: Run, n: int) -> int:
@@ -145,20 +154,9 @@ def _prompts_at_a_time(run: Run, n: int) -> int:
 
 def _search_texts(run: Run, prompt, stop, *, cached: bool, **options) -> list[str]:
     """The likeliest texts for one prompt."""
-    decoder, (before,) = begin(run, [prompt], cached=cached)
-    end = run.tokenizer.specials.get(EOS)
-
-    def text_of(new) -> tuple[str, bool]:
-        pieces = TextStream(run.tokenizer, stop, after=before)
-        text = "".join([*map(pieces.push, new), pieces.finish()])
-        return text, pieces.ended
-
-    found = beam_search(
-        decoder,
-        ended=lambda new: new[-1] == end or (bool(stop) and text_of(new)[1]),
-        **options,
-    )
-    return [text_of(each.ids)[0] for each in found]
+    decoder, (opening,) = begin(run, [prompt], cached=cached)
+    found = beam_search(decoder, text=_stream(run, stop, opening), **options)
+    return [each.text for each in found]
 
 
 def stream(
@@ -173,17 +171,15 @@ def stream(
 ) -> Iterator[str]:
     """The pieces of `generate`'s text, each as soon as it is certain."""
     run = open_run(run, WRITERS, "continue a text")
-    decoder, (before,) = begin(run, [prompt])
-    pieces = TextStream(run.tokenizer, stop, after=before)
-    for _, token in draw_tokens(
+    decoder, (opening,) = begin(run, [prompt])
+    for _, piece in _pieces(
         decoder,
+        [_stream(run, stop, opening)],
         max_tokens=usual_length(run, max_tokens),
         sampling=usual_sampling(run, temperature, **filters),
         seed=seed,
-        ended=lambda row: pieces.ended,
     ):
-        yield pieces.push(token)
-    yield pieces.finish()
+        yield piece
 
 
 def draw_tokens(

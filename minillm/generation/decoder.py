@@ -18,7 +18,8 @@ class Decoder:
     Keys and values of earlier tokens are kept, so that a new token costs one column;
     without `cached` every column is computed anew, one sequence at a time: the same
     logits, slower. Shorter sequences are padded on the left, where nothing looks. The
-    tokens in `never` have logits of -inf.
+    tokens in `never` have logits of -inf, and so have those that cannot come next where
+    `first` (B, V) bool is False.
 
     Positions end at the model's context. When a sequence has filled it, the model goes
     on with the later half: `start` (B,) says where the part begins that it still sees.
@@ -31,10 +32,12 @@ class Decoder:
         *,
         cached: bool = True,
         never: Sequence[int] = (),
+        first: np.ndarray | None = None,
     ):
         self.model = model
         self.cached = cached
         self.never = np.array(never, int)
+        self.first = first
         self.sequences = [[int(i) for i in prompt] for prompt in prompts]
         context = model.config.context
         self.start = np.array([max(0, len(ids) - context) for ids in self.sequences])
@@ -56,18 +59,22 @@ class Decoder:
                     "damaged, or its training diverged"
                 )
             self._logits[:, self.never] = -np.inf
+            if self.first is not None:
+                self._logits[~self.first] = -np.inf
         return self._logits
 
     def append(self, tokens: Sequence[int]) -> None:
         """Add one token to each sequence; `logits` has to be asked in between."""
         for ids, token in zip(self.sequences, tokens, strict=True):
             ids.append(int(token))
-        self._logits = None
+        self._logits = self.first = None
 
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these sequences, in this order; one may be there several times."""
         self.sequences = [list(self.sequences[row]) for row in rows]
         self.start = self.start[rows]
+        if self.first is not None:
+            self.first = self.first[rows]
         self.model = self.model.for_rows(rows)
         for layer in self._cache or ():
             layer.select(rows)

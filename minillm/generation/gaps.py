@@ -57,15 +57,16 @@ def encode_with_gaps(run: Run, text: str) -> np.ndarray:
 
 def with_gaps(tokenizer: Tokenizer, text: str) -> np.ndarray:
     """The ids of a text in which [MASK] is one token, without a frame: (T,) int32."""
-    parts = text.split(MASK)
-    if tokenizer.kind == "bpe":
-        # A word's token holds the space before it, and so does the gap in its place.
-        parts = [part.removesuffix(" ") for part in parts[:-1]] + parts[-1:]
+    *before, last = text.split(MASK)
     gap = np.array([tokenizer.specials[MASK]], np.int32)
-    ids = [tokenizer.encode(parts[0])]
-    for part in parts[1:]:
-        ids += [gap, tokenizer.encode(part)]
-    return np.concatenate(ids)
+    ids = []
+    for part in before:
+        part, owed = tokenizer.open_end(part)
+        ids.append(tokenizer.encode(part))
+        if owed.strip(" "):  # a space is the gap's, as it would be the word's
+            ids.append(tokenizer.encode(owed))
+        ids.append(gap)
+    return np.concatenate([*ids, tokenizer.encode(last)])
 
 
 def _candidates(run: Run, p: np.ndarray, top: int) -> list[Candidate]:

@@ -1,5 +1,6 @@
 """From tokens to text, piece by piece: whole characters, and nothing beyond the end."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,8 @@ class TextStream:
     rest, and is dropped if none comes. The text ends at the token [EOS], or before the
     first of the `stop` texts; what may be the beginning of one waits too. `after` are
     the tokens before the first, on the last of which depends whether wordpiece begins a
-    word or continues one. Raises UsageError for a stop text that is empty, as all white
+    word or continues one; `owed` is white space that the first begins with, and that
+    stands there already. Raises UsageError for a stop text that is empty, as all white
     space is to wordpiece.
     """
 
@@ -25,6 +27,7 @@ class TextStream:
         tokenizer: Tokenizer,
         stop: str | Sequence[str] = (),
         after: Sequence[int] | np.ndarray = (),
+        owed: str = "",
     ):
         stop = [stop] if isinstance(stop, str) else stop
         if not tokenizer.keeps_spaces:
@@ -34,10 +37,12 @@ class TextStream:
             no_spaces = "" if tokenizer.keeps_spaces else " (wordpiece has no spaces)"
             raise UsageError(f"a stop text must not be empty{no_spaces}")
         self.ended = False
+        self.n_tokens = 0  # without one that is nothing but what was owed
         self._tokenizer = tokenizer
         self._end = tokenizer.specials.get(EOS)
         self._stop = stop
         self._keep(after)
+        self._n_decoded += len(owed)
         self._waiting = ""  # certain characters that may begin a stop text
 
     def push(self, token: int) -> str:
@@ -55,14 +60,19 @@ class TextStream:
             return self._waiting[: min(found)]
         return self._give(len(self._waiting) - self._overlap())
 
+    def branch(self) -> "TextStream":
+        """The same text so far, to be continued in another way."""
+        return copy.copy(self)
+
     def finish(self) -> str:
         """The text that was waiting, as no more tokens come."""
         return "" if self.ended else self._give(len(self._waiting))
 
     def _decode(self, token: int) -> str:
         """The characters that this token completes."""
-        self._ids.append(token)
+        self._ids = [*self._ids, token]  # a new list: a branch has the old one
         text = self._tokenizer.decode(self._ids)
+        self.n_tokens += self.n_tokens > 0 or len(text) > self._n_decoded
         # Half a character decodes to one U+FFFD at the end. Without bytes no token is
         # half of anything.
         if text.endswith(UNKNOWN) and self._tokenizer.kind in ("bpe", "bytes"):

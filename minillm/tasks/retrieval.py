@@ -12,6 +12,10 @@ from minillm.tasks.lines import numbered, read_lines
 from minillm.training.run_folder.run import Run, load_run
 
 FEWEST = 10  # texts: the means and spreads of fewer are chance
+# A spread of less, as a share of what a coordinate of a vector of length 1 measures, is
+# the rounding of float32: one text gives slightly other vectors in batches of other
+# sizes.
+ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -36,20 +40,24 @@ def search(
 
     `corpus` is a list of texts, or the path of a file with one a line; blank ones are
     passed over. `note(text)` is told how a file was read that is no plain text (see
-    `read_lines`). `run` is a run of any architecture (`load_run`) or the path of one.
-    Compared are vectors (`embed`), standardised. Raises UsageError for an empty query
-    and a `top` below 1, DataError for a corpus that cannot be read or holds no text.
+    `read_lines`), and what is lost of it. `run` is a run of any architecture
+    (`load_run`) or the path of one. Compared are vectors (`embed`), standardised.
+    Raises UsageError for an empty query and a `top` below 1, DataError for a corpus
+    that cannot be read or holds no text.
     """
     if top < 1:
         raise UsageError(f"top must be at least 1, got {top}")
     run = run if isinstance(run, Run) else load_run(run)
-    wanted = embed(run, [query])
+    wanted = embed(run, [query.strip()])  # as the texts are
     if isinstance(corpus, str | os.PathLike):
         texts = read_lines(corpus, note)
     else:
         texts = numbered(corpus)
         if not texts:
             raise DataError("a corpus without text: there is nothing to search in")
+    for what, given in (("the query", [query]), ("the corpus", list(texts.values()))):
+        if note and (told := run.tokenizer.lost(given).told(what)):
+            note(told)
     lines = list(texts)
     vectors, wanted = standardised(embed(run, list(texts.values())), wanted)
     scores = vectors @ wanted[0]
@@ -64,7 +72,8 @@ def standardised(
     spread there, then of length 1.   (n, D), (m, D) -> (n, D), (m, D)
 
     What all texts share says nothing about any of them, and a few coordinates would
-    decide alone (Timkey & van Schijndel 2021). Fewer than ten vectors stay as they are.
+    decide alone (Timkey & van Schijndel 2021). Fewer than ten vectors stay as they are,
+    and so do those that are all the same.
     """
     # Of 2,800 pairs of lines of code, the one that a query was made of by leaving out a
     # third of its words came first, by BERT, an encoder, GPT and an LSTM, in
@@ -74,10 +83,11 @@ def standardised(
     #     77, 68, 85, 87 % standardised.
     # The first one to three directions taken away too (Mu & Viswanath 2018): up to 7 %
     # less by the masked models, up to 3 % more by the causal ones.
-    if len(vectors) < FEWEST:
-        return vectors, others
     mean, spread = vectors.mean(axis=0), vectors.std(axis=0)
-    spread[spread == 0] = 1
+    same = spread < ROUNDING / np.sqrt(len(spread))
+    if len(vectors) < FEWEST or same.all():
+        return vectors, others
+    spread[same] = 1
     vectors, others = ((each - mean) / spread for each in (vectors, others))
     return _of_length_1(vectors), _of_length_1(others)
 

@@ -3,8 +3,15 @@
 from minillm.text.batch import IGNORED, Batch
 from minillm.text.corpus import Corpus, load_corpus
 from minillm.text.documents import Documents, Passages, passages
-from minillm.text.examples import Shuffled, Windows, spread, validation_windows
+from minillm.text.examples import (
+    Shuffled,
+    Windows,
+    all_windows,
+    spread,
+    validation_windows,
+)
 from minillm.text.generated import generated
+from minillm.text.lost import Lost
 from minillm.text.objectives import MASKED_SHARE, OBJECTIVES, causal, masked
 from minillm.text.table import Table, load_table
 from minillm.text.template import (
@@ -43,12 +50,14 @@ __all__ = [
     "Corpus",
     "Documents",
     "Framed",
+    "Lost",
     "Passages",
     "Shuffled",
     "Table",
     "Template",
     "Tokenizer",
     "Windows",
+    "all_windows",
     "causal",
     "generated",
     "load_corpus",

@@ -20,8 +20,10 @@ from minillm.text.tokenizer import Tokenizer
 
 FOLLOWS, ELSEWHERE = 0, 1  # the labels of a pair
 
+# A run of marks is read once, from its beginning and without a way back (`++`): from
+# each of its places it would take the square of its length.
 _SENTENCE_ENDS = re.compile(
-    r"[.!?]+[\"')\]’”]*(?=\s)|[。！？]+[’”」』]*|(?<=\S)[^\S\n]*(?=\n)"
+    r"(?<![.!?])[.!?]++[\"')\]’”]*+(?=\s)|[。！？]++[’”」』]*+|(?<=\S)(?=[^\S\n]*\n)"
 )
 
 
@@ -95,7 +97,7 @@ class Passage:
         begin = texts.starts[self.first]
         ends = texts.sentence_ends(self.first)
         # The sentences there is room for, and at least two.
-        n = max(2, int(np.searchsorted(ends - begin, room, side="right")))
+        n = max(2, int(np.searchsorted(ends, begin + room, side="right")))
         middle = ends[rng.integers(n - 1)]
         a = texts.ids[begin:middle]
         if len(a) >= room:  # its end, which the second text goes on from

@@ -86,6 +86,21 @@ def validation_windows(
     return windows[spread(len(windows), limit)].astype(np.int32)
 
 
+def all_windows(ids: np.ndarray, context: int, ahead: int) -> list[np.ndarray]:
+    """All of a text in windows of `context` + `ahead` tokens, of which the next one has
+    the last `ahead` again; and its end, a shorter one: (n, T) int32 and (1, T') int32,
+    where there are such. Raises DataError for a text of `ahead` tokens or fewer."""
+    if len(ids) <= ahead:
+        raise DataError(
+            f"the validation text is too short: {len(ids)} tokens leave nothing to be "
+            f"predicted; give more text"
+        )
+    n = (len(ids) - ahead) // context
+    places = np.arange(n)[:, None] * context + np.arange(context + ahead)
+    parts = [ids[places], ids[None, n * context :]]
+    return [p.astype(np.int32) for p in parts if len(p) and p.shape[1] > ahead]
+
+
 def spread(n: int, limit: int | None) -> np.ndarray:
     """The numbers below n, or `limit` of them at equal distances."""
     if limit is None or limit >= n:

@@ -1,5 +1,6 @@
 """Long texts in pieces, so that no step needs many times the memory of the text."""
 
+import re
 from collections.abc import Iterator
 
 from minillm.errors import UsageError
@@ -8,21 +9,28 @@ PIECE_CHARACTERS = 1 << 16
 SAMPLE_CHARACTERS = 4_000_000
 SAMPLE_PIECES = 64
 
+# White space as Unicode and the tokenizers have it; Python's has four characters more.
+SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
+# Punctuation of ASCII, general punctuation, and that of Chinese and Japanese.
+_PUNCTUATION = r"[!-/:-@\[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011！（），．：；？]"
+# Where BPE and wordpiece part words whatever else stands there.
+EDGE = re.compile(f"{NO_SPACE}(?={SPACE})|[^\\W_](?={_PUNCTUATION})")
+_LAST_EDGE = re.compile(f"(?s:.*)(?:{EDGE.pattern})")
+
 
 def pieces(text: str) -> Iterator[str]:
     """All of a text in consecutive pieces of at most 65,536 characters.
 
-    Where it can, a cut comes before a line end that follows a visible character: BPE
-    splits there in any case, so that the pieces give the ids of the whole. Raises
-    UsageError at a lone surrogate.
+    A cut comes between two words, before white space or punctuation: BPE and wordpiece
+    part them there in any case, so that the pieces give the ids of the whole. A longer
+    word stays whole. Raises UsageError at a lone surrogate.
     """
     start = 0
     while len(text) - start > PIECE_CHARACTERS:
         stop = start + PIECE_CHARACTERS
-        line_end = text.rfind("\n", start + 1, stop)
-        while line_end > 0 and text[line_end - 1].isspace():
-            line_end = text.rfind("\n", start + 1, line_end)
-        stop = line_end if line_end > 0 else stop
+        # What follows the last character decides too.
+        edge = _LAST_EDGE.match(text, start, stop + 1) or EDGE.search(text, stop)
+        stop = edge.end() if edge else len(text)
         yield _checked(text[start:stop])
         start = stop
     yield _checked(text[start:])

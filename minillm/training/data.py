@@ -1,10 +1,6 @@
 """From a configuration to token ids: the corpus, its tokenizer, its two parts."""
 
-import contextlib
-import math
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,134 +12,20 @@ from minillm.text import (
     PAIR_SPECIALS,
     SEQ2SEQ_SPECIALS,
     SEQ2SEQ_TEMPLATE,
-    Batch,
     Corpus,
     Documents,
-    Passages,
-    Shuffled,
+    Lost,
     Table,
     Tokenizer,
-    Windows,
     load_corpus,
     load_table,
-    passages,
-    spread,
     train_tokenizer,
-    validation_windows,
 )
 from minillm.training.config import TrainConfig
-from minillm.training.streams import VALIDATION
+from minillm.training.encoded import EncodedCorpus
 
-# About how many validation tokens the last evaluation of a run looks at.
-LIMIT = 262_144
 TABLES = ("pairs", "labels")
-OFTEN = 20  # epochs
-# Letters; Chinese has no spaces, and a clause of it may be long.
-WORD, NO_WORD = re.compile(r"[^\W\d_]{1,12} ?"), re.compile(r"\S{1,12}")
-SEARCHED = 256  # tokens
 LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
-
-
-@dataclass(frozen=True)
-class EncodedCorpus:
-    """A corpus as token ids: what a run takes its examples from.
-
-    `train` and `val` are ids (T,), Documents, or lists of rows, by the objective;
-    `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
-    `labels` are the classes of labelled texts. Sizes are in UTF-8 bytes; `entropy` is
-    in nats per character, None where it is not known. `val_bytes` is 0 for rows.
-    `notes` say in words how files were read, where that is not plain.
-    """
-
-    name: str
-    sha256: str
-    n_bytes: int
-    note: str
-    val_bytes: int
-    tokenizer: Tokenizer
-    train: np.ndarray | Documents | list = field(repr=False)
-    val: np.ndarray | Documents | list = field(repr=False)
-    entropy: float | None = None
-    labels: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def train_tokens(self) -> int:
-        return count_tokens(self.train)
-
-    @property
-    def val_tokens(self) -> int:
-        return count_tokens(self.val)
-
-    @property
-    def bytes_per_token(self) -> float | None:
-        """Of the validation part; None where some bytes are of no token."""
-        return bytes_per_token(self.tokenizer, self.val_bytes, self.val_tokens)
-
-    def tokens_per_step(self, config: TrainConfig) -> float:
-        """The tokens that a step takes in, on the average: of rows with their special
-        tokens and without padding, and of pairs those of the targets."""
-        if not isinstance(self.train, list):
-            return config.tokens_per_step
-        room = self.tokenizer.room(config.context)
-        lengths = np.fromiter(map(_length, self.train), np.int64)
-        mean = float(np.minimum(lengths, room).mean())
-        return config.batch * (mean + config.context - room)
-
-    def sampler(self, config: TrainConfig) -> Shuffled:
-        """What the steps of a run take their examples from."""
-        with named_in_errors(self.name):
-            match OBJECTIVES[config.objective].kind:
-                case "windows":
-                    return Windows(self.train, config.context, config.seed)
-                case "passages":
-                    with named_in_errors("the training part"):
-                        return Passages(self.train, config.seed)
-            return Shuffled(self.train, config.seed)
-
-    def validation(self, config: TrainConfig) -> Batch:
-        """What there is to predict in the validation part, as one batch."""
-        with named_in_errors(self.name):
-            return validation_batch(self.val, config, self.tokenizer)
-
-    @property
-    def beginning(self) -> str | None:
-        """A word at the beginning of the part to validate, with the space behind it, or
-        what it has for words: a prompt to try. None for rows."""
-        if isinstance(self.val, list):
-            return None
-        ids = getattr(self.val, "ids", self.val)
-        text = self.tokenizer.decode(ids[:SEARCHED])
-        found = WORD.search(text) or NO_WORD.search(text)
-        return found and found[0]
-
-    def epochs(self, config: TrainConfig) -> float:
-        """How often the steps of a run go over the training part."""
-        return config.steps * self.tokens_per_step(config) / self.train_tokens
-
-    def repeated(self, config: TrainConfig) -> str | None:
-        """In words, that the steps go over a text, not of rows, too often."""
-        epochs = self.epochs(config)
-        if isinstance(self.train, list) or epochs <= OFTEN:
-            return None
-        return (
-            f"the steps go {epochs:.0f} times over the same text: where a model learns "
-            f"it by heart, its validation loss rises; give fewer --steps or more text"
-        )
-
-    def cut(self, context: int) -> str | None:
-        """In words, how many rows are longer than what a model of this context sees."""
-        if not isinstance(self.train, list):
-            return None
-        room = self.tokenizer.room(context)
-        rows = self.train + self.val
-        n_long = sum(max(map(np.size, row)) > room for row in rows)
-        if not n_long:
-            return None
-        return (
-            f"{n_long:,} of {len(rows):,} rows are longer than the {room} tokens that "
-            f"the model sees of a text: they lose their end"
-        )
 
 
 def prepare(
@@ -151,8 +33,8 @@ def prepare(
 ) -> EncodedCorpus:
     """Load the corpus and encode it, with a new tokenizer unless one is given.
 
-    `note(text)` is told how a file was read, and before a large one is encoded. Raises
-    DataError for a missing or unreadable corpus.
+    `note(text)` is told how a file was read, before a large one is encoded, and what is
+    lost of it. Raises DataError for a missing or unreadable corpus.
     """
     kind = OBJECTIVES[config.objective].kind
     corpus = load(config.data, kind)
@@ -165,19 +47,27 @@ def prepare(
     labels = ()
     if kind == "labels":
         labels = tuple(sorted({label for _, label in corpus.train}))
-    return EncodedCorpus(
+    train, val = (
+        encode(corpus, part, kind, tokenizer, labels) for part in ("train", "val")
+    )
+    text = EncodedCorpus(
         name=corpus.name,
         sha256=corpus.sha256,
         n_bytes=corpus.n_bytes,
         note=corpus.note,
         val_bytes=len(corpus.val.encode()) if isinstance(corpus, Corpus) else 0,
         tokenizer=tokenizer,
-        train=encode(corpus, "train", kind, tokenizer, labels),
-        val=encode(corpus, "val", kind, tokenizer, labels),
+        train=train,
+        val=val,
         entropy=getattr(corpus, "entropy", None),
         labels=labels,
         notes=corpus.notes,
+        train_lost=lost(corpus, "train", kind, tokenizer, train),
+        val_lost=lost(corpus, "val", kind, tokenizer, val),
     )
+    if note and (told := (text.train_lost + text.val_lost).told(corpus.name)):
+        note(told)
+    return text
 
 
 def load(
@@ -223,6 +113,26 @@ def encode(
     return list(zip(tokenizer.encode_all(first), numbers, strict=True))
 
 
+def lost(
+    corpus: Corpus | Table,
+    part: str,
+    kind: str,
+    tokenizer: Tokenizer,
+    encoded: np.ndarray | Documents | list,
+) -> Lost:
+    """What the ids of a part, as `encode` gave them, do not tell of its text."""
+    content = getattr(corpus, part)
+    if isinstance(encoded, list):
+        return tokenizer.lost(_cells(content, kind), _cells(encoded, kind))
+    return tokenizer.lost([content], [getattr(encoded, "ids", encoded)])
+
+
+def _cells(rows: Sequence[tuple], kind: str) -> list:
+    """What is text in rows: both columns of pairs, else the first."""
+    columns = 2 if kind == "pairs" else 1
+    return [cell for row in rows for cell in row[:columns]]
+
+
 def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
     """A tokenizer for the training part of a corpus, with the special tokens and the
     template that the objective and the architecture need."""
@@ -235,8 +145,7 @@ def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
         specials = (MASK,)
     text = corpus.train
     if not isinstance(text, str):
-        columns = 2 if config.objective == "seq2seq" else 1
-        text = "\n".join(cell for row in text for cell in row[:columns])
+        text = "\n".join(_cells(text, OBJECTIVES[config.objective].kind))
     return train_tokenizer(
         config.tokenizer,
         text,
@@ -244,61 +153,3 @@ def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
         specials=specials,
         template=template,
     )
-
-
-def validation_batch(
-    val: np.ndarray | Documents | list,
-    config: TrainConfig,
-    tokenizer: Tokenizer,
-    limit: int = LIMIT,
-) -> Batch:
-    """What there is to predict in the validation part, as one batch: about `limit`
-    tokens of it, rounded up to whole sequences. Its draws, if any, do not depend on the
-    run's seed: runs of one text, tokenizer and context meet the same."""
-    most = math.ceil(limit / config.context)
-    if OBJECTIVES[config.objective].kind == "windows":
-        examples = validation_windows(val, config.context, most)
-    elif isinstance(val, Documents):
-        with named_in_errors("the validation part"):
-            openings = val.openings()
-        examples = passages(val, openings[spread(len(openings), most)])
-    else:
-        examples = [val[i] for i in spread(len(val), most)]
-    rng = np.random.default_rng((0, 0, VALIDATION))
-    return make_batch(config, examples, rng, tokenizer)
-
-
-def make_batch(config: TrainConfig, examples, rng, tokenizer: Tokenizer) -> Batch:
-    """The objective's batch of these examples."""
-    options = {"whole_words": True} if config.whole_words else {}
-    return OBJECTIVES[config.objective].batch(
-        examples, rng=rng, tokenizer=tokenizer, context=config.context, **options
-    )
-
-
-def count_tokens(part: np.ndarray | Documents | list) -> int:
-    """The tokens of a part; of pairs, those of the targets."""
-    if not isinstance(part, list):
-        return len(part)
-    return sum(map(_length, part))
-
-
-def _length(row: tuple) -> int:
-    """The tokens of a labelled text, or of the target of a pair."""
-    first, second = row
-    return len(first) if np.ndim(second) == 0 else len(second)
-
-
-def bytes_per_token(tokenizer: Tokenizer, n_bytes: int, n_tokens: int) -> float | None:
-    """None where some bytes, as those of white space, are of no token."""
-    return n_bytes / max(n_tokens, 1) if tokenizer.keeps_spaces else None
-
-
-@contextlib.contextmanager
-def named_in_errors(name: str) -> Iterator[None]:
-    """Put the name of a corpus, or of its part, before what is found wrong with it
-    inside the block."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from None

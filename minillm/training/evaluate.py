@@ -11,15 +11,9 @@ from minillm.errors import UsageError
 from minillm.ops import IGNORED
 from minillm.tensor import Tensor, no_grad
 from minillm.text import OBJECTIVES, Batch
-from minillm.training.data import (
-    LIMIT,
-    bytes_per_token,
-    count_tokens,
-    encode,
-    load,
-    named_in_errors,
-    validation_batch,
-)
+from minillm.training.batches import LIMIT, all_batches, count_tokens, named_in_errors
+from minillm.training.data import encode, load, lost
+from minillm.training.encoded import bytes_per_token
 
 # Logits computed at a time: they never lie in memory whole.
 CHUNK = 1 << 20
@@ -153,11 +147,14 @@ def evaluate_run(
     file of them.
 
     `data` is a corpus name or a path, by default what the run was trained on (and then
-    the rows held out); `limit` is about how many tokens to look at, rounded up to whole
-    sequences. Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
+    the rows held out). All of it is looked at, the end too that fills no sequence,
+    which the `val_loss` of training leaves out; of more than `limit` tokens about so
+    many, in whole sequences. `note(text)` is told what is lost of the text.
+
+    Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
     `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
-    predicted) and `data`. `note(text)` is told how a file was read. Raises DataError or
-    UsageError.
+    predicted), `lost`, the share of the characters that no token stands for, and
+    `data`. `note(text)` is told how a file was read. Raises DataError or UsageError.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1 token, got {limit}")
@@ -174,17 +171,21 @@ def evaluate_run(
         note(line)
     val = encode(corpus, "val", kind, run.tokenizer, run.labels)
     with named_in_errors(corpus.name):
-        batch = validation_batch(val, config, run.tokenizer, limit or LIMIT)
+        batches = all_batches(val, config, run.tokenizer, limit or LIMIT)
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
-    found = evaluate(run.model, batch, at_a_time)
+    found = sum((evaluate(run.model, each, at_a_time) for each in batches), Score())
+    missing = lost(corpus, "val", kind, run.tokenizer, val)
+    if note and (told := missing.told(corpus.name)):
+        note(told)
     per_token = None
     if kind == "windows":
         size = len(corpus.val.encode())
-        per_token = bytes_per_token(run.tokenizer, size, count_tokens(val))
+        per_token = bytes_per_token(run.tokenizer, size, count_tokens(val), missing)
     return {
         "run": str(run.path),
         **summarise(found, config.objective, per_token),
         "val_tokens": found.tokens.n,
         "val_labels": found.labels.n,
+        "lost": missing.share,
         "data": {"name": corpus.name, "sha256": corpus.sha256},
     }

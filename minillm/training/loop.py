@@ -19,6 +19,7 @@ from minillm.training.learner import Learner, check_finite
 from minillm.training.process import keep_freed_memory
 from minillm.training.reporter import Silent
 from minillm.training.run_folder import branching, checkpoint, claim
+from minillm.training.run_folder.begun_before import check_reading
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
@@ -126,6 +127,8 @@ def _has_checkpoint(config: TrainConfig, resume: bool) -> bool:
 def _begin(book: Logbook, config: TrainConfig, resume: bool) -> None:
     """Bring the folder and the weights to where this sitting's first step begins."""
     sweep(book.folder)
+    if resume or config.start:
+        check_reading(book.folder if resume else config.start, book.record)
     if not resume:
         claim.check_unbegun(book.folder)
         stem = branching.stem_of(config) if config.start else None

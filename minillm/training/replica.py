@@ -15,8 +15,8 @@ from minillm import backend
 from minillm.models import LanguageModel
 from minillm.nn import Noise
 from minillm.text import Batch, Shuffled, Tokenizer
+from minillm.training.batches import make_batch
 from minillm.training.config import TrainConfig
-from minillm.training.data import make_batch
 from minillm.training.evaluate import Score, evaluate
 from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import SGD, AdamW, squared_norm

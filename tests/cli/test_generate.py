@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from minillm_cli.common import unescaped
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> str:
@@ -62,8 +64,34 @@ def test_characters_that_the_model_does_not_know_are_named(minillm, tmp_path):
     for option in ([], ["--stream"]):
         code, _, err = minillm("generate", out, "1灯=灯x", *option)
         assert code == 0
-        assert err.startswith("note: the model has no token for '灯' 'x': ")
+        told = "60.0% of the characters of the prompt ('灯' 'x'): "
+        assert err.startswith(f"note: the model has no token for {told}")
     assert minillm("generate", out, "17=")[2] == ""
+
+
+@pytest.mark.parametrize("option", [[], ["--stream"]])
+def test_a_line_end_may_be_typed_as_a_stop_text(minillm, run, option):
+    argv = ["generate", run, "The", "--max-tokens", "200", "--temperature", "1.5"]
+    whole = minillm(*argv, *option)[1]
+    assert whole.count("\n") > 1
+    typed = minillm(*argv, *option, "--stop", r"\n")[1]
+    assert typed == minillm(*argv, *option, "--stop", "\n")[1]
+    assert typed == whole.partition("\n")[0] + "\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(r"\n", "\n"), (r"a\tb", "a\tb"), (r"\\n", r"\n"), ("\n", "\n"), (r"\d", r"\d")],
+)
+def test_what_a_stop_text_means(typed, meant):
+    assert unescaped(typed) == meant
+
+
+def test_fewer_different_texts_than_asked_for_are_told(minillm, run):
+    argv = ["generate", run, "The", "--beams", "3", "--n", "3", "--max-tokens", "0"]
+    code, out, err = minillm(*argv)
+    assert (code, out) == (0, "The\n")
+    assert err == "note: 1 of 3: the search found no more texts\n"
 
 
 def test_a_stream_prints_the_same_text(minillm, run):

@@ -6,7 +6,7 @@ import pytest
 from minillm.errors import UsageError
 from minillm.generation import Decoder, beam_search, continuation, generate, stream
 from minillm.generation.beams import log_softmax
-from minillm.generation.beginning import begin
+from minillm.generation.beginning import Opening, begin
 from minillm.generation.beginning import unseen as unseen_part
 from minillm.generation.continuation import usual_sampling
 from minillm.text import EOS
@@ -61,8 +61,8 @@ def test_many_sources_are_answered_a_part_at_a_time(reverser, monkeypatch):
 
 @pytest.mark.parametrize("beams", [None, 1, 4])
 def test_nothing_comes_after_the_end_and_no_special_token_before(reverser, beams):
-    decoder, before = begin(reverser, ["abc"])
-    assert before == [[]]
+    decoder, openings = begin(reverser, ["abc"])
+    assert openings == [Opening()]
     assert np.isinf(decoder.logits()).sum() == 2  # [PAD] and [BOS]
     if beams:
         texts = [generate(reverser, each, beams=beams) for each in SOURCES]

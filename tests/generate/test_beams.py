@@ -9,6 +9,7 @@ import minillm
 from minillm.errors import UsageError
 from minillm.generation import Decoder, Sampling, beam_search, draw_tokens, generate
 from minillm.generation.beams import log_softmax
+from minillm.generation.text_stream import TextStream
 from minillm.models import ModelConfig, build
 
 V, LENGTH = 4, 4
@@ -116,6 +117,45 @@ def test_generate_writes_what_the_beams_find(runs):
 def test_beams_end_before_a_stop_text(runs):
     text = generate(runs["clm"], "The ships had learned to", beams=3, stop=["way"])
     assert text == " find their "
+
+
+@pytest.mark.parametrize("stop", [(), "\n", " ", "e", [" t", "灯"], "。"])
+@pytest.mark.parametrize("beams", [6, 9])
+def test_no_two_texts_are_alike(runs, stop, beams):
+    """Several tokens end a text at the same place, and spell the same text."""
+    run = minillm.load_run(runs["clm"])
+    for prompt in ("The", "The ships had learned to", "灯"):
+        options = {"beams": beams, "n": 6, "stop": stop, "max_tokens": 20}
+        found = generate(run, prompt, **options)
+        assert len(found) == len(set(found)) == 6
+        assert found[0] == generate(run, prompt, **options | {"n": 1})
+
+
+def test_fewer_texts_are_found_where_there_are_no_more(runs):
+    run = minillm.load_run(runs["clm"])
+    every = [run.tokenizer.decode([i]) for i in run.tokenizer.ordinary_ids]
+    letters = sorted({text[0] for text in every if text})
+    found = generate(run, "The", beams=6, n=6, max_tokens=1, stop=letters)
+    assert found == [""]
+
+
+def test_a_stop_text_does_not_make_a_search_read_all_again(runs, monkeypatch):
+    """Each token is decoded as often, however long the text."""
+    run = minillm.load_run(runs["clm"])
+    decoded = []
+    push = TextStream.push
+
+    def counted(stream, token):
+        decoded.append(token)
+        return push(stream, token)
+
+    monkeypatch.setattr(TextStream, "push", counted)
+    counts = []
+    for length in (20, 40, 80):
+        decoded.clear()
+        generate(run, "The", beams=3, stop="never there", max_tokens=length)
+        counts.append(len(decoded))
+    assert counts[2] <= 1.1 * 2 * counts[1] <= 1.1 * 1.1 * 4 * counts[0]
 
 
 @pytest.mark.parametrize(

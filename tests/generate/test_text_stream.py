@@ -83,6 +83,31 @@ def test_wordpiece_begins_a_word_or_goes_on_with_that_before():
     assert [stream.push(i) for i in others] == ["a", " m", "t"]
 
 
+def test_white_space_that_is_owed_stands_there_already():
+    bpe = train_tokenizer("bpe", "a lamp 灯 " * 99, vocab_size=300)
+    stream = TextStream(bpe, owed=" ")
+    ids = bpe.encode(" lamp 灯").tolist()
+    assert "".join([*map(stream.push, ids), stream.finish()]) == "lamp 灯"
+    assert stream.n_tokens == len(ids)
+    for text in ("  ", " "):
+        stream = TextStream(bpe, owed=" ")
+        tokens = [i for each in text for i in bpe.encode(each)]
+        assert "".join(map(stream.push, tokens)) == text[1:]
+        assert stream.n_tokens == len(tokens) - 1
+    # " " and the first byte of a character in one token
+    stream = TextStream(train_tokenizer("bytes", ""), owed=" ")
+    assert [stream.push(i) for i in " 灯".encode()] == ["", "", "", "灯"]
+
+
+def test_a_branch_goes_its_own_way():
+    stream = TextStream(train_tokenizer("bytes", ""), "xy")
+    assert [stream.push(i) for i in [*b"x", *"灯".encode()[:2]]] == ["", "", ""]
+    one, other = stream.branch(), stream.branch()
+    assert one.push("灯".encode()[2]) == "x灯"
+    assert other.push(ord("y")) == "x\ufffdy"
+    assert stream.push("灯".encode()[2]) == "x灯"
+
+
 def test_a_stop_text_is_found_as_wordpiece_spells_it():
     tokenizer = train_tokenizer("wordpiece", "is it lit? lamp: " * 2, vocab_size=40)
     ids = tokenizer.encode("is it lit? lamp: lit")

@@ -135,6 +135,24 @@ def test_search_also_in_few_lines_and_in_equal_ones(runs, n):
         assert -1.001 <= hit.score <= 1.001
 
 
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        (["the sea"] * 20, 1),
+        (["the sea"] * 10 + ["a lamp"] * 10, 1),
+        (["a lamp"] * 19 + ["the sea"], 20),
+        (["a lamp", "the sea"] + ["a lamp"] * 18, 2),
+    ],
+)
+@pytest.mark.parametrize("query", ["the sea", " the sea\n"])
+def test_the_same_line_has_a_cosine_of_1(runs, lines, line, query):
+    """Also where the lines differ by nothing but the rounding of their vectors."""
+    for run in runs.values():
+        hit = search(run, lines, query)[0]
+        assert (hit.line, hit.score) == (line, pytest.approx(1, abs=1e-4))
+        assert search(run, ["the sea"] * 20, "a lamp")[0].score < 0.9999
+
+
 def test_standardised_vectors_have_lost_what_all_share():
     rng = np.random.default_rng(0)
     vectors = 5 + rng.normal(size=(500, 8)) * [1, 1, 1, 1, 1, 1, 1, 100]

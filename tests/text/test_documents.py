@@ -1,5 +1,7 @@
 """Documents as sentences, and the passages that pairs are made of."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,11 +23,32 @@ BPE = train_tokenizer("bpe", "Bee. A bee! (a 1) Bee.\n a. Bee\n" * 50, vocab_siz
         ("灯亮了。她读书。", ["灯亮了。", "她读书。"]),
         ('He said "go." Then he went.', ['He said "go."', " Then he went."]),
         ("no end", ["no end"]),
+        ("What?!) No... Yes ?", ["What?!)", " No...", " Yes ?"]),
+        ("a  \r\n b.c\r\n", ["a", "  \r\n b.c\r\n"]),
         ("", []),
     ],
 )
 def test_a_text_is_cut_after_its_sentences(text, cut):
     assert sentences(text) == cut
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"Hi {mark * 200_000}a b. C." for mark in ".?!。！ \r\t\"')"),
+        "?.!" * 60_000 + "a",
+        "?" * 100_000 + ")" * 100_000 + "a",
+        ".”" * 100_000 + "a",
+        ("a" + " " * 1_000) * 200,
+        "e.g. " * 40_000,
+    ],
+    ids=lambda text: ascii(text[:6]),
+)
+def test_a_run_of_marks_takes_no_more_than_its_length(text):
+    """The square of it would be minutes."""
+    began = time.perf_counter()
+    assert "".join(sentences(text)) == text
+    assert time.perf_counter() - began < 3
 
 
 @given(st.text())
@@ -37,7 +60,25 @@ def test_the_sentences_joined_are_the_text(text):
 
 
 @given(
-    st.lists(st.sampled_from(["a", "Bee", ".", "!", " ", "\n", "  ", "1", "(", '"']))
+    st.lists(
+        st.sampled_from(
+            [
+                "a",
+                "Bee",
+                ".",
+                "!",
+                " ",
+                "\n",
+                "  ",
+                "1",
+                "(",
+                '"',
+                "\r\n",
+                " \n  ",
+                "\t",
+            ]
+        )
+    )
 )
 def test_the_tokens_are_those_of_the_whole_text(words):
     text = "".join(words)

@@ -159,6 +159,52 @@ def test_bpe_encodes_a_long_text_as_the_library_does(trained, tmp_path):
     np.testing.assert_array_equal(trained["bpe"].encode(text), library.encode(text).ids)
 
 
+WORDS = ENGLISH.replace("\n", " ") * 1_000
+UNUSUAL = "\t\n\v\f\r\x1c\x85\xa0\u200b\u2028\u3000 ab1'st_.,，。”é\u0301"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        WORDS.replace(" ", "\r\n"),
+        WORDS.replace("the ", "\r\n"),
+        WORDS.replace("the ", "\r"),
+        WORDS.replace("the ", "\u2028"),
+        WORDS.replace(" ", "\t"),
+        WORDS,
+        WORDS.replace(" ", ""),
+        "".join(filter(str.isalpha, WORDS)),
+        CHINESE.replace("\n", "") * 5_000,
+        "".join(filter(str.isalpha, CHINESE)) * 5_000,
+        "a" + " " * 140_000 + "b c",
+        "?" * 140_000 + "a",
+        "it's " * 30_000,
+        "".join(np.random.default_rng(0).choice(list(UNUSUAL), 200_000)),
+    ],
+    ids=[
+        "crlf words",
+        "crlf",
+        "cr",
+        "u2028",
+        "tabs",
+        "one line",
+        "no spaces",
+        "one word",
+        "chinese",
+        "chinese word",
+        "spaces",
+        "marks",
+        "contractions",
+        "unusual",
+    ],
+)
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+def test_the_pieces_of_a_long_text_give_the_ids_of_the_whole(trained, kind, text):
+    assert len(text) > 65_536
+    whole = trained[kind]._library.encode(text, add_special_tokens=False).ids
+    np.testing.assert_array_equal(trained[kind].encode(text), whole)
+
+
 # Special tokens
 
 

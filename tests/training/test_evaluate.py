@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.text import Batch
+from minillm.text import BERT_TEMPLATE, PAIR_SPECIALS, Batch, train_tokenizer
 from minillm.training import evaluate as room
-from minillm.training.data import validation_batch
+from minillm.training.batches import all_batches, validation_batch
 from minillm.training.evaluate import (
     Score,
     Tally,
@@ -142,16 +142,59 @@ def test_evaluation_leaves_the_gradient_alone(workplace):
 
 
 @pytest.mark.parametrize("objective", ["clm", "mlm"])
-def test_a_run_is_measured_as_it_was_at_its_end(quick_train, tmp_path, objective):
+def test_a_run_is_measured_as_it_was_at_its_end_and_beyond_the_last_window(
+    quick_train, tmp_path, texts, config, objective
+):
     results = quick_train("a", objective=objective)["results"]
-    found = evaluate_run(load_run(tmp_path / "a"))
-    for name in ("val_loss", "val_perplexity", "val_accuracy"):
-        assert found[name] == pytest.approx(results[name], rel=1e-6)
-    if objective == "clm":
-        expected = pytest.approx(results["val_bits_per_byte"], rel=1e-6)
-        assert found["val_bits_per_byte"] == expected
-    assert found["val_tokens"] > 100
+    run, text = load_run(tmp_path / "a"), texts[objective]
+    found = evaluate_run(run)
     assert set(found["data"]) == {"name", "sha256"}
+    whole, rest = all_batches(text.val, run.config, text.tokenizer)
+    trained = validation_batch(text.val, run.config, text.tokenizer)
+    np.testing.assert_array_equal(whole.ids, trained.ids)
+    np.testing.assert_array_equal(whole.targets, trained.targets)
+    whole, rest = (evaluate(run.model, each, 8).tokens for each in (whole, rest))
+    assert whole.loss == pytest.approx(results["val_loss"], rel=1e-6)
+    assert found["val_tokens"] == whole.n + rest.n
+    assert found["val_loss"] == pytest.approx((whole + rest).loss, rel=1e-6)
+    if objective == "clm":
+        assert found["val_tokens"] == len(text.val) - 1
+        bits = found["val_loss"] / math.log(2) / text.bytes_per_token
+        assert found["val_bits_per_byte"] == pytest.approx(bits)
+
+
+@pytest.mark.parametrize("length", [2, 9, 16, 17, 18, 32, 33, 40])
+def test_every_token_of_a_text_is_looked_at_once(config, texts, length):
+    """The first one is there to predict the second; a masked model is asked for any."""
+    ids = np.arange(1, length + 1)
+    causal = all_batches(ids, config(), texts["clm"].tokenizer)
+    targets = [batch.targets.ravel() for batch in causal]
+    np.testing.assert_array_equal(np.concatenate(targets), ids[1:])
+    for batch in causal:
+        np.testing.assert_array_equal(batch.ids + 1, batch.targets)
+    for arch, template in (("encoder", None), ("bert", BERT_TEMPLATE)):
+        tokenizer = train_tokenizer(
+            "bytes", "", specials=PAIR_SPECIALS, template=template
+        )
+        made = config(objective="mlm", arch=arch)
+        masked = all_batches(ids, made, tokenizer)
+        assert max(batch.ids.shape[1] for batch in masked) <= made.context
+        read = [np.where(b.targets < 0, b.ids, b.targets).ravel() for b in masked]
+        read = np.concatenate(read)
+        special = np.isin(read, list(tokenizer.specials.values()))
+        np.testing.assert_array_equal(read[~special], ids)
+
+
+def test_all_rows_are_looked_at_where_they_are_few_tokens(config):
+    tokenizer = train_tokenizer(
+        "bytes", "", specials=PAIR_SPECIALS, template=BERT_TEMPLATE
+    )
+    rows = [(tokenizer.encode("ab"), i % 2) for i in range(50)]
+    made = config(objective="classify", arch="bert")
+    (batch,) = all_batches(rows, made, tokenizer, limit=100)
+    assert batch.n_labels == 50
+    (batch,) = all_batches(rows, made, tokenizer, limit=99)
+    assert batch.n_labels == math.ceil(99 / made.context)
 
 
 def test_a_run_is_measured_on_another_text(quick_train, tmp_path):
@@ -171,7 +214,9 @@ def test_what_cannot_be_measured_is_said(quick_train, tmp_path):
     run = load_run(tmp_path / "a")
     short = tmp_path / "short.txt"
     short.write_text("too short", encoding="utf-8")
-    with pytest.raises(DataError, match=r"short\.txt.*at least 17"):
+    assert evaluate_run(run, data=str(short))["val_tokens"] == len("rt") - 1
+    short.write_text("a", encoding="utf-8")
+    with pytest.raises(DataError, match=r"short\.txt.*too short: 0 tokens"):
         evaluate_run(run, data=str(short))
     with pytest.raises(UsageError, match="limit"):
         evaluate_run(run, limit=0)

@@ -21,7 +21,7 @@ def prepared(
     kind = "chars"
     warnings = []
     text = _prepare(ladder, data, kind, objective, arch)
-    unknown = float((text.train == len(text.tokenizer.alphabet)).mean())
+    unknown = text.train_lost.share
     warnings += text.notes
     if unknown > UNKNOWN_AT_MOST:
         kind = "bytes"

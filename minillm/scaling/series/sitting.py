@@ -90,9 +90,9 @@ class Sitting:
         else:
             self.plan = old
         self.reporter.plan(self.plan, plan_file)
-        problem = products.library()["problem"]
-        if problem:
-            self.reporter.note(problem)
+        lost = (text.train_lost + text.val_lost).told(text.name)
+        for told in filter(None, (lost, products.library()["problem"])):
+            self.reporter.note(told)
         self._train(text)
         self.reporter.note("timing how fast each size writes, fitting, drawing")
         findings = Findings(

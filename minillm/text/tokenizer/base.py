@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from minillm.errors import UsageError
+from minillm.text.lost import Lost
 from minillm.text.pieces import pieces
 from minillm.text.template import BARE_TEMPLATE, PAD, Framed, Template, pad
 
@@ -59,6 +60,29 @@ class Tokenizer(ABC):
     def unknown(self, text: str) -> str:
         """The characters of a text that no token stands for, each once."""
         return ""
+
+    def lost(
+        self, texts: Sequence[str], ids: Sequence[np.ndarray] | None = None
+    ) -> Lost:
+        """What is lost of texts on their way into ids: nothing, unless there is a token
+        for the unknown. `ids` are those of the texts, where they are known already."""
+        n_characters = sum(map(len, texts))
+        if self.unknown_id is None:
+            return Lost(of=n_characters)
+        found = _joined(self.encode_all(texts) if ids is None else ids)
+        if not (found == self.unknown_id).any():
+            return Lost(of=n_characters)
+        text = "".join(texts)
+        return Lost(*self._n_lost(text, found), self.unknown(text))
+
+    def open_end(self, text: str) -> tuple[str, str]:
+        """A text that goes on, without the white space at its end that belongs to the
+        token of what comes next; and that white space, one character or none."""
+        return text, ""
+
+    def opening(self, owed: str) -> np.ndarray:
+        """Which tokens can come next after such an end: (V,) bool."""
+        return np.ones(self.vocab_size, bool)
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of token ids; bytes that are not UTF-8 become U+FFFD.
@@ -113,6 +137,15 @@ class Tokenizer(ABC):
         [PAD]. Where there is none any token will do: the mask leaves it out."""
         return pad(rows, self.specials.get(PAD, 0), multiple_of)
 
+    @property
+    def unknown_id(self) -> int | None:
+        """The token for all that has none of its own; None where there is no such."""
+        return None
+
+    def _n_lost(self, text: str, ids: np.ndarray) -> tuple[int, int]:
+        """How many characters became the unknown token, and of how many."""
+        return int((ids == self.unknown_id).sum()), len(text)
+
     @cached_property
     def ordinary_ids(self) -> np.ndarray:
         """The ids that text can encode to, all but the specials: sorted, int32."""
@@ -156,7 +189,7 @@ class Tokenizer(ABC):
     def _json(self) -> str: ...
 
 
-def _joined(ids: Iterator[np.ndarray]) -> np.ndarray:
+def _joined(ids: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int32), *ids])
 
 

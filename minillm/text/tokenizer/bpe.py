@@ -1,8 +1,9 @@
 """Byte-level byte-pair encoding."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 
+import numpy as np
 import tokenizers
 
 from minillm.text.pieces import sample
@@ -25,6 +26,23 @@ class BpeTokenizer(LibraryTokenizer):
             return written.encode("utf-8")
         byte_of = _byte_of_character()
         return bytes(byte_of[c] for c in written)
+
+    def open_end(self, text: str) -> tuple[str, str]:
+        # A word's token holds the space before it. And the last of several white spaces
+        # stands apart from the others, unless that is where the text ends.
+        owed = text[-1:]
+        begin = owed.encode("utf-8")
+        if owed.isspace() and any(each.startswith(begin) for each in self._bytes):
+            return text[:-1], owed
+        return text, ""
+
+    def opening(self, owed: str) -> np.ndarray:
+        begin = owed.encode("utf-8")
+        return np.array([each.startswith(begin) for each in self._bytes])
+
+    @cached_property
+    def _bytes(self) -> list[bytes]:
+        return [self.token_bytes(i) for i in range(self.vocab_size)]
 
     @classmethod
     def train(

@@ -78,6 +78,10 @@ class CharTokenizer(Tokenizer):
         most = None if vocab_size is None else vocab_size - 1 - len(specials)
         return cls("".join(sorted(list(ranked)[:most])), specials, template)
 
+    @property
+    def unknown_id(self) -> int:
+        return len(self.alphabet)
+
     def unknown(self, text: str) -> str:
         known = {*self.alphabet}
         return "".join(each for each in dict.fromkeys(text) if each not in known)

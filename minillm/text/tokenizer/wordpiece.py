@@ -1,12 +1,13 @@
 """WordPiece: the longest known pieces of each word."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import tokenizers
 
-from minillm.text.pieces import sample
+from minillm.text.pieces import SPACE, sample
 from minillm.text.template import UNK, Template
 from minillm.text.tokenizer.characters import ranked_characters
 from minillm.text.tokenizer.library import LibraryTokenizer, n_words, refuse_words
@@ -35,9 +36,35 @@ class WordPieceTokenizer(LibraryTokenizer):
         opens = np.array([not token.startswith(CONTINUING) for token in tokens])
         return opens, np.zeros_like(opens)
 
+    def open_end(self, text: str) -> tuple[str, str]:
+        kept = text.rstrip()
+        return kept, " " if kept != text else ""
+
+    def opening(self, owed: str) -> np.ndarray:
+        opens, _ = self.word_edges
+        return opens if owed else np.ones_like(opens)
+
+    @property
+    def unknown_id(self) -> int:
+        return self.specials[UNK]
+
     def unknown(self, text: str) -> str:
-        unk = self.specials[UNK]
-        return "".join(each for each in dict.fromkeys(text) if unk in self.encode(each))
+        each = list(dict.fromkeys(text))
+        ids = zip(each, self.encode_all(each), strict=True)
+        return "".join(one for one, its in ids if self.unknown_id in its)
+
+    def _n_lost(self, text: str, ids: np.ndarray) -> tuple[int, int]:
+        # A word is unknown as a whole. White space has no token, and is not counted.
+        visible = len(text) - len(re.findall(SPACE, text))
+        return visible - int(self._lengths[ids].sum()), visible
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        """How many characters of a text each token stands for: (V,)."""
+        tokens = [self._library.id_to_token(i) for i in range(self.vocab_size)]
+        lengths = np.array([len(token.removeprefix(CONTINUING)) for token in tokens])
+        lengths[self.unknown_id] = 0
+        return lengths
 
     @classmethod
     def train(

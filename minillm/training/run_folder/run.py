@@ -13,6 +13,7 @@ from minillm.text import Tokenizer, load_tokenizer
 from minillm.training.config import TrainConfig
 from minillm.training.flat import FlatParameters
 from minillm.training.run_folder import checkpoint
+from minillm.training.run_folder.record import FORMAT
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def read_record(path) -> dict:
 
 def _check(record: dict) -> None:
     """Raises KeyError, TypeError or ValueError for what is no record of a run."""
+    if dict.get(record, "format", 1) > FORMAT:
+        raise ValueError(f"a later minillm wrote it, in format {record['format']}")
     config = TrainConfig.from_json(record["options"])
     shape = ModelConfig.from_json(record["model"])
     if shape != config.shape(shape.vocab_size, shape.n_classes):
