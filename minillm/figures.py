@@ -16,7 +16,8 @@ import os
 import warnings
 from pathlib import Path
 
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
+from minillm.files import MARK, replacing, writing
 
 # Okabe and Ito (2008): told apart by colour-blind readers, and in grey.
 COLOURS = {
@@ -165,24 +166,20 @@ def save(figure, path: str | os.PathLike) -> Path:
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         if kind == "svg":
-            figure.savefig(picture, format=kind, metadata={"Date": None})
+            told = {"Date": None, "Creator": MARK}
+            figure.savefig(picture, format=kind, metadata=told)
         else:
             with legible_texts(figure) as unknown:
-                figure.savefig(picture, format=kind)
+                figure.savefig(picture, format=kind, metadata={"Software": MARK})
             if unknown:
                 _note_unknown(path, unknown)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(picture.getvalue())
-        os.replace(unfinished, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        reason = error.strerror or error
-        raise UsageError(
-            f"{path}: cannot be written ({reason}); choose another place"
-        ) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(picture.getvalue())
+    except DataError as error:
+        raise UsageError(str(error)) from error
     return path
 
 

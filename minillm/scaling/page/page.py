@@ -9,7 +9,7 @@ from pathlib import Path
 import minillm
 from minillm.errors import UsageError
 from minillm.figures import short
-from minillm.files import replacing
+from minillm.files import replacing, writing
 from minillm.scaling.compare.runs import RunRead, Series, read_series
 from minillm.scaling.page import figures, html, tables
 from minillm.scaling.page.laws import Laws, fit_laws
@@ -39,13 +39,10 @@ def report(folder: str | Path, out: str | Path | None = None) -> dict:
         "warnings": laws.warnings,
     }
     page = html.document(said["title"], _body(series, laws, said))
-    try:
+    with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out) as temporary:
-            temporary.write_text(page, encoding="utf-8", newline="\n")
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"{out}: cannot be written ({reason})") from error
+    with replacing(out, through=True) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
     return {"page": str(out.resolve()), **said}
 
 

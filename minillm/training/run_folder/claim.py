@@ -39,7 +39,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
             f"--out {path}: a run goes on where its newest checkpoint is: say --out "
             f"{folder_of(path)}"
         )
-    if path.is_dir() and _holds_nothing_yet(path):
+    if path.is_dir() and holds_nothing_yet(path):
         raise DataError(f"{path}: holds no run yet: begin it without --resume")
     record = read_record(path)
     asked = {
@@ -74,7 +74,7 @@ def finished(
     path = Path(config.out)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: is a file, not a folder")
-    if not path.exists() or _holds_nothing_yet(path):
+    if not path.exists() or holds_nothing_yet(path):
         return None
     if not (path / "run.json").exists():
         raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
@@ -102,7 +102,7 @@ def finished(
     return record
 
 
-def _holds_nothing_yet(path: Path) -> bool:
+def holds_nothing_yet(path: Path) -> bool:
     """Whether a folder is empty, or as a run leaves it that is killed before its
     run.json is there."""
     names = {item.name for item in path.iterdir() if not is_temporary(item)}
