@@ -185,6 +185,40 @@ def test_a_line_of_metrics_that_is_none_is_dropped(sees, stopped, line):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
+LAST = "checkpoints/step-000006"
+LOST = {
+    "damaged": lambda run: damage(run / LAST),
+    "without a manifest": lambda run: (run / LAST / "manifest.json").unlink(),
+    "gone": lambda run: shutil.rmtree(run / LAST),
+    "all damaged": lambda run: [*map(damage, (run / "checkpoints").iterdir())],
+    "all gone": lambda run: shutil.rmtree(run / "checkpoints"),
+}
+
+
+@pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
+def test_a_finished_run_without_its_last_checkpoint_ends_again(
+    sees, run, trained, lose
+):
+    lose(run)
+    before = json.loads((run / "run.json").read_text("utf-8"))
+    sees(*RESUME, code=0, besides=(*GOING_ON, *CHECKPOINT))
+    assert weights(run) == weights(trained / "run")
+    after = json.loads((run / "run.json").read_text("utf-8"))
+    assert after["status"] == "finished"
+    for name in ("train_loss", "val_loss", "steps"):
+        assert after["results"][name] == before["results"][name]
+    sees("generate", "run", "She", code=0)
+    sees(*RESUME, code=0, says="holds this run already, finished")
+
+
+def test_nobody_else_is_at_work_on_a_finished_run_that_goes_back(sees, run):
+    damage(run / LAST)
+    with locked(run):
+        pass
+    (run / ".lock").write_text("a poem", "utf-8")
+    sees(*RESUME, code=3, says="is no lock of minillm")
+
+
 def test_a_trunk_that_is_damaged_starts_nothing(sees, here, trained, quick):
     shutil.copy(trained / "text.txt", here)
     made = [*quick, "--data", "text.txt", "--schedule=wsd", "--warmup=0"]

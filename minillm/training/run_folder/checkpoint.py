@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -98,10 +99,13 @@ def trained(folder: Path) -> Path:
             f"{folder.parent}: no whole checkpoint in it: was it trained to the end?"
         )
     if not is_whole(every[-1]):
-        way = "put it back from a copy, or train again"
+        way = "put it back from a copy"
         if len(every) > 1:
             way = f"remove it, and {every[-2].name} is taken"
-        raise DataError(f"{every[-1]}: is damaged, not what its manifest says: {way}")
+        raise DataError(
+            f"{every[-1]}: is damaged, not what its manifest says: {way}; or make it "
+            f"again: minillm train --resume --out {shlex.quote(str(folder.parent))}"
+        )
     return every[-1]
 
 

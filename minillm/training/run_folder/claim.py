@@ -9,7 +9,7 @@ from minillm.files import is_temporary, writing
 from minillm.text import OBJECTIVES
 from minillm.training.config import DEFAULT, TrainConfig
 from minillm.training.data import EncodedCorpus, load
-from minillm.training.run_folder import lock
+from minillm.training.run_folder import checkpoint, lock
 from minillm.training.run_folder.run import folder_of, read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
@@ -66,6 +66,9 @@ def finished(
 ) -> dict | None:
     """The record of this very run, if `out` holds it and it is done; else None.
 
+    One that has lost its last checkpoint is done no more where it is to be resumed: it
+    goes back to the checkpoint before and comes to its end again.
+
     Raises UsageError where the folder holds anything else, or where this run is
     unfinished and nobody asked to resume it.
     """
@@ -84,7 +87,9 @@ def finished(
             f"{path}: already holds another run, with {name} {old} instead of {new}: "
             f"choose another --out"
         )
-    if record["status"] != "finished":
+    last = checkpoint.at(path / checkpoint.FOLDER, config.steps)
+    finished = record["status"] == "finished"
+    if not finished or (resume and not checkpoint.is_whole(last)):
         with lock.locked(path):  # or it says who is at work on it
             pass
         if resume:
