@@ -15,7 +15,13 @@ import traceback
 import click
 
 import minillm
-from minillm.errors import DataError, DeviceError, MinillmError, UsageError
+from minillm.errors import (
+    DataError,
+    DeviceError,
+    Interrupted,
+    MinillmError,
+    UsageError,
+)
 from minillm_cli import common, streams
 
 # `minillm --help` shows these without importing what the commands need.
@@ -118,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
 def explain(error: BaseException) -> tuple[int, str]:
     """The exit code of an error, and the line that tells the user about it."""
     match error:
-        case MinillmError():
+        case MinillmError() | Interrupted():
             return error.exit_code, str(error)
         case click.UsageError():
             return UsageError.exit_code, _usage_message(error)

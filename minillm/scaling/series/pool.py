@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 
-from minillm.errors import MinillmError
+from minillm.errors import Interrupted, MinillmError
 
 TICK = 0.5  # seconds between two looks, at most
 PATIENCE = 3.0  # seconds that a stopped task has for saving its work
@@ -133,7 +133,7 @@ def _work(task: Task, connection, parents_ends: list) -> None:
 
     try:
         answer = "answered", task.function(send, *task.arguments), 0
-    except MinillmError as error:
+    except (MinillmError, Interrupted) as error:
         answer = "failed", str(error), error.exit_code
     except BrokenPipeError:  # the parent has gone
         return
