@@ -1,6 +1,7 @@
 """Every file is written by one door, and what only some systems have is asked for."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,16 @@ def test_nobody_writes_but_by_the_door():
 def test_what_only_some_systems_have_is_asked_for():
     found = {file: unguarded(parsed(file)) for file in SOURCES}
     assert not {file: names for file, names in found.items() if names}
+
+
+def test_a_process_that_is_started_anew_looks_for_modules_in_safe_places():
+    texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in SOURCES}
+    starts = [file for file, text in texts.items() if re.search(r"\.Process\(", text)]
+    forks = [file for file in starts if '"spawn"' not in texts[file]]
+    assert forks == ["minillm/training/team.py"]  # with all that is imported already
+    for file in starts:
+        assert file in forks or "with safe_path()" in texts[file]
+    assert not [f for f, text in texts.items() if "import subprocess" in text]
 
 
 @pytest.mark.parametrize(

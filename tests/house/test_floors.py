@@ -14,7 +14,7 @@ GIT = shutil.which("git")
 # names of every floor on and stands outside.
 FLOORS = [
     ["minillm.errors"],
-    ["minillm.files"],
+    ["minillm.children", "minillm.files"],
     ["minillm.backend"],
     ["minillm.tensor"],
     ["minillm.ops"],
