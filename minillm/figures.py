@@ -5,7 +5,8 @@
         axes.plot(x, y, color=COLOURS["blue"])
         save(figure, "curve.svg")
 
-Matplotlib is imported only when something is drawn; pyplot's state is not touched.
+Matplotlib is imported only when something is drawn, and first of all by what stands
+here; pyplot's state is not touched.
 """
 
 import contextlib
@@ -59,7 +60,7 @@ if not logging.getLogger("matplotlib").level:
 @contextlib.contextmanager
 def style():
     """Draw inside this: the shared settings hold here and are put back afterwards."""
-    import matplotlib
+    matplotlib = _matplotlib()
     from cycler import cycler
 
     settings = {
@@ -98,6 +99,20 @@ def style():
     }
     with matplotlib.rc_context(settings):
         yield
+
+
+def _matplotlib():
+    """Matplotlib, which does not obey a `matplotlibrc` of the current folder: it may
+    have come with somebody's data, and can have programs run (`text.usetex`). One that
+    MATPLOTLIBRC names, or of the user's home, counts."""
+    exists = os.path.exists
+    # Matplotlib asks for it once, as it is imported, before any other place.
+    os.path.exists = lambda path: path != "matplotlibrc" and exists(path)
+    try:
+        import matplotlib
+    finally:
+        os.path.exists = exists
+    return matplotlib
 
 
 def new_figure(
@@ -186,6 +201,7 @@ def save(figure, path: str | os.PathLike) -> Path:
 @functools.cache
 def font_families() -> tuple[str, ...]:
     """DejaVu Sans (it comes with matplotlib), then the Chinese fonts found here."""
+    _matplotlib()
     from matplotlib import font_manager
 
     installed = set(font_manager.get_font_names())
@@ -195,6 +211,7 @@ def font_families() -> tuple[str, ...]:
 @functools.cache
 def drawable_characters() -> frozenset[int]:
     """The code points that the fonts of `font_families` can draw between them."""
+    _matplotlib()
     from matplotlib import font_manager
 
     known = set()

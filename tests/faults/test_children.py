@@ -1,4 +1,5 @@
-"""A folder with a stranger's `pickle.py`: no command, and no child of one, runs it."""
+"""A folder with a stranger's `pickle.py`: no command, and no child of one, runs it; and
+with a stranger's `matplotlibrc`, which no picture obeys."""
 
 import os
 import subprocess
@@ -117,3 +118,48 @@ def test_the_world_of_who_starts_them_is_put_back(monkeypatch):
     with safe_path():
         assert os.environ[NAME] == "1"
     assert os.environ[NAME] == "0"
+
+
+STRANGE = "text.usetex: True\naxes.facecolor: red\nbackend: module://socket\n"
+DRAW = {
+    "fit": ["fit", "law.csv", "--x=N", "--x=D", "--plot=law.png"],
+    "train": ["train", "--data=text.txt", *SETTINGS, "--workers=1", "--out=run"],
+    "attention": ["attention", "run", "She read", "--out=heads.png"],
+    "report": ["report", "."],
+    "bench": ["bench", "--size=pico", "--profile", "--plot=profile.png"],
+}
+
+
+@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.skipif(os.name == "nt", reason="needs a pipe")
+def test_no_picture_obeys_a_matplotlibrc_of_the_folder(spawn, gift, name):
+    """It is a pipe: who opens it waits for ever."""
+    for module in MODULES:
+        (gift / f"{module}.py").unlink()
+    if "run" in DRAW[name] or name == "report":
+        assert spawn(*DRAW["train"]).returncode == 0
+    os.mkfifo("matplotlibrc")
+    done = spawn(*DRAW[name], timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_picture_looks_as_everywhere(spawn, gift):
+    for module in MODULES:
+        (gift / f"{module}.py").unlink()
+    pictures = []
+    for text in ("", STRANGE):
+        Path("matplotlibrc").write_text(text, "utf-8")
+        assert spawn(*DRAW["fit"]).returncode == 0
+        pictures.append(Path("law.png").read_bytes())
+    assert pictures[0] == pictures[1]
+
+
+def test_a_matplotlibrc_that_the_user_names_counts(spawn, gift):
+    Path("mine").write_text("axes.facecolor: red\n", "utf-8")
+    pictures = []
+    for env in ({}, {"MATPLOTLIBRC": "mine"}):
+        for module in MODULES:
+            (gift / f"{module}.py").unlink(missing_ok=True)
+        assert spawn(*DRAW["fit"], env=env).returncode == 0
+        pictures.append(Path("law.png").read_bytes())
+    assert pictures[0] != pictures[1]
