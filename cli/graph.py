@@ -22,7 +22,12 @@ SUFFIXES = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
 @click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default="gpt")
 @click.option("--forward-only", is_flag=True, help="No backward, no gradient norms.")
 @click.option("--format", type=click.Choice(["dot", "mermaid"]), help="[mermaid]")
-@click.option("--out", metavar="FILE", help="Write here instead of to stdout.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=common.WRITTEN,
+    help="Write here instead of to stdout.",
+)
 @common.shared
 def command(expression, shapes, size, arch, forward_only, format, out, json) -> None:
     """Draw the graph of an expression, or of one model step.
