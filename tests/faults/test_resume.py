@@ -63,6 +63,13 @@ def only_begun(run: Path) -> None:
 RESUMES = [
     ("lr", nothing, ["--lr=0.5"], 2, r"run: cannot go on with lr 0\.5: this run has"),
     ("the width", nothing, ["--width=32"], 2, "cannot go on with width 32"),
+    (
+        "steps",
+        nothing,
+        ["--steps=9"],
+        2,
+        "this run has 6: leave .* --base run, another",
+    ),
     ("the text", new_text, [], 3, "step-000004: was trained with another data"),
     ("no text", no_text, [], 3, r"text\.txt"),
     ("the tokenizer", new_tokenizer, [], 3, r"run/tokenizer\.json"),
@@ -127,6 +134,23 @@ def test_a_learning_curve_that_was_changed_is_told(sees, stopped, trained, damag
     says = r"metrics\.jsonl: lines are missing or changed"
     sees(*RESUME, code=0, says=says, besides=GOING_ON)
     assert weights(stopped) == weights(trained / "run")
+
+
+def test_the_way_out_of_other_steps_is_one(sees, here, trained, quick):
+    shutil.copy(trained / "text.txt", here)
+    made = [*quick, "--data=text.txt", "--schedule=wsd", "--warmup=0"]
+    sees(*made, "--branch", "--out=run", code=0)
+    says = "--base run, or --start run where its cooldown began, another --out, and"
+    sees(*RESUME, "--steps=12", code=2, says=says)
+    sees(*made, "--steps=12", "--start=run", "--out=longer", code=0)
+    own = [option for option in made if not option.startswith("--tokenizer")]
+    sees(*own, "--tokenizer=bytes", "--base=run", "--steps=12", "--out=other", code=0)
+
+
+def test_a_warmup_longer_than_the_run_is_told(sees, here, trained, quick):
+    shutil.copy(trained / "text.txt", here)
+    argv = [*quick, "--data=text.txt", "--out=run"]
+    sees(*argv, "--warmup=60", code=0, says="--warmup 60: .* rate only rises, to")
 
 
 def test_a_learning_curve_as_it_was_is_not_worth_a_word(sees, stopped):

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import shlex
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
@@ -55,10 +56,24 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     options |= {**asked, "out": config.out}
     config = TrainConfig.from_json(options).resolve()
     for name, old, new in differences(record, config):
+        way = "leave it out, or train another run in another --out"
+        if name == "steps":
+            way = _longer(record, config)
         raise UsageError(
-            f"{config.out}: cannot go on with {name} {new}: this run has {old}"
+            f"{config.out}: cannot go on with {name} {new}: this run has {old}: {way}"
         )
     return config, {**record["sources"], **{name: sources[name] for name in asked}}
+
+
+def _longer(record: dict, config: TrainConfig) -> str:
+    """How to train on beyond the end of a run: it is planned for its number of steps,
+    over which the rate falls."""
+    run, branch = shlex.quote(config.out), record["options"].get("branch")
+    start = f", or --start {run} where its cooldown began" if branch else ""
+    return (
+        f"leave it out, or begin another run with its weights: --base {run}{start}, "
+        f"another --out, and no --resume"
+    )
 
 
 def finished(
