@@ -154,7 +154,7 @@ def prune(
     """
     spared = {at(folder, step) for step in spared}
     old = [path for path in _all(folder)[:-keep] if path not in spared]
-    if folder.is_symlink():
+    if _leads_away(folder):
         old = [path for path in old if path in written]
     left = [path for path in folder.glob(".step-*") if is_temporary(path)]
     for path in [*old, *left]:
@@ -169,7 +169,7 @@ def set_aside(folder: Path, newest: Path | None) -> list[Path]:
     """
     every = _all(folder)
     damaged = every[every.index(newest) + 1 :] if newest else every
-    if folder.is_symlink():
+    if _leads_away(folder):
         for path in damaged:
             if not path.is_dir() or {item.name for item in path.iterdir()} - {*NAMES}:
                 raise DataError(
@@ -180,6 +180,13 @@ def set_aside(folder: Path, newest: Path | None) -> list[Path]:
     for path, name in zip(damaged, names, strict=True):
         path.rename(name)
     return names
+
+
+def _leads_away(folder: Path) -> bool:
+    """Whether a folder lies elsewhere than in its parent: it is a link, or what Windows
+    calls a junction."""
+    real = folder.resolve()
+    return real.exists() and not real.parent.samefile(folder.parent)
 
 
 def _free(path: Path) -> Path:
