@@ -7,6 +7,7 @@ holds nothing but what minillm writes. (A hard link cannot be told from a file.)
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import re
@@ -140,6 +141,20 @@ def remove_folder(path: Path, names: Container[str]) -> bool:
             return False
     shutil.rmtree(path, ignore_errors=True)
     return not path.exists()
+
+
+def leads_away(folder: Path) -> bool:
+    """Whether a folder lies elsewhere than in its parent: it is a link, or what Windows
+    calls a junction."""
+    real = folder.resolve()
+    return real.exists() and not real.parent.samefile(folder.parent)
+
+
+def free_name(path: Path) -> Path:
+    """The path, with a number where there is something already."""
+    numbered = (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
+    every = itertools.chain([path], numbered)
+    return next(each for each in every if not os.path.lexists(each))
 
 
 def is_ours(path: Path) -> bool:

@@ -10,9 +10,7 @@ Nothing is ever unpickled.
 
 import contextlib
 import hashlib
-import itertools
 import json
-import os
 import shlex
 import shutil
 import stat
@@ -25,7 +23,14 @@ from safetensors.numpy import load_file, save_file
 
 from minillm import backend
 from minillm.errors import DataError
-from minillm.files import is_temporary, remove_folder, replacing_folder, write_json
+from minillm.files import (
+    free_name,
+    is_temporary,
+    leads_away,
+    remove_folder,
+    replacing_folder,
+    write_json,
+)
 from minillm.training.flat import FlatParameters
 
 FOLDER = "checkpoints"  # of a run's, where they lie
@@ -34,6 +39,11 @@ MOST_BYTES = 1 << 16  # of a manifest: a larger one is damaged, and is not read
 # What is not there is damage; what may not be read, or not now, is none.
 MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+KEYS = {
+    "format",
+    "step",
+    "files",
+}  # of a manifest
 NAMES = (*FILES, "manifest.json")  # of all that lies in one
 
 
@@ -137,7 +147,7 @@ def is_whole(path: Path) -> bool:
             f"{path}: a later minillm wrote it, in format {manifest['format']}: use "
             f"that one (this one knows {FORMAT})"
         )
-    return whole
+    return whole and manifest.keys() <= KEYS
 
 
 def prune(
@@ -154,7 +164,7 @@ def prune(
     """
     spared = {at(folder, step) for step in spared}
     old = [path for path in _all(folder)[:-keep] if path not in spared]
-    if _leads_away(folder):
+    if leads_away(folder):
         old = [path for path in old if path in written]
     left = [path for path in folder.glob(".step-*") if is_temporary(path)]
     for path in [*old, *left]:
@@ -169,31 +179,17 @@ def set_aside(folder: Path, newest: Path | None) -> list[Path]:
     """
     every = _all(folder)
     damaged = every[every.index(newest) + 1 :] if newest else every
-    if _leads_away(folder):
+    if leads_away(folder):
         for path in damaged:
             if not path.is_dir() or {item.name for item in path.iterdir()} - {*NAMES}:
                 raise DataError(
                     f"{path}: is no checkpoint, and {folder} is a link: move it away, "
                     f"or remove the link"
                 )
-    names = [_free(path.with_name(f"{path.name}.damaged")) for path in damaged]
+    names = [free_name(path.with_name(f"{path.name}.damaged")) for path in damaged]
     for path, name in zip(damaged, names, strict=True):
         path.rename(name)
     return names
-
-
-def _leads_away(folder: Path) -> bool:
-    """Whether a folder lies elsewhere than in its parent: it is a link, or what Windows
-    calls a junction."""
-    real = folder.resolve()
-    return real.exists() and not real.parent.samefile(folder.parent)
-
-
-def _free(path: Path) -> Path:
-    """The path, with a number where there is something already."""
-    numbered = (path.with_name(f"{path.name}-{i}") for i in itertools.count(2))
-    every = itertools.chain([path], numbered)
-    return next(each for each in every if not os.path.lexists(each))
 
 
 def at(folder: Path, step: int | None) -> Path:
