@@ -39,11 +39,7 @@ MOST_BYTES = 1 << 16  # of a manifest: a larger one is damaged, and is not read
 # What is not there is damage; what may not be read, or not now, is none.
 MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
-KEYS = {
-    "format",
-    "step",
-    "files",
-}  # of a manifest
+KEYS = {"format", "step", "files"}  # of a manifest
 NAMES = (*FILES, "manifest.json")  # of all that lies in one
 
 
