@@ -1,7 +1,42 @@
-"""`python -m minillm_cli` is the command `minillm`."""
+"""`minillm`, and `python -m minillm_cli`: the process around a command."""
 
+import os
 import sys
 
-from minillm_cli.main import main
 
-sys.exit(main())
+def run() -> int:
+    """Run the command line of this process and return its exit code, whenever a signal
+    arrives. What arrives later than that finds nothing to stop, and is not heard."""
+    try:
+        from minillm_cli import signals
+
+        signals.heard()
+        sys.unraisablehook = signals.once_more
+        from minillm_cli.main import answer
+
+        return answer()
+    except KeyboardInterrupt:  # amid imports, for one
+        return tell("interrupted", 130)
+    except SystemExit as end:
+        return tell("terminated", end.code)
+
+
+def tell(what: str, code: int) -> int:
+    from minillm_cli import signals
+
+    signals.ignored()
+    os.write(2, f"minillm: {what}\n".encode())
+    return code
+
+
+def leave_out_this_folder() -> None:
+    """`python -m` looks for every module in the current folder first: for `pickle`,
+    too. Unless minillm itself is there, it is not to look."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if not sys.flags.safe_path and sys.path[0] == os.getcwd() != home:
+        del sys.path[0]
+
+
+if __name__ == "__main__":
+    leave_out_this_folder()
+    sys.exit(run())

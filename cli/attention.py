@@ -20,7 +20,12 @@ DECIMALS = 4  # of the weights in the JSON object
 )
 @click.option("--layer", metavar="N", type=int, help="Only this one, counted from 0.")
 @click.option("--head", metavar="N", type=int, help="Only this one of each layer.")
-@click.option("--out", metavar="FILE", help="A .png or .svg.  [RUN/attention.png]")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=common.WRITTEN,
+    help="A .png or .svg.  [RUN/attention.png]",
+)
 @common.shared
 def command(run, text, text_b, layer, head, out, json) -> None:
     """Draw what each head of a trained transformer looks at.

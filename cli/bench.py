@@ -18,7 +18,9 @@ from minillm_cli import common, output
 @click.option("--decode", is_flag=True, help="Write single tokens instead of training.")
 @click.option("--against", metavar="NAMES", help="Such as torch,torch-compile,jax.")
 @click.option("--profile", is_flag=True, help="The time of each op in a step.")
-@click.option("--plot", metavar="FILE", help="Draw the profile (svg, png).")
+@click.option(
+    "--plot", metavar="FILE", type=common.WRITTEN, help="Draw the profile (svg, png)."
+)
 @click.option("--seconds", metavar="X", type=float, help="Time for each.  [5]")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.  [auto]")
 @click.option("--workers", metavar="N|auto", help="Replicas in training.  [auto]")

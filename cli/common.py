@@ -4,7 +4,9 @@ import difflib
 import functools
 import json
 import math
+import os
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from minillm.errors import DataError, UsageError
+from minillm.files import is_ours
 
 SOURCES = {
     ParameterSource.COMMANDLINE: "command line",
@@ -47,6 +50,28 @@ class Quantity(click.ParamType):
 
 NUMBER = Quantity("number", {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12})
 TIME = Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400})
+
+
+class Written(click.ParamType):
+    """The name of a file that the command writes. What minillm did not write itself is
+    replaced only if the name is not from a configuration, which may be anybody's."""
+
+    name = "file"
+
+    def check(self, ctx: click.Context, param: click.Parameter) -> None:
+        """Raises UsageError, with the way out."""
+        path, source = ctx.params[param.name], ctx.get_parameter_source(param.name)
+        if path is None or source is not ParameterSource.DEFAULT_MAP:
+            return
+        if os.path.lexists(path) and not is_ours(Path(path)):
+            option = f"{param.opts[0]} {shlex.quote(path)}"
+            raise UsageError(
+                f"{option}: is there, and minillm did not write it: to replace it, say "
+                f"{option} on the command line"
+            )
+
+
+WRITTEN = Written()
 
 
 def sampling(function):
@@ -151,10 +176,14 @@ def shared(function):
 
     @functools.wraps(function)
     def command(*args, **kwargs):
+        ctx = click.get_current_context()
         try:
+            for param in ctx.command.params:
+                if param.type is WRITTEN:
+                    WRITTEN.check(ctx, param)
             return function(*args, **kwargs)
         except UsageError as error:
-            ctx, told = click.get_current_context(), str(error)
+            told = str(error)
             name = told.partition(" ")[0].lstrip("-").replace("-", "_")
             raise UsageError(told + place_of(ctx, name)) from error
 

@@ -11,7 +11,12 @@ AXES = ["tokens", "seconds", "flops"]
 
 @click.command(epilog="Example:  minillm compare runs/a runs/b --plot curves.svg")
 @click.argument("folders", nargs=-1, required=True)
-@click.option("--plot", metavar="FILE", help="Draw curves, or laws (svg, png).")
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=common.WRITTEN,
+    help="Draw curves, or laws (svg, png).",
+)
 @click.option(
     "--x",
     metavar="|".join(AXES),

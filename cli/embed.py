@@ -10,7 +10,12 @@ from minillm_cli import common, output
 @click.command(epilog="Example:  minillm embed runs/a --file texts.txt --out a.npy")
 @click.argument("run")
 @common.texts
-@click.option("--out", metavar="FILE", help="Write the vectors as a NumPy array.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=common.WRITTEN,
+    help="Write the vectors as a NumPy array.",
+)
 @common.shared
 def command(
     run: str, texts: tuple[str, ...], file: str | None, out: str | None, json: bool

@@ -9,7 +9,9 @@ from minillm_cli import common, output
 
 @click.command(epilog="Example:  minillm emergence runs/facts --plot emergence.svg")
 @click.argument("runs", nargs=-1, required=True)
-@click.option("--plot", metavar="FILE", help="Draw both measures (svg, png).")
+@click.option(
+    "--plot", metavar="FILE", type=common.WRITTEN, help="Draw both measures (svg, png)."
+)
 @common.shared
 def command(runs: tuple[str, ...], plot: str | None, json: bool) -> None:
     """Measure the runs of a series on `facts` in two ways.

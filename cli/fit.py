@@ -39,7 +39,12 @@ LOSSES = ["huber", "l1", "lsq"]
     help="Resamples; naming N adds standard errors.  [about 1000]",
 )
 @click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
-@click.option("--plot", metavar="FILE", help="Draw points, law and band (svg, png).")
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=common.WRITTEN,
+    help="Draw points, law and band (svg, png).",
+)
 @common.decimal
 @common.shared
 def command(

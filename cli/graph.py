@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import UsageError
+from minillm.files import MARK, replacing
 from minillm.models import ARCHITECTURES
 from minillm_cli import common, output
 
+COMMENT = {"dot": "//", "mermaid": "%%"}
 SUFFIXES = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
 
 
@@ -20,7 +22,12 @@ SUFFIXES = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
 @click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default="gpt")
 @click.option("--forward-only", is_flag=True, help="No backward, no gradient norms.")
 @click.option("--format", type=click.Choice(["dot", "mermaid"]), help="[mermaid]")
-@click.option("--out", metavar="FILE", help="Write here instead of to stdout.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=common.WRITTEN,
+    help="Write here instead of to stdout.",
+)
 @common.shared
 def command(expression, shapes, size, arch, forward_only, format, out, json) -> None:
     """Draw the graph of an expression, or of one model step.
@@ -53,10 +60,8 @@ def command(expression, shapes, size, arch, forward_only, format, out, json) -> 
     text = drawing.dot() if format == "dot" else drawing.mermaid()
     if out is None:
         return click.echo(text)
-    try:
-        Path(out).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error.strerror})") from None
+    with replacing(Path(out), through=True) as temporary:
+        temporary.write_text(f"{COMMENT[format]} {MARK}\n{text}\n", encoding="utf-8")
     return None
 
 

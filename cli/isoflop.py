@@ -13,7 +13,12 @@ from minillm_cli import common, output
 @click.option("--y", metavar="COLUMN", default="loss", help="The loss.  [loss]")
 @click.option("--bootstrap", metavar="N", default=1000, help="Resamples.  [1000]")
 @click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
-@click.option("--plot", metavar="FILE", help="Draw profiles and laws (svg, png).")
+@click.option(
+    "--plot",
+    metavar="FILE",
+    type=common.WRITTEN,
+    help="Draw profiles and laws (svg, png).",
+)
 @common.decimal
 @common.shared
 def command(file, plot: str | None, decimal, json: bool, **settings) -> None:

@@ -4,19 +4,22 @@
 130 interrupted, 143 terminated.
 """
 
-import contextlib
 import errno
 import importlib
 import os
-import signal
-import threading
 import traceback
 
 import click
 
 import minillm
-from minillm.errors import DataError, DeviceError, MinillmError, UsageError
-from minillm_cli import common, streams
+from minillm.errors import (
+    DataError,
+    DeviceError,
+    Interrupted,
+    MinillmError,
+    UsageError,
+)
+from minillm_cli import common, signals, streams
 
 # `minillm --help` shows these without importing what the commands need.
 SECTIONS = {
@@ -96,29 +99,33 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-class Terminated(SystemExit):
-    """SIGTERM or SIGHUP arrived. A SystemExit: workers and `finally` take it calmly."""
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    with signals.put_back():
+        return answer(argv)
+
+
+def answer(argv: list[str] | None = None) -> int:
+    """The same as the last thing that a process does: in the end it ignores signals."""
     with streams.ready():
         try:
-            with _termination_raises():
-                return commands.main(argv, "minillm", standalone_mode=False) or 0
+            signals.heard()
+            code = commands.main(argv, "minillm", standalone_mode=False) or 0
+            signals.ignored()
         except BaseException as error:
+            signals.ignored()
             if os.environ.get("MINILLM_TRACEBACK"):
                 traceback.print_exc()
             code, message = explain(error)
             if message:
                 click.echo("minillm: " + " ".join(message.split()), err=True)
-            return code
+        return code
 
 
 def explain(error: BaseException) -> tuple[int, str]:
     """The exit code of an error, and the line that tells the user about it."""
     match error:
-        case MinillmError():
+        case MinillmError() | Interrupted():
             return error.exit_code, str(error)
         case click.UsageError():
             return UsageError.exit_code, _usage_message(error)
@@ -128,7 +135,7 @@ def explain(error: BaseException) -> tuple[int, str]:
             return explain(error.__cause__)
         case KeyboardInterrupt():
             return 130, "interrupted"
-        case Terminated():
+        case signals.Terminated():
             return 143, "terminated"
         case SystemExit():  # from click or rich: a pipe's reader has gone, for one
             return int(error.code or 0), ""
@@ -167,25 +174,3 @@ def _usage_message(error: click.UsageError) -> str:
     if param:
         message += common.place_of(ctx, param.name)
     return f"{message} See `{ctx.command_path if ctx else 'minillm'} --help`."
-
-
-@contextlib.contextmanager
-def _termination_raises():
-    """Let SIGTERM and SIGHUP unwind the stack, so that files are closed and workers are
-    ended."""
-
-    def terminate(*_):
-        raise Terminated(143)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
-    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hang_up and signal.getsignal(hang_up) != signal.SIG_IGN:  # the wish of `nohup`
-        before[hang_up] = signal.signal(hang_up, terminate)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

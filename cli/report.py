@@ -7,7 +7,12 @@ from minillm_cli import common, output
 
 @click.command(epilog="Example:  minillm report runs/law")
 @click.argument("runs")
-@click.option("--out", metavar="FILE", help="The page.  [report.html in RUNS]")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=common.WRITTEN,
+    help="The page.  [report.html in RUNS]",
+)
 @common.shared
 def command(runs: str, out: str | None, json: bool) -> None:
     """Write a page about a series: its laws, curves and doubts.

@@ -39,9 +39,13 @@ class DivergedError(MinillmError):
         self.figures = figures or {}
 
 
-class Interrupted(MinillmError):
-    """Stopped by Ctrl-C (130) or a request to terminate (143), its work saved."""
+class Interrupted(BaseException):
+    """Stopped by Ctrl-C (130) or a request to terminate (143), its work saved.
 
-    def __init__(self, message: str, exit_code: int):
+    It stands beside `Exception`, as KeyboardInterrupt does: a loop over many runs that
+    goes on after an `Exception` ends with it.
+    """
+
+    def __init__(self, message: str, exit_code: int = 130):
         super().__init__(message)
         self.exit_code = exit_code

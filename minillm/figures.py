@@ -5,7 +5,8 @@
         axes.plot(x, y, color=COLOURS["blue"])
         save(figure, "curve.svg")
 
-Matplotlib is imported only when something is drawn; pyplot's state is not touched.
+Matplotlib is imported only when something is drawn, and first of all by what stands
+here; pyplot's state is not touched.
 """
 
 import contextlib
@@ -16,7 +17,8 @@ import os
 import warnings
 from pathlib import Path
 
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
+from minillm.files import MARK, replacing, writing
 
 # Okabe and Ito (2008): told apart by colour-blind readers, and in grey.
 COLOURS = {
@@ -58,7 +60,7 @@ if not logging.getLogger("matplotlib").level:
 @contextlib.contextmanager
 def style():
     """Draw inside this: the shared settings hold here and are put back afterwards."""
-    import matplotlib
+    matplotlib = _matplotlib()
     from cycler import cycler
 
     settings = {
@@ -97,6 +99,20 @@ def style():
     }
     with matplotlib.rc_context(settings):
         yield
+
+
+def _matplotlib():
+    """Matplotlib, which does not obey a `matplotlibrc` of the current folder: it may
+    have come with somebody's data, and can have programs run (`text.usetex`). One that
+    MATPLOTLIBRC names, or of the user's home, counts."""
+    exists = os.path.exists
+    # Matplotlib asks for it once, as it is imported, before any other place.
+    os.path.exists = lambda path: path != "matplotlibrc" and exists(path)
+    try:
+        import matplotlib
+    finally:
+        os.path.exists = exists
+    return matplotlib
 
 
 def new_figure(
@@ -165,30 +181,27 @@ def save(figure, path: str | os.PathLike) -> Path:
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         if kind == "svg":
-            figure.savefig(picture, format=kind, metadata={"Date": None})
+            told = {"Date": None, "Creator": MARK}
+            figure.savefig(picture, format=kind, metadata=told)
         else:
             with legible_texts(figure) as unknown:
-                figure.savefig(picture, format=kind)
+                figure.savefig(picture, format=kind, metadata={"Software": MARK})
             if unknown:
                 _note_unknown(path, unknown)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(picture.getvalue())
-        os.replace(unfinished, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        reason = error.strerror or error
-        raise UsageError(
-            f"{path}: cannot be written ({reason}); choose another place"
-        ) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(picture.getvalue())
+    except DataError as error:
+        raise UsageError(str(error)) from error
     return path
 
 
 @functools.cache
 def font_families() -> tuple[str, ...]:
     """DejaVu Sans (it comes with matplotlib), then the Chinese fonts found here."""
+    _matplotlib()
     from matplotlib import font_manager
 
     installed = set(font_manager.get_font_names())
@@ -198,6 +211,7 @@ def font_families() -> tuple[str, ...]:
 @functools.cache
 def drawable_characters() -> frozenset[int]:
     """The code points that the fonts of `font_families` can draw between them."""
+    _matplotlib()
     from matplotlib import font_manager
 
     known = set()

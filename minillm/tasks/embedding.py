@@ -58,5 +58,5 @@ def _sums(x: Tensor, own: np.ndarray) -> np.ndarray:
 
 def save_vectors(path: Path, vectors: np.ndarray) -> None:
     """Write what `numpy.load` reads. Raises DataError where the disk refuses."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path, through=True) as temporary, temporary.open("wb") as file:
         np.save(file, vectors)

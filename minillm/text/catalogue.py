@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from minillm.errors import DataError, UsageError
+from minillm.files import open_own
 
 SLOWEST = 1_000  # bytes in a second, on the average
 
@@ -148,7 +149,8 @@ def _transfer(
     with response:
         partial = response.status == http.HTTPStatus.PARTIAL_CONTENT
         done = done if partial else 0
-        with open(part, "ab" if partial else "wb") as file:
+        how = os.O_APPEND if partial else os.O_TRUNC
+        with os.fdopen(open_own(part, os.O_WRONLY | os.O_CREAT | how), "wb") as file:
             pace = _Pace(entry, timeout)
             while done <= entry.size and (block := response.read1(1 << 16)):
                 file.write(block)

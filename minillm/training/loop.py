@@ -24,6 +24,7 @@ from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
 from minillm.training.run_folder.run import read_tokenizer
+from minillm.training.schedule import odd_warmup
 from minillm.training.team import choose_workers, missed_wish
 
 
@@ -106,9 +107,11 @@ def _draw(folder: Path) -> None:
 
 
 def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> list[str]:
-    """What this machine lacks of what was asked for or installed."""
+    """What this machine lacks of what was asked for or installed, and a schedule that
+    was hardly meant."""
     problem = products.library()["problem"] if device.kind == "cpu" else None
-    return [*filter(None, [missed_wish(config.workers, workers[0]), problem])]
+    missed = missed_wish(config.workers, workers[0])
+    return [*filter(None, [missed, problem, odd_warmup(config)])]
 
 
 def _tokenizer(config: TrainConfig, resume: bool) -> Tokenizer | None:

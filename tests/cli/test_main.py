@@ -15,6 +15,7 @@ from minillm.errors import (
     DataError,
     DeviceError,
     DivergedError,
+    Interrupted,
     MinillmError,
     UsageError,
 )
@@ -50,6 +51,8 @@ def raising(error: BaseException) -> click.Command:
         ),
         (OSError(36, "File name too long", "xxx"), 3, "xxx: File name too long"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (Interrupted("after step 3", 130), 130, "after step 3"),
+        (Interrupted("after step 3", 143), 143, "after step 3"),
         (EOFError(), 1, "EOFError"),
         (ZeroDivisionError("division by zero"), 1, "ZeroDivisionError: division by"),
         (MinillmError("two\nlines"), 1, "two lines"),

@@ -63,6 +63,13 @@ def only_begun(run: Path) -> None:
 RESUMES = [
     ("lr", nothing, ["--lr=0.5"], 2, r"run: cannot go on with lr 0\.5: this run has"),
     ("the width", nothing, ["--width=32"], 2, "cannot go on with width 32"),
+    (
+        "steps",
+        nothing,
+        ["--steps=9"],
+        2,
+        "this run has 6: leave .* --base run, another",
+    ),
     ("the text", new_text, [], 3, "step-000004: was trained with another data"),
     ("no text", no_text, [], 3, r"text\.txt"),
     ("the tokenizer", new_tokenizer, [], 3, r"run/tokenizer\.json"),
@@ -129,6 +136,23 @@ def test_a_learning_curve_that_was_changed_is_told(sees, stopped, trained, damag
     assert weights(stopped) == weights(trained / "run")
 
 
+def test_the_way_out_of_other_steps_is_one(sees, here, trained, quick):
+    shutil.copy(trained / "text.txt", here)
+    made = [*quick, "--data=text.txt", "--schedule=wsd", "--warmup=0"]
+    sees(*made, "--branch", "--out=run", code=0)
+    says = "--base run, or --start run where its cooldown began, another --out, and"
+    sees(*RESUME, "--steps=12", code=2, says=says)
+    sees(*made, "--steps=12", "--start=run", "--out=longer", code=0)
+    own = [option for option in made if not option.startswith("--tokenizer")]
+    sees(*own, "--tokenizer=bytes", "--base=run", "--steps=12", "--out=other", code=0)
+
+
+def test_a_warmup_longer_than_the_run_is_told(sees, here, trained, quick):
+    shutil.copy(trained / "text.txt", here)
+    argv = [*quick, "--data=text.txt", "--out=run"]
+    sees(*argv, "--warmup=60", code=0, says="--warmup 60: .* rate only rises, to")
+
+
 def test_a_learning_curve_as_it_was_is_not_worth_a_word(sees, stopped):
     assert "missing" not in sees(*RESUME, code=0, besides=GOING_ON)[1]
 
@@ -183,6 +207,40 @@ def test_a_line_of_metrics_that_is_none_is_dropped(sees, stopped, line):
     sees(*RESUME, code=0, besides=GOING_ON)
     steps = [json.loads(line)["step"] for line in file.read_bytes().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
+
+
+LAST = "checkpoints/step-000006"
+LOST = {
+    "damaged": lambda run: damage(run / LAST),
+    "without a manifest": lambda run: (run / LAST / "manifest.json").unlink(),
+    "gone": lambda run: shutil.rmtree(run / LAST),
+    "all damaged": lambda run: [*map(damage, (run / "checkpoints").iterdir())],
+    "all gone": lambda run: shutil.rmtree(run / "checkpoints"),
+}
+
+
+@pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
+def test_a_finished_run_without_its_last_checkpoint_ends_again(
+    sees, run, trained, lose
+):
+    lose(run)
+    before = json.loads((run / "run.json").read_text("utf-8"))
+    sees(*RESUME, code=0, besides=(*GOING_ON, *CHECKPOINT))
+    assert weights(run) == weights(trained / "run")
+    after = json.loads((run / "run.json").read_text("utf-8"))
+    assert after["status"] == "finished"
+    for name in ("train_loss", "val_loss", "steps"):
+        assert after["results"][name] == before["results"][name]
+    sees("generate", "run", "She", code=0)
+    sees(*RESUME, code=0, says="holds this run already, finished")
+
+
+def test_nobody_else_is_at_work_on_a_finished_run_that_goes_back(sees, run):
+    damage(run / LAST)
+    with locked(run):
+        pass
+    (run / ".lock").write_text("a poem", "utf-8")
+    sees(*RESUME, code=3, says="is no lock of minillm")
 
 
 def test_a_trunk_that_is_damaged_starts_nothing(sees, here, trained, quick):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from minillm.errors import MinillmError
+from minillm.errors import Interrupted, MinillmError
 from minillm.scaling.series import scale
 from minillm.scaling.series.ladder import PRESETS, Ladder
 from minillm.scaling.series.progress import Silent
@@ -146,7 +146,7 @@ def test_a_series_stopped_at_any_moment_finds_the_same(here, whole, seed):
                 kill_at_file(patch, rng.randint(1, 40))
             patch.setattr(Findings, "to_json", interrupted)  # at the latest
             with pytest.raises(
-                MinillmError, match=r"go on with: |only . sizes are left"
+                (MinillmError, Interrupted), match=r"go on with: |sizes are left"
             ):
                 scale(SEVERAL, **given, plan=plan, workers=workers, reporter=reporter)
         assert multiprocessing.active_children() == []
@@ -287,3 +287,33 @@ def test_there_are_no_more_workers_than_runs(minillm, here, whole, monkeypatch):
     assert minillm(*AGAIN, "--workers", str(10**6))[0] == 130
     plan = json.loads((here / "law" / "plan.json").read_text("utf-8"))
     assert plan["workers"] == len(plan["runs"]) == 5
+
+
+@pytest.mark.parametrize("name", ["runs", "runs/16-s0"])
+def test_what_is_no_run_of_a_series_is_not_removed(sees, law, name):
+    """`law/runs`, or one run in it, leads to a folder of somebody's."""
+    theirs = Path("theirs")
+    folder = theirs / "16-s0" if name == "runs" else theirs
+    folder.mkdir(parents=True)
+    (folder / "photo.png").write_text("precious", "utf-8")
+    shutil.rmtree(law / name)
+    (law / name).symlink_to(theirs.resolve())
+    sees(*AGAIN, code=2, says="16-s0: is there and holds no run of this series")
+
+
+def test_runs_of_a_series_may_lie_on_a_larger_disk(sees, law, whole):
+    shutil.move(law / "runs", "large-disk")
+    (law / "runs").symlink_to(Path("large-disk").resolve())
+    begun = law / "runs" / "16-s0"
+    shutil.rmtree(begun)
+    begun.mkdir()
+    (begun / ".lock").write_text("4711\n")  # as a run leaves it that is killed early
+    out, _ = sees(*AGAIN, code=0, besides=("scale.json",))
+    assert figures(json.loads(out)) == figures(whole[1])
+
+
+def test_the_lock_of_a_series_is_no_link(sees, law):
+    Path("diary").write_text("precious", "utf-8")
+    (law / ".lock").unlink()
+    (law / ".lock").symlink_to(Path("diary").resolve())
+    sees(*AGAIN, code=3, says=r"law/\.lock: is a link to .*diary")

@@ -78,6 +78,20 @@ def test_in_the_last_evaluation_the_run_is_finished(sees, run, trains, arrives):
     sees(*trains, code=0, says="holds this run already, finished")
 
 
+@pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
+@pytest.mark.parametrize("name", ["_draw", "seconds_per_token"])
+def test_after_the_last_step_a_run_is_finished(
+    sees, here, trained, trains, arrives, name, number, code, word
+):
+    arrives(loop, name, number)
+    drawing = name == "_draw"  # by then the record is written
+    says = f"^minillm: {word}$" if drawing else ""
+    sees(*trains, code=code if drawing else 0, says=says)
+    sees(*trains, code=0, says="holds this run already, finished")
+    assert weights(here) == weights(trained)
+    assert (here / "run" / "loss.svg").exists()
+
+
 @pytest.mark.parametrize(("number", "code", "_"), SIGNALS)
 def test_in_a_save_it_is_finished(
     sees, here, trained, trains, arrives, number, code, _

@@ -14,7 +14,8 @@ GIT = shutil.which("git")
 # names of every floor on and stands outside.
 FLOORS = [
     ["minillm.errors"],
-    ["minillm.files", "minillm.figures", "minillm.backend"],
+    ["minillm.children", "minillm.files"],
+    ["minillm.figures", "minillm.backend"],
     ["minillm.tensor", "minillm.text"],
     ["minillm.ops"],
     ["minillm.nn"],

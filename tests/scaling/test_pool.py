@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from minillm.errors import DivergedError
+from minillm.errors import DivergedError, Interrupted
 from minillm.scaling.series import pool
 from minillm.scaling.series.pool import Task, side_by_side
 
@@ -85,6 +85,7 @@ def test_a_task_is_taken_only_when_there_is_room_for_it():
     ("task", "message", "exit_code"),
     [
         (Task("t", fail, (DivergedError("loss nan"),)), "loss nan", 5),
+        (Task("t", fail, (Interrupted("after step 3", 143),)), "after step 3", 143),
         (Task("t", fail, (ZeroDivisionError("by 0"),)), "ZeroDivisionError: by 0", 1),
         pytest.param(
             Task("t", die, (9,)),

@@ -1,8 +1,11 @@
 """A whole run: its record, its files, the same again, interrupted and resumed."""
 
+import contextlib
 import json
 import math
+import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -263,6 +266,28 @@ def test_interrupted_and_resumed_is_uninterrupted(quick_train, tmp_path, options
     assert lines_of(tmp_path / "parts") == lines_of(tmp_path / "whole"), stops
     assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole"), stops
     assert parts["results"]["seconds"] > 0
+
+
+def test_an_interruption_keeps_its_code_on_its_way_between_processes():
+    told = pickle.loads(pickle.dumps(Interrupted("after step 3", 143)))
+    assert (str(told), told.exit_code) == ("after step 3", 143)
+
+
+@pytest.mark.parametrize("workers", ["1", "threads:2", "2"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_goes_on_after_failures_ends_when_asked(
+    quick_train, number, workers
+):
+    begun = []
+    with pytest.raises(Interrupted) as stop:
+        for i in range(3):
+            begun.append(i)
+            reporter = At(2, lambda: signal.raise_signal(number))
+            with contextlib.suppress(Exception):
+                quick_train(f"run{i}", reporter=reporter, workers=workers)
+    assert begun == [0]
+    assert stop.value.exit_code == 128 + number
+    assert multiprocessing.active_children() == []
 
 
 def test_the_last_mean_counts_losses_from_before_an_interruption(quick_train):

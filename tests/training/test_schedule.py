@@ -1,11 +1,13 @@
 """The shapes of the learning rate."""
 
+import re
+
 import numpy as np
 import pytest
 
 from minillm.errors import UsageError
 from minillm.training.config import TrainConfig
-from minillm.training.schedule import learning_rate
+from minillm.training.schedule import learning_rate, odd_warmup
 
 
 def rates(schedule: str, **options) -> np.ndarray:
@@ -54,6 +56,25 @@ def test_a_run_of_constant_rate_repeats_at_another():
 
 def test_constant_stays():
     np.testing.assert_allclose(rates("constant")[100:], 0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"warmup": 100}, r"--warmup 100: .*run of 10 steps.*to 0\.001 of 0\.01$"),
+        ({"warmup": 10}, r"--warmup 10: .*only rises, to 0\.01 of 0\.01$"),
+        ({"warmup": 9}, None),
+        ({"warmup": 9, "schedule": "wsd"}, "cooldown begins after step 8"),
+        ({"warmup": 8, "schedule": "wsd"}, None),
+        ({"warmup": 100, "schedule": "constant"}, "only rises"),
+        ({"warmup": 1, "steps": 1}, None),
+        ({}, None),
+    ],
+)
+def test_a_warmup_without_end_is_told(options, told):
+    options = {"size": "pico", "lr": 0.01, "steps": 10, "schedule": "cosine", **options}
+    found = odd_warmup(TrainConfig(**options).resolve())
+    assert found is None if told is None else re.search(told, found)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "wsd", "constant"])

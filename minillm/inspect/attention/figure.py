@@ -39,8 +39,6 @@ def draw_attention(maps: Sequence[AttentionMap], title: str = ""):
 
     Raises UsageError for more panels and tokens than a page can show legibly.
     """
-    from matplotlib.figure import Figure
-
     grids = [Grid(part) for part in in_parts(maps)]
     token = _token_size(grids)
     above = (2 if len(grids) == 1 else 3) * LINE
@@ -51,6 +49,8 @@ def draw_attention(maps: Sequence[AttentionMap], title: str = ""):
     tall = max(BAR + LINE, *(grid.height(token) for grid in grids))
     height = above + tall + below
     with style():
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(width, height))
         page = Page(figure, width, height)
         page.text(GAP, LINE, title, size=TITLE_FONT)

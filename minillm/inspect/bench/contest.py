@@ -16,6 +16,7 @@ from multiprocessing import resource_tracker
 
 import numpy as np
 
+from minillm.children import safe_path
 from minillm.errors import MinillmError, UsageError
 from minillm.models import ModelConfig
 
@@ -64,7 +65,7 @@ class Rival:
         self._connection, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(name, module, job, there))
         try:
-            with _deaf():
+            with safe_path(), _deaf():
                 self._process.start()
             there.close()
             self._hear()

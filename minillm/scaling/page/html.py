@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from html import escape
 
 from minillm.figures import COLOURS, style
+from minillm.files import MARK
 
 GRID = "#e6e6e6"
 # What a picture draws in a house colour follows the page from light to dark.
@@ -21,6 +22,7 @@ VARIABLES = {
 def document(title: str, body: Iterable[str]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="generator" content="{MARK}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
         + "\n".join(body)

@@ -3,19 +3,22 @@
 report("runs/law")["page"]    # the path of an HTML file that needs nothing else
 """
 
+import os
 import shlex
 from pathlib import Path
 
 import minillm
 from minillm.errors import UsageError
 from minillm.figures import short
-from minillm.files import replacing
+from minillm.files import is_ours, replacing, writing
 from minillm.scaling.compare.runs import RunRead, Series, read_series
 from minillm.scaling.page import figures, html, tables
 from minillm.scaling.page.laws import Laws, fit_laws
 from minillm.scaling.page.text import findings, interval, not_shown, percent
 from minillm.scaling.page.text import title as title_of
 from minillm.scaling.series.ladder import PRESETS, architecture
+
+OVER = "minillm · scaling report"  # the line at the top
 
 
 def report(folder: str | Path, out: str | Path | None = None) -> dict:
@@ -26,7 +29,13 @@ def report(folder: str | Path, out: str | Path | None = None) -> dict:
     `warnings`, as the page says them. Raises DataError and UsageError.
     """
     series = read_series(Path(folder))
-    out = series.path / "report.html" if out is None else Path(out)
+    usual = series.path / "report.html"
+    if out is None and os.path.lexists(usual) and not _is_page(usual):
+        raise UsageError(
+            f"{usual}: is there, and minillm did not write it: name a file for the page"
+            f", e.g. --out {usual.with_stem('page')}"
+        )
+    out = usual if out is None else Path(out)
     if out.is_dir():
         raise UsageError(f"{out}: is a folder: name the file, e.g. {out}/report.html")
     laws = fit_laws(series)
@@ -39,14 +48,18 @@ def report(folder: str | Path, out: str | Path | None = None) -> dict:
         "warnings": laws.warnings,
     }
     page = html.document(said["title"], _body(series, laws, said))
-    try:
+    with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out) as temporary:
-            temporary.write_text(page, encoding="utf-8", newline="\n")
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"{out}: cannot be written ({reason})") from error
+    with replacing(out, through=True) as temporary:
+        temporary.write_text(page, encoding="utf-8", newline="\n")
     return {"page": str(out.resolve()), **said}
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is such a page, also one from before they were marked."""
+    if is_ours(path):
+        return True
+    return path.is_file() and OVER.encode() in path.read_bytes()
 
 
 def _excluded(series: Series) -> list[dict]:
@@ -61,7 +74,7 @@ def _excluded(series: Series) -> list[dict]:
 
 
 def _body(series: Series, laws: Laws, said: dict):
-    yield html.paragraph("minillm · scaling report", "over")
+    yield html.paragraph(OVER, "over")
     yield f"<h1>{html.escape(said['title'])}</h1>"
     yield html.tiles(_at_a_glance(series, laws))
     if said["findings"]:

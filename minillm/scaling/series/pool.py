@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 
-from minillm.errors import MinillmError
+from minillm.children import safe_path
+from minillm.errors import Interrupted, MinillmError
 
 TICK = 0.5  # seconds between two looks, at most
 PATIENCE = 3.0  # seconds that a stopped task has for saving its work
@@ -94,7 +95,7 @@ def _start(task: Task, parents_ends: list):
     here, there = context.Pipe(duplex=False)
     ends = [here, *parents_ends] if forks() else []
     process = context.Process(target=_work, args=(task, there, ends), daemon=True)
-    with _terminal_kept_out(), warnings.catch_warnings():
+    with safe_path(), _terminal_kept_out(), warnings.catch_warnings():
         # Python warns of any fork beside threads. BLAS keeps idle threads and is made
         # to be forked; nothing else has started one.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -133,7 +134,7 @@ def _work(task: Task, connection, parents_ends: list) -> None:
 
     try:
         answer = "answered", task.function(send, *task.arguments), 0
-    except MinillmError as error:
+    except (MinillmError, Interrupted) as error:
         answer = "failed", str(error), error.exit_code
     except BrokenPipeError:  # the parent has gone
         return

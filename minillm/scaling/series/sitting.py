@@ -2,15 +2,15 @@
 
 import contextlib
 import json
+import os
 import shlex
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from minillm.backend import products
 from minillm.errors import DataError, UsageError
-from minillm.files import write_json, writing
+from minillm.files import sweep, write_json, writing
 from minillm.scaling.series.corpus import prepared
 from minillm.scaling.series.decoding import time_decoding
 from minillm.scaling.series.ladder import architecture
@@ -24,6 +24,7 @@ from minillm.training.data import EncodedCorpus
 from minillm.training.evaluate import LIMIT
 from minillm.training.loop import train
 from minillm.training.run_folder import lock
+from minillm.training.run_folder.claim import holds_nothing_yet
 from minillm.training.run_folder.run import read_record
 
 PROBING = 0.02  # of the budget
@@ -69,6 +70,7 @@ class Sitting:
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with lock.locked(self.folder):
+            sweep(self.folder)
             return self._run(*found)
 
     def _run(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> dict:
@@ -131,8 +133,7 @@ class Sitting:
         path = self.folder / "plan.json"
         if not path.exists():
             if self.folder.is_file() or (
-                self.folder.is_dir()
-                and {item.name for item in self.folder.iterdir()} - {lock.NAME}
+                self.folder.is_dir() and not holds_nothing_yet(self.folder)
             ):
                 raise UsageError(
                     f"{self.folder}: is not empty and holds no series: choose another "
@@ -211,7 +212,7 @@ class Sitting:
         for tokens in run.lengths:
             place = self._place(run, tokens)
             if not (place / "run.json").exists():
-                shutil.rmtree(place, ignore_errors=True)  # cut off as it began
+                _check_free(place)
                 found.add("missing")
             else:
                 found.add(_status(place))
@@ -267,6 +268,17 @@ class Sitting:
         points = time_decoding(self.plan, text.tokenizer.vocab_size)
         write_json(path, {"points": points})
         return points
+
+
+def _check_free(place: Path) -> None:
+    """UsageError unless a run may begin in a place: nothing is there, or no more than
+    what a run leaves that is killed as it begins."""
+    there = os.path.lexists(place)  # also a link that leads nowhere
+    if there and not (place.is_dir() and holds_nothing_yet(place)):
+        raise UsageError(
+            f"{place}: is there and holds no run of this series: move it away, or "
+            f"choose another --out"
+        )
 
 
 def _status(place: Path) -> str:

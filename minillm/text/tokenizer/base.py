@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from minillm.errors import UsageError
+from minillm.files import replacing
 from minillm.text.lost import Lost
 from minillm.text.pieces import pieces
 from minillm.text.template import BARE_TEMPLATE, PAD, Framed, Template, pad
@@ -170,8 +171,9 @@ class Tokenizer(ABC):
         return opens, closes
 
     def save(self, path: str | Path) -> None:
-        """Write tokenizer.json."""
-        Path(path).write_bytes(self._json().encode("utf-8"))
+        """Write tokenizer.json. Raises DataError where the disk refuses."""
+        with replacing(Path(path)) as temporary:
+            temporary.write_bytes(self._json().encode("utf-8"))
 
     @cached_property
     def sha256(self) -> str:

@@ -11,6 +11,7 @@ Nothing is ever unpickled.
 import contextlib
 import hashlib
 import json
+import shlex
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,14 @@ from safetensors.numpy import load_file, save_file
 
 from minillm import backend
 from minillm.errors import DataError
-from minillm.files import replacing_folder, write_json
+from minillm.files import (
+    free_name,
+    is_temporary,
+    leads_away,
+    remove_folder,
+    replacing_folder,
+    write_json,
+)
 from minillm.training.flat import FlatParameters
 
 FOLDER = "checkpoints"  # of a run's, where they lie
@@ -31,6 +39,8 @@ MOST_BYTES = 1 << 16  # of a manifest: a larger one is damaged, and is not read
 # What is not there is damage; what may not be read, or not now, is none.
 MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+KEYS = {"format", "step", "files"}  # of a manifest
+NAMES = (*FILES, "manifest.json")  # of all that lies in one
 
 
 def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
@@ -39,7 +49,7 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
     `state["step"]` names it. Raises DataError where the disk refuses.
     """
     target = at(folder, state["step"])
-    with replacing_folder(target) as temporary:
+    with replacing_folder(target, NAMES) as temporary:
         save_arrays(temporary / "model.safetensors", flat.views(flat.data))
         save_arrays(temporary / "optimizer.safetensors", _moments(flat, optimizer))
         write_json(temporary / "state.json", state)
@@ -57,8 +67,8 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
 def copy(path: Path, folder: Path) -> None:
     """Copy a checkpoint to those of another run. Raises DataError where the disk
     refuses."""
-    with replacing_folder(folder / path.name) as temporary:
-        for name in (*FILES, "manifest.json"):
+    with replacing_folder(folder / path.name, NAMES) as temporary:
+        for name in NAMES:
             shutil.copyfile(path / name, temporary / name)
 
 
@@ -95,10 +105,13 @@ def trained(folder: Path) -> Path:
             f"{folder.parent}: no whole checkpoint in it: was it trained to the end?"
         )
     if not is_whole(every[-1]):
-        way = "put it back from a copy, or train again"
+        way = "put it back from a copy"
         if len(every) > 1:
             way = f"remove it, and {every[-2].name} is taken"
-        raise DataError(f"{every[-1]}: is damaged, not what its manifest says: {way}")
+        raise DataError(
+            f"{every[-1]}: is damaged, not what its manifest says: {way}; or make it "
+            f"again: minillm train --resume --out {shlex.quote(str(folder.parent))}"
+        )
     return every[-1]
 
 
@@ -130,26 +143,47 @@ def is_whole(path: Path) -> bool:
             f"{path}: a later minillm wrote it, in format {manifest['format']}: use "
             f"that one (this one knows {FORMAT})"
         )
-    return whole
+    return whole and manifest.keys() <= KEYS
 
 
-def prune(folder: Path, keep: int, spared: Iterable[int | None] = ()) -> None:
+def prune(
+    folder: Path,
+    keep: int,
+    spared: Iterable[int | None] = (),
+    written: Iterable[Path] = (),
+) -> None:
     """Remove all but the newest `keep` checkpoints and those of the steps `spared`, and
-    what a crash has left."""
+    what a crash has left; nothing that holds other files.
+
+    Where `folder` is a link, on a larger disk perhaps, others may have theirs there:
+    only what is among `written`, this sitting's own, is removed.
+    """
     spared = {at(folder, step) for step in spared}
     old = [path for path in _all(folder)[:-keep] if path not in spared]
-    for path in [*old, *folder.glob(".step-*")]:
-        shutil.rmtree(path, ignore_errors=True)
+    if leads_away(folder):
+        old = [path for path in old if path in written]
+    left = [path for path in folder.glob(".step-*") if is_temporary(path)]
+    for path in [*old, *left]:
+        remove_folder(path, NAMES)
 
 
 def set_aside(folder: Path, newest: Path | None) -> list[Path]:
     """Give the checkpoints after the newest whole one, which are damaged, other names;
-    returns these. As the newest ones they would be kept, and whole ones pruned."""
+    returns these. As the newest ones they would be kept, and whole ones pruned.
+
+    Raises DataError for what was no checkpoint where `folder` is a link.
+    """
     every = _all(folder)
     damaged = every[every.index(newest) + 1 :] if newest else every
-    names = [path.with_name(f"{path.name}.damaged") for path in damaged]
+    if leads_away(folder):
+        for path in damaged:
+            if not path.is_dir() or {item.name for item in path.iterdir()} - {*NAMES}:
+                raise DataError(
+                    f"{path}: is no checkpoint, and {folder} is a link: move it away, "
+                    f"or remove the link"
+                )
+    names = [free_name(path.with_name(f"{path.name}.damaged")) for path in damaged]
     for path, name in zip(damaged, names, strict=True):
-        shutil.rmtree(name, ignore_errors=True)
         path.rename(name)
     return names
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import shlex
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
@@ -9,7 +10,7 @@ from minillm.files import is_temporary, writing
 from minillm.text import OBJECTIVES
 from minillm.training.config import DEFAULT, TrainConfig
 from minillm.training.data import EncodedCorpus, load
-from minillm.training.run_folder import lock
+from minillm.training.run_folder import checkpoint, lock
 from minillm.training.run_folder.run import folder_of, read_record
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
@@ -39,7 +40,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
             f"--out {path}: a run goes on where its newest checkpoint is: say --out "
             f"{folder_of(path)}"
         )
-    if path.is_dir() and _holds_nothing_yet(path):
+    if path.is_dir() and holds_nothing_yet(path):
         raise DataError(f"{path}: holds no run yet: begin it without --resume")
     record = read_record(path)
     asked = {
@@ -55,16 +56,33 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     options |= {**asked, "out": config.out}
     config = TrainConfig.from_json(options).resolve()
     for name, old, new in differences(record, config):
+        way = "leave it out, or train another run in another --out"
+        if name == "steps":
+            way = _longer(record, config)
         raise UsageError(
-            f"{config.out}: cannot go on with {name} {new}: this run has {old}"
+            f"{config.out}: cannot go on with {name} {new}: this run has {old}: {way}"
         )
     return config, {**record["sources"], **{name: sources[name] for name in asked}}
+
+
+def _longer(record: dict, config: TrainConfig) -> str:
+    """How to train on beyond the end of a run: it is planned for its number of steps,
+    over which the rate falls."""
+    run, branch = shlex.quote(config.out), record["options"].get("branch")
+    start = f", or --start {run} where its cooldown began" if branch else ""
+    return (
+        f"leave it out, or begin another run with its weights: --base {run}{start}, "
+        f"another --out, and no --resume"
+    )
 
 
 def finished(
     config: TrainConfig, resume: bool, text: EncodedCorpus | None
 ) -> dict | None:
     """The record of this very run, if `out` holds it and it is done; else None.
+
+    One that has lost its last checkpoint is done no more where it is to be resumed: it
+    goes back to the checkpoint before and comes to its end again.
 
     Raises UsageError where the folder holds anything else, or where this run is
     unfinished and nobody asked to resume it.
@@ -74,7 +92,7 @@ def finished(
     path = Path(config.out)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path}: is a file, not a folder")
-    if not path.exists() or _holds_nothing_yet(path):
+    if not path.exists() or holds_nothing_yet(path):
         return None
     if not (path / "run.json").exists():
         raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
@@ -84,7 +102,9 @@ def finished(
             f"{path}: already holds another run, with {name} {old} instead of {new}: "
             f"choose another --out"
         )
-    if record["status"] != "finished":
+    last = checkpoint.at(path / checkpoint.FOLDER, config.steps)
+    finished = record["status"] == "finished"
+    if not finished or (resume and not checkpoint.is_whole(last)):
         with lock.locked(path):  # or it says who is at work on it
             pass
         if resume:
@@ -102,7 +122,7 @@ def finished(
     return record
 
 
-def _holds_nothing_yet(path: Path) -> bool:
+def holds_nothing_yet(path: Path) -> bool:
     """Whether a folder is empty, or as a run leaves it that is killed before its
     run.json is there."""
     names = {item.name for item in path.iterdir() if not is_temporary(item)}

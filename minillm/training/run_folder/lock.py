@@ -7,30 +7,39 @@ however that ends.
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from minillm.errors import UsageError
-from minillm.files import writing
+from minillm.errors import DataError, UsageError
+from minillm.files import open_own, writing
 
 NAME = ".lock"
 # Of this byte of the file, which it does not have: the others can be read meanwhile.
 PLACE = 1 << 20
+NUMBER = re.compile(rb"\d{0,20}\s?\n?")
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for the length of the block.
 
-    Raises UsageError with the number of the process that holds it.
+    Raises UsageError with the number of the process that holds it, DataError for a link
+    and for a file that holds something else than such a number: nothing is written.
     """
     path = folder / NAME
     with writing(path):
-        path.touch()
-        file = path.open("r+b", buffering=0)
+        file = os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT), "r+b", buffering=0)
     with file:
-        if not _take(file.fileno()):
-            number = file.readline().decode("ascii", "replace").strip()
+        taken = _take(file.fileno())
+        found = file.read(64)
+        if not NUMBER.fullmatch(found):
+            raise DataError(
+                f"{path}: is no lock of minillm, which holds the number of a process: "
+                f"move it away"
+            )
+        if not taken:
+            number = found.decode("ascii").strip()
             who = f"process {number}" if number else "another process"
             raise UsageError(
                 f"{folder}: {who} is training here: wait for it, or choose another "
@@ -38,6 +47,7 @@ def locked(folder: Path) -> Iterator[None]:
             )
         with writing(path):
             # Over the last one's, not after it was removed: others are reading.
+            file.seek(0)
             file.truncate(file.write(f"{os.getpid()}\n".encode("ascii")))
         yield
 

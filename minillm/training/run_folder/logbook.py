@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minillm.backend import to_numpy
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
-from minillm.files import replacing, write_json
+from minillm.files import write_json
 from minillm.training.learner import Learner, Step, check_finite
 from minillm.training.replica import batch_at
 from minillm.training.run_folder import branching, checkpoint
@@ -41,14 +41,14 @@ class Logbook:
         )
         self.branch = branch_step(learner.config)
         self.step = 0
+        self.written = []  # checkpoints of this sitting
         # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
         self.best = None
         self.earlier = 0.0  # seconds of the sittings before
 
     def begin(self) -> None:
         """Write what is known before the first step."""
-        with replacing(self.folder / "tokenizer.json") as temporary:
-            self.work.tokenizer.save(temporary)
+        self.work.tokenizer.save(self.folder / "tokenizer.json")
         self._write_record("running")
 
     def go_on(self) -> None:
@@ -182,12 +182,15 @@ class Logbook:
             **self.metrics.state(),
             **hashes(self.record),
         }
-        checkpoint.save(self.checkpoints, self.work.flat, self.work.optimizer, state)
+        work = self.work
+        saved = checkpoint.save(self.checkpoints, work.flat, work.optimizer, state)
+        self.written.append(saved)
         self._prune()
 
     def _prune(self) -> None:
         spared = {self.branch, self.best and self.best["step"]}
-        checkpoint.prune(self.checkpoints, self.work.config.keep, spared)
+        keep = self.work.config.keep
+        checkpoint.prune(self.checkpoints, keep, spared, self.written)
 
     @contextlib.contextmanager
     def telling_divergence(self) -> Iterator[None]:

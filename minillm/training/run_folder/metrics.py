@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
-from minillm.files import replacing, sync, writing
+from minillm.files import open_own, replacing, sync, writing
 from minillm.training.config import TrainConfig
 
 MOST_LINES = 2_000  # for a run of any length
@@ -62,7 +63,8 @@ class Metrics:
             line["val_loss"] = val_loss
         self.logged = step
         written = json.dumps(line).encode("utf-8") + b"\n"
-        with writing(self.path), self.path.open("ab") as file:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        with writing(self.path), os.fdopen(open_own(self.path, flags), "ab") as file:
             file.write(written)
         self.digest.update(written)
         return line
