@@ -8,17 +8,21 @@ from minillm.tensor import Tensor
 
 class Module:
     """Finds its parameters by looking at its own attributes. There is no registration,
-    and no training mode: whoever wants dropout passes a `Noise`."""
+    and no training mode: whoever wants dropout passes a `Noise`.
+
+    A parameter is a leaf that requires a gradient, in an attribute of the module, or in
+    modules, lists, tuples and dictionaries that lie there. What an op made is none: a
+    layer may keep its activations to look at them later. A leaf that must not be
+    trained has `requires_grad = False`.
+    """
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(name, tensor) of every parameter, in the order of definition.
 
         A parameter that is used twice (tied weights) comes once, under its first name.
         """
-        seen = set()
-        for name, tensor in _walk(self, ""):
-            if id(tensor) not in seen:
-                seen.add(id(tensor))
+        for name, tensor in _walk(self, "", set()):
+            if tensor.made_by is None:
                 yield name, tensor
 
     def parameters(self) -> list[Tensor]:
@@ -34,15 +38,23 @@ class Module:
             tensor.grad = None
 
     def replica(self) -> "Module":
-        """A copy of the module tree over the same weights, with its own gradients."""
-        same_weights = {
-            id(tensor): Tensor(tensor.data, requires_grad=True)
-            for tensor in self.parameters()
+        """A copy of the module tree over the same weights, with its own gradients.
+
+        An activation that was kept is kept without its history.
+        """
+        same_numbers = {
+            id(tensor): Tensor(tensor.data, requires_grad=tensor.made_by is None)
+            for _, tensor in _walk(self, "", set())
         }
-        return copy.deepcopy(self, same_weights)
+        return copy.deepcopy(self, same_numbers)
 
 
-def _walk(value, name: str) -> Iterator[tuple[str, Tensor]]:
+def _walk(value, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor that requires a gradient, once; `seen` holds what was met before,
+    so that a module may hold the one that holds it."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
     if isinstance(value, Tensor):
         if value.requires_grad:
             yield name, value
@@ -56,4 +68,4 @@ def _walk(value, name: str) -> Iterator[tuple[str, Tensor]]:
     else:
         return
     for key, child in children:
-        yield from _walk(child, f"{name}.{key}" if name else str(key))
+        yield from _walk(child, f"{name}.{key}" if name else str(key), seen)
