@@ -105,7 +105,7 @@ def test_a_replica_after_a_forward_pass_keeps_numbers_and_no_history():
     assert copy.first.parent is copy
     assert copy.last.edges == ()
     np.testing.assert_array_equal(copy.last.numpy(), x.numpy())
-    copy(np.ones((1, 2))).sum().backward()
+    copy(Tensor(np.ones((1, 2)))).sum().backward()
     assert family.own.grad is None
 
 
