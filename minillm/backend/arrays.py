@@ -1,15 +1,18 @@
-"""Numbers in any form as floating-point arrays."""
+"""Numbers in any form as floating-point arrays, and the types that ops compute in."""
 
 import numpy as np
 
 from minillm.backend import switch
+
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 
 
 def as_float_array(data):
     """Numbers in any form as a floating-point array of the current backend.
 
     Lists, Python numbers and whole numbers become float32, floating-point arrays keep
-    their type. Raises TypeError for text and other objects.
+    their type, in this machine's order of bytes. Raises TypeError for text and other
+    objects.
     """
     array = floating(data)
     if isinstance(array, np.ndarray):
@@ -24,5 +27,26 @@ def floating(data):
         raise TypeError(f"a Tensor holds real numbers, not {data!r:.60}")
     # A list has no type of its own: float32 then, not NumPy's float64.
     if array.dtype.kind != "f" or not hasattr(data, "dtype"):
-        array = array.astype(np.float32)
+        array = array.astype(SINGLE)
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     return array
+
+
+def computing_type(dtype):
+    """The type in which ops compute and gradients add up: float32 for half precision,
+    which is for keeping numbers. It counts to 2048 at most, and 256² is beyond it."""
+    return SINGLE if dtype == HALF else dtype
+
+
+def widened(array):
+    """An array in its computing type; None and Python numbers as they are."""
+    return array.astype(SINGLE) if getattr(array, "dtype", None) == HALF else array
+
+
+def plain_number(value):
+    """A NumPy number, or an array of one number without axes, as Python's: that leaves
+    float32 as it is, np.float64 would not. All else as it is."""
+    if isinstance(value, (np.generic, np.ndarray)) and not value.ndim:
+        return value.item() if value.dtype.kind in "fiub" else value
+    return value

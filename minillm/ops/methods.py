@@ -1,5 +1,11 @@
 """Gives Tensor its operators and methods: `x + y` is `add(x, y)`, and so on."""
 
+import operator
+
+import numpy as np
+
+from minillm import backend
+from minillm.backend.arrays import plain_number
 from minillm.ops import arithmetic, reduction, shape
 from minillm.tensor import Tensor
 
@@ -23,10 +29,71 @@ Tensor.sqrt = lambda self: arithmetic.sqrt(self)
 Tensor.tanh = lambda self: arithmetic.tanh(self)
 
 
+def _comparison(compare):
+    """Element by element, as NumPy: a plain boolean array, since it has no gradient.
+
+    What holds no numbers is left to Python: `x == None` is False.
+    """
+
+    def method(self, other):
+        other = other.data if isinstance(other, Tensor) else plain_number(other)
+        if isinstance(other, (list, tuple)):
+            other = backend.of(self.data).asarray(np.asarray(other))
+        elif not isinstance(other, (int, float)) and backend.of(other) is None:
+            return NotImplemented
+        return _as_array(self, compare(self.data, other))
+
+    return method
+
+
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Tensor, f"__{_name}__", _comparison(getattr(operator, _name)))
+# Two tensors of equal numbers are two tensors: as keys they are told apart by identity,
+# with Python's own hash, which setting __eq__ here has left in place.
+
+
+def _contains(self, value) -> bool:
+    """`2.0 in x`: whether an element equals it."""
+    return bool(backend.to_numpy(self == value).any())
+
+
+def _iterate(self):
+    """Along the first axis."""
+    if not self.shape:
+        raise TypeError("iteration over a 0-d tensor")
+    return (self[i] for i in range(len(self)))
+
+
+def _argmax(self, axis=None, keepdims: bool = False, out=None):
+    """Where the largest element is along an axis, or in the flattened tensor: a plain
+    array of whole numbers. Of several the first."""
+    _no_numpy_settings(out=out)
+    return _as_array(self, self.data.argmax(axis, keepdims=keepdims))
+
+
+Tensor.__contains__ = _contains
+Tensor.__iter__ = _iterate
+Tensor.argmax = _argmax
+
+
+def _as_array(tensor, answer):
+    """NumPy gives a number in place of an array without axes."""
+    return backend.of(tensor.data).xp.asarray(answer)
+
+
 def _reducer(op):
-    return lambda self, axis=None, keepdims=False: op(
-        self, axis=axis, keepdims=keepdims
-    )
+    def method(self, axis=None, keepdims: bool = False, dtype=None, out=None):
+        _no_numpy_settings(dtype=dtype, out=out)
+        return op(self, axis=axis, keepdims=keepdims)
+
+    return method
+
+
+def _no_numpy_settings(**settings) -> None:
+    """np.sum(x) calls x.sum(axis=None, dtype=None, out=None)."""
+    for name, value in settings.items():
+        if value is not None:
+            raise TypeError(f"a Tensor's method has no {name}: leave it out")
 
 
 Tensor.sum = _reducer(reduction.sum)

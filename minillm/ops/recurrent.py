@@ -1,7 +1,7 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997), over a whole sequence."""
 
 from minillm.backend import joint, xp
-from minillm.ops.neural import sigmoid
+from minillm.ops.neural import as_rows, sigmoid
 from minillm.tensor import op
 
 
@@ -61,7 +61,7 @@ def lstm(x, weight, hidden, cell):
             gh = gz[t] @ weight.T
             gc = gc * f[t]
         # One product for all tokens is quicker than a sum of one for each.
-        g_weight = hiddens[:-1].reshape(-1, width).T @ gz.reshape(-1, 4 * width)
+        g_weight = as_rows(hiddens[:-1]).T @ as_rows(gz)
         return gz.swapaxes(0, 1), g_weight, gh, gc
 
     return hiddens[1:].swapaxes(0, 1), joint(pullback)
