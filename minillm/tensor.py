@@ -332,9 +332,9 @@ def unbroadcast(g, shape: tuple, made_by: str = "an op"):
 
 
 def _accumulate(gradients, owned, tensor, share) -> None:
-    key, dtype = id(tensor), computing_type(tensor.dtype)
-    if share.dtype != dtype:
-        share = share.astype(dtype)
+    key = id(tensor)
+    if share.dtype != tensor.dtype:
+        share = share.astype(computing_type(tensor.dtype))
     if key not in gradients:
         gradients[key] = share  # borrowed: most tensors are used once
     elif key not in owned:

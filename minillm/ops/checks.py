@@ -48,13 +48,16 @@ def one_axis(x, *, axis: int = -1) -> None:
 
 
 def axes_exist(x, *, axis=None, keepdims=False) -> None:
-    for one in _several(x, axis):
-        _axis_exists(x, one)
+    if axis is not None:
+        for one in axis if isinstance(axis, tuple) else (axis,):
+            _axis_exists(x, one)
 
 
 def something_to_choose(x, *, axis=None, keepdims=False) -> None:
     axes_exist(x, axis=axis)
-    if 0 in [x.shape[one] for one in _several(x, axis)]:
+    along = range(x.ndim) if axis is None else axis
+    along = along if isinstance(along, (tuple, range)) else (along,)
+    if 0 in [x.shape[one] for one in along]:
         raise ValueError(
             f"max of an array of shape {x.shape} along axis {axis}: there are no "
             f"numbers to choose from"
@@ -143,18 +146,12 @@ def rate_is_a_share(x, *, rate, key, first_row=0) -> None:
         raise ValueError(f"dropout rate {rate}: at least 0 and less than 1 is needed")
 
 
-def _several(x, axis) -> tuple:
-    """The axes that a reduction goes along."""
-    if axis is None:
-        return tuple(range(x.ndim))
-    return axis if isinstance(axis, tuple) else (axis,)
-
-
 def _axis_exists(x, axis) -> None:
-    what = f"axis {axis!r:.60} of an array of shape {x.shape}"
-    if not isinstance(axis, (int, np.integer)):
-        raise TypeError(f"{what}: a whole number is needed")
-    if not -x.ndim <= axis < x.ndim:
+    whole = isinstance(axis, (int, np.integer))
+    if not whole or not -x.ndim <= axis < x.ndim:
+        what = f"axis {axis!r:.60} of an array of shape {x.shape}"
+        if not whole:
+            raise TypeError(f"{what}: a whole number is needed")
         raise ValueError(what)
 
 

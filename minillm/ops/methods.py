@@ -1,5 +1,7 @@
-"""Gives Tensor its operators and methods: `x + y` is `add(x, y)`, and so on."""
+"""Gives Tensor its operators and methods: `x + y` is `add(x, y)`, and so on; and, last,
+what has no gradient: comparisons, `in`, `argmax`."""
 
+import functools
 import operator
 
 import numpy as np
@@ -19,14 +21,47 @@ Tensor.__sub__, Tensor.__rsub__ = _binary(arithmetic.sub)
 Tensor.__mul__, Tensor.__rmul__ = _binary(arithmetic.mul)
 Tensor.__truediv__, Tensor.__rtruediv__ = _binary(arithmetic.div)
 Tensor.__matmul__, Tensor.__rmatmul__ = _binary(arithmetic.matmul)
-Tensor.__neg__ = lambda self: arithmetic.neg(self)
+Tensor.__neg__ = arithmetic.neg
 Tensor.__pow__ = lambda self, exponent: arithmetic.power(self, exponent=exponent)
 Tensor.__getitem__ = lambda self, index: shape.getitem(self, index=index)
 
-Tensor.exp = lambda self: arithmetic.exp(self)
-Tensor.log = lambda self: arithmetic.log(self)
-Tensor.sqrt = lambda self: arithmetic.sqrt(self)
-Tensor.tanh = lambda self: arithmetic.tanh(self)
+Tensor.exp = arithmetic.exp
+Tensor.log = arithmetic.log
+Tensor.sqrt = arithmetic.sqrt
+Tensor.tanh = arithmetic.tanh
+
+
+def _reducer(op):
+    @functools.wraps(op)
+    def method(self, axis=None, keepdims=False, dtype=None, out=None, **others):
+        _nothing_of_numpy(dtype=dtype, out=out)
+        return op(self, axis=axis, keepdims=keepdims, **others)  # it refuses the others
+
+    return method
+
+
+def _nothing_of_numpy(**settings) -> None:
+    """np.sum(x) calls x.sum(axis=None, dtype=None, out=None)."""
+    for name, value in settings.items():
+        if value is not None:
+            raise TypeError(f"a Tensor's method has no {name}: leave it out")
+
+
+Tensor.sum = _reducer(reduction.sum)
+Tensor.mean = _reducer(reduction.mean)
+Tensor.max = _reducer(reduction.max)
+
+
+def _flat(arguments: tuple) -> tuple:
+    """Lets `x.reshape(2, 3)` and `x.reshape((2, 3))` mean the same."""
+    if len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
+        return tuple(arguments[0])
+    return arguments
+
+
+Tensor.reshape = lambda self, *new: shape.reshape(self, shape=_flat(new))
+Tensor.transpose = lambda self, *axes: shape.transpose(self, axes=_flat(axes) or None)
+Tensor.T = property(lambda self: shape.transpose(self))
 
 
 def _comparison(compare):
@@ -67,7 +102,7 @@ def _iterate(self):
 def _argmax(self, axis=None, keepdims: bool = False, out=None):
     """Where the largest element is along an axis, or in the flattened tensor: a plain
     array of whole numbers. Of several the first."""
-    _no_numpy_settings(out=out)
+    _nothing_of_numpy(out=out)
     return _as_array(self, self.data.argmax(axis, keepdims=keepdims))
 
 
@@ -79,35 +114,3 @@ Tensor.argmax = _argmax
 def _as_array(tensor, answer):
     """NumPy gives a number in place of an array without axes."""
     return backend.of(tensor.data).xp.asarray(answer)
-
-
-def _reducer(op):
-    def method(self, axis=None, keepdims: bool = False, dtype=None, out=None):
-        _no_numpy_settings(dtype=dtype, out=out)
-        return op(self, axis=axis, keepdims=keepdims)
-
-    return method
-
-
-def _no_numpy_settings(**settings) -> None:
-    """np.sum(x) calls x.sum(axis=None, dtype=None, out=None)."""
-    for name, value in settings.items():
-        if value is not None:
-            raise TypeError(f"a Tensor's method has no {name}: leave it out")
-
-
-Tensor.sum = _reducer(reduction.sum)
-Tensor.mean = _reducer(reduction.mean)
-Tensor.max = _reducer(reduction.max)
-
-
-def _flat(arguments: tuple) -> tuple:
-    """Lets `x.reshape(2, 3)` and `x.reshape((2, 3))` mean the same."""
-    if len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
-        return tuple(arguments[0])
-    return arguments
-
-
-Tensor.reshape = lambda self, *new: shape.reshape(self, shape=_flat(new))
-Tensor.transpose = lambda self, *axes: shape.transpose(self, axes=_flat(axes) or None)
-Tensor.T = property(lambda self: shape.transpose(self))

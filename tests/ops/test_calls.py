@@ -84,6 +84,11 @@ IDS = np.array([0, 1])
         (lambda: X ** np.array([1.0, 2.0, 3.0]), r"the exponent is one number, .*\(3,"),
         (lambda: ops.where(X > 0, X.detach(), 0.0), "the condition comes last"),
         (lambda: ops.where(X > 0, 1.0, X.detach()), "the condition comes last"),
+        (
+            lambda: X.sum(dim=0),
+            r"sum: .*'dim': it is sum\(x, axis=None, keep",
+        ),
+        (lambda: X.exp(2), r"exp: too many .* it is exp\(x\)"),
         (lambda: ops.attention(X, X, X, mask=[[True]]), "a mask of <class 'list'>"),
     ],
 )
