@@ -73,7 +73,7 @@ def _comparison(compare):
     def method(self, other):
         other = other.data if isinstance(other, Tensor) else plain_number(other)
         if isinstance(other, (list, tuple)):
-            other = backend.of(self.data).asarray(np.asarray(other))
+            other = backend.of(self.data).asarray(np.asarray(other, self.dtype))
         elif not isinstance(other, (int, float)) and backend.of(other) is None:
             return NotImplemented
         return _as_array(self, compare(self.data, other))

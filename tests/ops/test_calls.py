@@ -121,6 +121,36 @@ def test_a_rule_of_ones_own_takes_settings_by_position_too():
         shift(x, 1.0, 2)
 
 
+def test_rules_that_are_written_otherwise_run_as_they_did():
+    @op
+    def leaky(x, slope=0.1):
+        return x * slope, lambda g: g * slope
+
+    @op
+    def plus(x, y, z=None):
+        return x + y, lambda g: g, lambda g: g, lambda g: g
+
+    @op
+    def spread(x, low=0.0, high=1.0):
+        return x * (high - low), lambda g: g * (high - low)
+
+    @op
+    def anything(x, **others):
+        return x * others["by"], lambda g: g * others["by"]
+
+    @op
+    def alone(x, /, *, by):
+        return x * by, lambda g: g * by
+
+    x = Tensor(np.ones(2), requires_grad=True)
+    assert leaky(x).numpy().tolist() == [0.1, 0.1]
+    assert leaky(x, slope=0.5).numpy().tolist() == [0.5, 0.5]
+    assert plus(x, x, None).numpy().tolist() == [2, 2]
+    assert spread(x=x, high=3.0).numpy().tolist() == [3, 3]
+    assert anything(x, by=3.0, name="x").numpy().tolist() == [3, 3]
+    assert alone(x, 3.0).numpy().tolist() == alone(x, by=3.0).numpy().tolist() == [3, 3]
+
+
 def test_a_setting_gets_no_gradient_and_says_so():
     bias = Tensor(np.zeros((2, 2)), requires_grad=True)
     told = r"attention gives no gradient to its setting mask: pass mask\.data"

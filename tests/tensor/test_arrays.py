@@ -135,6 +135,7 @@ def test_a_comparison_of_one_number(x):
     tenth = Tensor([0.1])
     assert tenth == 0.1  # as float32
     assert tenth == np.float64(0.1)
+    assert tenth == [0.1]
 
 
 def test_what_holds_no_numbers_is_not_equal(x):
