@@ -18,6 +18,7 @@ from minillm import backend
 from minillm.backend import joint
 from minillm.backend.arrays import (
     HALF,
+    any_half,
     as_float_array,
     computing_type,
     floating,
@@ -166,25 +167,26 @@ def op(rule=None, *, check=None):
 
     @functools.wraps(rule)
     def apply(*inputs, **settings):
-        inputs, settings = call.sort(inputs, settings)
-        settings = {key: _setting_of(x, name, key) for key, x in settings.items()}
-        arrays = [_array_of(x) for x in inputs]
+        if settings or len(inputs) != call.alone:
+            inputs, settings = call.sort(inputs, settings)
+            settings = {key: _setting_of(x, name, key) for key, x in settings.items()}
+        arrays = [x.data if type(x) is Tensor else _array_of(x) for x in inputs]
         device = backend.of(*arrays)
         if device is None:  # only Python numbers: float32, as in Tensor(2)
             device = backend.current()
             arrays = [None if x is None else as_float_array(x) for x in arrays]
         if check is not None:
             check(*arrays, **settings)
-        types = {x.dtype for x in arrays if hasattr(x, "dtype")}
-        if HALF in types:
-            arrays = [widened(x) for x in arrays]
+        narrow = False
+        if any_half(arrays):
+            arrays, narrow = widened(arrays)
         body = backend.body_of(rule, device.kind)
         answer = backend.run_in(device, body, *arrays, **settings)
         if not isinstance(answer, tuple) or len(answer) < 2:
             raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
         value, *pullbacks = answer
         value = device.xp.asarray(value)  # a full sum may be no array but a number
-        result = _wrap(value.astype(HALF) if types == {HALF} else value)
+        result = _wrap(value.astype(HALF) if narrow else value)
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if debugging():

@@ -39,9 +39,20 @@ def computing_type(dtype):
     return SINGLE if dtype == HALF else dtype
 
 
-def widened(array):
-    """An array in its computing type; None and Python numbers as they are."""
-    return array.astype(SINGLE) if getattr(array, "dtype", None) == HALF else array
+def any_half(arrays) -> bool:
+    """Whether one is of half precision. A plain loop: every call of an op asks."""
+    for array in arrays:
+        if getattr(array, "dtype", None) == HALF:
+            return True
+    return False
+
+
+def widened(arrays) -> tuple[list, bool]:
+    """Half precision as float32, and whether there was nothing else. None and Python
+    numbers are as they are, and do not count."""
+    found = {array.dtype for array in arrays if hasattr(array, "dtype")}
+    wide = [array.astype(SINGLE) if any_half([array]) else array for array in arrays]
+    return wide, found == {HALF}
 
 
 def plain_number(value):

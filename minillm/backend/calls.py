@@ -23,6 +23,8 @@ class Call:
         self.known |= self.needed
         self.any_number = any(p.kind is p.VAR_POSITIONAL for p in arrays)
         self.any_name = any(p.kind is p.VAR_KEYWORD for p in arrays)
+        # So many arrays and nothing else need no sorting.
+        self.alone = None if self.needed or self.any_number else len(arrays)
         by_position = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
         try:
             self.loose = written.replace(parameters=by_position)
@@ -35,7 +37,7 @@ class Call:
         listed = self.any_number and inputs and isinstance(inputs[0], (list, tuple))
         fits = self.any_number or self.least <= len(inputs) <= len(self.arrays)
         if fits and not listed and self.needed <= settings.keys() <= self.known:
-            return inputs, settings  # almost every call
+            return inputs, settings
         if self.any_name:
             return inputs, settings
         try:
