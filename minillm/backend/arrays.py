@@ -41,7 +41,7 @@ def computing_type(dtype):
 
 def any_half(arrays) -> bool:
     """Whether one is of half precision. A plain loop: every call of an op asks."""
-    for array in arrays:
+    for array in arrays:  # noqa: SIM110
         if getattr(array, "dtype", None) == HALF:
             return True
     return False
