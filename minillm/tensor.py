@@ -16,7 +16,16 @@ import numpy as np
 
 from minillm import backend
 from minillm.backend import joint
-from minillm.backend.arrays import as_float_array, floating
+from minillm.backend.arrays import (
+    HALF,
+    any_half,
+    as_float_array,
+    computing_type,
+    floating,
+    plain_number,
+    widened,
+)
+from minillm.backend.calls import Call
 from minillm.backend.debug_mode import calling_line, check_array, debugging
 
 _recording = contextvars.ContextVar("recording", default=True)
@@ -31,8 +40,8 @@ class Tensor:
     type that backward shares with no other tensor. Raises TypeError for text and other
     objects.
 
-    Operators (`x + y`) and methods (`x.sum()`) need the ops, which need this file:
-    `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
+    Operators (`x + y`, `x > 0`) and methods (`x.sum()`) need the ops, which need this
+    file: `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
 
     grad = None
@@ -102,8 +111,17 @@ class Tensor:
             raise TypeError("len() of a 0-d tensor")
         return self.shape[0]
 
-    def __bool__(self):
-        raise TypeError("a tensor has no truth value: compare tensor.item()")
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
 
     def __array__(self, *_args, **_kwargs):
         raise TypeError(
@@ -136,29 +154,39 @@ def op(rule=None, *, check=None):
     arguments may be any number, it returns `value, joint(pullback)`: one pullback for
     all. It writes into nothing it is given and reads no value of an array.
 
+    Who calls the op may give settings by position too: `softmax(x, -1)`. A setting gets
+    no gradient. Arrays of half precision reach the rule as float32 (`computing_type`).
+
     `@op(check=f)` calls f with the same arguments first, so that what does not fit is
     named with its shapes, whichever body runs.
     """
     if rule is None:
         return functools.partial(op, check=check)
     name = backend.define(rule).__name__
+    call = Call(rule)
 
     @functools.wraps(rule)
     def apply(*inputs, **settings):
-        arrays = [_array_of(x) for x in inputs]
+        if settings or len(inputs) != call.alone:
+            inputs, settings = call.sort(inputs, settings)
+            settings = {key: _setting_of(x, name, key) for key, x in settings.items()}
+        arrays = [x.data if type(x) is Tensor else _array_of(x) for x in inputs]
         device = backend.of(*arrays)
         if device is None:  # only Python numbers: float32, as in Tensor(2)
             device = backend.current()
             arrays = [None if x is None else as_float_array(x) for x in arrays]
         if check is not None:
             check(*arrays, **settings)
+        narrow = False
+        if any_half(arrays):
+            arrays, narrow = widened(arrays)
         body = backend.body_of(rule, device.kind)
         answer = backend.run_in(device, body, *arrays, **settings)
         if not isinstance(answer, tuple) or len(answer) < 2:
             raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
         value, *pullbacks = answer
-        # A full sum may be no array but a number.
-        result = _wrap(device.xp.asarray(value))
+        value = device.xp.asarray(value)  # a full sum may be no array but a number
+        result = _wrap(value.astype(HALF) if narrow else value)
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if debugging():
@@ -166,6 +194,7 @@ def op(rule=None, *, check=None):
         return result
 
     apply.rule = rule
+    apply.__signature__ = call.shown
     return apply
 
 
@@ -245,7 +274,8 @@ def backward(root: Tensor, grad=None) -> None:
                     share = unbroadcast(share, parent.shape, tensor.made_by)
                     if debugging():
                         what = f"the gradient through {tensor.made_by}"
-                        check_array(share, what, [parent.dtype])
+                        types = computing_type(parent.dtype), g.dtype
+                        check_array(share, what, types)
                     _accumulate(gradients, owned, parent, share)
         tensor.edges = FREED
 
@@ -306,7 +336,7 @@ def unbroadcast(g, shape: tuple, made_by: str = "an op"):
 def _accumulate(gradients, owned, tensor, share) -> None:
     key = id(tensor)
     if share.dtype != tensor.dtype:
-        share = share.astype(tensor.dtype)
+        share = share.astype(computing_type(tensor.dtype))
     if key not in gradients:
         gradients[key] = share  # borrowed: most tensors are used once
     elif key not in owned:
@@ -319,20 +349,21 @@ def _accumulate(gradients, owned, tensor, share) -> None:
 def _keep(tensor, g) -> None:
     if tensor.grad is None:
         xp = backend.of(tensor.data).xp
-        tensor.grad = xp.array(g, order="C")  # a copy: g may be borrowed
+        # A copy: g may be borrowed.
+        tensor.grad = xp.array(g, tensor.dtype, order="C")
     else:
         tensor.grad += g  # in place: in training, a view of the flat gradient
 
 
 def _seed(root, grad):
-    device = backend.of(root.data)
+    device, dtype = backend.of(root.data), computing_type(root.dtype)
     if grad is None:
         if root.size != 1:
             raise RuntimeError(
                 f"backward() of a tensor of shape {root.shape}: only a scalar has an "
                 f"obvious gradient; sum it up first or pass backward(grad)"
             )
-        return device.xp.ones_like(root.data)
+        return device.xp.ones_like(root.data, dtype)
     grad = _array_of(grad)
     if backend.of(grad) is not device:
         grad = device.xp.asarray(grad)
@@ -340,7 +371,7 @@ def _seed(root, grad):
         raise ValueError(
             f"gradient of shape {grad.shape} for a tensor of shape {root.shape}"
         )
-    return grad.astype(root.dtype)
+    return grad.astype(dtype)
 
 
 # ------------------------------------------------------------------ tensors, arrays
@@ -358,7 +389,20 @@ def _array_of(x):
     if isinstance(x, Tensor):
         return x.data
     if isinstance(x, np.generic):
-        x = x.item()  # a Python number leaves float32 as it is; np.float64 would not
+        x = x.item()  # see plain_number
     if x is None or isinstance(x, (int, float)):
         return x
     return floating(x) if backend.of(x) else as_float_array(x)
+
+
+def _setting_of(x, name: str, key: str):
+    """What a rule gets for a setting: anything but a Tensor or a NumPy number."""
+    if isinstance(x, Tensor):
+        if x.requires_grad and _recording.get():
+            raise TypeError(
+                f"{name} gives no gradient to its setting {key}: pass {key}.data, or "
+                f"write the formula in ops that take it as an array (a mask: "
+                f"softmax(scores + mask) @ v)"
+            )
+        x = x.data
+    return plain_number(x)

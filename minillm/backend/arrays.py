@@ -1,15 +1,18 @@
-"""Numbers in any form as floating-point arrays."""
+"""Numbers in any form as floating-point arrays, and the types that ops compute in."""
 
 import numpy as np
 
 from minillm.backend import switch
+
+HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 
 
 def as_float_array(data):
     """Numbers in any form as a floating-point array of the current backend.
 
     Lists, Python numbers and whole numbers become float32, floating-point arrays keep
-    their type. Raises TypeError for text and other objects.
+    their type, in this machine's order of bytes. Raises TypeError for text and other
+    objects.
     """
     array = floating(data)
     if isinstance(array, np.ndarray):
@@ -24,5 +27,37 @@ def floating(data):
         raise TypeError(f"a Tensor holds real numbers, not {data!r:.60}")
     # A list has no type of its own: float32 then, not NumPy's float64.
     if array.dtype.kind != "f" or not hasattr(data, "dtype"):
-        array = array.astype(np.float32)
+        array = array.astype(SINGLE)
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     return array
+
+
+def computing_type(dtype):
+    """The type in which ops compute and gradients add up: float32 for half precision,
+    which is for keeping numbers. It counts to 2048 at most, and 256² is beyond it."""
+    return SINGLE if dtype == HALF else dtype
+
+
+def any_half(arrays) -> bool:
+    """Whether one is of half precision. A plain loop: every call of an op asks."""
+    for array in arrays:  # noqa: SIM110
+        if getattr(array, "dtype", None) == HALF:
+            return True
+    return False
+
+
+def widened(arrays) -> tuple[list, bool]:
+    """Half precision as float32, and whether there was nothing else. None and Python
+    numbers are as they are, and do not count."""
+    found = {array.dtype for array in arrays if hasattr(array, "dtype")}
+    wide = [array.astype(SINGLE) if any_half([array]) else array for array in arrays]
+    return wide, found == {HALF}
+
+
+def plain_number(value):
+    """A NumPy number, or an array of one number without axes, as Python's: that leaves
+    float32 as it is, np.float64 would not. All else as it is."""
+    if isinstance(value, (np.generic, np.ndarray)) and not value.ndim:
+        return value.item() if value.dtype.kind in "fiub" else value
+    return value

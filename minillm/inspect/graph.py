@@ -9,7 +9,7 @@ Backward frees the graph on its way, so it is drawn in between:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Node:
     name: str
     op: str
     shape: tuple
-    tensor: Tensor
+    tensor: Tensor = field(compare=False)  # == of tensors is element-wise
 
     def grad_norm(self) -> float | None:
         """‖gradient‖ once backward has been here, None before."""

@@ -8,25 +8,31 @@ from minillm.tensor import Tensor
 
 class Module:
     """Finds its parameters by looking at its own attributes. There is no registration,
-    and no training mode: whoever wants dropout passes a `Noise`."""
+    and no training mode: whoever wants dropout passes a `Noise`.
+
+    A parameter is a leaf that requires a gradient, in an attribute of the module, or in
+    modules, lists, tuples and dictionaries that lie there. What an op made is none: a
+    layer may keep its activations to look at them later. A leaf that must not be
+    trained has `requires_grad = False`.
+    """
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(name, tensor) of every parameter, in the order of definition.
 
         A parameter that is used twice (tied weights) comes once, under its first name.
         """
-        seen = set()
-        for name, tensor in _walk(self, ""):
-            if id(tensor) not in seen:
-                seen.add(id(tensor))
-                yield name, tensor
+        for name, found in _walk(self, "", set()):
+            if isinstance(found, Tensor) and found.made_by is None:
+                yield name, found
 
     def parameters(self) -> list[Tensor]:
         return [tensor for _, tensor in self.named_parameters()]
 
     def modules(self) -> Iterator["Module"]:
         """Every module of the tree, this one first."""
-        yield from _modules(self, set())
+        for _, found in _walk(self, "", set()):
+            if isinstance(found, Module):
+                yield found
 
     def zero_grad(self) -> None:
         """Forget all gradients.
@@ -38,20 +44,30 @@ class Module:
             tensor.grad = None
 
     def replica(self) -> "Module":
-        """A copy of the module tree over the same weights, with its own gradients."""
-        same_weights = {
-            id(tensor): Tensor(tensor.data, requires_grad=True)
-            for tensor in self.parameters()
+        """A copy of the module tree over the same weights, with its own gradients.
+
+        An activation that was kept is kept without its history.
+        """
+        same_numbers = {
+            id(found): Tensor(found.data, requires_grad=found.made_by is None)
+            for _, found in _walk(self, "", set())
+            if isinstance(found, Tensor)
         }
-        return copy.deepcopy(self, same_weights)
+        return copy.deepcopy(self, same_numbers)
 
 
-def _walk(value, name: str) -> Iterator[tuple[str, Tensor]]:
+def _walk(value, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor | Module]]:
+    """Every module, and every tensor that requires a gradient, once; `seen` holds what
+    was met before, so that a module may hold the one that holds it."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
     if isinstance(value, Tensor):
         if value.requires_grad:
             yield name, value
         return
     if isinstance(value, Module):
+        yield name, value
         children = vars(value).items()
     elif isinstance(value, dict):
         children = value.items()
@@ -60,21 +76,4 @@ def _walk(value, name: str) -> Iterator[tuple[str, Tensor]]:
     else:
         return
     for key, child in children:
-        yield from _walk(child, f"{name}.{key}" if name else str(key))
-
-
-def _modules(value, seen: set[int]) -> Iterator[Module]:
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, Module):
-        yield value
-        children = vars(value).values()
-    elif isinstance(value, dict):
-        children = value.values()
-    elif isinstance(value, (list, tuple)):
-        children = value
-    else:
-        return
-    for child in children:
-        yield from _modules(child, seen)
+        yield from _walk(child, f"{name}.{key}" if name else str(key), seen)

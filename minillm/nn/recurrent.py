@@ -33,8 +33,7 @@ class LSTM(Module):
         z, after = self.input(x).data, []
         for t in range(z.shape[1]):
             z_t = z[:, t] + state.hidden @ self.recurrent.data
-            hidden, cell, *_ = step(z_t, state.cell)
-            state.carry_on(hidden, cell)
+            state.carry_on(*step(z_t, state.cell))
             after.append(state.hidden)
         return Tensor(xp.stack(after, 1))
 

@@ -26,7 +26,12 @@ def mul(x, y):
 
 @op
 def div(x, y):
-    return x / y, lambda g: _quotient(g, y), lambda g: _quotient(-g * x, y * y)
+    q = x / y
+
+    def pull_y(g):  # not by x / y²: the square may overflow where q does not
+        return _quotient(-g * xp.where(g == 0, 1, q), y)
+
+    return q, lambda g: _quotient(g, y), pull_y
 
 
 @op
@@ -34,7 +39,7 @@ def neg(x):
     return -x, lambda g: -g
 
 
-@op
+@op(check=checks.one_exponent)
 def power(x, *, exponent: float):
     """x to a constant power."""
     if exponent == 2:  # NumPy's x**3 takes 150 multiplications' time; x**2 takes one
@@ -72,7 +77,7 @@ def tanh(x):
     return y, lambda g: g * (1 - y * y)
 
 
-@op
+@op(check=checks.condition_comes_last)
 def where(x, y, *, condition):
     """x where the condition holds, y elsewhere; the side not taken gets gradient 0."""
     return (

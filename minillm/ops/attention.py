@@ -16,10 +16,11 @@ def attention_weights(q, k, *, causal: bool = False, mask=None):
 
     `causal` lets query i see the keys up to i only (the last query lines up with the
     last key). `mask` is added to the scores, or, where boolean, says which keys a query
-    may see; its shape broadcasts to (..., T, S). The shares of a query that may see
-    nothing are zeros, and give no gradient.
+    may see; its shape broadcasts to (..., T, S). It gets no gradient: a bias that is
+    learnt is an array of ops, softmax(scores + bias) @ v. The shares of a query that
+    may see nothing are zeros, and give no gradient.
     """
-    scale = 1 / math.sqrt(q.shape[-1])
+    scale = 1 / math.sqrt(max(q.shape[-1], 1))
     scores = (q @ k.swapaxes(-1, -2)) * scale
     if causal:
         scores = xp.where(causal_mask(*scores.shape[-2:]), scores, -math.inf)

@@ -27,9 +27,41 @@ def inner_lengths_agree(x, y) -> None:
         raise ValueError(f"{what}: the inner lengths {left[-1]} and {inner} differ")
 
 
+def one_exponent(x, *, exponent) -> None:
+    if np.size(exponent) != 1:
+        shape = np.shape(exponent)
+        raise TypeError(f"power: the exponent is one number, not an array of {shape}")
+
+
+def condition_comes_last(x, y, *, condition) -> None:
+    """NumPy has it first: its order would take the numbers of y for a condition."""
+    dtype = getattr(condition, "dtype", None) or np.asarray(condition).dtype
+    if dtype.kind not in ("b" if isinstance(condition, (int, float)) else "biu"):
+        raise TypeError(
+            f"where(x, y, condition): the condition comes last, a boolean array, not "
+            f"one of {dtype}"
+        )
+
+
 def one_axis(x, *, axis: int = -1) -> None:
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"axis {axis} of an array of shape {x.shape}")
+    _axis_exists(x, axis)
+
+
+def axes_exist(x, *, axis=None, keepdims=False) -> None:
+    if axis is not None:
+        for one in axis if isinstance(axis, tuple) else (axis,):
+            _axis_exists(x, one)
+
+
+def something_to_choose(x, *, axis=None, keepdims=False) -> None:
+    axes_exist(x, axis=axis)
+    along = range(x.ndim) if axis is None else axis
+    along = along if isinstance(along, (tuple, range)) else (along,)
+    if 0 in [x.shape[one] for one in along]:
+        raise ValueError(
+            f"max of an array of shape {x.shape} along axis {axis}: there are no "
+            f"numbers to choose from"
+        )
 
 
 def every_axis_once(x, *, axes: tuple | None = None) -> None:
@@ -50,6 +82,8 @@ def joined(*arrays, axis: int = 0) -> None:
     if not arrays:
         raise ValueError(f"{what}: nothing to join")
     ndim = len(shapes[0])
+    if not isinstance(axis, int):
+        raise TypeError(f"{what}: one whole number is needed as the axis")
     if not -ndim <= axis < ndim:
         raise ValueError(f"{what}: there is no such axis")
     others = {_without(shape, axis % ndim) for shape in shapes}
@@ -112,13 +146,24 @@ def rate_is_a_share(x, *, rate, key, first_row=0) -> None:
         raise ValueError(f"dropout rate {rate}: at least 0 and less than 1 is needed")
 
 
+def _axis_exists(x, axis) -> None:
+    whole = isinstance(axis, (int, np.integer))
+    if not whole or not -x.ndim <= axis < x.ndim:
+        what = f"axis {axis!r:.60} of an array of shape {x.shape}"
+        if not whole:
+            raise TypeError(f"{what}: a whole number is needed")
+        raise ValueError(what)
+
+
 def _targets(targets, shape: tuple, vocab_size: int, what: str) -> None:
     _whole_numbers(targets, IGNORED, vocab_size, what)
-    if targets.shape != shape:
-        raise ValueError(f"{what}: their shape is {targets.shape}, not {shape}")
+    if np.shape(targets) != shape:
+        raise ValueError(f"{what}: their shape is {np.shape(targets)}, not {shape}")
 
 
 def _whole_numbers(array, low: int, high: int, what: str) -> None:
+    if isinstance(array, int):  # one number is as good as an array without axes
+        array = np.asarray(array)
     if getattr(array, "dtype", np.dtype(object)).kind not in "iu":
         raise TypeError(
             f"{what}: an array of whole numbers is needed, not {array!r:.60}"
@@ -134,10 +179,11 @@ def _whole_numbers(array, low: int, high: int, what: str) -> None:
 
 
 def _mask(mask) -> None:
-    if mask is not None and mask.dtype.kind not in "bf":
+    kind = getattr(mask, "dtype", type(mask))
+    if mask is not None and getattr(kind, "kind", "O") not in "bf":
         raise TypeError(
-            f"a mask of {mask.dtype}: boolean (True: may look) or floating-point "
-            f"(added to the scores) is needed"
+            f"a mask of {kind}: an array is needed, boolean (True: may look) or "
+            f"floating-point (added to the scores)"
         )
 
 

@@ -7,7 +7,7 @@ targets in the whole batch: shards of unequal counts then add up to the whole's 
 from minillm.backend import joint, xp
 from minillm.ops import checks
 from minillm.ops.checks import IGNORED
-from minillm.ops.neural import log_softmax
+from minillm.ops.neural import as_rows, log_softmax
 from minillm.tensor import op
 
 
@@ -18,9 +18,10 @@ def cross_entropy(logits, *, targets, n_targets: int | None = None):
     logits (..., V), targets (...) whole numbers, IGNORED where none -> scalar, nats per
     target. Without `n_targets` the kept targets are counted. No kept target: loss 0.
     """
+    targets = xp.asarray(targets)
     kept = (targets != IGNORED)[..., None]  # (..., 1)
     if n_targets is None:
-        n = xp.maximum(kept.sum(dtype=logits.dtype), 1)
+        n = xp.maximum(kept.sum(), 1).astype(logits.dtype)
     else:
         n = max(n_targets, 1)
     log_p, _ = log_softmax.rule(logits)  # (..., V)
@@ -42,7 +43,6 @@ def linear_cross_entropy(x, weight, *, targets, n_targets: int | None = None):
 
     def pullback(g):
         gl = pull_logits(g)
-        rows = gl.reshape(-1, gl.shape[-1])
-        return gl @ weight, rows.T @ x.reshape(-1, x.shape[-1])
+        return gl @ weight, as_rows(gl).T @ as_rows(x)
 
     return loss, joint(pullback)

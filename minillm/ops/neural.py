@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from minillm.backend import joint, xp
 from minillm.ops import checks
 from minillm.ops.hashing import hashed_uniform
@@ -14,10 +16,10 @@ def linear(x, weight, bias):
     """x W + b.   (..., n) @ (n, m) + (m,) -> (..., m); bias may be None."""
 
     def pull_weight(g):
-        return _rows(x).T @ _rows(g)
+        return as_rows(x).T @ as_rows(g)
 
     y = x @ weight if bias is None else x @ weight + bias
-    return y, lambda g: g @ weight.T, pull_weight, lambda g: _rows(g).sum(0)
+    return y, lambda g: g @ weight.T, pull_weight, lambda g: as_rows(g).sum(0)
 
 
 @op(check=checks.ids_in_table)
@@ -39,17 +41,16 @@ def embedding(table, *, ids):
 def layer_norm(x, gain, bias, *, eps: float = 1e-5):
     """(x − mean) / sqrt(variance + eps) · gain + bias over the last axis (Ba et al.
     2016, eq. 4).   (..., D), (D,), (D,) or None -> (..., D)"""
-    centred = x - x.mean(-1, keepdims=True)
-    inverse_sd = 1 / xp.sqrt((centred * centred).mean(-1, keepdims=True) + eps)
+    centred = x - _mean(x)
+    inverse_sd = 1 / xp.sqrt(_mean(centred * centred) + eps)
     unit = centred * inverse_sd
     y = unit * gain if bias is None else unit * gain + bias
 
     def pullback(g):
         gu = g * gain
         # The mean and the scale were computed from x: their share is subtracted.
-        gx = gu - gu.mean(-1, keepdims=True)
-        gx = (gx - unit * (gu * unit).mean(-1, keepdims=True)) * inverse_sd
-        return gx, _rows(g * unit).sum(0), _rows(g).sum(0)
+        gx = (gu - _mean(gu) - unit * _mean(gu * unit)) * inverse_sd
+        return gx, as_rows(g * unit).sum(0), as_rows(g).sum(0)
 
     return y, joint(pullback)
 
@@ -61,8 +62,9 @@ def relu(x):
 
 @op
 def sigmoid(x):
-    """1 / (1 + exp(−x)), by way of tanh, which does not overflow."""
-    y = 0.5 * xp.tanh(0.5 * x) + 0.5
+    """1 / (1 + exp(−x)): as exact for −20, where it is 2·10⁻⁹, as for 20."""
+    with np.errstate(over="ignore"):  # far down exp(−x) is ∞, and y is 0
+        y = 1 / (1 + xp.exp(-x))
     return y, lambda g: g * y * (1 - y)
 
 
@@ -77,7 +79,7 @@ def gelu(x, *, form: str = "tanh"):
         density = xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         return x * cdf, lambda g: g * (cdf + x * density)
     c = math.sqrt(2 / math.pi)
-    squared = x * x
+    squared = xp.minimum(x * x, 100)  # from 10 on t is 1; x³ may overflow
     t = xp.tanh(c * x * (1 + 0.044715 * squared))
     y = 0.5 * x * (1 + t)
 
@@ -94,6 +96,8 @@ def softmax(x, *, axis: int = -1):
 
     A row that is −∞ throughout, where everything is masked, becomes zeros.
     """
+    if not x.size:  # an axis of length 0 has no maximum
+        return x, lambda g: g
     largest = x.max(axis, keepdims=True)
     e = xp.exp(x - xp.where(largest == -math.inf, 0, largest))
     total = e.sum(axis, keepdims=True)
@@ -104,6 +108,8 @@ def softmax(x, *, axis: int = -1):
 @op(check=checks.one_axis)
 def log_softmax(x, *, axis: int = -1):
     """x − log Σ exp(x), the logarithm of softmax, shifted by the maximum."""
+    if not x.size:
+        return x, lambda g: g
     z = x - x.max(axis, keepdims=True)
     y = z - xp.log(xp.exp(z).sum(axis, keepdims=True))
     return y, lambda g: g - xp.exp(y) * g.sum(axis, keepdims=True)
@@ -123,6 +129,11 @@ def dropout(x, *, rate: float, key: int, first_row: int = 0):
     return x * scaled, lambda g: g * scaled
 
 
-def _rows(x):
+def as_rows(x):
     """All axes but the last made one: (..., D) -> (N, D)."""
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def _mean(x):
+    """Over the last axis, which stays; 0 where its length is 0."""
+    return x.sum(-1, keepdims=True) / max(x.shape[-1], 1)

@@ -1,6 +1,7 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997), over a whole sequence."""
 
 from minillm.backend import joint, xp
+from minillm.ops.neural import as_rows, sigmoid
 from minillm.tensor import op
 
 
@@ -30,38 +31,40 @@ def lstm(x, weight, hidden, cell):
     Backward goes through time from the last token to the first: the state's gradient
     comes from the token itself and from all that follow.
     """
-    length, width = x.shape[1], len(weight)
-    zeros = xp.zeros((len(x), width), x.dtype)
-    hiddens = [zeros if hidden is None else hidden]
-    cells = [zeros if cell is None else cell]
-    gates = []
+    batch, length, width = len(x), x.shape[1], len(weight)
+    # The first axis is time: what belongs to one token lies together.
+    z = xp.empty((length, batch, 4 * width), x.dtype)
+    hiddens = xp.zeros((length + 1, batch, width), x.dtype)
+    cells = xp.zeros((length + 1, batch, width), x.dtype)
+    if hidden is not None:
+        hiddens[0] = hidden
+    if cell is not None:
+        cells[0] = cell
     for t in range(length):
-        h, c, *now = step(x[:, t] + hiddens[t] @ weight, cells[t])
-        hiddens.append(h)
-        cells.append(c)
-        gates.append(now)
+        z[t] = x[:, t] + hiddens[t] @ weight
+        hiddens[t + 1], cells[t + 1] = step(z[t], cells[t])
 
     def pullback(g):
-        gh = gc = zeros
-        gx = xp.empty_like(x)
+        # For all tokens at once: how far each z moves the cell or the hidden state.
+        gates, pull_gates = sigmoid.rule(z[..., : 3 * width])
+        i, f, o = _thirds(gates)
+        new, shown = xp.tanh(z[..., 3 * width :]), xp.tanh(cells[1:])
+        slopes = pull_gates(xp.concatenate([new, cells[:-1], shown], -1))
+        slopes = xp.concatenate([slopes, i * (1 - new * new)], -1)
+        cell_to_hidden = o * (1 - shown * shown)
+        gh = gc = xp.zeros_like(cells[0])
+        gz = xp.empty_like(z)
         for t in reversed(range(length)):
-            i, f, o, new, shown = gates[t]
             gh = gh + g[:, t]
-            gc = gc + gh * o * (1 - shown * shown)
-            gz = [
-                gc * new * i * (1 - i),
-                gc * cells[t] * f * (1 - f),
-                gh * shown * o * (1 - o),
-                gc * i * (1 - new * new),
-            ]
-            gx[:, t] = xp.concatenate(gz, -1)
-            gh = gx[:, t] @ weight.T
-            gc = gc * f
+            gc = gc + gh * cell_to_hidden[t]
+            gz[t] = xp.concatenate([gc, gc, gh, gc], -1) * slopes[t]
+            gh = gz[t] @ weight.T
+            gc = gc * f[t]
         # One product for all tokens is quicker than a sum of one for each.
-        came_in = xp.stack(hiddens[:-1], 1).reshape(-1, width)
-        return gx, came_in.T @ gx.reshape(-1, 4 * width), gh, gc
+        g_weight = as_rows(hiddens[:-1]).T @ as_rows(gz)
+        return gz.swapaxes(0, 1), g_weight, gh, gc
 
-    return xp.stack(hiddens[1:], 1), joint(pullback)
+    return hiddens[1:].swapaxes(0, 1), joint(pullback)
 
 
 def step(z, cell):
@@ -71,13 +74,16 @@ def step(z, cell):
     side, before their sigmoids and tanh; cell (B, D). The forget gate is that of Gers,
     Schmidhuber & Cummins 2000.
 
-    Returns hidden and cell after the token, the three gates, the new content, and what
-    the cell has to show; all (B, D).
+    Returns hidden and cell after the token, (B, D).
     """
     width = cell.shape[-1]
-    gates = 0.5 * xp.tanh(0.5 * z[:, : 3 * width]) + 0.5  # sigmoid, without overflow
-    i, f, o = gates[:, :width], gates[:, width : 2 * width], gates[:, 2 * width :]
-    new = xp.tanh(z[:, 3 * width :])
-    cell = f * cell + i * new
-    shown = xp.tanh(cell)
-    return o * shown, cell, i, f, o, new, shown
+    gates, _ = sigmoid.rule(z[:, : 3 * width])
+    i, f, o = _thirds(gates)
+    cell = f * cell + i * xp.tanh(z[:, 3 * width :])
+    return o * xp.tanh(cell), cell
+
+
+def _thirds(gates):
+    """Input, forget and output gate, which lie side by side."""
+    width = gates.shape[-1] // 3
+    return gates[..., :width], gates[..., width : 2 * width], gates[..., 2 * width :]

@@ -6,23 +6,24 @@
 import math
 
 from minillm.backend import xp
+from minillm.ops import checks
 from minillm.tensor import op
 
 
-@op
+@op(check=checks.axes_exist)
 def sum(x, *, axis=None, keepdims: bool = False):
     spread = _spread(x, axis, keepdims)
     return x.sum(axis, keepdims=keepdims), spread
 
 
-@op
+@op(check=checks.axes_exist)
 def mean(x, *, axis=None, keepdims: bool = False):
     n = math.prod(x.shape[i] for i in _axes(x, axis))
     spread = _spread(x, axis, keepdims)
     return x.mean(axis, keepdims=keepdims), lambda g: spread(g / n)
 
 
-@op
+@op(check=checks.something_to_choose)
 def max(x, *, axis=None, keepdims: bool = False):
     """The largest element; where several are equal, they share the gradient."""
     spread = _spread(x, axis, keepdims)
@@ -30,20 +31,16 @@ def max(x, *, axis=None, keepdims: bool = False):
 
     def pullback(g):
         is_largest = x == spread(y)
-        return (
-            spread(g) * is_largest / is_largest.sum(axis, keepdims=True, dtype=x.dtype)
-        )
+        n = is_largest.sum(axis, keepdims=True).astype(x.dtype)
+        return spread(g) * is_largest / n
 
     return y, pullback
 
 
 def _axes(x, axis) -> tuple:
-    """The axes meant, from 0, sorted. Raises ValueError where one is out of range."""
+    """The axes meant, from 0, sorted."""
     axes = range(x.ndim) if axis is None else axis
     axes = axes if isinstance(axes, (tuple, range)) else (axes,)
-    for i in axes:
-        if not -x.ndim <= i < x.ndim:
-            raise ValueError(f"axis {i} of an array of shape {x.shape}")
     return tuple(sorted(i % x.ndim for i in axes))
 
 

@@ -22,7 +22,8 @@ def transpose(x, *, axes: tuple | None = None):
 
 @op
 def getitem(x, *, index):
-    """x[index], for slices, numbers and arrays of whole numbers."""
+    """x[index], for slices, numbers and arrays of whole numbers; on a CPU for boolean
+    arrays too (`x[x > 0]`)."""
 
     def pullback(g):
         gx = xp.zeros_like(x)
@@ -37,7 +38,7 @@ def getitem(x, *, index):
 
 @op(check=checks.joined)
 def concatenate(*arrays, axis: int = 0):
-    """The arrays one after the other along an axis."""
+    """The arrays, or a list of them, one after the other along an axis."""
     lengths = [x.shape[axis] for x in arrays]
     ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]
 

@@ -18,11 +18,13 @@ class FlatParameters:
 
     Those that weight decay acts on (two and more axes) come first, so that decay is one
     slice: `data[:n_decayed]`. Each begins at a multiple of the backend's alignment.
-    With `shared` the buffers are seen by forked processes as well.
+    With `shared` the buffers are seen by forked processes as well. Raises ValueError
+    for a module without parameters, or with two of one name.
     """
 
     def __init__(self, module: Module, *, shared: bool = False):
         named = list(module.named_parameters())
+        _check_names([name for name, _ in named])
         where = backend.of(named[0][1].data)
         self.dtype = named[0][1].dtype
         self._shared = shared
@@ -57,7 +59,23 @@ class FlatParameters:
         }
 
     def collect_gradients(self, module: Module, buffer) -> None:
-        """From now on, backward adds the module's gradients into this buffer."""
+        """From now on, backward adds the module's gradients into this buffer.
+
+        Raises ValueError for a parameter that has no place in it.
+        """
         views = self.views(buffer)
         for name, p in module.named_parameters():
+            if name not in views:
+                raise ValueError(
+                    f"the parameter {name} is new since the flat buffer was made: "
+                    f"make another one, or set its requires_grad to False"
+                )
             p.grad = views[name]
+
+
+def _check_names(names: list[str]) -> None:
+    if not names:
+        raise ValueError("the module has no parameter: no leaf requires a gradient")
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"two parameters have the name {min(twice)}: rename a key")

@@ -100,3 +100,30 @@ def test_a_tensor_on_the_device(on_strict, stand_in):
     assert type(x.grad) is stand_in.StrictArray
     assert x.numpy().tolist() == [1, 2]
     assert "Tensor([1., 2.]" in repr(x)
+
+
+def test_comparisons_stay_on_the_device(on_strict, strict, stand_in):
+    x = Tensor([1.0, 3.0, 2.0], requires_grad=True)
+    other = strict.asarray(np.array([1.0, 0.0, 2.0]))
+    for found in (x == other, x == [1, 0, 2], x == Tensor([1.0, 0.0, 2.0]), x != 3):
+        assert type(found) is stand_in.StrictArray
+        assert strict.to_numpy(found).tolist() == [True, False, True]
+    assert type(x.sum() == 6.0) is stand_in.StrictArray
+    assert type(x.argmax()) is stand_in.StrictArray
+    assert x.argmax().item() == 1
+    assert 3.0 in x
+    assert 4.0 not in x
+    assert x.sum()  # asks for the number, as float does
+    assert float(x.sum()) == 6
+    with pytest.raises(TypeError, match="host array"):
+        x == np.ones(3)  # noqa: B015
+
+
+def test_half_precision_and_numpys_numbers_on_the_device(on_strict):
+    x = Tensor(np.full(70_000, 200, np.float16), requires_grad=True)
+    (x * x / np.float64(300)).mean().backward()
+    assert x.grad.dtype == np.float16
+    y = x.max(np.int64(0))
+    assert y.dtype == np.float16
+    y.backward()
+    assert on_strict.to_numpy(x.grad).sum() > 1

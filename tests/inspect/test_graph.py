@@ -40,6 +40,12 @@ def test_dot(small):
     )
 
 
+def test_two_drawings_can_be_compared():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    assert draw(x * 2).nodes == draw(x * 2).nodes
+    assert draw(x * 2).nodes != draw(x + 2).nodes
+
+
 def test_mermaid(small):
     drawing, loss = small
     before = drawing.mermaid()

@@ -39,6 +39,76 @@ def test_parameters_are_found_in_lists_and_dicts_in_their_order():
     ]
 
 
+class Watcher(Module):
+    """Keeps what passes through it, and knows who holds it."""
+
+    def __init__(self, parent=None):
+        self.parent = parent
+        self.layer = Linear(2, 2, init=INIT)
+        self.frozen = weight()
+        self.frozen.requires_grad = False
+        self.kept = {}
+
+    def __call__(self, x):
+        self.seen = self.layer(x).tanh()
+        self.kept = {"a": [self.seen * 2], "b": (self.seen / 2, x, x.detach())}
+        return self.seen
+
+
+class Family(Module):
+    def __init__(self):
+        self.first = Watcher(self)
+        self.second = self.first
+        self.table = [self.first, {"self": self}]
+        self.own = weight()
+
+    def __call__(self, x):
+        self.last = self.second(self.first(x)) @ self.own
+        return self.last
+
+
+FAMILY = ["first.layer.weight", "first.layer.bias", "own"]
+
+
+def names_of(module: Module) -> list[str]:
+    return [name for name, _ in module.named_parameters()]
+
+
+def test_what_an_op_made_is_no_parameter_and_a_child_may_hold_its_parent():
+    family = Family()
+    assert names_of(family) == FAMILY
+    loss = family(Tensor(np.ones((1, 2)))).sum()
+    assert names_of(family) == FAMILY
+    loss.backward()  # frees the graph: what was made by an op has no parents left
+    assert names_of(family) == FAMILY
+    assert {id(p) for p in family.parameters()} == {
+        id(p) for p in (*family.first.layer.parameters(), family.own)
+    }
+
+
+def test_a_leaf_that_requires_a_gradient_counts_wherever_it_comes_from():
+    watcher = Watcher()
+    x = Tensor(np.ones((1, 2)), requires_grad=True)
+    watcher(x)
+    assert names_of(watcher) == ["layer.weight", "layer.bias", "kept.b.1"]
+    x.requires_grad = False
+    watcher.frozen.requires_grad = True
+    assert names_of(watcher) == ["layer.weight", "layer.bias", "frozen"]
+
+
+def test_a_replica_after_a_forward_pass_keeps_numbers_and_no_history():
+    x, family = Tensor(np.ones((1, 2))), Family()
+    for _ in range(300):  # as deep as Python recurses
+        x = family(x)
+    copy = family.replica()
+    assert names_of(copy) == FAMILY
+    assert copy.first.parent is copy
+    assert copy.last.edges == ()
+    np.testing.assert_array_equal(copy.last.numpy(), x.numpy())
+    copy(Tensor(np.ones((1, 2)))).sum().backward()
+    assert family.own.grad is None
+
+
 def test_the_order_does_not_depend_on_the_hash_seed():
     code = (
         "import numpy as np\n"

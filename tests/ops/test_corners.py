@@ -1,5 +1,7 @@
 """Where published rules have gone wrong: extremes, ties, masks, repeated indices."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -149,6 +151,67 @@ def test_sigmoid_and_gelu_far_out():
     np.testing.assert_allclose(x.grad, [0, 2])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_keeps_what_is_small(dtype):
+    places = np.array([-80.0, -30.0, -20.0, -17.0, -1.0, 0.0, 5.0, 40.0])
+    x = leaf(places, dtype)
+    y = ops.sigmoid(x)
+    expected = [math.exp(p) / (1 + math.exp(p)) for p in places]
+    rtol = 8 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(y.numpy(), expected, rtol)
+    y.log().sum().backward()  # d log σ = 1 − σ
+    slopes = [1 / (1 + math.exp(p)) for p in places]
+    np.testing.assert_allclose(x.grad, slopes, rtol, atol=rtol)
+
+
+def test_sigmoid_does_not_warn_of_an_overflow_that_does_not_matter():
+    with np.errstate(all="raise"):
+        x = leaf([-1000.0, -np.inf], np.float32)
+        assert ops.sigmoid(x).numpy().tolist() == [0, 0]
+
+
+def test_the_gates_of_lstm_keep_what_is_small():
+    """An input gate that is all but shut: the hidden state is that small, not zero."""
+    x = leaf([[[-20.0, 0.0, 20.0, 1.0]]], np.float32)
+    y = ops.lstm(x, leaf([[0.0] * 4], np.float32), None, None)
+    expected = math.exp(-20) / (1 + math.exp(-20)) * math.tanh(1)
+    np.testing.assert_allclose(y.item(), expected, rtol=1e-6)
+    y.backward()
+    np.testing.assert_allclose(x.grad[0, 0, 0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [(1e30, 1e25), (1e-30, 1e-25), (5.0, 2.0), (-1e30, 1e25), (1e-38, 1e-30)],
+)
+def test_the_gradient_of_a_divisor_does_not_square_it(x, y):
+    a, b = leaf([x], np.float32), leaf([y], np.float32)
+    (a / b).backward([3.0])
+    np.testing.assert_allclose(a.grad, [3 / y], rtol=1e-6)
+    np.testing.assert_allclose(b.grad, [-3 * (x / y) / y], rtol=1e-6)
+
+
+def test_where_keeps_the_pole_of_a_divisor_out():
+    x, y = leaf([1.0, 0.0, 1.0]), leaf([0.0, 0.0, 2.0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        q = x / y
+    ops.where(q, 0.0, condition=np.array([False, False, True])).sum().backward()
+    assert x.grad.tolist() == [0, 0, 0.5]
+    assert y.grad.tolist() == [0, 0, -0.25]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "far"), [(np.float32, 1e13), (np.float32, 1e18), (np.float64, 1e120)]
+)
+def test_gelu_has_slope_one_and_zero_far_out(dtype, far):
+    for form in ("tanh", "erf"):
+        x = leaf([far, -far, 9.5, -9.5], dtype)
+        y = ops.gelu(x, form=form)
+        y.sum().backward()
+        np.testing.assert_allclose(y.numpy(), [far, 0, 9.5, 0], atol=1e-15)
+        np.testing.assert_allclose(x.grad, [1, 0, 1, 0], atol=1e-15)
+
+
 def test_cross_entropy_with_all_targets_ignored_is_zero():
     x, w = leaf(np.ones((2, 3))), leaf(np.ones((4, 3)))
     targets = np.full(2, IGNORED)
@@ -283,8 +346,6 @@ def test_a_causal_mask_lines_up_at_the_end_where_keys_are_more_than_queries():
 
 
 def test_erf_to_the_precision_of_each_type():
-    import math
-
     from minillm.ops.special import erf
 
     x = np.linspace(-6, 6, 2001)

@@ -12,6 +12,7 @@ from minillm.testing.choices import seeded
 
 # What a Tensor can do that is not an op.
 NOT_OPS = {
+    "argmax",
     "backward",
     "data",
     "detach",
@@ -30,8 +31,19 @@ NOT_OPS = {
     "__array__",
     "__array_ufunc__",
     "__bool__",
+    "__contains__",
+    "__eq__",
+    "__float__",
+    "__format__",
+    "__ge__",
+    "__gt__",
     "__init__",
+    "__int__",
+    "__iter__",
+    "__le__",
     "__len__",
+    "__lt__",
+    "__ne__",
     "__repr__",
     "__setitem__",
 }

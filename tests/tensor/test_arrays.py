@@ -1,5 +1,7 @@
 """Tensors among arrays, numbers and everything that is neither."""
 
+import math
+import operator
 import subprocess
 import sys
 
@@ -86,9 +88,127 @@ def test_turning_into_an_array_says_what_to_do_instead(x):
             convert(x * 2)
 
 
-def test_a_tensor_has_no_truth_value(x):
-    with pytest.raises(TypeError, match="item"):
-        bool(x.sum())
+def test_the_truth_of_a_tensor_is_that_of_its_number(x):
+    assert x.sum()
+    assert not Tensor([0.0])
+    for several in (x, x[:0]):
+        with pytest.raises(ValueError, match="truth value"):
+            bool(several)
+
+
+COMPARISONS = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt]
+COMPARISONS += [operator.ge]
+
+
+@pytest.mark.parametrize("compare", COMPARISONS)
+@pytest.mark.parametrize(
+    "other",
+    [
+        2,
+        2.0,
+        np.float32(2),
+        np.float64(2),
+        np.int64(2),
+        np.array(2.0),
+        [1, 3],
+        np.array([3, 2]),
+        np.ones((3, 1)),
+        Tensor([2.0, 2.0]),
+    ],
+    ids=repr,
+)
+def test_a_comparison_is_element_by_element_and_plain(x, compare, other):
+    plain = other.numpy() if isinstance(other, Tensor) else other
+    for found, expected in (
+        (compare(x, other), compare(x.numpy(), plain)),
+        (compare(other, x), compare(plain, x.numpy())),
+    ):
+        assert type(found) is np.ndarray
+        assert found.dtype == bool
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_comparison_of_one_number(x):
+    assert x.sum() == 3.0
+    assert x.sum() != 4
+    assert type(x.sum() == 3.0) is np.ndarray
+    tenth = Tensor([0.1])
+    assert tenth == 0.1  # as float32
+    assert tenth == np.float64(0.1)
+    assert tenth == [0.1]
+
+
+def test_what_holds_no_numbers_is_not_equal(x):
+    assert (x == None) is False  # noqa: E711
+    assert (x != "text") is True
+    assert x not in (None, "text")
+    with pytest.raises(TypeError, match="not supported between"):
+        x < "text"  # noqa: B015
+    with pytest.raises(ValueError, match="broadcast"):
+        x == np.ones(3)  # noqa: B015
+
+
+def test_in_looks_for_a_number(x):
+    assert 2.0 in x
+    assert np.float64(2) in x
+    assert 5 not in x
+    assert None not in x
+    assert "text" not in x
+    assert 4.0 in Tensor([[1.0, 2.0], [3.0, 4.0]])
+
+
+def test_equal_tensors_are_different_keys(x):
+    twin = Tensor(x.numpy())
+    names = {x: "x", twin: "twin"}
+    assert names[x] == "x"
+    assert names[twin] == "twin"
+    assert len({x, twin, x}) == 2
+    assert hash(x) != hash(twin)
+
+
+@pytest.mark.parametrize(("axis", "keepdims"), [(None, False), (0, True), (-1, False)])
+def test_argmax_is_an_array_of_whole_numbers(axis, keepdims):
+    numbers = np.array([[1.0, 5.0, 5.0], [7.0, 0.0, -1.0]])
+    found = Tensor(numbers).argmax(axis, keepdims)
+    assert type(found) is np.ndarray
+    assert found.dtype.kind == "i"
+    expected = numbers.argmax(axis, keepdims=keepdims)
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="axis 2"):
+        Tensor(numbers).argmax(2)
+
+
+def test_a_comparison_is_a_condition_and_an_index(x):
+    positive = ops.where(x, 0.0, x > 1)
+    assert positive.numpy().tolist() == [0, 2]
+    x[x > 1].sum().backward()
+    assert x.grad.tolist() == [0, 1]
+
+
+def test_one_number_becomes_pythons(x):
+    loss = x.sum()
+    assert float(loss) == 3.0
+    assert type(float(loss)) is float
+    assert int(loss) == 3
+    assert math.sqrt(loss) == math.sqrt(3)
+    assert f"{loss:.3f}, {loss:>5.1f}, {loss}" == f"3.000,   3.0, {loss!r}"
+    assert "%.2f" % loss == "3.00"  # noqa: UP031
+    for convert in (float, int, "{:.3f}".format):
+        with pytest.raises(ValueError, match="size 1"):
+            convert(x)
+
+
+def test_numpys_reductions_are_ours(x):
+    for function in (np.sum, np.mean, np.max):
+        y = function(x, axis=0)
+        assert y.made_by == function.__name__.removeprefix("a")
+        assert y.item() == function(x.numpy())
+    assert np.argmax(x) == 1
+    for told in ({"dtype": np.float64}, {"out": np.ones(())}):
+        with pytest.raises(TypeError, match=f"has no {min(told)}"):
+            np.sum(x, **told)
+    with pytest.raises(TypeError, match=r"tensor\.numpy\(\)"):
+        np.concatenate([x, x])
 
 
 def test_a_tensor_as_an_exponent_is_refused(x):
@@ -103,8 +223,10 @@ def test_length_and_iteration_go_along_the_first_axis():
     assert [row.numpy().tolist() for row in rows] == [[0, 1], [2, 3], [4, 5]]
     rows[1].sum().backward()
     assert x.grad.tolist() == [[0, 0], [1, 1], [0, 0]]
-    with pytest.raises(TypeError, match="0-d"):
-        len(Tensor(1.0))
+    for walk in (len, iter, list, sum, tuple, reversed, max):
+        with pytest.raises(TypeError, match="0-d"):
+            walk(Tensor(1.0))
+    assert list(Tensor(np.ones((0, 2)))) == []
 
 
 def test_numbers_come_out_again(x):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from minillm.models import ModelConfig, build
+from minillm.nn import Module
+from minillm.tensor import Tensor
 from minillm.training.flat import FlatParameters
 from minillm.training.optimizer import AdamW
 from minillm.training.run_folder import checkpoint
@@ -74,3 +76,50 @@ def test_loading_copies_into_the_views(tmp_path):
     np.testing.assert_array_equal(target(ids).numpy(), source(ids).numpy())
     for _, p in target.named_parameters():
         assert np.shares_memory(p.data, flat.data)
+
+
+class Layer(Module):
+    """Holds what it is given, and keeps its activation."""
+
+    def __init__(self, **held):
+        vars(self).update(held)
+
+    def __call__(self, x):
+        self.seen = x @ self.weight
+        return self.seen
+
+
+def leaf(*shape) -> Tensor:
+    return Tensor(np.ones(shape, np.float32), requires_grad=True)
+
+
+def test_an_activation_has_no_place_in_the_buffer():
+    layer = Layer(weight=leaf(2, 3))
+    layer(np.ones((5, 2), np.float32)).sum().backward()
+    flat = FlatParameters(layer)
+    assert flat.places == {"weight": (0, (2, 3))}
+    flat.collect_gradients(layer, flat.zeros())
+
+
+def test_a_parameter_that_came_later_is_named():
+    layer = Layer(weight=leaf(2, 3))
+    flat = FlatParameters(layer)
+    layer.late = leaf(3)
+    with pytest.raises(ValueError, match="parameter late is new"):
+        flat.collect_gradients(layer, flat.zeros())
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ({}, "no parameter"),
+        ({"frozen": Tensor([1.0])}, "no parameter"),
+        ({"a": {1: leaf(2), "1": leaf(2)}}, r"name a\.1"),
+        ({"a": {"b.c": leaf(2), "b": {"c": leaf(2)}}}, r"name a\.b\.c"),
+    ],
+    ids=["none", "frozen", "number and text", "a dot"],
+)
+def test_parameters_without_a_place_of_their_own_are_refused(held, told):
+    """Two of one name would lie in the same memory."""
+    with pytest.raises(ValueError, match=told):
+        FlatParameters(Layer(**held))
