@@ -107,7 +107,7 @@ def _models(law: dict):
             for name, aicc in sorted(found.items(), key=lambda item: item[1])
             if name != best
         )
-        yield f"AICc: {best} {found[best]:.1f} (the best), {others}"
+        yield f"AICc: {best} {found[best]:.1f} (the lowest), {others}"
 
 
 def print_influence(law: dict) -> None:

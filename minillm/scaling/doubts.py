@@ -165,8 +165,9 @@ def _acting_together(fit):
 
 
 def _exponents(fit):
-    least, most = (ends[2] for ends in bounds(fit.form))
     for name in fit.form.exponents:
+        column = fit.form.columns.index(name)
+        least, most = (ends[column] for ends in bounds(fit.form))
         low, high = fit.interval95[name]
         interval = f"95 % interval {low:.3g} to {high:.3g}"
         # Without noise the interval is as narrow as rounding.
@@ -183,7 +184,7 @@ def _exponents(fit):
 
 
 def _floor(fit):
-    if fit.form.floor and not fit.form.ceiling and not fit.floor_is_distinguishable:
+    if fit.form.seeks_floor and not fit.floor_is_distinguishable:
         yield f"{fit.floor_verdict}: add larger runs to see where the curve bends"
 
 
