@@ -5,6 +5,7 @@ import numpy as np
 from minillm.errors import DataError
 from minillm.scaling.optimum import bounds
 from minillm.scaling.rivals import EXPONENTIAL
+from minillm.scaling.sweep import SAME, swept
 from minillm.scaling.table import Table
 
 TOKENS = ("d", "tokens", "d_tokens", "train_tokens", "n_tokens", "training_tokens")
@@ -16,8 +17,6 @@ KEPT_EQUAL = (
 )
 ONE_RUN = ("run", "run_id", "run_name", "trunk")
 FALLS = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")
-# Columns nearer than this to one another are one: steps × batch are seldom round.
-SAME = 1.01
 
 
 def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
@@ -32,9 +31,11 @@ def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
         *_acting_together(fit),
         *_exponents(fit),
         *_floor(fit),
+        *_fixed_floor(fit),
         *_exponential(fit),
         *_largest(fit),
         *_influence(fit),
+        *swept(table, fit.variables, fit.y_name, rows),
         *_shared_luck(fit, table, rows),
         *_constant(fit, table, rows),
         *_other_columns(fit, table, rows),
@@ -186,6 +187,14 @@ def _exponents(fit):
 def _floor(fit):
     if fit.form.seeks_floor and not fit.floor_is_distinguishable:
         yield f"{fit.floor_verdict}: add larger runs to see where the curve bends"
+
+
+def _fixed_floor(fit):
+    known = dict(fit.form.fixed).get("E")
+    beyond = 0 if known is None else (fit.form.sign * (fit.y - known) <= 0).sum()
+    if beyond:
+        side = "above" if fit.form.ceiling else "below"
+        yield f"{beyond} of {fit.n} points lie {side} the fixed E = {known:g}: check it"
 
 
 def _exponential(fit):

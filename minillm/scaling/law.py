@@ -237,6 +237,7 @@ class LawFit(Points):
         return {
             "law": self.law,
             "parameters": self.parameters,
+            "fixed": dict(self.form.fixed),
             "standard_errors": self.standard_errors,
             "interval95": self.interval95,
             "objective": self.objective,

@@ -181,7 +181,8 @@ class Slopes:
         # Downhill also where the objective bends down.
         bends = np.maximum(np.abs(bends), 1e-13)
         part = (along * gradient[:, :, None]).sum(1) / bends
-        step = -(along * part[:, None]).sum(2)
+        # Rounding may not move what is held.
+        step = np.where(held, 0, -(along * part[:, None]).sum(2))
         return step / scale, -(gradient * step).sum(1), hessian
 
 

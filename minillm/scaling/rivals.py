@@ -22,7 +22,8 @@ def name(form: Form) -> str:
     kind = "tied power" if form.tied else "power"
     if form.floor:
         kind += " − ceiling" if form.ceiling else " + floor"
-    return ", ".join([kind, *(f"{known} = {value:g}" for known, value in form.fixed)])
+    fixed = ", ".join(f"{known} = {value:g}" for known, value in form.fixed)
+    return f"{kind} ({fixed})" if fixed else kind
 
 
 def rivals(form: Form) -> list[Form]:

@@ -22,6 +22,7 @@ JSON_KEYS = {
     "aicc",
     "ranges",
     "models",
+    "fixed",
     "floor",
     "correlations",
     "influence",

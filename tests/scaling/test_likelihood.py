@@ -1,4 +1,4 @@
-"""The criterion is of the loss that was minimised: what it must keep, and what it finds."""
+"""The criterion is of the loss that was minimised: what it keeps, and what it finds."""
 
 import math
 
