@@ -21,9 +21,7 @@ def one(noise=0.002) -> dict:
 
 
 def two(noise=0.002) -> dict:
-    N, D = map(
-        np.ravel, np.meshgrid([1e6, 1e7, 1e8, 1e9], [1e8, 1e9, 1e10, 1e11])
-    )
+    N, D = map(np.ravel, np.meshgrid([1e6, 1e7, 1e8, 1e9], [1e8, 1e9, 1e10, 1e11]))
     loss = BOTH["E"] + BOTH["A"] * N ** -BOTH["alpha"] + BOTH["B"] * D ** -BOTH["beta"]
     wobble = np.random.default_rng(0).standard_normal(16)
     return {"N": N, "D": D, "loss": loss * (1 + noise * wobble)}

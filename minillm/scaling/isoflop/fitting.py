@@ -23,7 +23,10 @@ from minillm.scaling.isoflop.budgets import alike, units
 from minillm.scaling.isoflop.doubts import isoflop_doubts
 from minillm.scaling.law import LawFit
 from minillm.scaling.profile import AROUND_MINIMUM, FEWEST_SIZES, Profile
+from minillm.scaling.sweep import best_of_each, swept
 from minillm.scaling.table import Table, as_table
+
+ROLES = {"D": "the tokens (--d)", "C": "the FLOPs (--c)", "N": "the parameters (--n)"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class IsoFlop:
 
     names: what N, D, C and the loss are called. bootstrap: the number of resamples.
     excluded: [{"row": counted from 1, "reason": text}]. notes: warnings of the table.
+    derived: which of N, D and C the table has not, and how it follows.
     """
 
     profiles: list[Profile]
@@ -40,6 +44,7 @@ class IsoFlop:
     seed: int
     excluded: list[dict]
     notes: list[str] = field(default_factory=list)
+    derived: str | None = None
 
     @cached_property
     def used(self) -> list[Profile]:
@@ -107,6 +112,7 @@ class IsoFlop:
             "envelope": self.envelope.to_json() if self.envelope else None,
             "intervals": "new noise about the parabolas, widened by the law's scatter",
             "noise": self.noise,
+            "derived": self.derived,
             "n": sum(len(p.n) for p in self.profiles),
             "excluded": self.excluded,
             "warnings": self.warnings,
@@ -226,19 +232,21 @@ class IsoFlop:
 def fit_isoflop(
     source: str | os.PathLike | Mapping | Table,
     *,
-    n: str = "N",
+    n: str | None = None,
     d: str | None = None,
     c: str | None = None,
     y: str = "loss",
+    best: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> IsoFlop:
     """Find the best size of each compute budget in a table, and the laws they follow.
 
     source: a CSV file, or a mapping of columns. n, d, c, y: the columns of parameters,
-    tokens, FLOPs and losses; d and c are `D` and `C` where the table has them, and one
-    is enough: C = 6·N·D stands for the other. Budgets nearer than a factor of 1.2 are
-    one. bootstrap: how many resamples the intervals are made of.
+    tokens, FLOPs and losses; the first three are `N`, `D` and `C` where the table has
+    them, and two are enough: the third follows from C = 6·N·D. Budgets nearer than a
+    factor of 1.2 are one. best: of rows with equal sizes, take those of the best
+    setting, see `sweep.py`. bootstrap: how many resamples the intervals are made of.
     Raises UsageError for unknown names and where no budget has three sizes, DataError
     for a value that is no positive number.
     """
@@ -247,20 +255,30 @@ def fit_isoflop(
     if seed < 0:
         raise UsageError(f"seed {seed}: a whole number, 0 or more")
     table = as_table(source)
-    d = d or ("D" if "D" in table.columns else None)
-    c = c or ("C" if "C" in table.columns else None)
-    if d is None and c is None:
-        known = ", ".join(table.columns)
+    asked = {"N": n, "D": d, "C": c}
+    given = {
+        what: name or what
+        for what, name in asked.items()
+        if name or what in table.columns
+    }
+    if len(given) < 2:
+        missing = [what for what in ROLES if what not in given]
         raise UsageError(
-            f"{table.source}: no column D or C; name the tokens (--d) or the FLOPs "
-            f"(--c) among {known}"
+            f"{table.source}: no column {' or '.join(missing)}; name "
+            f"{' or '.join(ROLES[what] for what in missing)} among "
+            f"{', '.join(table.columns)} (two of the three are enough)"
         )
-    rows, excluded = table.usable(y, [name for name in (n, d, c) if name])
-    size, loss = table.positive(n, rows), table.positive(y, rows)
-    tokens = table.positive(d, rows) if d else None
-    flops = table.positive(c, rows) if c else 6 * size * tokens
-    if tokens is None:
-        tokens = flops / (6 * size)
+    rows, excluded = table.usable(y, list(given.values()))
+    warnings = []
+    if best:
+        rows, others = best_of_each(table, list(given.values()), y, rows)
+        excluded += others
+    else:
+        warnings += swept(table, list(given.values()), y, rows)
+    loss = table.positive(y, rows)
+    columns = {what: table.positive(name, rows) for what, name in given.items()}
+    derived = _derive(columns)
+    size, tokens, flops = (columns[what] for what in "NDC")
     profiles = []
     for same in alike(flops):
         profile = Profile(
@@ -279,6 +297,18 @@ def fit_isoflop(
             f"{table.source}: no compute budget has runs of {FEWEST_SIZES} sizes or "
             f"more: train {AROUND_MINIMUM} sizes at each budget, or fit --x N --x D"
         )
-    names = {"N": n, "D": d or "D", "C": c or "C", "loss": y}
-    notes = units(flops, 6 * size * tokens, names)
-    return IsoFlop(profiles, names, bootstrap, seed, excluded, notes)
+    names = {"N": "N", "D": "D", "C": "C"} | given | {"loss": y}
+    warnings += units(flops, 6 * size * tokens, names)
+    return IsoFlop(profiles, names, bootstrap, seed, excluded, warnings, derived)
+
+
+def _derive(columns: dict[str, np.ndarray]) -> str | None:
+    """Fill in what is missing of N, D and C, by C = 6·N·D; returns how, in words."""
+    if "C" not in columns:
+        columns["C"] = 6 * columns["N"] * columns["D"]
+        return "C = 6·N·D"
+    for missing, other in ("ND", "DN"):
+        if missing not in columns:
+            columns[missing] = columns["C"] / (6 * columns[other])
+            return f"{missing} = C/(6·{other})"
+    return None
