@@ -67,7 +67,7 @@ def _rising_loss(fit):
     rise = np.where(below >= 0, medians / medians[below] - 1, 0)
     worst = int(np.argmax(rise))
     # Of many neighbours on a level stretch, some rise by their noise.
-    noise = 1.5 * np.median(np.abs(fit.predict(*fit.x) / fit.y - 1))
+    noise = 1.5 * np.median(np.abs(fit.off))
     if rise[worst] > max(0.002, 4 * noise):
         start = below[worst]
         yield (
@@ -102,7 +102,7 @@ def _transition(fit):
 
 
 def _residuals(fit):
-    error = np.abs(fit.predict(*fit.x) / fit.y - 1)
+    error = np.abs(fit.off)
     worst = int(np.argmax(error))
     if error[worst] > 0.03:
         place = ", ".join(

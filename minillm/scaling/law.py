@@ -223,6 +223,14 @@ class LawFit(Points):
         found = values(self.form, self.theta[None], np.log(x.reshape(len(x), -1)))
         return _shaped(found[0], x)
 
+    @property
+    def off(self) -> np.ndarray:
+        """How far each point lies from the curve, relative to it: (n,), above it > 0.
+
+        (An error of a prediction is relative to what was measured.)
+        """
+        return self.y / self.predict(*self.x) - 1
+
     def band(self, *x):
         """The ends (low, high) of the curve's 95 % band, as `predict`.
 
