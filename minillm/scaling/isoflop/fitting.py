@@ -20,13 +20,12 @@ from minillm.errors import UsageError
 from minillm.scaling.fitting import fit
 from minillm.scaling.intervals import middle
 from minillm.scaling.isoflop.budgets import alike, units
+from minillm.scaling.isoflop.columns import derive, given_columns
 from minillm.scaling.isoflop.doubts import isoflop_doubts
 from minillm.scaling.law import LawFit
 from minillm.scaling.profile import AROUND_MINIMUM, FEWEST_SIZES, Profile
 from minillm.scaling.sweep import best_of_each, swept
 from minillm.scaling.table import Table, as_table
-
-ROLES = {"D": "the tokens (--d)", "C": "the FLOPs (--c)", "N": "the parameters (--n)"}
 
 
 @dataclass(frozen=True)
@@ -255,19 +254,7 @@ def fit_isoflop(
     if seed < 0:
         raise UsageError(f"seed {seed}: a whole number, 0 or more")
     table = as_table(source)
-    asked = {"N": n, "D": d, "C": c}
-    given = {
-        what: name or what
-        for what, name in asked.items()
-        if name or what in table.columns
-    }
-    if len(given) < 2:
-        missing = [what for what in ROLES if what not in given]
-        raise UsageError(
-            f"{table.source}: no column {' or '.join(missing)}; name "
-            f"{' or '.join(ROLES[what] for what in missing)} among "
-            f"{', '.join(table.columns)} (two of the three are enough)"
-        )
+    given = given_columns(table, {"N": n, "D": d, "C": c})
     rows, excluded = table.usable(y, list(given.values()))
     warnings = []
     if best:
@@ -277,7 +264,7 @@ def fit_isoflop(
         warnings += swept(table, list(given.values()), y, rows)
     loss = table.positive(y, rows)
     columns = {what: table.positive(name, rows) for what, name in given.items()}
-    derived = _derive(columns)
+    derived = derive(columns)
     size, tokens, flops = (columns[what] for what in "NDC")
     profiles = []
     for same in alike(flops):
@@ -300,15 +287,3 @@ def fit_isoflop(
     names = {"N": "N", "D": "D", "C": "C"} | given | {"loss": y}
     warnings += units(flops, 6 * size * tokens, names)
     return IsoFlop(profiles, names, bootstrap, seed, excluded, warnings, derived)
-
-
-def _derive(columns: dict[str, np.ndarray]) -> str | None:
-    """Fill in what is missing of N, D and C, by C = 6·N·D; returns how, in words."""
-    if "C" not in columns:
-        columns["C"] = 6 * columns["N"] * columns["D"]
-        return "C = 6·N·D"
-    for missing, other in ("ND", "DN"):
-        if missing not in columns:
-            columns[missing] = columns["C"] / (6 * columns[other])
-            return f"{missing} = C/(6·{other})"
-    return None
