@@ -104,6 +104,14 @@ def given_texts(texts: tuple[str, ...], file: str | None) -> list[str]:
     return [*texts, *(() if file is None else read_lines(file).values())]
 
 
+decimal = click.option(
+    "--decimal",
+    metavar=".|,",
+    type=click.Choice([".", ","]),
+    help="The table's decimal mark.  [as each column shows]",
+)
+
+
 def shared(function):
     """Add --config and --json, which every command has, below its own options; and say
     where a setting was given that turns out to make no sense."""

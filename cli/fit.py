@@ -50,18 +50,22 @@ LOSSES = ["huber", "l1", "lsq"]
 )
 @click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
 @click.option("--plot", metavar="FILE", help="Draw points, law and band (svg, png).")
+@common.decimal
 @common.shared
 def command(
-    file, x, no_floor: bool, fix, plot: str | None, json: bool, **settings
+    file, x, no_floor: bool, fix, plot: str | None, decimal, json: bool, **settings
 ) -> None:
     """Fit a scaling law to a table of measurements.
 
-    FILE is a CSV file with a header line and a row for each run. One size gives
+    FILE is a table with a header line and a row for each run. One size gives
     y = E + A x^(-alpha); with `--x N --x D` a term B D^(-beta) joins it.
     """
     from minillm.scaling import fit
+    from minillm.scaling.table import read_table
 
-    law = fit(file, x, floor=not no_floor, fix=known(fix), **settings)
+    table = read_table(file, decimal)
+    law = fit(table, x, floor=not no_floor, fix=known(fix), **settings)
+    output.say_notes(law.notes)
     if plot:
         from minillm.figures import save
         from minillm.scaling.figures import draw_law
@@ -107,10 +111,8 @@ def print_law(law: dict) -> None:
             row[2:] = ["fixed", *["–"] * (len(heads) - 3)]
     output.print_table(heads, rows, law["law"])
     of_runs = f" of {law['runs']} runs" if law["runs"] < law["n"] else ""
-    left_out = len(law["excluded"])
-    click.echo(f"fitted to {law['n']} points{of_runs}, {left_out} left out")
-    for point in law["excluded"]:
-        click.echo(f"  row {point['row']}: {point['reason']}")
+    excluded = output.left_out(law["excluded"])
+    click.echo(f"fitted to {law['n']} points{of_runs}, {excluded}")
     if law["leave_largest_out"] is not None:
         missed = f"{law['leave_largest_out']:.2%}"
         click.echo(f"the largest of them, predicted by the others: {missed} off")
@@ -141,11 +143,16 @@ def _models(law: dict):
 
 def print_influence(law: dict) -> None:
     """How the law changes without a point, of the points that change it most."""
-    named = list(law["influence"][0]["change"]) if law["influence"] else []
+    influence = law["influence"][:MOST_INFLUENTIAL]
+    if not influence:
+        return
+    named = list(influence[0]["change"])
+    numbered = "line" if "line" in influence[0] else "row"
+    sizes = [n for n in influence[0] if n not in ("row", "line", "change")]
     rows = [
         [
-            each["row"],
-            *(f"{each[name]:.4g}" for name in each if name not in ("row", "change")),
+            each[numbered],
+            *(f"{each[name]:.4g}" for name in sizes),
             *(
                 "–"
                 if each["change"].get(name) is None
@@ -153,12 +160,10 @@ def print_influence(law: dict) -> None:
                 for name in named
             ),
         ]
-        for each in law["influence"][:MOST_INFLUENTIAL]
+        for each in influence
     ]
-    if rows:
-        sizes = [n for n in law["influence"][0] if n not in ("row", "change")]
-        heads = ["without row", *sizes, *(f"{name} changes by" for name in named)]
-        output.print_table(heads, rows)
+    heads = [f"without {numbered}", *sizes, *(f"{name} changes by" for name in named)]
+    output.print_table(heads, rows)
 
 
 def _correlations(law: dict):

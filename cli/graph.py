@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from minillm.errors import DataError, UsageError
-from minillm.models.config import ARCHITECTURES
+from minillm.models import ARCHITECTURES
 from minillm_cli import common, output
 
 SUFFIXES = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}

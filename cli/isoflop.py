@@ -17,8 +17,9 @@ from minillm_cli import common, output
 @click.option("--bootstrap", metavar="N", default=1000, help="Resamples.  [1000]")
 @click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
 @click.option("--plot", metavar="FILE", help="Draw profiles and laws (svg, png).")
+@common.decimal
 @common.shared
-def command(file, plot: str | None, json: bool, **settings) -> None:
+def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
     """Find the best model size of each compute budget.
 
     FILE is a table with a row for each run: its loss, and two of its parameters,
@@ -27,8 +28,10 @@ def command(file, plot: str | None, json: bool, **settings) -> None:
     follow power laws of C. The intervals are of new noise about the parabolas.
     """
     from minillm.scaling.isoflop import fit_isoflop
+    from minillm.scaling.table import read_table
 
-    found = fit_isoflop(file, **settings)
+    found = fit_isoflop(read_table(file, decimal), **settings)
+    output.say_notes(found.told)
     if plot:
         from minillm.figures import save
         from minillm.scaling.isoflop.figure import draw_isoflop
@@ -71,9 +74,7 @@ def print_isoflop(found: dict) -> None:
     if found["derived"]:
         missing = found["derived"][0]
         click.echo(f"{found['derived']}, as no column of {missing} is there")
-    click.echo(f"fitted to {found['n']} runs, {len(found['excluded'])} left out")
-    for point in found["excluded"]:
-        click.echo(f"  row {point['row']}: {point['reason']}")
+    click.echo(f"fitted to {found['n']} runs, {output.left_out(found['excluded'])}")
     for warning in found["warnings"]:
         click.echo(f"warning: {warning}")
 

@@ -112,6 +112,20 @@ def note_unknown(tokenizer, *texts: str) -> None:
         )
 
 
+def say_notes(notes: list[str]) -> None:
+    """How what was given was read, on stderr."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def left_out(excluded: list[dict]) -> str:
+    """How many rows of a table were left out, and why."""
+    from minillm.scaling.table import left_out
+
+    told = f": {left_out(excluded)}" if excluded else ""
+    return f"{len(excluded)} left out{told}"
+
+
 def say_next(command: str) -> None:
     """The next command worth typing, on stderr."""
     click.echo(f"next: {command}", err=True)

@@ -52,8 +52,9 @@ BENCHED = ("pico", "nano", "micro", "tiny")  # in seconds
     type=common.NUMBER,
     help="FLOPs a second.  [measured here]",
 )
+@common.decimal
 @common.shared
-def command(law: str | None, speed: float | None, json: bool, **settings) -> None:
+def command(law, speed: float | None, decimal, json: bool, **settings) -> None:
     """Advise on model size and tokens, from a fitted law.
 
     Give a budget (--flops or --time), a size or a loss. --flops takes 1e15 or 20T.
@@ -61,9 +62,10 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
     from minillm.scaling.advice import advise
     from minillm.scaling.advice.source import read_law
 
-    known = read_law(law)
+    known = read_law(law, decimal=decimal)
     given = measured if speed is None else lambda shape: {"flops_per_second": speed}
     result = advise(known, speed=given, **settings)
+    output.say_notes(result["notes"])
     if json:
         return output.print_json(result)
     print_advice(result)
@@ -78,21 +80,18 @@ def command(law: str | None, speed: float | None, json: bool, **settings) -> Non
 
 def _arch(arch: str) -> str:
     """The options that train an architecture, where it is not the default."""
-    from minillm.text import OBJECTIVES
+    from minillm.models import ARCHITECTURES, architectures_for
 
-    objective, of = next(
-        (name, of) for name, of in OBJECTIVES.items() if arch in of.architectures
-    )
+    objective = ARCHITECTURES[arch].objectives[0]
     options = "" if objective == "clm" else f"--objective {objective} "
-    return options if arch == of.architectures[0] else f"--arch {arch} "
+    return options if arch == architectures_for(objective)[0] else f"--arch {arch} "
 
 
 def measured(shape) -> dict:
     """FLOPs per second of training here, by a second of the named size nearest."""
     import math
 
-    from minillm.models import count
-    from minillm.models.config import SIZES, ModelConfig
+    from minillm.models import SIZES, ModelConfig, count
 
     def parameters(name: str) -> int:
         size = SIZES[name]
@@ -126,7 +125,7 @@ def print_advice(result: dict) -> None:
         used = short(result["inference"]["inference_tokens"])
         points[f"with {used} tokens of use"] = result["inference"]
     if result["half_size"] and result["half_size"]["tokens"]:
-        points["half the size, same loss"] = result["half_size"]
+        points[f"half the size, same {law['y']}"] = result["half_size"]
     rows = [
         [
             name,
@@ -138,7 +137,7 @@ def print_advice(result: dict) -> None:
         ]
         for name, point in points.items()
     ]
-    heads = ["", "parameters N", "tokens D", "D/N", "6ND", "loss"]
+    heads = ["", "parameters N", "tokens D", "D/N", "6ND", law["y"]]
     constants = ", ".join(f"{name} {v:.4g}" for name, v in law["parameters"].items())
     output.print_table(heads, rows, f"{law['law']}: {constants}\n({law['source']})")
     for line in lines(result):
@@ -151,7 +150,8 @@ def lines(result: dict):
     """What does not fit into the table, a line each."""
     from minillm.figures import short
 
-    names = {"parameters": "N", "tokens": "D", "loss": "loss"}
+    y = result["law"]["y"]
+    names = {"parameters": "N", "tokens": "D", "loss": y}
     intervals = result["optimum"]["interval95"].items()
     if intervals:
         parts = (
@@ -173,7 +173,7 @@ def lines(result: dict):
         yield f"half the size costs {half['extra_compute']:+.1%} compute"
     elif half:
         yield (
-            f"half the size never gets there: its loss stays above "
+            f"half the size never gets there: its {y} stays above "
             f"{half['least_loss']:.4f}"
         )
     shape, machine = result["shape"], result["machine"]

@@ -24,8 +24,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     """
     from minillm.backend import Backend
     from minillm.figures import short
-    from minillm.models import count
-    from minillm.models.config import SIZES
+    from minillm.models import SIZES, count
     from minillm.training.config import TrainConfig
 
     sizes = {}

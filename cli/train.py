@@ -5,7 +5,7 @@ import typing
 
 import click
 
-from minillm.models.config import ARCHITECTURES, SIZES
+from minillm.models import ARCHITECTURES, SIZES
 from minillm.text import OBJECTIVES
 from minillm.training.config import (
     DEFAULT,

@@ -6,6 +6,7 @@ __version__ = "0.1.0"
 
 # Each name and the room it comes from, opened when the name is first used.
 _ROOMS = {
+    "Learner": "minillm.training.learner",
     "Tensor": "minillm.ops.methods",  # with its operators
     "TrainConfig": "minillm.training.config",
     "advise": "minillm.scaling.advice",
@@ -22,6 +23,7 @@ _ROOMS = {
     "load_run": "minillm.training.run_folder.run",
     "no_grad": "minillm.tensor",
     "op": "minillm.tensor",
+    "prepare": "minillm.training.data",
     "report": "minillm.scaling.page",
     "scale": "minillm.scaling.series",
     "search": "minillm.tasks",

@@ -26,9 +26,17 @@ class DeviceError(MinillmError):
 
 
 class DivergedError(MinillmError):
-    """The loss or a gradient stopped being a finite number."""
+    """The loss or a gradient stopped being a finite number.
+
+    `step` counts from 1; `figures` are what it came to, by name.
+    """
 
     exit_code = 5
+
+    def __init__(self, message: str, step: int = 0, figures: dict | None = None):
+        super().__init__(message)
+        self.step = step
+        self.figures = figures or {}
 
 
 class Interrupted(MinillmError):

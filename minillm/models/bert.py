@@ -8,19 +8,25 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import UsageError
-from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
-from minillm.models.parts import (
-    initializer,
+from minillm.nn import (
+    Block,
+    Embedding,
+    Initializer,
+    LayerNorm,
+    Linear,
+    ModelConfig,
+    Module,
+    Noise,
+    drop,
     last_norm,
     normed,
     position_table,
     to_key_mask,
-    transformer_blocks,
 )
-from minillm.nn import Embedding, Initializer, LayerNorm, Linear, Module, Noise, drop
 from minillm.ops import cross_entropy, gelu, linear
 from minillm.tensor import Tensor
+from minillm.text import MASKED_SHARE
 
 
 class Bert(LanguageModel):
@@ -32,16 +38,20 @@ class Bert(LanguageModel):
 
     n_classes = 2
     output_parts = ("head", "transform", "output_bias", "next_sentence")
+    sequence_parts = ("pooler", "next_sentence")
+    predicted_share = MASKED_SHARE
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
         width, bias = config.d_model, config.bias
-        init = initializer(config, rng, dtype)
+        init = Initializer.of(config, rng, dtype)
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.positions = position_table(config, init)
         self.segments = Embedding(2, width, init=init)
         self.embedding_norm = LayerNorm(width, init=init, bias=bias)
-        self.blocks = transformer_blocks(config, init, causal=False)
+        self.blocks = [
+            Block(config, init, causal=False) for _ in range(config.n_layers)
+        ]
         self.norm = last_norm(config, init)
         self.pooler = Linear(width, width, init=init, bias=bias)
         self.transform = Transform(width, init=init, bias=bias)

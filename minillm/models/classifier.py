@@ -7,8 +7,7 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.models.language_model import LanguageModel
-from minillm.models.parts import initializer
-from minillm.nn import Embedding, Linear, Noise, drop
+from minillm.nn import Embedding, Initializer, Linear, Noise, drop
 from minillm.tensor import Tensor
 
 
@@ -21,6 +20,7 @@ class Classifier(LanguageModel):
     """
 
     output_parts = ()
+    sequence_parts = (*LanguageModel.sequence_parts, "pooler", "classes")
 
     def __init__(self, body: LanguageModel, rng: np.random.Generator):
         self.config = body.config
@@ -28,7 +28,7 @@ class Classifier(LanguageModel):
         self.body = body
         for name in body.output_parts:
             delattr(body, name)
-        init = initializer(body.config, rng, body.tokens.weight.dtype)
+        init = Initializer.of(body.config, rng, body.tokens.weight.dtype)
         self.classes = Linear(
             body.config.d_model, self.n_classes, init=init, bias=body.config.bias
         )

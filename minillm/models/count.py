@@ -1,11 +1,17 @@
-"""What a model costs before it is built: parameters, FLOPs, memory."""
+"""What a model costs before it is built: parameters, FLOPs, memory.
 
-from minillm.models.config import ModelConfig
+Counted on the model itself, built of shapes without numbers (`nn.init.Shapes`).
+"""
 
-MASKED = ("encoder", "bert")
-# The share of a masked model's positions that have a target: CHOSEN of
-# `text/objectives.py`, a room of the same floor, which may not be imported here.
-MASKED_SHARE = 0.15
+import functools
+from dataclasses import replace
+
+from minillm import backend
+from minillm.models.architectures import architecture, build
+from minillm.nn import CrossAttention, ModelConfig, MultiHeadAttention
+
+# A row for each token, position or segment, and what only the output has.
+TABLES = ("tokens", "positions", "segments", "head", "output_bias")
 
 
 def parameters(config: ModelConfig) -> dict:
@@ -16,109 +22,67 @@ def parameters(config: ModelConfig) -> dict:
     fit their laws in it). Of both, `matrices_and_head` is what takes part in a matrix
     product, the output included.
     """
-    layer, after = _maps_of_layer(config), _maps_after_layers(config)
-    matrices = config.n_layers * _products(layer) + _products(after)
-    if config.arch == "lstm":  # only its gates' inputs have a bias, and always do
-        biases = config.n_layers * 4 * config.d_model + config.bias * config.n_classes
-    else:
-        outputs = config.n_layers * _outputs(layer) + _outputs(after)
-        biases = config.bias * outputs
-    norms = _n_norms(config) * config.d_model * (2 if config.bias else 1)
-    embedding = _tables(config)
-    non_embedding = matrices + norms + biases
-    output = 0 if config.n_classes else config.vocab_size * config.d_model
-    return {
-        "total": embedding + non_embedding,
-        "embedding": embedding,
-        "non_embedding": non_embedding,
-        "matrices_and_head": matrices + output,
-    }
-
-
-def _products(maps: list[tuple[int, int]]) -> int:
-    """The numbers in the matrices of linear maps."""
-    return sum(n_in * n_out for n_in, n_out in maps)
-
-
-def _outputs(maps: list[tuple[int, int]]) -> int:
-    return sum(n_out for _, n_out in maps)
-
-
-def _maps_of_layer(config: ModelConfig) -> list[tuple[int, int]]:
-    """(inputs, outputs) of every linear map in a layer."""
-    d, d_ff = config.d_model, config.feed_forward_width
-    if config.arch == "lstm":
-        return [(d, 4 * d), (d, 4 * d)]
-    attention, feed_forward = [(d, 3 * d), (d, d)], [(d, d_ff), (d_ff, d)]
-    block = attention + feed_forward
-    if config.arch == "encdec":
-        cross = [(d, d), (d, 2 * d), (d, d)]
-        return block + block + cross
-    return block
-
-
-def _maps_after_layers(config: ModelConfig) -> list[tuple[int, int]]:
-    """Those that lead to classes, and BERT's that lead to the output."""
-    d = config.d_model
-    pooler = [(d, d)] if config.arch == "bert" else []
-    if config.n_classes:
-        return [*pooler, (d, config.n_classes)]
-    return [*pooler, (d, d), (d, 2)] if config.arch == "bert" else []
-
-
-def _n_norms(config: ModelConfig) -> int:
-    last = int(config.norm == "pre")  # after the layers (`parts.last_norm`)
-    if config.arch == "lstm":
-        return config.n_layers + last
-    if config.arch == "encdec":
-        return 5 * config.n_layers + 2 * last
-    in_layers = 2 * config.n_layers
-    if config.arch == "bert":  # after the embeddings, and in the output
-        return in_layers + last + 1 + (config.n_classes == 0)
-    return in_layers + last
-
-
-def _tables(config: ModelConfig) -> int:
-    """The numbers in tables: a row for each token, position or segment."""
-    d, v = config.d_model, config.vocab_size
-    tables = v * d
-    if config.arch != "lstm" and config.positions == "learned":
-        tables += config.context * d
-    if config.arch == "bert":
-        tables += 2 * d
-    if not config.n_classes:  # what the output has to itself
-        tables += 0 if config.tied else v * d
-        tables += config.bias * v if config.arch == "bert" else 0
-    return tables
+    names = ("total", "embedding", "non_embedding", "matrices_and_head")
+    counts = _of_all_layers(config)
+    return {name: counts[name] for name in names}
 
 
 def flops_per_token(config: ModelConfig) -> int:
     """Training FLOPs for each token: forward, and twice as much backward.
 
-    A multiply-add counts two. Matrix products only: 2·(4d² + 2d·d_ff) a layer, or 16d²
-    in an LSTM; attention's two products, 2Td each, of which a causal model needs half;
-    and 2Vd for the output, in a masked model at the 15 % of positions that have a
-    target. What is computed once for a whole sequence is left out.
+    A multiply-add counts two. Matrix products only: those of the layers; attention's
+    two products, 2Td each, of which a causal model needs half; and 2Vd for the output,
+    in a masked model at the 15 % of positions that have a target. What is computed once
+    for a whole sequence is left out.
 
     Of an encoder–decoder: for each target token, with a source as long as the target,
     so that a source token is counted with it.
     """
-    d = config.d_model
-    matrices = 2 * config.n_layers * _products(_maps_of_layer(config))
-    # Squares of T × T that a layer looks at; encdec: the encoder's, half, the cross.
-    squares = {"gpt": 0.5, "lstm": 0, "encdec": 2.5}.get(config.arch, 1)
-    attention = squares * 4 * config.n_layers * config.context * d
-    return round(3 * (matrices + attention + _output_flops(config)))
+    return round(3 * _of_all_layers(config)["forward_flops"])
 
 
-def _output_flops(config: ModelConfig) -> float:
-    if config.n_classes:
-        return 0
-    d = config.d_model
-    output = 2 * config.vocab_size * d
-    if config.arch == "bert":
-        output += 2 * d * d
-    return MASKED_SHARE * output if config.arch in MASKED else output
+def _of_all_layers(config: ModelConfig) -> dict:
+    """All layers are alike: each beyond the first adds what the second one adds."""
+    one, two = (_counted(replace(config, n_layers=n)) for n in (1, 2))
+    return {
+        name: one[name] + (config.n_layers - 1) * (two[name] - one[name])
+        for name in one
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def _counted(config: ModelConfig) -> dict:
+    with backend.use("cpu"):
+        model = build(config, None)
+    total = embedding = matrices = products = output = 0
+    for name, p in model.named_parameters():
+        part = name.removeprefix("body.").split(".")[0]
+        total += p.size
+        if part in TABLES:
+            embedding += p.size
+        elif p.ndim == 2:
+            matrices += p.size
+            if part in model.sequence_parts:
+                continue
+            if part in model.output_parts:
+                output += p.size
+            else:
+                products += p.size
+    if not config.n_classes:
+        output += model.head.size
+        matrices += model.head.size
+    attention = sum(
+        module.flops(config.context)
+        for module in model.modules()
+        if isinstance(module, MultiHeadAttention | CrossAttention)
+    )
+    return {
+        "total": total,
+        "embedding": embedding,
+        "non_embedding": total - embedding,
+        "matrices_and_head": matrices,
+        "forward_flops": 2 * products + attention + model.predicted_share * 2 * output,
+    }
 
 
 # What Python, NumPy and a small corpus take before there is any model, and what every
@@ -132,21 +96,12 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     has `batch` sequences in hand at a time.
 
     Weights, AdamW's two moments, and a gradient for each worker; what its forward pass
-    of `batch` sequences keeps for the backward pass: in each layer about 13 vectors of
-    the model's width and three of the feed-forward's for each token, and the attention
-    weights (about 17 vectors in an LSTM; of an encoder–decoder both halves, and for the
-    look at a source as long about eight vectors and weights once more); and at the turn
+    of `batch` sequences keeps for the backward pass (`numbers_kept`); and at the turn
     from one to the other the output's gradient, twice.
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]
-    if config.arch == "lstm":
-        per_token = 17 * d
-    else:
-        attention = config.n_heads * config.context
-        per_token = 13 * d + 3 * config.feed_forward_width + attention
-        if config.arch == "encdec":
-            per_token = 2 * per_token + 8 * d + attention
+    per_token = architecture(config.arch).model.numbers_kept(config)
     tokens = workers * batch * config.context
     activations = tokens * (config.n_layers * per_token + 4 * d)
     turn = 2 * config.vocab_size * d

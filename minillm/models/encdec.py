@@ -10,18 +10,22 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import UsageError
-from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
-from minillm.models.parts import (
-    initializer,
+from minillm.nn import (
+    Block,
+    DecoderBlock,
+    DecoderCache,
+    Embedding,
+    Initializer,
+    ModelConfig,
+    Noise,
+    drop,
     last_norm,
     normed,
     position_table,
     position_vectors,
     to_key_mask,
-    transformer_blocks,
 )
-from minillm.nn import DecoderBlock, DecoderCache, Embedding, Noise, drop
 from minillm.tensor import Tensor, no_grad
 
 
@@ -36,14 +40,23 @@ class EncoderDecoder(LanguageModel):
         width = config.d_model
         # As rows of the output, tokens N(0, 1/D) give logits of variance 1; as inputs,
         # times √D, they are about as large as the sines they are added to.
-        init = initializer(config, rng, dtype, embedding_sd=1 / math.sqrt(width))
+        init = Initializer.of(config, rng, dtype, embedding_sd=1 / math.sqrt(width))
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.positions = position_table(config, init)
-        self.encoder = transformer_blocks(config, init, causal=False)
+        layers = range(config.n_layers)
+        self.encoder = [Block(config, init, causal=False) for _ in layers]
         self.encoder_norm = last_norm(config, init)
-        self.decoder = transformer_blocks(config, init, causal=True, kind=DecoderBlock)
+        self.decoder = [DecoderBlock(config, init, causal=True) for _ in layers]
         self.decoder_norm = last_norm(config, init)
         self.head = self.tokens.weight
+
+    @staticmethod
+    def numbers_kept(config: ModelConfig) -> int:
+        """Both halves', and for the look at a source as long about eight vectors and
+        the weights once more."""
+        attention = config.n_heads * config.context
+        both = 2 * LanguageModel.numbers_kept(config)
+        return both + 8 * config.d_model + attention
 
     def embed(self, ids, begin: int = 0, padding=None) -> Tensor:
         """Tokens (times √D: section 3.4) plus positions.   (B, T) -> (B, T, D)"""

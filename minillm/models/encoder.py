@@ -6,14 +6,51 @@ next token; it learns to restore masked ones (Devlin et al. 2019).
 
 import numpy as np
 
-from minillm.models.transformer import Transformer
+from minillm.models.language_model import LanguageModel
+from minillm.nn import (
+    Block,
+    Embedding,
+    Initializer,
+    ModelConfig,
+    Noise,
+    drop,
+    last_norm,
+    normed,
+    position_table,
+    to_key_mask,
+)
 from minillm.tensor import Tensor
+from minillm.text import MASKED_SHARE
 
 
-class Encoder(Transformer):
+class Encoder(LanguageModel):
     """Position t sees every token: it can fill a gap and cannot continue a text."""
 
-    causal = False
+    predicted_share = MASKED_SHARE
+
+    def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
+        self.config = config
+        init = Initializer.of(config, rng, dtype)
+        self.tokens = Embedding(config.vocab_size, config.d_model, init=init)
+        self.positions = position_table(config, init)
+        self.blocks = [
+            Block(config, init, causal=False) for _ in range(config.n_layers)
+        ]
+        self.norm = last_norm(config, init)
+        self.head = self.token_head(init)
+
+    def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
+        """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
+
+        `mask` (B, T) is False where a token is padding, which nothing may look at.
+        """
+        ids = self.on_device(ids)
+        x = self.tokens(ids) + self.positions[: ids.shape[1]]  # (B, T, D)
+        x = drop(x, noise)
+        key_mask = to_key_mask(mask)  # (B, 1, 1, T)
+        for block in self.blocks:
+            x = block(x, key_mask, noise)  # (B, T, D)
+        return normed(x, self.norm)
 
     def pooled(self, x: Tensor, mask=None) -> Tensor:
         """The mean over a sequence's real tokens.   (B, T, D), mask (B, T) -> (B, D)"""

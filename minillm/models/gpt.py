@@ -6,17 +6,54 @@ Radford et al. 2018 and 2019.
 
 import numpy as np
 
-from minillm.models.parts import normed, position_vectors
-from minillm.models.transformer import Transformer
-from minillm.nn import KeyValueCache
-from minillm.tensor import no_grad
+from minillm.models.language_model import LanguageModel
+from minillm.nn import (
+    Block,
+    Embedding,
+    Initializer,
+    KeyValueCache,
+    ModelConfig,
+    Noise,
+    drop,
+    last_norm,
+    normed,
+    position_table,
+    position_vectors,
+    to_key_mask,
+)
+from minillm.tensor import Tensor, no_grad
 
 
-class GPT(Transformer):
-    """A decoder-only language model: position t sees the tokens up to t."""
+class GPT(LanguageModel):
+    """A decoder-only language model: position t sees the tokens up to t.
 
-    causal = True
+    Pre-norm and learned positions unless the configuration says otherwise; the output
+    is the token table where it says `tied`.
+    """
+
     continues_text = True
+
+    def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
+        self.config = config
+        init = Initializer.of(config, rng, dtype)
+        self.tokens = Embedding(config.vocab_size, config.d_model, init=init)
+        self.positions = position_table(config, init)
+        self.blocks = [Block(config, init, causal=True) for _ in range(config.n_layers)]
+        self.norm = last_norm(config, init)
+        self.head = self.token_head(init)
+
+    def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
+        """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
+
+        `mask` (B, T) is False where a token is padding, which nothing may look at.
+        """
+        ids = self.on_device(ids)
+        x = self.tokens(ids) + self.positions[: ids.shape[1]]  # (B, T, D)
+        x = drop(x, noise)
+        key_mask = to_key_mask(mask)  # (B, 1, 1, T)
+        for block in self.blocks:
+            x = block(x, key_mask, noise)  # (B, T, D)
+        return normed(x, self.norm)
 
     def new_cache(self, n_sequences: int, padding=None) -> list[KeyValueCache]:
         """One empty cache for each layer, with room for a whole context.

@@ -4,8 +4,7 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import UsageError
-from minillm.models.config import ModelConfig
-from minillm.nn import Embedding, Module, Noise
+from minillm.nn import Embedding, Initializer, ModelConfig, Module, Noise
 from minillm.ops import IGNORED, cross_entropy, linear_cross_entropy
 from minillm.tensor import Tensor
 
@@ -21,10 +20,24 @@ class LanguageModel(Module):
     continues_text = False  # True: by itself, with `new_cache` and `decode`
     n_classes = 0
     output_parts = ("head",)  # what nothing but the prediction of tokens needs
+    sequence_parts = ()  # what runs once for a sequence, not once for a token
+    predicted_share = 1.0  # of the positions, those whose token is to be predicted
 
     config: ModelConfig
     tokens: Embedding
     head: Tensor  # (V, D)
+
+    def token_head(self, init: Initializer) -> Tensor:
+        """What predicts each token: tied, what it looks like, else its own.   (V, D)"""
+        if self.config.tied:
+            return self.tokens.weight
+        return init.output_table(self.config.vocab_size, self.config.d_model)
+
+    @staticmethod
+    def numbers_kept(config: ModelConfig) -> int:
+        """About how many numbers a layer keeps of each token for the backward pass."""
+        attention = config.n_heads * config.context
+        return 13 * config.d_model + 3 * config.feed_forward_width + attention
 
     def __call__(self, ids, **settings) -> Tensor:
         """Logits.   ids (B, T) -> (B, T, V). `settings` are those of `hidden`."""

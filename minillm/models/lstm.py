@@ -7,10 +7,18 @@ GPT's are, so that the two differ in attention and not in what else was learned 
 
 import numpy as np
 
-from minillm.models.config import ModelConfig
 from minillm.models.language_model import LanguageModel
-from minillm.models.parts import initializer, last_norm, normed, token_head
-from minillm.nn import Embedding, LSTMState, Noise, RecurrentBlock, drop
+from minillm.nn import (
+    Embedding,
+    Initializer,
+    LSTMState,
+    ModelConfig,
+    Noise,
+    RecurrentBlock,
+    drop,
+    last_norm,
+    normed,
+)
 from minillm.tensor import Tensor, no_grad
 
 
@@ -26,15 +34,15 @@ class LSTMModel(LanguageModel):
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
-        width = config.d_model
-        init = initializer(config, rng, dtype)
-        self.tokens = Embedding(config.vocab_size, width, init=init)
-        self.blocks = [
-            RecurrentBlock(width, init=init, bias=config.bias, norm=config.norm)
-            for _ in range(config.n_layers)
-        ]
+        init = Initializer.of(config, rng, dtype)
+        self.tokens = Embedding(config.vocab_size, config.d_model, init=init)
+        self.blocks = [RecurrentBlock(config, init) for _ in range(config.n_layers)]
         self.norm = last_norm(config, init)
-        self.head = token_head(config, init, self.tokens)
+        self.head = self.token_head(init)
+
+    @staticmethod
+    def numbers_kept(config: ModelConfig) -> int:
+        return 17 * config.d_model
 
     def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)

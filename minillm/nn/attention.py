@@ -1,7 +1,8 @@
-"""Multi-head attention: the layers around the ops, and the caches for decoding."""
+"""Multi-head attention: the layers around the ops."""
 
-from minillm.backend import xp
+from minillm import backend
 from minillm.errors import UsageError
+from minillm.nn.cache import KeyValueCache
 from minillm.nn.init import Initializer
 from minillm.nn.layers import Linear
 from minillm.nn.module import Module
@@ -29,13 +30,18 @@ class MultiHeadAttention(Module):
         )
         return self.out(y)
 
-    def decode(self, x: Tensor, cache: "KeyValueCache") -> Tensor:
+    def decode(self, x: Tensor, cache: KeyValueCache) -> Tensor:
         """The same for tokens that follow those in the cache; remembers their keys and
         values. No gradient.   (B, t, D) -> (B, t, D)"""
         q, k, v = split_heads(self.qkv(x).data, 3, self.n_heads)
         keys, values = cache.append(k, v)
         y = attention(q, keys, values, causal=self.causal, mask=cache.mask())
         return self.out(Tensor(merge_heads(y.data)))
+
+    def flops(self, n_keys: int) -> float:
+        """Of q kᵀ and of the weighted sum of values, for one query and this many keys;
+        of a causal mask's square, half is needed. The linear maps are not counted."""
+        return 4 * n_keys * self.out.weight.shape[0] * (0.5 if self.causal else 1)
 
 
 class CrossAttention(Module):
@@ -56,6 +62,10 @@ class CrossAttention(Module):
         """The same with the memory's keys and values already at hand: kv (B, S, 2D)."""
         return self.out(cross_attention(self.q(x), kv, n_heads=self.n_heads, mask=mask))
 
+    def flops(self, n_keys: int) -> float:
+        """As in `MultiHeadAttention`."""
+        return 4 * n_keys * self.out.weight.shape[0]
+
 
 def _checked(n_heads: int, width: int) -> int:
     if width % n_heads:
@@ -63,70 +73,9 @@ def _checked(n_heads: int, width: int) -> int:
     return n_heads
 
 
-class KeyValueCache:
-    """The keys and values of the tokens so far, for one layer.
+def to_key_mask(mask):
+    """What is no padding, as the keys that every head and query may look at.
 
-    A causal model's keys and values of a token never change once computed: decoding
-    a new token needs only its own.   k, v (B, H, capacity, D/H), `length` of them used
-
-    Sequences of different lengths end together: `padding` (B,), on the host, counts the
-    columns before each one's first token, which nothing may look at.
+    host (B, T) -> (B, 1, 1, T) on the device; None stays None
     """
-
-    def __init__(
-        self,
-        batch: int,
-        n_heads: int,
-        capacity: int,
-        head_width: int,
-        dtype,
-        padding=None,
-    ):
-        self.k = xp.zeros((batch, n_heads, capacity, head_width), dtype=dtype)
-        self.v = xp.zeros((batch, n_heads, capacity, head_width), dtype=dtype)
-        self.length = 0
-        self.padding = padding
-
-    def append(self, k, v):
-        """Store the next tokens' keys and values; return views of all so far."""
-        begin, end = self.length, self.length + k.shape[2]
-        self.k[:, :, begin:end] = k
-        self.v[:, :, begin:end] = v
-        self.length = end
-        return self.k[:, :, :end], self.v[:, :, :end]
-
-    def mask(self):
-        """True where a column holds a token: (B, 1, 1, length). None: all do."""
-        if self.padding is None:
-            return None
-        columns = xp.arange(self.length)
-        return (columns >= xp.asarray(self.padding)[:, None])[:, None, None, :]
-
-    def select(self, rows) -> None:
-        """Go on with these sequences, in this order; one may be there several times."""
-        on_device = xp.asarray(rows)
-        self.k = self.k[on_device]
-        self.v = self.v[on_device]
-        if self.padding is not None:
-            self.padding = self.padding[rows]
-
-
-class DecoderCache(KeyValueCache):
-    """The same for a block that also looks at a memory, whose keys and values are there
-    from the start.   kv (B, S, 2D), memory_key_mask (B, 1, 1, S) or None"""
-
-    def __init__(
-        self, n_heads: int, capacity: int, kv, memory_key_mask=None, padding=None
-    ):
-        batch, _, both = kv.shape
-        head_width = both // (2 * n_heads)
-        super().__init__(batch, n_heads, capacity, head_width, kv.dtype, padding)
-        self.kv = kv
-        self.memory_key_mask = memory_key_mask
-
-    def select(self, rows) -> None:
-        super().select(rows)
-        on_device = xp.asarray(rows)
-        self.kv = self.kv[on_device]
-        if self.memory_key_mask is not None:
-            self.memory_key_mask = self.memory_key_mask[on_device]
+    return None if mask is None else backend.current().asarray(mask)[:, None, None, :]

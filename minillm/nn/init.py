@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minillm.nn.config import ModelConfig
 from minillm.tensor import Tensor
 
 
@@ -31,6 +32,25 @@ class Initializer:
         self.embedding_sd = embedding_sd
         self.dtype = dtype
 
+    @classmethod
+    def of(
+        cls,
+        config: ModelConfig,
+        rng: np.random.Generator | None,
+        dtype,
+        embedding_sd=None,
+    ) -> "Initializer":
+        """What draws the weights of a model of this shape; `embedding_sd` is the
+        configuration's unless it is given. Without an `rng` there are only shapes."""
+        kind = Shapes if rng is None else cls
+        return kind(
+            rng,
+            config.init,
+            n_layers=config.n_layers,
+            embedding_sd=embedding_sd or config.embedding_sd,
+            dtype=dtype,
+        )
+
     def matrix(
         self, fan_in: int, fan_out: int, *, into_residual: bool = False
     ) -> Tensor:
@@ -52,13 +72,32 @@ class Initializer:
         return 0.02 if self.rule == "gpt2" else fan_in_sd
 
     def zeros(self, n: int) -> Tensor:
-        return Tensor(np.zeros(n, self.dtype), requires_grad=True)
+        return self._made((n,), np.zeros)
 
     def ones(self, n: int) -> Tensor:
-        return Tensor(np.ones(n, self.dtype), requires_grad=True)
+        return self._made((n,), np.ones)
+
+    def gate_bias(self, width: int) -> Tensor:
+        """(4·width,), an LSTM's: ones for the second gate, zeros for the others."""
+        return self._made((4 * width,), lambda shape: np.repeat([0, 1, 0, 0], width))
+
+    def fixed(self, table, n: int, width: int) -> Tensor:
+        """The numbers `table(n, width)`, which are not trained.   (n, width)"""
+        return self._made((n, width), lambda shape: table(*shape), trained=False)
 
     def _normal(self, shape: tuple, sd: float) -> Tensor:
         # Drawn in float64 whatever the type, so that float32 and float64 models of one
         # seed have the same weights.
-        drawn = self.rng.standard_normal(shape) * sd
-        return Tensor(drawn.astype(self.dtype), requires_grad=True)
+        return self._made(shape, lambda shape: self.rng.standard_normal(shape) * sd)
+
+    def _made(self, shape: tuple, draw, *, trained: bool = True) -> Tensor:
+        return Tensor(draw(shape).astype(self.dtype), requires_grad=trained)
+
+
+class Shapes(Initializer):
+    """Makes tensors of the right shape with nothing in them: on these, a model of any
+    size can be built to be counted."""
+
+    def _made(self, shape: tuple, _draw, *, trained: bool = True) -> Tensor:
+        nothing = np.broadcast_to(np.zeros((), self.dtype), shape)
+        return Tensor(nothing, requires_grad=trained)

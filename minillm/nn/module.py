@@ -24,6 +24,10 @@ class Module:
     def parameters(self) -> list[Tensor]:
         return [tensor for _, tensor in self.named_parameters()]
 
+    def modules(self) -> Iterator["Module"]:
+        """Every module of the tree, this one first."""
+        yield from _modules(self, set())
+
     def zero_grad(self) -> None:
         """Forget all gradients.
 
@@ -57,3 +61,20 @@ def _walk(value, name: str) -> Iterator[tuple[str, Tensor]]:
         return
     for key, child in children:
         yield from _walk(child, f"{name}.{key}" if name else str(key))
+
+
+def _modules(value, seen: set[int]) -> Iterator[Module]:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, Module):
+        yield value
+        children = vars(value).values()
+    elif isinstance(value, dict):
+        children = value.values()
+    elif isinstance(value, (list, tuple)):
+        children = value
+    else:
+        return
+    for child in children:
+        yield from _modules(child, seen)

@@ -1,6 +1,8 @@
 """A recurrent block: long short-term memory around a residual path."""
 
 from minillm.backend import xp
+from minillm.nn.cache import LSTMState
+from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
 from minillm.nn.layers import LayerNorm, Linear
 from minillm.nn.module import Module
@@ -19,13 +21,13 @@ class LSTM(Module):
 
     def __init__(self, width, *, init: Initializer):
         self.input = Linear(width, 4 * width, init=init)
-        self.input.bias.data[width : 2 * width] = 1
+        self.input.bias = init.gate_bias(width)
         self.recurrent = init.matrix(width, 4 * width)
 
     def __call__(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, D)
         return lstm(self.input(x), self.recurrent, None, None)
 
-    def decode(self, x: Tensor, state: "LSTMState") -> Tensor:
+    def decode(self, x: Tensor, state: LSTMState) -> Tensor:
         """The same for tokens that follow those in the state; carries it on. No
         gradient.   (B, t, D) -> (B, t, D)"""
         z, after = self.input(x).data, []
@@ -37,44 +39,13 @@ class LSTM(Module):
         return Tensor(xp.stack(after, 1))
 
 
-class LSTMState:
-    """What one layer remembers of the tokens so far, `length` of them: hidden and cell
-    (B, D), however many they are.
-
-    Sequences of different lengths end together: `padding` (B,), on the host, counts the
-    columns before each one's first token, in which its state stays empty.
-    """
-
-    def __init__(self, batch: int, width: int, dtype, padding=None):
-        self.hidden = xp.zeros((batch, width), dtype=dtype)
-        self.cell = xp.zeros((batch, width), dtype=dtype)
-        self.length = 0
-        self.padding = padding
-
-    def carry_on(self, hidden, cell) -> None:
-        """Replace the state by that after the next column."""
-        if self.padding is not None:
-            begun = xp.asarray(self.padding <= self.length)[:, None]
-            hidden, cell = hidden * begun, cell * begun
-        self.hidden, self.cell = hidden, cell
-        self.length += 1
-
-    def select(self, rows) -> None:
-        """Go on with these sequences, in this order; one may be there several times."""
-        on_device = xp.asarray(rows)
-        self.hidden = self.hidden[on_device]
-        self.cell = self.cell[on_device]
-        if self.padding is not None:
-            self.padding = self.padding[rows]
-
-
 class RecurrentBlock(Module):
     """x + lstm(norm(x)), or, post-norm, norm(x + lstm(x)), as in `Block`."""
 
-    def __init__(self, width, *, init: Initializer, bias=True, norm="pre"):
-        self.pre_norm = norm == "pre"
-        self.norm = LayerNorm(width, init=init, bias=bias)
-        self.lstm = LSTM(width, init=init)
+    def __init__(self, config: ModelConfig, init: Initializer):
+        self.pre_norm = config.norm == "pre"
+        self.norm = LayerNorm(config.d_model, init=init, bias=config.bias)
+        self.lstm = LSTM(config.d_model, init=init)
 
     def __call__(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         # (B, T, D) -> (B, T, D)

@@ -4,13 +4,11 @@ import numpy as np
 
 from minillm.errors import DataError
 from minillm.scaling.optimum import bounds
+from minillm.scaling.quantities import quantity_of
 from minillm.scaling.rivals import EXPONENTIAL
 from minillm.scaling.sweep import SAME, swept
-from minillm.scaling.table import Table
+from minillm.scaling.table import Table, place
 
-TOKENS = ("d", "tokens", "d_tokens", "train_tokens", "n_tokens", "training_tokens")
-SIZES = ("n", "params", "n_params", "parameters", "non_embedding")
-COMPUTE = ("c", "flops", "flop", "c_flop", "compute", "train_flops")
 KEPT_EQUAL = (
     *("batch", "batch_size", "batch_tokens", "epochs", "context", "seq_len"),
     *("vocab_size", "tokenizer", "data", "dataset", "schedule"),
@@ -225,9 +223,9 @@ def _influence(fit):
             end = fit.interval95[name][int(change > 0)]
             if abs(change) < 1.5 * abs(end - value) + 1e-6:
                 continue
-            place = ", ".join(f"{x} = {point[x]:.4g}" for x in fit.variables)
+            at = ", ".join(f"{x} = {point[x]:.4g}" for x in fit.variables)
             yield (
-                f"one point decides {name}: without row {point['row']} ({place}) it is "
+                f"one point decides {name}: without {place(point)} ({at}) it is "
                 f"{value + change:.3g}, not {value:.3g}; repeat that run with "
                 "other seeds"
             )
@@ -265,10 +263,12 @@ def _shared_luck(fit, table, rows):
 def _constant(fit, table, rows):
     """What a law of one variable leaves out: the tokens, or the size."""
     variable = fit.variables[0]
-    if not _is_loss(fit) or len(fit.variables) > 1 or variable.lower() in COMPUTE:
+    if not _is_loss(fit) or len(fit.variables) > 1 or quantity_of(variable) == "FLOPs":
         return
-    of_tokens = variable.lower() in TOKENS
-    name = _column(table, SIZES if of_tokens else TOKENS, fit)
+    of_tokens = quantity_of(variable) == "tokens"
+    left_out = "parameters" if of_tokens else "tokens"
+    names = [n.lower() for n in table.columns if quantity_of(n) == left_out]
+    name = _column(table, names, fit)
     if name is None:
         return
     values = _values(table, name, rows)
@@ -296,12 +296,21 @@ def _other_columns(fit, table, rows):
         values = _values(table, found, rows)
         # Under one epoch, no text is seen twice.
         if len(values) > 1 and not (name == "epochs" and values[-1] <= SAME):
-            ends = [v if isinstance(v, str) else f"{v:g}" for v in values]
+            ends = [_written(table, found, values[end]) for end in (0, -1)]
             yield (
                 f"{found} changes from {ends[0]} to {ends[-1]} along the series and is "
                 f"part of what the curve shows: run it again with equal {found}, or "
                 "fit the rows of each alone"
             )
+
+
+def _written(table: Table, name: str, value) -> str:
+    """A value of a column as the table has it."""
+    if isinstance(value, str):
+        return value
+    at = int(np.flatnonzero(table.numbers(name) == value)[0])
+    cell = table.columns[name][at]
+    return cell.strip() if isinstance(cell, str) else f"{value:g}"
 
 
 def _medians(fit) -> tuple[np.ndarray, np.ndarray]:

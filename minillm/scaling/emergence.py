@@ -15,6 +15,7 @@ import numpy as np
 
 from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, log_axis, new_figure, short, style
+from minillm.scaling.compare.runs import refuse_file
 from minillm.tensor import no_grad
 from minillm.text import load_corpus, validation_windows
 from minillm.text.facts import Facts
@@ -147,6 +148,7 @@ def emergence(runs: str | Path | Sequence[str | Path]) -> Emergence:
 
 def runs_below(folder: Path) -> list[Path]:
     """The run folders in a folder or in its `runs/`; itself, if it is one."""
+    refuse_file(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder of runs")
     found = [

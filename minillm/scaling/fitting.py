@@ -13,7 +13,7 @@ from minillm.scaling.intervals import resample
 from minillm.scaling.law import LawFit, Points, solve, too_few
 from minillm.scaling.misfit import DELTAS
 from minillm.scaling.sweep import best_of_each
-from minillm.scaling.table import Table, as_table
+from minillm.scaling.table import Table, as_table, left_out
 
 # Without a bootstrap: 1,000 resamples, fewer of a large table, where they vary less.
 LARGEST_DRAW = 1_000_000
@@ -38,7 +38,8 @@ def fit(
 ) -> LawFit:
     """Fit y = E + A·x^(−alpha), or E + A/N^alpha + B/D^beta for x=("N", "D").
 
-    source: a CSV file, or a mapping of columns; x and y: their names.
+    source: a table's file (see `read_table`), or a mapping of columns; x and y: their
+    names.
     loss: `huber` (δ = 1e-3) and `l1` of ln(curve) − ln(y), as Hoffmann et al. (2022)
     fit; `lsq` of curve − y, divided by the column `sigma` where given, or of
     ln(curve) − ln(y), divided by the column `log_sigma`.
@@ -54,7 +55,8 @@ def fit(
     which come with it alone (0: about 1,000 for the intervals). What is drawn for one
     depends on the number of runs: see `intervals.py`.
     E, A and B are never negative; a growing y has a negative alpha. Rows whose y is not
-    finite, or whose x is missing, are left out and named in `excluded`.
+    finite, or whose x is missing, 0, negative or infinite, are left out and named in
+    `excluded`; `notes` say what else of a file was not read as it stands.
     Raises UsageError for unknown names and for points that leave the law open (too few,
     or two x that only change together), DataError for a value that is no positive
     number.
@@ -106,14 +108,17 @@ def _measured(
     if sigma and log_sigma:
         raise UsageError("sigma or log_sigma: a residual is divided by one of them")
     table = as_table(source)
-    needed = [*form.variables, divisor] if divisor else form.variables
-    rows, excluded = table.usable(y, needed, group)
+    rows, excluded = table.usable(y, form.variables, group, divisor)
     if best:
         rows, others = best_of_each(table, form.variables, y, rows)
         excluded = sorted([*excluded, *others], key=lambda each: each["row"])
     x = np.stack([table.positive(name, rows) for name in form.variables])
     measured = table.positive(y, rows)
-    _check_enough(table, form, x)
+    try:
+        _check_enough(table, form, x)
+    except UsageError as error:
+        gone = f" (left out: {left_out(excluded)})" if excluded else ""
+        raise UsageError(f"{error}{gone}") from None
     _check_floor(table, form, y, measured)
     points = Points(
         form=form,
@@ -124,8 +129,10 @@ def _measured(
         sigma=table.positive(divisor, rows) if divisor else np.ones(len(rows)),
         in_logs=loss != "lsq" or log_sigma is not None,
         rows=rows + 1,
+        lines=np.array(table.lines)[rows] if table.lines else None,
         run=table.groups(group, rows) if group else np.arange(len(rows)),
         excluded=excluded,
+        notes=table.told([*form.variables, y, *filter(None, [divisor])]),
     )
     return points, table, rows
 

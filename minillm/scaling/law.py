@@ -13,6 +13,7 @@ from minillm.scaling.likelihood import criterion, misfit, penalty
 from minillm.scaling.misfit import Problem
 from minillm.scaling.noise import Noise, noise_of
 from minillm.scaling.optimum import Optimum, minimise
+from minillm.scaling.quantities import quantity_of
 from minillm.scaling.rivals import criteria
 
 
@@ -21,10 +22,12 @@ class Points:
     """Measured points, with the form of law that is looked for and the loss to fit it
     by.
 
-    x: (variables, n); y: (n,). rows: where they stand in the table, counted from 1.
+    x: (variables, n); y: (n,). rows: where they stand in the table, counted from 1;
+    lines: in its file, None where there is none.
     sigma: (n,), what residuals are divided by, those of ln y where `in_logs`.
     run: (n,), which run each point is of, counted from 0.
-    excluded: [{"row": counted from 1, "reason": text}].
+    excluded: [{"row": counted from 1, "line": of the file, "reason": text}]. notes: how
+    the table was read, one sentence each.
     """
 
     form: Form
@@ -36,7 +39,9 @@ class Points:
     in_logs: bool
     rows: np.ndarray
     run: np.ndarray
+    lines: np.ndarray | None = None
     excluded: list[dict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -134,9 +139,9 @@ class LawFit(Points):
     def influence(self) -> list[dict]:
         """What leaving out each point changes, the most influential point first.
 
-        {"row", a value per variable, y, "change": {"E", "alpha", "beta"}}: the law
-        without the point minus the law with it; None where no law is left. Of a large
-        table, the points that change most.
+        {"row", "line" of a file, a value per variable, y, "change": {"E", "alpha",
+        "beta"}}: the law without the point minus the law with it; None where no law is
+        left. Of a large table, the points that change most.
         """
         points = suspects(self.problem, self.loss, self.theta)
         others = leave_one_out(self.problem, self.loss, self.theta, points)
@@ -150,6 +155,7 @@ class LawFit(Points):
         return [
             {
                 "row": int(self.rows[points[i]]),
+                **({} if self.lines is None else {"line": int(self.lines[points[i]])}),
                 **{
                     name: float(x[points[i]])
                     for name, x in zip(self.variables, self.x, strict=True)
@@ -244,6 +250,11 @@ class LawFit(Points):
         """What `minillm fit --json` prints."""
         return {
             "law": self.law,
+            "variables": [
+                {"column": name, "quantity": quantity_of(name)}
+                for name in self.variables
+            ],
+            "measured": {"column": self.y_name, "quantity": quantity_of(self.y_name)},
             "parameters": self.parameters,
             "fixed": dict(self.form.fixed),
             "standard_errors": self.standard_errors,

@@ -4,22 +4,22 @@ A law is about models that are trained well. Rows of equal sizes are repeats whe
 settings are equal, and may all count; where the settings differ, only the best does.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from minillm.scaling.quantities import quantity_of
 from minillm.scaling.table import Table
 
-RATES = (
-    *("lr", "learning_rate", "learning rate", "max_lr", "lr_max", "peak_lr", "base_lr"),
-    *("rate", "eta", "学习率"),
-)
-SETTINGS = (
+# Words of columns' names.
+RATES = {"lr", "eta", "η"}
+SETTINGS = {
     *RATES,
-    *("batch", "batch_size", "warmup", "warmup_steps", "weight_decay", "wd", "beta2"),
-    *("dropout", "schedule", "optimizer", "momentum", "init"),
-)
-RISES = ("acc", "bleu", "rouge", "score", "reward", "f1")  # the better, the higher
+    *("batch", "warmup", "decay", "wd", "beta1", "beta2", "dropout", "schedule"),
+    *("optimizer", "momentum", "init"),
+}
+RISES = {"bleu", "rouge", "score", "reward", "f1"}  # the better, the higher
 # Sizes nearer than this to one another are one: steps × batch are seldom round.
 SAME = 1.01
 
@@ -50,14 +50,15 @@ def best_of_each(
         here = cell == one
         medians = {s: np.median(better[here & (setting == s)]) for s in setting[here]}
         kept |= here & (setting == min(medians, key=medians.get))
-    reason = f"not the best {y} of its {' and '.join(sizes)}"
-    excluded = [{"row": int(row) + 1, "reason": reason} for row in rows[~kept]]
+    best = f"best {y}" + (" (the highest)" if _rises(y) else "")
+    reason = f"not the {best} of its {' and '.join(sizes)}"
+    excluded = [{**table.numbered(row), "reason": reason} for row in rows[~kept]]
     return rows[kept], excluded
 
 
 def swept(table: Table, sizes: Sequence[str], y: str, rows: np.ndarray) -> list[str]:
     """The warning that rows of equal sizes have different learning rates."""
-    names = [name for name in table.columns if name.lower() in RATES]
+    names = _named(table, RATES)
     if not names or set(names) & set(sizes):
         return []
     cell, rate = _cells(table, sizes, rows), _settings(table, rows, RATES)
@@ -73,7 +74,19 @@ def swept(table: Table, sizes: Sequence[str], y: str, rows: np.ndarray) -> list[
 
 
 def _rises(y: str) -> bool:
-    return any(word in y.lower() for word in RISES)
+    known = quantity_of(y)
+    return known == "accuracy" or (known is None and bool(_words(y) & RISES))
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name; a learning rate is called lr."""
+    name = re.sub(r"learning[\W_]*rate|学习率|^rate$", " lr ", name.casefold())
+    return set(re.split(r"[\W_]+", name))
+
+
+def _named(table: Table, words: set[str]) -> list[str]:
+    """The columns with one of these words in their names."""
+    return [name for name in table.columns if _words(name) & words]
 
 
 def _cells(table: Table, sizes: Sequence[str], rows: np.ndarray) -> np.ndarray:
@@ -82,9 +95,9 @@ def _cells(table: Table, sizes: Sequence[str], rows: np.ndarray) -> np.ndarray:
     return np.unique(places, axis=1, return_inverse=True)[1].ravel()
 
 
-def _settings(table: Table, rows: np.ndarray, known: Sequence[str]) -> np.ndarray:
+def _settings(table: Table, rows: np.ndarray, words: set[str]) -> np.ndarray:
     """(rows,): which rows have the same settings; all differ where none are known."""
-    names = [name for name in table.columns if name.lower() in known]
+    names = _named(table, words)
     if not names:
         return np.arange(len(rows))
     groups = np.stack([table.groups(name, rows) for name in names])

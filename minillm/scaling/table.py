@@ -1,22 +1,30 @@
-"""Measured runs as named columns: from a CSV file, or from what Python code holds."""
+"""Measured runs as named columns: from a table's file, or from what Python code holds.
 
-import csv
-import io
-import math
+read_table("runs.csv").numbers("N")    # float64, NaN where a cell is empty
+"""
+
 import os
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from minillm.errors import DataError, UsageError
+from minillm.scaling.cells import (
+    Reading,
+    Unreadable,
+    has_any,
+    is_empty,
+    read_numbers,
+    read_with,
+)
+from minillm.scaling.delimited import spans
+from minillm.scaling.quantities import quantity_of
+from minillm.scaling.table_file import column_name, named_columns, parse, read_text
 
-MISSING = ("", "na", "n/a", "null", "none", "-", "–", "—")
-COMMENT = re.compile(r"^[ \t]*#[^\r\n]*", re.MULTILINE)
-DECIMAL_COMMA = re.compile(r"^(\s*[+-]?\d+),(\d+(?:[eE][+-]?\d+)?\s*)$")
+MOST_REASONS = 4  # that are told one by one
 
 
 @dataclass(frozen=True)
@@ -24,34 +32,57 @@ class Table:
     """Columns of equal length under their names.
 
     source: what messages call it. lines: the file's line of every row, if it has one.
+    decimal: the decimal mark of its numbers, `.` or `,`; None where each column shows
+    it. notes: what of the file was not read.
     """
 
     source: str
     columns: dict[str, Sequence]
     lines: tuple[int, ...] = ()
+    decimal: str | None = None
+    notes: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:
         """Where a row (counted from 0) is found: `runs.csv, line 3`."""
-        if self.lines:
-            return f"{self.source}, line {self.lines[row]}"
-        return f"{self.source}, row {row + 1}"
+        return f"{self.source}, {place(self.numbered(row))}"
+
+    def numbered(self, row: int) -> dict:
+        """What a row (counted from 0) is called in records: {"row": counted from 1,
+        "line": of the file, where it has one}."""
+        line = {"line": self.lines[row]} if self.lines else {}
+        return {"row": int(row) + 1, **line}
+
+    def rows(self, rows: np.ndarray) -> "Table":
+        """The same table with some of its rows; what whole columns said of their marks
+        stays as it was read."""
+        read = {name: reading.values for name, reading in self._readings.items()}
+        columns = {
+            name: [column[row] for row in rows]
+            for name, column in {**self.columns, **read}.items()
+        }
+        lines = tuple(self.lines[row] for row in rows) if self.lines else ()
+        return replace(self, columns=columns, lines=lines)
 
     def numbers(self, name: str) -> np.ndarray:
         """A column as float64; an empty cell is NaN (so are NA, null and –).
 
-        Raises UsageError for an unknown column, DataError for text in a cell.
+        Raises UsageError for an unknown column, DataError for text in a cell, and for a
+        column such as 1,000 and 2,500, which may be thousands or not (see `cells.py`).
         """
-        cells = self._cells(name)
-        values = np.empty(len(cells))
-        for row, cell in enumerate(cells):
-            try:
-                values[row] = math.nan if _is_empty(cell) else float(cell)
-            except (TypeError, ValueError):
-                raise DataError(
-                    f"{self.place(row)}: {name} is {cell!r}, not a number; "
-                    "write it as 70e6, or leave the cell empty"
-                ) from None
-        return values
+        return self._read(name).values
+
+    def told(self, names: Sequence[str]) -> list[str]:
+        """What was skipped or taken for something in reading these columns, a sentence
+        each: thousands' marks, decimal commas, units."""
+        found = [f"{self.source}: {note}" for note in self.notes]
+        for name in dict.fromkeys(names):
+            reading = self._read(name)
+            if (row := reading.example) is not None:
+                found.append(
+                    f"{self.place(row)}: {name} is {self._cells(name)[row]!r}, read as "
+                    f"{reading.values[row]:.12g}"
+                )
+        return found
 
     def groups(self, name: str, rows: np.ndarray) -> np.ndarray:
         """Which rows have the same cell in a column of any kind: (rows,), numbered from
@@ -61,32 +92,39 @@ class Table:
         return np.array([known.setdefault(text, len(known)) for text in texts])
 
     def usable(
-        self, y: str, needed: Sequence[str], group: str | None = None
+        self,
+        y: str,
+        sizes: Sequence[str],
+        group: str | None = None,
+        divisor: str | None = None,
     ) -> tuple[np.ndarray, list[dict]]:
         """The rows (counted from 0) that a fit can use, and the others with reasons.
 
-        They have a finite y and no empty cell in the columns `needed` and `group`.
-        Raises DataError where there are none.
+        They have a finite y, positive and finite sizes, and no empty cell in the
+        columns `group` and `divisor`. Raises DataError where there are none.
         """
         measured = self.numbers(y)
         reasons = {
             row: f"{y} is {measured[row]}: missing or diverged"
             for row in np.flatnonzero(~np.isfinite(measured))
         }
-        for name in needed:
-            for row in np.flatnonzero(np.isnan(self.numbers(name))):
-                reasons.setdefault(row, f"{name} is missing")
-        for row, cell in enumerate(self._cells(group) if group else ()):
-            if _is_empty(cell):
-                reasons.setdefault(row, f"{group} is missing")
+        for name in sizes:
+            numbers = self.numbers(name)
+            for row in np.flatnonzero(~((numbers > 0) & np.isfinite(numbers))):
+                reasons.setdefault(row, f"{name} is {_unfit(numbers[row])}")
+        for name in filter(None, (group, divisor)):
+            for row, cell in enumerate(self._cells(name)):
+                if is_empty(cell):
+                    reasons.setdefault(row, f"{name} is missing")
+        excluded = [
+            {**self.numbered(row), "reason": reasons[row]} for row in sorted(reasons)
+        ]
         rows = np.array([row for row in range(len(measured)) if row not in reasons])
         if len(rows) == 0:
             raise DataError(
-                f"{self.source}: no row has a finite {y} and all of {', '.join(needed)}"
+                f"{self.source}: no row has a finite {y} and all of {', '.join(sizes)}:"
+                f" {left_out(excluded)}"
             )
-        excluded = [
-            {"row": int(row) + 1, "reason": reasons[row]} for row in sorted(reasons)
-        ]
         return rows, excluded
 
     def positive(self, name: str, rows: np.ndarray) -> np.ndarray:
@@ -102,21 +140,78 @@ class Table:
 
     def _cells(self, name: str) -> Sequence:
         """A column as it was read. Raises UsageError for an unknown one."""
-        name = unicodedata.normalize("NFC", name)
+        name = column_name(name)
         if name not in self.columns:
             known = ", ".join(self.columns)
             raise UsageError(f"{self.source}: no column {name!r}; there are {known}")
         return self.columns[name]
 
+    def _read(self, name: str) -> Reading:
+        cells, name = self._cells(name), column_name(name)
+        if name not in self._readings:
+            try:
+                self._readings[name] = read_numbers(
+                    cells,
+                    self.decimal,
+                    lambda: self._has_decimal_commas,
+                    small=quantity_of(name) == "loss",
+                )
+            except Unreadable as error:
+                raise DataError(
+                    f"{self.place(error.row)}: {name} is {cells[error.row]!r}, which "
+                    f"{error}"
+                ) from None
+        return self._readings[name]
 
-def _is_empty(cell) -> bool:
-    if isinstance(cell, str):
-        return cell.strip().lower() in MISSING
-    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+    @cached_property
+    def _readings(self) -> dict[str, Reading]:
+        return {}
+
+    @cached_property
+    def _has_decimal_commas(self) -> bool:
+        """Whether a column is of numbers whose decimal mark can only be a comma."""
+        return any(
+            has_any(cells, ",")
+            and read_with(cells, ",").bad is None
+            and read_with(cells, ".").bad is not None
+            for cells in self.columns.values()
+        )
+
+
+def place(numbered: dict) -> str:
+    """What people call a row: `line 3` of its file, else `row 2`."""
+    if "line" in numbered:
+        return f"line {numbered['line']}"
+    return f"row {numbered['row']}"
+
+
+def left_out(excluded: list[dict]) -> str:
+    """Rows and why they were left out, in a line: `N is 0 (lines 2–79)`."""
+    reasons: dict[str, list[dict]] = {}
+    for point in excluded:
+        reasons.setdefault(point["reason"], []).append(point)
+    told = list(reasons.items())
+    if len(told) > MOST_REASONS:
+        others = [point for _, points in told[MOST_REASONS - 1 :] for point in points]
+        told = [*told[: MOST_REASONS - 1], ("for other reasons", others)]
+    return "; ".join(f"{reason} ({_spans(points)})" for reason, points in told)
+
+
+def _spans(points: list[dict]) -> str:
+    if all("line" in point for point in points):
+        return spans([point["line"] for point in points])
+    return spans([point["row"] for point in points]).replace("line", "row")
+
+
+def _unfit(number: float) -> str:
+    """Why a number is no size."""
+    if np.isnan(number):
+        return "missing"
+    return "0" if number == 0 else "negative" if number < 0 else "infinite"
 
 
 def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
-    """A Table from a CSV file's path or a mapping of columns (a data frame will do).
+    """A Table from a file's path or a mapping of columns (a data frame will do).
 
     Raises UsageError where columns differ in length.
     """
@@ -126,9 +221,9 @@ def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
         return read_table(source)
     if not hasattr(source, "keys"):
         kind = type(source).__name__
-        raise UsageError(f"a {kind} is no table: give a CSV file or named columns")
-    names = list(source.keys())
-    columns = {_name(name): np.ravel(source[name]).tolist() for name in names}
+        raise UsageError(f"a {kind} is no table: give a file or named columns")
+    pairs = [(name, np.ravel(source[name]).tolist()) for name in list(source.keys())]
+    columns = named_columns(pairs, "the table")
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -136,78 +231,18 @@ def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
     return Table("the table", columns)
 
 
-def read_table(path: str | os.PathLike) -> Table:
-    """Read a table with a header line: UTF-8, cells divided by `,`, `;` or tabs.
+def read_table(path: str | os.PathLike, decimal: str | None = None) -> Table:
+    """Read a table with a header line, cells divided by `,`, `;` or tabs; or of JSON.
 
-    Blank lines and lines that begin with # are skipped, columns without a name too. In
-    a table divided by `;`, 1,5 is a number.
-    Raises DataError for a file that is missing, empty, not UTF-8 or ragged.
+    The text is UTF-8 or UTF-16, which gzip may have packed. JSON is an object a line, a
+    list of objects or an object of columns. decimal: the decimal mark, `.` or `,`, of
+    all numbers, where columns do not show it.
+    Raises DataError for a file that is missing, empty, ragged or no table.
     """
-    path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 at byte {error.start}: save it so"
-        ) from error
-    # Made blank, not taken out, so that lines keep their numbers.
-    text = COMMENT.sub("", text)
-    delimiter = _delimiter(text)
-    lines = io.StringIO(text, newline="")
-    reader = csv.reader(lines, strict=True, delimiter=delimiter)
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: {error}") from error
-    if len(rows) < 2:
-        what = "only a header" if rows else "empty"
-        raise DataError(f"{path}: {what}; a table has a header line and a row per run")
-    header = [_name(name) for name in rows[0][1]]
-    if all(_is_number(name) for name in header):
-        raise DataError(
-            f"{path}, line {rows[0][0]}: numbers where the columns' names belong; "
-            "write a header line such as N,loss (without #)"
-        )
-    if len(header) == 1:
-        raise DataError(
-            f"{path}: one column, {header[0]!r}; divide cells by commas, ; or tabs"
-        )
-    for name in header:
-        if name and header.count(name) > 1:
-            raise DataError(f"{path}: two columns are called {name!r}")
-    for line, row in rows[1:]:
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}, line {line}: {len(row)} cells under {len(header)} names"
-            )
-    cells = [row for _, row in rows[1:]]
-    if delimiter == ";":
-        cells = [[DECIMAL_COMMA.sub(r"\1.\2", cell) for cell in row] for row in cells]
-    columns = zip(header, zip(*cells, strict=True), strict=True)
-    return Table(
-        str(path),
-        {name: list(column) for name, column in columns if name},
-        tuple(line for line, _ in rows[1:]),
-    )
+    return table_of(read_text(path), str(Path(path)), decimal)
 
 
-def _delimiter(text: str) -> str:
-    """What divides the cells of the header line, outside quotes."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    return max(",;\t", key=unquoted.count)
-
-
-def _name(name) -> str:
-    """A column's name: é is one character, whichever way it was typed."""
-    return unicodedata.normalize("NFC", str(name).strip())
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def table_of(text: str, source: str, decimal: str | None = None) -> Table:
+    """The table in a text; `source` is what messages call it. Raises DataError."""
+    columns, lines, notes = parse(text, source)
+    return Table(source, columns, lines, decimal, notes)

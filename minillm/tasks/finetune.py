@@ -14,6 +14,7 @@ from pathlib import Path
 from minillm import backend
 from minillm.errors import Interrupted, UsageError
 from minillm.files import write_json
+from minillm.models import architectures_for
 from minillm.tasks import answers, classification
 from minillm.text import OBJECTIVES
 from minillm.training.base import shaped
@@ -118,7 +119,7 @@ def _check(base: str, task: str, epochs: int) -> None:
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise UsageError(f"epochs must be a whole number of at least 1, got {epochs!r}")
     arch = read_record(base)["config"]["arch"]
-    allowed = OBJECTIVES[task].architectures
+    allowed = architectures_for(task)
     if arch not in allowed:
         raise UsageError(
             f"{base}: is of arch {arch}, and task {task} needs a run of arch "

@@ -5,7 +5,7 @@ from minillm.text.corpus import Corpus, load_corpus
 from minillm.text.documents import Documents, Passages, passages
 from minillm.text.examples import Shuffled, Windows, spread, validation_windows
 from minillm.text.generated import generated
-from minillm.text.objectives import OBJECTIVES, causal, masked
+from minillm.text.objectives import MASKED_SHARE, OBJECTIVES, causal, masked
 from minillm.text.table import Table, load_table
 from minillm.text.template import (
     BERT_TEMPLATE,
@@ -31,6 +31,7 @@ __all__ = [
     "EOS",
     "IGNORED",
     "MASK",
+    "MASKED_SHARE",
     "OBJECTIVES",
     "PAD",
     "PAIR_SPECIALS",

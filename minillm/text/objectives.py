@@ -13,7 +13,7 @@ from minillm.text.tokenizer import Tokenizer
 
 # Of BERT's masked language model (Devlin et al. 2019, section 3.1): the share of tokens
 # that have to be restored, and how many of these are hidden and exchanged.
-CHOSEN = 0.15
+MASKED_SHARE = 0.15
 HIDDEN, EXCHANGED = 0.8, 0.1
 # Padded sequences are as long as the longest, made a multiple of this.
 MULTIPLE = 8
@@ -142,7 +142,7 @@ def hide(
     draws = rng.random(tokens.shape)
     if whole_words:
         draws = np.take_along_axis(draws, word_beginnings(tokens, tokenizer), -1)
-    chosen = (draws < CHOSEN) & ~special
+    chosen = (draws < MASKED_SHARE) & ~special
     fate = rng.random(tokens.shape)
     random_tokens = rng.choice(tokenizer.ordinary_ids, tokens.shape)
     hidden = chosen & (fate < HIDDEN)
@@ -176,14 +176,13 @@ class Objective:
     """How a batch is made of examples, and what is so of every run that is trained so.
 
     `kind` says which examples these are: "windows" of a text, "passages" of documents,
-    or rows of "pairs" or "labels". `architectures` names those that cannot look at what
-    they predict, the default first. `model` says in words what comes of it, `ask` with
+    or rows of "pairs" or "labels". `model` says in words what comes of it, `ask` with
     which command to put it to use: on a `run`, with a `prompt` or a text with a `gap`.
+    Which models it can train, `models/architectures.py` says.
     """
 
     batch: Callable[..., Batch]
     kind: str
-    architectures: tuple[str, ...]
     loss_unit: str
     model: str
     ask: str
@@ -193,7 +192,6 @@ OBJECTIVES = {
     "clm": Objective(
         causal,
         "windows",
-        architectures=("gpt", "lstm"),
         loss_unit="nats/token",
         model="a causal model, which continues texts (`minillm generate`)",
         ask="minillm generate {run} {prompt}",
@@ -201,7 +199,6 @@ OBJECTIVES = {
     "mlm": Objective(
         masked,
         "windows",
-        architectures=("encoder", "bert"),
         loss_unit="nats/token",
         model="a masked model, which fills gaps (`minillm fill`)",
         ask="minillm fill {run} {gap}",
@@ -209,7 +206,6 @@ OBJECTIVES = {
     "mlm+nsp": Objective(
         next_sentence,
         "passages",
-        architectures=("bert",),
         loss_unit="nats/token + nats/label",
         model="a masked model, which fills gaps (`minillm fill`)",
         ask="minillm finetune {run} --task classify --data FILE",
@@ -217,7 +213,6 @@ OBJECTIVES = {
     "seq2seq": Objective(
         seq2seq,
         "pairs",
-        architectures=("encdec",),
         loss_unit="nats/token",
         model="an encoder–decoder, which answers a source (`minillm generate`)",
         ask='minillm generate {run} "SOURCE"',
@@ -225,7 +220,6 @@ OBJECTIVES = {
     "classify": Objective(
         classify,
         "labels",
-        architectures=("gpt", "lstm", "encoder", "bert"),
         loss_unit="nats/label",
         model="a classifier, which labels texts (`minillm classify`)",
         ask='minillm classify {run} "TEXT"',

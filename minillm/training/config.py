@@ -10,11 +10,11 @@ import os
 from dataclasses import dataclass
 
 from minillm.errors import UsageError
-from minillm.models.config import MOST, MOST_LAYERS, ModelConfig, Size, size, usual
+from minillm.models.architectures import architecture, architectures_for, check, usual
+from minillm.models.sizes import Size, size
+from minillm.nn.config import MOST, MOST_LAYERS, ModelConfig
 from minillm.text import OBJECTIVES
 
-# Times a transformer's learning rate: 1.7 and 3 were the best at widths 16 and 64.
-LR_FACTORS = {"lstm": 2.0}
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
 # in the middle were the best.
 SGD_LR = 0.2
@@ -163,7 +163,7 @@ class TrainConfig:
             )
         tokens = self.tokens or named.tokens
         steps = self.steps or max(1, round(tokens / (batch * context)))
-        arch = self.arch or OBJECTIVES[self.objective].architectures[0]
+        arch = self.arch or architectures_for(self.objective)[0]
         lr = self.lr
         if lr is None:
             lr = SGD_LR if self.optimizer == "sgd" else default_lr(width, arch)
@@ -197,7 +197,7 @@ class TrainConfig:
 
     def shape(self, vocab_size: int, n_classes: int = 0) -> ModelConfig:
         """That of the model this run trains. Call it on a resolved configuration."""
-        return ModelConfig(
+        shape = ModelConfig(
             vocab_size=vocab_size,
             n_classes=n_classes,
             n_layers=self.layers,
@@ -211,6 +211,8 @@ class TrainConfig:
             tied=self.tied,
             init=self.init,
         )
+        check(shape)
+        return shape
 
     @property
     def tokens_per_step(self) -> int:
@@ -246,9 +248,9 @@ class TrainConfig:
 
 def check_arch(arch: str, objective: str) -> None:
     """Raises UsageError for an architecture that cannot be trained with it."""
-    allowed = OBJECTIVES[objective].architectures
+    allowed = architectures_for(objective)
     if arch not in allowed:
-        others = [name for name, of in OBJECTIVES.items() if arch in of.architectures]
+        others = [name for name in OBJECTIVES if arch in architectures_for(name)]
         way = f": arch {arch} is for objective {' or '.join(others)}" if others else ""
         raise UsageError(
             f"objective {objective} needs arch {' or '.join(allowed)}, got {arch!r}"
@@ -258,7 +260,7 @@ def check_arch(arch: str, objective: str) -> None:
 
 def default_lr(width: int, arch: str = "gpt") -> float:
     """Peak learning rate by width: the rule the scaling recipe was measured with."""
-    return 0.0075 * (32 / width) ** 0.8 * LR_FACTORS.get(arch, 1.0)
+    return 0.0075 * (32 / width) ** 0.8 * architecture(arch).lr_factor
 
 
 def last_lr(lr: float, schedule: str) -> float | None:

@@ -88,6 +88,22 @@ class EncodedCorpus:
         mean = float(np.minimum(lengths, room).mean())
         return config.batch * (mean + config.context - room)
 
+    def sampler(self, config: TrainConfig) -> Shuffled:
+        """What the steps of a run take their examples from."""
+        with named_in_errors(self.name):
+            match OBJECTIVES[config.objective].kind:
+                case "windows":
+                    return Windows(self.train, config.context, config.seed)
+                case "passages":
+                    with named_in_errors("the training part"):
+                        return Passages(self.train, config.seed)
+            return Shuffled(self.train, config.seed)
+
+    def validation(self, config: TrainConfig) -> Batch:
+        """What there is to predict in the validation part, as one batch."""
+        with named_in_errors(self.name):
+            return validation_batch(self.val, config, self.tokenizer)
+
     @property
     def beginning(self) -> str | None:
         """A word at the beginning of the part to validate, with the space behind it, or
@@ -220,18 +236,6 @@ def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
         specials=specials,
         template=template,
     )
-
-
-def training_sampler(text: EncodedCorpus, config: TrainConfig) -> Shuffled:
-    """What the steps of a run take their examples from."""
-    with named_in_errors(text.name):
-        match OBJECTIVES[config.objective].kind:
-            case "windows":
-                return Windows(text.train, config.context, config.seed)
-            case "passages":
-                with named_in_errors("the training part"):
-                    return Passages(text.train, config.seed)
-        return Shuffled(text.train, config.seed)
 
 
 def validation_batch(

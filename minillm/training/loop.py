@@ -4,37 +4,26 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from minillm import backend
 from minillm.backend import Backend, products
 from minillm.errors import UsageError
 from minillm.files import sweep
-from minillm.models import ModelConfig
 from minillm.text import Tokenizer
 from minillm.training import base, memory
 from minillm.training.config import TrainConfig
-from minillm.training.data import (
-    EncodedCorpus,
-    named_in_errors,
-    prepare,
-    training_sampler,
-    validation_batch,
-)
+from minillm.training.data import EncodedCorpus, prepare
 from minillm.training.decoding_speed import seconds_per_token
-from minillm.training.evaluate import Score, interim_share, summarise
+from minillm.training.evaluate import interim_share, summarise
 from minillm.training.interrupt import Interrupts
-from minillm.training.optimizer import clip_scale, global_norm
-from minillm.training.process import keep_freed_memory, one_blas_thread
-from minillm.training.replica import Replica, Workplace, set_up
+from minillm.training.learner import Learner, check_finite
+from minillm.training.process import keep_freed_memory
 from minillm.training.reporter import Silent
 from minillm.training.run_folder import branching, checkpoint, claim
 from minillm.training.run_folder.lock import locked
 from minillm.training.run_folder.logbook import Logbook
 from minillm.training.run_folder.record import new_record
 from minillm.training.run_folder.run import read_tokenizer
-from minillm.training.schedule import learning_rate
-from minillm.training.team import Team, choose_workers, missed_wish
+from minillm.training.team import choose_workers, missed_wish
 
 
 def train(
@@ -90,19 +79,19 @@ def train(
         with memory.within(*run):
             if told := memory.tight(*run):
                 reporter.note(told)
-            work = _set_up(config, shape, text, workers)
+            learner = Learner(config, text, workers=config.workers)
             for told in filter(None, [text.cut(config.context), text.repeated(config)]):
                 reporter.note(told)
             if config.base and not config.fresh and not _has_checkpoint(config, resume):
                 base.check_labels(config.base, text)
-                base.copy_weights(config.base, work.flat)
+                base.copy_weights(config.base, learner.work.flat)
             folder = Path(config.out) if resume else claim.new_folder(config)
             config = replace(config, out=str(folder))
             record = new_record(config, shape, text, sources, workers)
             with locked(folder), contextlib.closing(reporter):
-                book = Logbook(folder, record, work, reporter)
+                book = Logbook(folder, record, learner, reporter)
                 _begin(book, config, resume)
-                record = _run(book, work, text, workers)
+                record = _run(book, learner)
     if draw:
         _draw(folder)
     reporter.finish(record)
@@ -134,26 +123,6 @@ def _has_checkpoint(config: TrainConfig, resume: bool) -> bool:
     )
 
 
-def _set_up(
-    config: TrainConfig,
-    shape: ModelConfig,
-    text: EncodedCorpus,
-    workers: tuple[str, int],
-) -> Workplace:
-    sampler = training_sampler(text, config)
-    with named_in_errors(text.name):
-        validation = validation_batch(text.val, config, text.tokenizer)
-    return set_up(
-        config,
-        shape,
-        workers,
-        sampler=sampler,
-        tokenizer=text.tokenizer,
-        validation=validation,
-        tokens_per_step=text.tokens_per_step(config),
-    )
-
-
 def _begin(book: Logbook, config: TrainConfig, resume: bool) -> None:
     """Bring the folder and the weights to where this sitting's first step begins."""
     sweep(book.folder)
@@ -167,54 +136,38 @@ def _begin(book: Logbook, config: TrainConfig, resume: bool) -> None:
         book.go_on()
 
 
-def _run(
-    book: Logbook, work: Workplace, text: EncodedCorpus, workers: tuple[str, int]
-) -> dict:
+def _run(book: Logbook, learner: Learner) -> dict:
     """The steps that are left. Returns the record with its results."""
-    config = work.config
-    kind, n = workers
-    with (
-        one_blas_thread(),
-        # What overflows shows in the loss or in the norm of the gradient.
-        np.errstate(over="ignore", invalid="ignore", divide="ignore"),
-        Interrupts() as interrupts,
-        # Last: its processes are forked with all of the above in force.
-        Team(lambda rank: Replica(work, rank, n), kind, n) as team,
-    ):
+    config, text = learner.config, learner.text
+    share = interim_share(learner.work.validation)
+    # The workers last: they are forked with the signals in hand.
+    with book.telling_divergence(), Interrupts() as interrupts, learner:
 
-        def evaluate(step: int, every: int = 1) -> dict:
+        def evaluate(every: int = 1) -> dict:
             with book.watch.paused():
-                score = sum(team.call("evaluate", every), Score())
+                score = learner.evaluate(every)
             result = summarise(score, config.objective, text.bytes_per_token)
-            book.check(step, validation_loss=result["val_loss"])
+            check_finite(book.step, validation_loss=result["val_loss"])
             return result
 
-        share = interim_share(work.validation)
         result = None
         book.start()
-        for step in range(book.step, config.steps):
-            done = step + 1
-            lr = learning_rate(config, step)
-            # Each call waits for every worker: nobody adds up before all gradients are
-            # there, and no weight moves before the whole gradient's norm is known.
-            loss = backend.to_numpy(sum(team.call("compute", step))).item()
-            norm = global_norm(team.call("reduce"))
-            book.check(done, loss=loss, gradient_norm=norm, learning_rate=lr)
-            team.call("update", step, lr, clip_scale(norm, config.clip))
-
-            last = done == config.steps
-            due = done % config.eval_every == 0 or last
-            result = evaluate(done, share) if due else None
-            book.add_step(loss, lr, norm, result)
-            wanted = book.is_best or done == book.branch or last
-            if wanted or done % config.save_every == 0 or interrupts.signal:
+        for number in range(book.step, config.steps):
+            step = learner.step(number)
+            book.step = number + 1
+            last = book.step == config.steps
+            due = book.step % config.eval_every == 0 or last
+            result = evaluate(share) if due else None
+            book.add_step(step, result)
+            wanted = book.is_best or book.step == book.branch or last
+            if wanted or book.step % config.save_every == 0 or interrupts.signal:
                 book.save()
             if interrupts.signal and not last:
                 book.interrupted(interrupts.signal)
         if result is None or share > 1:
-            result = evaluate(config.steps)
-        writes = work.model.continues_text
-        decoding = seconds_per_token(work.model) if writes else None
+            result = evaluate()
+        writes = learner.model.continues_text
+        decoding = seconds_per_token(learner.model) if writes else None
         peak = backend.current().memory()["peak"]  # while the workers are there
     return book.finish(
         result, peak_memory_bytes=peak, decode_seconds_per_token=decoding

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
-from minillm.models import LanguageModel, ModelConfig, build
+from minillm.models import LanguageModel
 from minillm.nn import Noise
 from minillm.text import Batch, Shuffled, Tokenizer
 from minillm.training.config import TrainConfig
 from minillm.training.data import make_batch
 from minillm.training.evaluate import Score, evaluate
 from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import SGD, AdamW, new_optimizer, squared_norm
-from minillm.training.streams import OBJECTIVE, WEIGHTS
+from minillm.training.optimizer import SGD, AdamW, squared_norm
+from minillm.training.streams import OBJECTIVE
 
 LINE = 16  # float32 numbers in a cache line
 
@@ -37,35 +37,6 @@ class Workplace:
     sampler: Shuffled
     tokenizer: Tokenizer
     validation: Batch | None
-    tokens_per_step: float  # without padding, on the average
-
-
-def set_up(
-    config: TrainConfig,
-    shape: ModelConfig,
-    workers: tuple[str, int],
-    *,
-    sampler: Shuffled,
-    tokenizer: Tokenizer,
-    validation: Batch | None = None,
-    tokens_per_step: float | None = None,
-) -> Workplace:
-    """A workplace with a new model, its weights drawn from the run's seed."""
-    kind, n = workers
-    rng = np.random.default_rng((config.seed, 0, WEIGHTS))
-    model = build(shape, rng)
-    flat = FlatParameters(model, shared=kind == "processes" and n > 1)
-    return Workplace(
-        config=config,
-        model=model,
-        flat=flat,
-        optimizer=new_optimizer(config, flat),
-        gradients=[flat.zeros() for _ in range(n)],
-        sampler=sampler,
-        tokenizer=tokenizer,
-        validation=validation,
-        tokens_per_step=tokens_per_step or config.tokens_per_step,
-    )
 
 
 class Replica:

@@ -132,6 +132,9 @@ class Team:
 
 
 def _fork(make, rank, connection, parents_ends):
+    if multiprocessing.current_process().daemon:
+        raise UsageError("a worker has no workers of its own: give it workers=1")
+
     def run():
         # Ctrl-C and the end of a terminal reach every process of it, and a batch
         # system's SIGTERM all of a job; the parent decides what they mean.

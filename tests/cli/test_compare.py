@@ -108,3 +108,14 @@ def test_runs_and_series_are_not_mixed(minillm, runs, series):
     assert "is no series" in err
     assert minillm("compare", *series, "--x", "flops")[0] == 2
     assert minillm("compare", series[0], "nowhere")[0] == 3
+
+
+@pytest.mark.parametrize(
+    "argv", [["compare", "{}", "{}"], ["report", "{}"], ["emergence", "{}"]]
+)
+def test_a_table_is_no_folder(minillm, tmp_path, argv):
+    path = tmp_path / "runs.csv"
+    path.write_text("N,loss\n1e4,3\n", encoding="utf-8")
+    code, out, err = minillm(*(word.format(path) for word in argv))
+    assert (code, out) == (3, "")
+    assert "runs.csv: is a file, not a folder: a table of runs is for" in err

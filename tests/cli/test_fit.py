@@ -51,10 +51,11 @@ def test_what_else_is_known_is_printed(minillm, table):
     with open(table, "a", encoding="utf-8") as file:
         file.write("\n5e6,nan\n3e6,1.72\n")
     out = minillm("fit", table, "--bootstrap", "20")[1]
-    assert "row 9: loss is nan: missing or diverged" in out
+    told = "9 points, 1 left out: loss is nan: missing or diverged (line 10)"
+    assert f"fitted to {told}" in out
     assert "the floor E is distinguishable from 0" in out
     assert "AICc: power + floor" in out
-    assert "without row" in out
+    assert "without line" in out
     assert "alpha changes by" in " ".join(out.split())
 
 
@@ -80,6 +81,33 @@ def test_a_plot_is_drawn(minillm, table, tmp_path):
     code, out, err = minillm("fit", table, "--plot", str(figure))
     assert (code, err, out.splitlines()[-1]) == (0, "", str(figure))
     assert figure.read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_rows_left_out_take_one_line(minillm, table):
+    with open(table, "a", encoding="utf-8") as file:
+        file.write("\n# a second series" + "\n0,3" * 40 + "\ninf,3\n,3" * 20 + "\n")
+    out, err = minillm("fit", table)[1:]
+    (line,) = [line for line in out.splitlines() if "left out" in line]
+    assert line == (
+        "fitted to 8 points, 80 left out: N is 0 (lines 11–50); N is infinite (lines "
+        "51, 53, 55, 57, 59, …, 89); N is missing (lines 52, 54, 56, 58, 60, …, 90)"
+    )
+    assert f"note: {table}: skipped as comments, for their #: line 10\n" in err
+
+
+def test_a_decimal_mark_may_be_named(minillm, tmp_path):
+    path = tmp_path / "runs.csv"
+    rows = [f"{10**i},000;{1.5 + 80 * (1000 * 10**i) ** -0.4:.6f}" for i in range(6)]
+    path.write_text("\n".join(["N;loss", *rows[:3]]), encoding="utf-8")
+    for command in ("fit", "isoflop", "plan --flops 1e12 --law"):
+        code, out, err = minillm(*command.split(), str(path))
+        if command != "isoflop":  # which names the columns it lacks first
+            assert (code, out) == (3, "")
+            assert "line 2: N is '1,000', which can be 1000 or 1" in err
+        assert minillm(*command.split(), str(path), "--decimal", "x")[0] == 2
+    code, out, err = minillm("fit", str(path), "--no-floor", "--decimal", ".", "--json")
+    assert (code, json.loads(out)["ranges"]) == (0, {"N": [1e3, 1e5]})
+    assert err == f"note: {path}, line 2: N is '1,000', read as 1000\n"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from minillm.models.config import ARCHITECTURES
+from minillm.models import ARCHITECTURES
 from minillm.testing import TABLE, Row
 
 

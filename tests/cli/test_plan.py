@@ -93,6 +93,23 @@ def test_the_next_command_trains_the_architecture_of_the_law(
     assert err.endswith(" --data 'a b.txt' --tokenizer chars\n")
 
 
+def test_how_the_table_was_read_is_told_beside_the_answer(minillm, table):
+    with open(table, encoding="utf-8") as file:
+        text = file.read().replace("N,D,loss", "params,D,val_loss")
+    with open(table, "w", encoding="utf-8") as file:
+        file.write(text + "\n1e5,,5\n")
+    argv = ["plan", "--law", table, "--flops", "1e13", "--speed", "1e10"]
+    code, out, err = minillm(*argv)
+    notes = [
+        f"note: {table}: reads params as N\n",
+        f"note: {table}: 1 left out: D is missing (line 11)\n",
+    ]
+    assert (code, err.partition("next: ")[0]) == (0, "".join(notes))
+    assert "6ND  val_loss" in out and "half the size, same val_loss" in out
+    code, out, err = minillm(*argv, "--json")
+    assert (code, err, json.loads(out)["law"]["y"]) == (0, "".join(notes), "val_loss")
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [

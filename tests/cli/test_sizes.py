@@ -2,8 +2,7 @@
 
 import json
 
-from minillm.models import count
-from minillm.models.config import SIZES, ModelConfig
+from minillm.models import SIZES, ModelConfig, count
 from minillm.training.config import TrainConfig
 
 

@@ -143,10 +143,8 @@ def test_generate_continues_the_prompt(minillm, run):
 def test_an_architecture_that_cannot_write_is_sent_to_eval(
     minillm, book, tmp_path, monkeypatch
 ):
-    class OnlyHidden(models.transformer.Transformer):
-        causal = True
-
-    monkeypatch.setitem(models._CLASSES, "gpt", OnlyHidden)
+    only_hidden = models.architectures.Architecture(models.Encoder, ("clm",))
+    monkeypatch.setitem(models.ARCHITECTURES, "gpt", only_hidden)
     out = str(tmp_path / "a")
     code, _, err = minillm("train", *SHORT, "--data", book, "--out", out)
     assert code == 0

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from minillm import files
 from minillm.training import loop
 from minillm.training.replica import Replica
-from minillm.training.run_folder import checkpoint, files
+from minillm.training.run_folder import checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 

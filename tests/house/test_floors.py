@@ -14,12 +14,11 @@ GIT = shutil.which("git")
 # names of every floor on and stands outside.
 FLOORS = [
     ["minillm.errors"],
-    ["minillm.files"],
-    ["minillm.backend"],
-    ["minillm.tensor"],
+    ["minillm.files", "minillm.figures", "minillm.backend"],
+    ["minillm.tensor", "minillm.text"],
     ["minillm.ops"],
     ["minillm.nn"],
-    ["minillm.models", "minillm.text", "minillm.figures"],
+    ["minillm.models"],
     ["minillm.training"],
     ["minillm.generation", "minillm.scaling", "minillm.testing"],
     ["minillm.inspect", "minillm.tasks"],

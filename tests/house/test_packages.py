@@ -59,9 +59,14 @@ def built(tmp_path_factory) -> Path:
     """A folder with the wheel and the source archive of a copy of this tree."""
     pytest.importorskip("setuptools", "77", "needs setuptools 77 or later")
     copy = tmp_path_factory.mktemp("build") / "tree"
-    leave_out = shutil.ignore_patterns(
-        ".git", ".venv", "*.egg-info", "build", "dist", "runs", "__pycache__", ".*cache"
+    hidden = shutil.ignore_patterns(
+        ".git", ".venv", "*.egg-info", "__pycache__", ".*cache"
     )
+    made = {"build", "dist", "runs"}
+
+    def leave_out(folder, names):
+        return hidden(folder, names) | (made if Path(folder) == ROOT else set())
+
     shutil.copytree(ROOT, copy, ignore=leave_out)
     code = (
         "from setuptools import build_meta as b; "

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import shlex
 from pathlib import Path
@@ -46,6 +47,23 @@ def test_a_wrong_pullback_in_the_readme_would_be_found():
     assert wrong != definition
     with pytest.raises(AssertionError):
         exec(wrong + check, {})
+
+
+def test_the_loop_of_the_readme_has_the_losses_of_train(tmp_path, monkeypatch):
+    from minillm import train
+
+    monkeypatch.chdir(tmp_path)
+    Path("book.txt").write_text("the sea and the lamp, she read.\n" * 300, "utf-8")
+    code = next(block for block in blocks("python") if "Learner" in block)
+    code = code.replace("steps=100", "steps=5, device='cpu'")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})
+    train(size="pico", data="book.txt", steps=5, device="cpu", workers=1, out="run")
+    lines = Path("run/metrics.jsonl").read_text("utf-8").splitlines()
+    assert [float(line.split()[2]) for line in printed.getvalue().splitlines()] == [
+        json.loads(line)["loss"] for line in lines
+    ]
 
 
 def commands() -> list[list[str]]:

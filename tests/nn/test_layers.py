@@ -16,6 +16,7 @@ from minillm.nn import (
     KeyValueCache,
     LayerNorm,
     Linear,
+    ModelConfig,
     MultiHeadAttention,
 )
 from minillm.testing import check_gradients
@@ -77,9 +78,13 @@ def test_attention_over_padding_is_attention_without_it(init):
     np.testing.assert_allclose(padded, layer(Tensor(X[:, :2])).numpy())
 
 
+def shape(norm: str) -> ModelConfig:
+    return ModelConfig(1, 1, 8, 2, 8, d_ff=16, norm=norm)
+
+
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_block_puts_the_norm_where_it_is_asked_to(init, norm):
-    block = Block(8, 2, 16, init=init, causal=True, norm=norm)
+    block = Block(shape(norm), init, causal=True)
     x = Tensor(X)
     if norm == "pre":
         h = x + block.attention(block.norm1(x))
@@ -92,7 +97,7 @@ def test_a_block_puts_the_norm_where_it_is_asked_to(init, norm):
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_the_gradient_of_a_block(init, norm):
-    block = Block(8, 2, 16, init=init, causal=True, norm=norm)
+    block = Block(shape(norm), init, causal=True)
     check_gradients(block, X)
 
 
@@ -113,7 +118,7 @@ def test_cross_attention_with_every_head_is_the_ops_formula(init):
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_decoder_block_looks_at_its_source_in_between(init, norm):
-    block = DecoderBlock(8, 2, 16, init=init, causal=True, norm=norm)
+    block = DecoderBlock(shape(norm), init, causal=True)
     x, source = Tensor(X), Tensor(X[:, :2] + 1)
     if norm == "pre":
         h = x + block.attention(block.norm1(x))

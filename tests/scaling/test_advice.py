@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.models import count
-from minillm.models.config import SIZES
+from minillm.models import SIZES, count
 from minillm.scaling.advice import advise
 from minillm.scaling.advice.optimum import Law, effective_tokens, tokens_to_be_worth
 from minillm.scaling.advice.shape import nearest_shape
@@ -167,6 +166,61 @@ def test_columns_may_be_written_small(tmp_path):
     known = read_law(path)
     assert known.ranges == {"N": (1e4, 6.4e5), "D": (1e6, 1.6e7)}
     assert known.law.alpha == pytest.approx(0.34, rel=1e-4)
+
+
+@pytest.mark.parametrize("names", ["params,tokens,val_loss", "Model size,D,LOSS"])
+def test_columns_may_have_other_names(tmp_path, names):
+    path = tmp_path / "runs.csv"
+    path.write_text(measured().replace("N,D,loss", names), encoding="utf-8")
+    known = read_law(path)
+    assert known.law.alpha == pytest.approx(0.34, rel=1e-4)
+    assert (known.y, known.ranges["D"]) == (names.split(",")[2], (1e6, 1.6e7))
+    assert f"reads {names.split(',')[0]} as N" in known.notes[0]
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "0", "inf", "–"])
+@pytest.mark.parametrize("lengths", [(1e6, 4e6, 1.6e7), (1e6,)])
+def test_a_row_without_its_tokens_is_left_out(tmp_path, cell, lengths):
+    """Its loss, which is off, would move the law."""
+    path = tmp_path / "runs.csv"
+    law = HOFFMANN if len(lengths) > 1 else Law(E=1.5, A=80.0, alpha=0.4)
+    text = f"{measured(law, lengths=lengths)}\n8e4,{cell},9.9\n"
+    path.write_text(text, encoding="utf-8")
+    known = read_law(path)
+    assert known.law.alpha == pytest.approx(law.alpha, rel=1e-4)
+    assert known.tokens == (1e6 if len(lengths) == 1 else None)
+    assert "1 left out: D is " in known.notes[0]
+    assert known.notes[0].endswith(f"(line {4 * len(lengths) + 2})")
+    advise(known, flops=1e12)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            measured(lengths=(1e6, 4e6)),
+            "D has 2 different values, .* needs 3; add such",
+        ),
+        ("N,D,loss\n1,20,9\n2,40,7\n3,60,6\n4,80,5\n5,100,4\n6,120,3", "one D alone"),
+        ("N,D,loss\n1,20,9\n2,20,7\n3,20,6\n4,,5", r"need 4; 1 left out: .*line 5\)"),
+        ("params,n_params,loss\n1,2,3", "params and n_params could each be the param"),
+    ],
+)
+def test_a_table_that_is_not_enough_says_what_plan_can_do(tmp_path, text, words):
+    path = tmp_path / "runs.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=words):
+        read_law(path)
+
+
+def test_a_table_may_be_json(tmp_path):
+    path = tmp_path / "runs.json"
+    names, *rows = (line.split(",") for line in measured().splitlines())
+    runs = [dict(zip(names, map(float, row), strict=True)) for row in rows]
+    path.write_text("\n".join(map(json.dumps, runs)), encoding="utf-8")
+    assert read_law(path).law.beta == pytest.approx(0.28, rel=1e-4)
+    path.write_text(json.dumps(runs), encoding="utf-8")
+    assert read_law(path).law.beta == pytest.approx(0.28, rel=1e-4)
 
 
 def test_use_that_takes_the_length_beyond_the_text_is_told():

@@ -14,6 +14,8 @@ from minillm.scaling import fit, fit_power
 SIZES = np.array([9216, 20736, 36864, 82944, 147456, 331776])
 JSON_KEYS = {
     "law",
+    "variables",
+    "measured",
     "parameters",
     "standard_errors",
     "interval95",
@@ -165,6 +167,14 @@ def test_rows_without_a_size_are_left_out_and_named():
     assert fitted.parameters["alpha"] == pytest.approx(0.43)
 
 
+@pytest.mark.parametrize("size", [0, -1, math.inf, "", "0"])
+def test_a_size_that_no_power_law_has_is_left_out(size):
+    columns = {"step": [size, *SIZES.tolist()], "loss": [9.9, *losses()]}
+    fitted = fit(columns, "step", bootstrap=20)
+    assert [point["row"] for point in fitted.excluded] == [1]
+    assert fitted.parameters["alpha"] == pytest.approx(0.43)
+
+
 def test_what_levels_off_is_fitted_below_a_ceiling():
     accuracy = 0.66 - 7 * SIZES**-0.4
     columns = {"N": SIZES, "accuracy": accuracy}
@@ -232,9 +242,9 @@ def test_too_few_points_say_how_many_are_needed():
 @pytest.mark.parametrize(
     ("columns", "options", "error", "words"),
     [
-        ({"N": [1, 2, 0, 4]}, {}, DataError, "row 3: N is 0"),
+        ({"N": [1, 2, 0, 4]}, {}, UsageError, r"need 4.*left out: N is 0 \(row 3\)"),
         ({"loss": [4, 3, -2, 1]}, {}, DataError, "row 3: loss is -2"),
-        ({"N": [1, 2, math.inf, 4]}, {}, DataError, "row 3: N is inf"),
+        ({"N": [0, -1, math.inf, ""]}, {}, DataError, r"all of N: N is 0 \(row 1\);"),
         ({"N": [1, 2, "small", 4]}, {}, DataError, "row 3: N is 'small'"),
         ({"loss": [math.nan] * 4}, {}, DataError, "no row has a finite loss"),
         ({"N": [1, 2, 3]}, {}, UsageError, "differ in length"),

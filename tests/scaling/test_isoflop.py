@@ -173,7 +173,7 @@ def test_what_cannot_be_read_is_refused():
         fit_isoflop(runs(), bootstrap=1)
     with pytest.raises(UsageError, match="seed -1"):
         fit_isoflop(runs(), seed=-1)
-    with pytest.raises(DataError, match="row 1: N is 0"):
+    with pytest.raises(DataError, match=r"N is 0 \(rows 1–35\)"):
         fit_isoflop({**runs(), "N": np.zeros(35)})
 
 

@@ -21,7 +21,9 @@ def sweep(seeds=1, name="lr") -> dict:
     return {name: column.ravel() for name, column in columns.items()}
 
 
-@pytest.mark.parametrize("name", ["lr", "Learning_Rate", "学习率"])
+@pytest.mark.parametrize(
+    "name", ["lr", "Learning_Rate", "LearningRate", "max lr", "rate", "学习率"]
+)
 def test_a_sweep_is_said(name):
     law = fit(sweep(name=name), bootstrap=20)
     assert any(
@@ -61,15 +63,21 @@ def test_the_best_of_two_sizes_and_of_nearly_equal_ones():
 
 def test_of_an_accuracy_the_best_is_the_largest():
     columns = sweep()
-    columns["accuracy"] = 0.9 - 0.5 * columns.pop("loss") / 2
-    law = fit(columns, y="accuracy", ceiling=True, best=True, bootstrap=20)
+    columns["val acc"] = 0.9 - 0.5 * columns.pop("loss") / 2
+    law = fit(columns, y="val acc", ceiling=True, best=True, bootstrap=20)
+    assert law.parameters["alpha"] == pytest.approx(0.45)
+    reason = "not the best val acc (the highest) of its N"
+    assert law.excluded[0]["reason"] == reason
+    least = {"N": columns["N"], "accumulated loss": sweep()["loss"]}
+    law = fit(least, y="accumulated loss", best=True, bootstrap=20)
     assert law.parameters["alpha"] == pytest.approx(0.45)
 
 
 def test_what_is_no_sweep_is_not_said():
     by_size = {"N": SIZES, "loss": 1.1 + 40 * SIZES**-0.45, "lr": SIZES**-0.5}
     seeds = {name: np.repeat(column, 2) for name, column in by_size.items()}
-    for columns in (by_size, seeds, sweep() | {"lr": np.full(18, 1e-3)}):
+    other = {"success_rate": sweep()["lr"], "lr": np.full(18, 1e-3)}
+    for columns in (by_size, seeds, sweep() | other):
         assert not any("--best" in text for text in fit(columns, bootstrap=20).warnings)
 
 

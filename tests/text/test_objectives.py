@@ -3,7 +3,6 @@ import pytest
 
 from minillm import ops
 from minillm.errors import UsageError
-from minillm.models import count
 from minillm.text import (
     BERT_TEMPLATE,
     IGNORED,
@@ -18,7 +17,7 @@ from minillm.text import (
     passages,
     train_tokenizer,
 )
-from minillm.text.objectives import CHOSEN, word_beginnings
+from minillm.text.objectives import word_beginnings
 
 B, T = 64, 512
 TOKENIZER = train_tokenizer("bytes", "", specials=("[CLS]", "[MASK]"))
@@ -320,4 +319,3 @@ def test_a_trimmed_batch_lacks_nothing_but_padding():
 
 def test_what_other_rooms_repeat_is_the_same_number():
     assert ops.IGNORED == IGNORED
-    assert count.MASKED_SHARE == CHOSEN

@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 
 from minillm.training.config import TrainConfig
-from minillm.training.data import (
-    EncodedCorpus,
-    prepare,
-    training_sampler,
-    validation_batch,
-)
+from minillm.training.data import EncodedCorpus, prepare
+from minillm.training.learner import Learner
 from minillm.training.loop import train
-from minillm.training.optimizer import clip_scale, global_norm
-from minillm.training.replica import Replica, set_up
-from minillm.training.schedule import learning_rate
-from minillm.training.team import Team
 
 QUICK = {
     "layers": 2,
@@ -73,38 +65,34 @@ def quick_train(config, tmp_path, texts):
 
 
 @pytest.fixture
-def workplace(config, texts):
-    """A function that sets up the workplace of a quick run."""
+def learner(config, texts):
+    """A function that makes the Learner of a quick run."""
 
     def make(
-        kind: str = "threads", n: int = 1, text: EncodedCorpus | None = None, **options
-    ):
+        workers: str = "1", text: EncodedCorpus | None = None, **options
+    ) -> Learner:
         made = config(**options)
-        text = text or texts[made.objective]
-        return set_up(
-            made,
-            made.shape(text.tokenizer.vocab_size),
-            (kind, n),
-            sampler=training_sampler(text, made),
-            tokenizer=text.tokenizer,
-            validation=validation_batch(text.val, made, text.tokenizer),
-        )
+        return Learner(made, text or texts[made.objective], workers=workers)
+
+    return make
+
+
+@pytest.fixture
+def workplace(learner):
+    """A function that makes what the replicas of a quick run share."""
+
+    def make(kind: str = "threads", n: int = 1, **options):
+        return learner(f"{kind}:{n}", **options).work
 
     return make
 
 
 @pytest.fixture
 def train_steps():
-    """A function that does the first steps of a run, without any file; its losses."""
+    """A function that does every step of a Learner; its losses."""
 
-    def run(work, kind: str = "threads") -> list[float]:
-        config, n = work.config, len(work.gradients)
-        losses = []
-        with Team(lambda rank: Replica(work, rank, n), kind, n) as team:
-            for step in range(config.steps):
-                losses.append(float(sum(team.call("compute", step))))
-                scale = clip_scale(global_norm(team.call("reduce")), config.clip)
-                team.call("update", step, learning_rate(config, step), scale)
-        return losses
+    def run(learner: Learner) -> list[float]:
+        with learner:
+            return [learner.step(number).loss for number in range(learner.config.steps)]
 
     return run

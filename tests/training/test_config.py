@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import UsageError
-from minillm.models.config import SIZES
+from minillm.models import SIZES
 from minillm.training.config import TOKENIZERS, TrainConfig, default_heads
 
 

@@ -44,14 +44,14 @@ def by_hand(model, batch: Batch) -> tuple[float, float]:
 @pytest.mark.parametrize("chunk", [1, 1000, 1 << 20])
 @pytest.mark.parametrize("objective", ["clm", "mlm"])
 def test_loss_and_accuracy_are_those_of_a_loop(
-    workplace, train_steps, monkeypatch, objective, chunk
+    learner, train_steps, monkeypatch, objective, chunk
 ):
     monkeypatch.setattr(room, "CHUNK", chunk)
-    work = workplace(objective=objective, lr=0.02)
-    train_steps(work)
-    batch = work.validation
-    loss, accuracy = by_hand(work.model, batch)
-    found = summarise(evaluate(work.model, batch, 8), objective, 1.0)
+    learner = learner(objective=objective, lr=0.02)
+    train_steps(learner)
+    batch = learner.work.validation
+    loss, accuracy = by_hand(learner.model, batch)
+    found = summarise(evaluate(learner.model, batch, 8), objective, 1.0)
     assert found["val_loss"] == pytest.approx(loss, rel=1e-6)
     assert found["val_accuracy"] == pytest.approx(accuracy)
     assert found["val_perplexity"] == pytest.approx(math.exp(loss), rel=1e-5)

@@ -10,9 +10,10 @@ import pytest
 from minillm.errors import Interrupted
 from minillm.training import train
 from minillm.training.config import TrainConfig
-from minillm.training.data import prepare, training_sampler
+from minillm.training.data import prepare
 from minillm.training.evaluate import Score, evaluate, score
-from minillm.training.replica import Replica, batch_at, set_up
+from minillm.training.learner import Learner
+from minillm.training.replica import Replica, batch_at
 from minillm.training.reporter import Silent
 
 STORY = "".join(
@@ -86,12 +87,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(config, tmp_path):
 
 
 def workplace(config: TrainConfig, n: int = 1):
-    text = prepare(config)
-    shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
-    sampler = training_sampler(text, config)
-    return set_up(
-        config, shape, ("threads", n), sampler=sampler, tokenizer=text.tokenizer
-    )
+    return Learner(config, prepare(config), workers=f"threads:{n}").work
 
 
 def test_workers_share_a_batch_and_change_nothing(config):

@@ -9,15 +9,31 @@ from minillm.text.objectives import MASK
 from minillm.text.toys.topics import Topics
 from minillm.training.config import TrainConfig
 from minillm.training.evaluate import score
+from minillm.training.learner import Learner
 from minillm.training.loop import train
-from minillm.training.process import one_blas_thread
-from minillm.training.replica import batch_at, set_up
+from minillm.training.replica import batch_at
 
 UNSEEN = 1_000_000  # a step far beyond those that were trained
 
 
-def learn(windows, vocab_size: int, train_steps, **options):
-    """A workplace whose model was trained on these windows of `vocab_size` tokens."""
+class Drawn:
+    """A text of endless windows of `vocab_size` tokens, for a Learner."""
+
+    labels = ()
+
+    def __init__(self, windows, tokenizer):
+        self.windows = windows
+        self.tokenizer = tokenizer
+
+    def sampler(self, _config):
+        return self.windows
+
+    def validation(self, _config) -> None:
+        return None
+
+
+def learn(windows, vocab_size: int, train_steps, **options) -> Learner:
+    """A Learner whose model was trained on these windows of `vocab_size` tokens."""
     config = TrainConfig(
         layers=2,
         heads=2,
@@ -29,11 +45,9 @@ def learn(windows, vocab_size: int, train_steps, **options):
     alphabet = "".join(map(chr, range(ord("a"), ord("a") + vocab_size - 1)))
     tokenizer = train_tokenizer("chars", alphabet, specials=specials)
     assert tokenizer.vocab_size == vocab_size + len(specials)
-    shape = config.shape(tokenizer.vocab_size)
-    work = set_up(config, shape, ("threads", 1), sampler=windows, tokenizer=tokenizer)
-    with one_blas_thread():
-        train_steps(work)
-    return work
+    learner = Learner(config, Drawn(windows, tokenizer))
+    train_steps(learner)
+    return learner
 
 
 def nats_of_targets(model, windows: np.ndarray) -> np.ndarray:
@@ -94,8 +108,8 @@ class Counting:
 
 def test_the_second_half_of_a_repeated_string_is_copied(train_steps):
     windows = Twice(16, vocab_size=16)
-    work = learn(windows, 16, train_steps, context=31, steps=150)
-    nats = nats_of_targets(work.model, windows.at(UNSEEN, 64))
+    learner = learn(windows, 16, train_steps, context=31, steps=150)
+    nats = nats_of_targets(learner.model, windows.at(UNSEEN, 64))
     assert nats[:, 16:].mean() < 0.05
     assert nats[:, :15].mean() > 0.9 * np.log(16)  # chance: nothing tells it
 
@@ -118,16 +132,16 @@ class Delayed:
 
 def test_an_lstm_remembers_for_a_while(train_steps):
     windows = Delayed(3, context=24, vocab_size=8)
-    work = learn(windows, 8, train_steps, arch="lstm", context=24, steps=300)
-    nats = nats_of_targets(work.model, windows.at(UNSEEN, 64))
+    learner = learn(windows, 8, train_steps, arch="lstm", context=24, steps=300)
+    nats = nats_of_targets(learner.model, windows.at(UNSEEN, 64))
     assert nats[:, 2:].mean() < 0.05
     assert nats[:, :2].mean() > 0.9 * np.log(8)  # chance: nothing tells it
 
 
 def test_a_repetition_is_found_by_its_content(train_steps):
     windows = Periodic()
-    work = learn(windows, 12, train_steps, context=16, steps=400, width=48)
-    nats = nats_of_targets(work.model, windows.at(UNSEEN, 64))
+    learner = learn(windows, 12, train_steps, context=16, steps=400, width=48)
+    nats = nats_of_targets(learner.model, windows.at(UNSEEN, 64))
     seen_before = np.arange(1, 17) > windows.periods(UNSEEN, 64)
     assert nats[seen_before].mean() < 0.2
     assert nats[~seen_before].mean() > 1.5
@@ -137,14 +151,14 @@ def test_masked_tokens_are_restored_from_both_sides(train_steps):
     windows = Counting(16, vocab_size=12)
     options = {"context": 16, "objective": "mlm", "steps": 200}
     before = learn(windows, 12, train_steps, **{**options, "steps": 1, "lr": 0.0})
-    work = learn(windows, 12, train_steps, **options)
+    learner = learn(windows, 12, train_steps, **options)
 
-    def measure(work) -> tuple[float, float]:
-        tokens = score(work.model, batch_at(work, UNSEEN)).tokens
+    def measure(learner) -> tuple[float, float]:
+        tokens = score(learner.model, batch_at(learner.work, UNSEEN)).tokens
         return tokens.loss, tokens.accuracy
 
     assert measure(before)[1] < 0.3
-    loss, accuracy = measure(work)
+    loss, accuracy = measure(learner)
     assert loss < 0.15
     assert accuracy > 0.95
 

@@ -58,8 +58,8 @@ def test_everything_in_a_step_is_float32(workplace, options, with_bodies):
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
-def test_the_same_seed_gives_the_same_losses(workplace, train_steps, options):
-    first, again = (train_steps(workplace(**options)) for _ in range(2))
+def test_the_same_seed_gives_the_same_losses(learner, train_steps, options):
+    first, again = (train_steps(learner(**options)) for _ in range(2))
     assert first == again
     assert len(set(first)) == len(first)
 
@@ -71,21 +71,21 @@ def test_another_seed_gives_other_weights_and_batches(workplace):
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
-def test_any_number_of_workers_gives_the_same_losses(workplace, train_steps, options):
-    alone = train_steps(workplace(**options))
+def test_any_number_of_workers_gives_the_same_losses(learner, train_steps, options):
+    alone = train_steps(learner(**options))
     assert alone[-1] < alone[0]
     for n in (2, 3, 8):
-        shared = train_steps(workplace("threads", n, **options))
+        shared = train_steps(learner(f"threads:{n}", **options))
         np.testing.assert_allclose(shared, alone, rtol=1e-5)
 
 
 @needs_fork
 @pytest.mark.parametrize("n", [2, 3])
-def test_processes_are_threads_to_the_last_bit(workplace, train_steps, n):
+def test_processes_are_threads_to_the_last_bit(learner, train_steps, n):
     found = []
     for kind in ("processes", "threads"):
-        work = workplace(kind, n, dropout=0.1)
-        found.append((train_steps(work, kind), work.flat.data.tobytes()))
+        made = learner(f"{kind}:{n}", dropout=0.1)
+        found.append((train_steps(made), made.work.flat.data.tobytes()))
     assert found[0] == found[1]
 
 

@@ -6,21 +6,21 @@ import numpy as np
 
 from minillm import backend
 from minillm.inspect.bench.contest import Job
+from minillm.models import build
 from minillm.text import train_tokenizer
 from minillm.training.config import TrainConfig
-from minillm.training.process import keep_freed_memory, one_blas_thread
-from minillm.training.replica import Replica, set_up
-from minillm.training.team import Team
+from minillm.training.learner import Learner
+from minillm.training.process import keep_freed_memory
+from minillm.training.streams import WEIGHTS
 
 
 class Contender(contextlib.ExitStack):
-    """Replicas over the job's batches."""
+    """A Learner over the job's batches."""
 
     def __init__(self, _name: str, job: Job):
         super().__init__()
         self.where = self.enter_context(backend.use(job.device))
         keep_freed_memory()
-        self.enter_context(one_blas_thread())
         shape = job.shape
         _, batch, length = job.batches.shape
         config = TrainConfig(
@@ -31,27 +31,23 @@ class Contender(contextlib.ExitStack):
             batch=batch,
             weight_decay=job.weight_decay,
             seed=job.seed,
+            schedule="constant",
+            lr=job.lr,
+            warmup=0,
+            clip=0.0,
+            device=job.device,
         ).resolve()
-        work = set_up(
-            config,
-            shape,
-            job.workers,
-            sampler=_Given(job),
-            tokenizer=train_tokenizer("bytes", ""),
-        )
         kind, n = job.workers
+        model = build(shape, np.random.default_rng((job.seed, 0, WEIGHTS)))
+        workers = n if kind == "device" else f"{kind}:{n}"
+        learner = Learner(config, _Batches(job), workers=workers, model=model)
         self.job = job
-        self.model = work.model
+        self.model = model
         self.cache = None
-        self.team = self.enter_context(
-            Team(lambda rank: Replica(work, rank, n), kind, n)
-        )
+        self.learner = self.enter_context(learner)
 
     def train(self, step: int) -> float:
-        loss = sum(self.team.call("compute", step))
-        self.team.call("reduce")
-        self.team.call("update", step, self.job.lr, 1.0)
-        return float(loss)
+        return self.learner.step(step).loss
 
     def decode(self, step: int) -> float:
         """One token; returns its largest logit."""
@@ -64,11 +60,18 @@ class Contender(contextlib.ExitStack):
         return self.where.memory()["peak"]
 
 
-class _Given:
-    """Examples that are the job's batches."""
+class _Batches:
+    """The job's batches, as a text that a Learner reads."""
 
     def __init__(self, job: Job):
         self.job = job
+        self.tokenizer = train_tokenizer("bytes", "")
+
+    def sampler(self, _config) -> "_Batches":
+        return self
+
+    def validation(self, _config) -> None:
+        return None
 
     def at(self, step: int, _batch_size: int) -> np.ndarray:
         return self.job.batch(step)

@@ -75,7 +75,8 @@ def advise(
         "budget": {"kind": kind, "value": budget},
         "law": {
             "law": known.formula,
-            "parameters": _constants(known.law),
+            "y": known.y,
+            "parameters": known.constants or _constants(known.law),
             "interval95": known.interval95,
             "source": known.source,
             "ranges": known.ranges,
@@ -101,6 +102,7 @@ def advise(
         *doubt,
         *known.warnings,
     ]
+    result["notes"] = list(known.notes)
     return result
 
 

@@ -1,6 +1,5 @@
 """Where a law to plan with comes from: a series, a table, or `fit --json`."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,10 +7,14 @@ import numpy as np
 
 from minillm.errors import DataError, MinillmError, UsageError
 from minillm.scaling.advice.optimum import Law
-from minillm.scaling.compare.runs import read_object, read_series
+from minillm.scaling.advice.record import law_of_record
+from minillm.scaling.compare.runs import read_series
 from minillm.scaling.fitting import fit
+from minillm.scaling.json_table import columns_of, json_values
 from minillm.scaling.law import LawFit
-from minillm.scaling.table import read_table
+from minillm.scaling.quantities import LETTERS, column_of, quantity_of, renamed
+from minillm.scaling.table import Table, left_out, table_of
+from minillm.scaling.table_file import is_json, read_text
 
 DIFFERENT = 1e-3  # of a loss
 
@@ -23,7 +26,8 @@ class KnownLaw:
     samples: the laws that could be, as arrays; None where only constants are known.
     ranges: {"N": (least, largest), "D": …} of the data. tokens: the one D of a law of N
     alone. model: settings of the models it was measured on; text: their `data` and
-    `tokenizer`. corpus_tokens: of its text.
+    `tokenizer`. corpus_tokens: of its text. y: what the law explains. constants: as the
+    formula names them, which may have D before N. notes: how the source was read.
     """
 
     law: Law
@@ -37,23 +41,31 @@ class KnownLaw:
     text: dict = field(default_factory=dict)
     corpus_tokens: int | None = None
     warnings: tuple[str, ...] = ()
+    y: str = "loss"
+    constants: dict = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def read_law(source: str | Path | None = None) -> KnownLaw:
-    """The law in a series folder, a CSV file or a JSON file; by default that of the
-    newest series in runs/.
+def read_law(
+    source: str | Path | None = None, *, decimal: str | None = None
+) -> KnownLaw:
+    """The law in a series folder, a table's file, or what `fit --json` has printed; by
+    default that of the newest series in runs/.
 
-    A CSV file has columns N, loss, and D for a law of both. Raises DataError or
-    UsageError.
+    A table has columns of N, of a loss, and of D for a law of both: by these names, or
+    by others that `quantities.py` knows. decimal: as in `read_table`. Raises DataError
+    or UsageError.
     """
     path = newest_series() if source is None else Path(source)
     if path.is_dir():
         return _of_series(path)
-    if path.suffix.lower() != ".json":
-        return _of_table(path)
     if path.name == "scale.json":
         return _of_series(path.parent)
-    return _of_record(read_object(path), str(path))
+    text = read_text(path)
+    record = _record(text, str(path))
+    if record is None:
+        return _of_table(table_of(text, str(path), decimal))
+    return KnownLaw(source=str(path), **law_of_record(record, str(path)))
 
 
 def newest_series(runs: Path = Path("runs")) -> Path:
@@ -85,22 +97,62 @@ def known(found: LawFit, source: str, **more) -> KnownLaw:
     )
 
 
-def _of_table(path: Path) -> KnownLaw:
-    table = read_table(path)
-    names = {name.lower(): name for name in table.columns}
-    if "n" not in names or "loss" not in names:
+def _record(text: str, source: str) -> dict | None:
+    """The record of a law that a text is; None where it is a table."""
+    if not is_json(text):
+        return None
+    values = json_values(text, source)
+    record = values[0][1]
+    if len(values) > 1 or isinstance(record, list):
+        return None
+    if "parameters" not in record and isinstance(record.get("law"), dict):
+        return _stated(record, 2) or record["law"]
+    is_law = "parameters" in record or columns_of(record) is None
+    return record if is_law else None
+
+
+def _of_table(table: Table) -> KnownLaw:
+    n, d, y = (_column(table, of) for of in ("parameters", "tokens", "loss"))
+    if n is None or y is None:
         raise UsageError(
-            f"{path}: needs columns N and loss (and D): it has "
+            f"{table.source}: needs columns N and loss (and D): it has "
             f"{', '.join(table.columns)}; fit it with `minillm fit … --json` and give "
             f"that file"
         )
-    d = names.get("d")
-    tokens = np.unique(table.numbers(d)) if d else np.array([])
-    x = [names["n"], d] if len(tokens) > 1 else [names["n"]]
-    found = fit(table, x, names["loss"])
-    return known(
-        found, str(path), tokens=float(tokens[0]) if len(tokens) == 1 else None
-    )
+    x = [n] if d is None else [n, d]
+    rows, excluded = table.usable(y, x)
+    told = table.told([*x, y])
+    names = renamed(dict(zip(LETTERS, x, strict=False)))
+    gone = f"{len(excluded)} left out: {left_out(excluded)}" if excluded else ""
+    table = table.rows(rows)
+    lengths = np.unique(table.numbers(d)) if d else np.array([])
+    x = [n, d] if len(lengths) > 1 else [n]
+    try:
+        found = fit(table, x, y)
+    except UsageError as error:
+        # What `fit` advises, to leave a variable out, `plan` has no option for.
+        what, _, way_out = str(error).partition("; ")
+        if len(x) > 1:
+            way_out = (
+                f"add such runs, or keep those of one {d} alone, for a law of {n} at "
+                f"that length"
+            )
+        raise UsageError("; ".join(filter(None, [what, gone, way_out]))) from None
+    tokens = float(lengths[0]) if len(lengths) == 1 else None
+    notes = [*told, *(f"{table.source}: {said}" for said in (names, gone) if said)]
+    return known(found, table.source, tokens=tokens, y=y, notes=tuple(notes))
+
+
+def _column(table: Table, quantity: str) -> str | None:
+    """The column of a quantity. Raises UsageError where several could be it."""
+    found = column_of(quantity, table.columns)
+    others = [name for name in table.columns if quantity_of(name) == quantity]
+    if found is None and others:
+        raise UsageError(
+            f"{table.source}: {' and '.join(others)} could each be the {quantity}: "
+            f"call one of them {LETTERS.get(quantity, quantity)}"
+        )
+    return found
 
 
 def _of_series(path: Path) -> KnownLaw:
@@ -138,44 +190,6 @@ def _of_series(path: Path) -> KnownLaw:
         ranges=answer.ranges,
         warnings=tuple(stated.get("warnings") or ()),
         **more,
-    )
-
-
-def _of_record(record: dict, source: str) -> KnownLaw:
-    """What `minillm fit --json` or `scale --json` has printed."""
-    if "parameters" not in record and isinstance(record.get("law"), dict):
-        record = _stated(record, 2) or record["law"]
-    formula = str(record.get("law", ""))
-    variables = re.findall(r"[AB]·(\w+)\^", formula)
-    if variables and not variables[0].lower().startswith(("n", "param")):
-        raise UsageError(
-            f"{source}: the law's first variable is {variables[0]}, not the parameters "
-            f"N: fit with --x N, or --x N --x D"
-        )
-    warnings = list(record.get("warnings") or ())
-    ranges = {
-        name: tuple(ends)
-        for name, ends in zip("ND", (record.get("ranges") or {}).values(), strict=False)
-    }
-    if not ranges:
-        warnings.append(
-            f"{source} does not say over which N and D the law was measured: whether "
-            f"the answers lie within them is not known"
-        )
-    try:
-        law = _law(record["parameters"])
-    except (KeyError, TypeError, ValueError):
-        raise DataError(
-            f"{source}: holds no law: give what `minillm fit --json` prints, a CSV "
-            f"file, or a folder of `minillm scale`"
-        ) from None
-    return KnownLaw(
-        law=law,
-        source=source,
-        formula=formula,
-        interval95=record.get("interval95") or {},
-        ranges=ranges,
-        warnings=tuple(warnings),
     )
 
 

@@ -241,6 +241,7 @@ def _fit(found: list[Point], x: dict, group: str | None = None) -> LawFit:
 def read_run(folder: Path) -> RunRead:
     """A run folder. Raises DataError where there is none or it cannot be read."""
     folder = Path(folder)
+    refuse_file(folder)
     if not (folder / "run.json").is_file():
         raise DataError(f"{folder}: holds no run: there is no run.json in it")
     record = read_object(folder / "run.json")
@@ -250,6 +251,7 @@ def read_run(folder: Path) -> RunRead:
 def read_series(folder: Path) -> Series:
     """A folder of `scale`, or one that holds run folders. Raises DataError."""
     folder = Path(folder)
+    refuse_file(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder")
     scale, plan = (
@@ -273,6 +275,15 @@ def read_series(folder: Path) -> Series:
         )
     runs.sort(key=lambda run: (run.size or 0, run.tokens or 0, run.name))
     return Series(folder, scale, plan, runs)
+
+
+def refuse_file(path: Path) -> None:
+    """Raises DataError for a file where the folder of a run or of a series belongs."""
+    if path.is_file():
+        raise DataError(
+            f"{path}: is a file, not a folder: a table of runs is for `minillm fit`, "
+            f"`isoflop` and `plan --law`"
+        )
 
 
 def read_object(path: Path) -> dict:

@@ -33,7 +33,8 @@ class IsoFlop:
     """The profiles of a table, the smallest budget first, and what follows from them.
 
     names: what N, D, C and the loss are called. bootstrap: the number of resamples.
-    excluded: [{"row": counted from 1, "reason": text}]. notes: warnings of the table.
+    excluded: [{"row": counted from 1, "line": of the file, "reason": text}]. notes:
+    warnings of the table. told: how it was read.
     derived: which of N, D and C the table has not, and how it follows.
     """
 
@@ -43,6 +44,7 @@ class IsoFlop:
     seed: int
     excluded: list[dict]
     notes: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     derived: str | None = None
 
     @cached_property
@@ -278,7 +280,7 @@ def fit_isoflop(
             profiles.append(profile)
             continue
         reason = f"C = {profile.flops:.3g} has {len(profile.sizes)} sizes, not 3"
-        excluded += [{"row": int(row) + 1, "reason": reason} for row in rows[same]]
+        excluded += [{**table.numbered(row), "reason": reason} for row in rows[same]]
     if not profiles:
         raise UsageError(
             f"{table.source}: no compute budget has runs of {FEWEST_SIZES} sizes or "
@@ -286,4 +288,5 @@ def fit_isoflop(
         )
     names = {"N": "N", "D": "D", "C": "C"} | given | {"loss": y}
     warnings += units(flops, 6 * size * tokens, names)
-    return IsoFlop(profiles, names, bootstrap, seed, excluded, warnings, derived)
+    told = table.told([*given.values(), y])
+    return IsoFlop(profiles, names, bootstrap, seed, excluded, warnings, told, derived)

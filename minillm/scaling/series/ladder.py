@@ -3,10 +3,9 @@
 from dataclasses import asdict, dataclass
 
 from minillm.errors import UsageError
-from minillm.models.config import usual
+from minillm.models import ARCHITECTURES, architectures_for, usual
 from minillm.text import OBJECTIVES
 from minillm.training.config import (
-    LR_FACTORS,
     TrainConfig,
     check_arch,
 )
@@ -109,7 +108,7 @@ class Ladder:
         d^(−0.8) was the best at both ends of the series; an LSTM's is twice as high.
         """
         arch = architecture(objective, arch)
-        rate *= LR_FACTORS.get(arch, 1.0)
+        rate *= ARCHITECTURES[arch].lr_factor
         steps = max(1, tokens // self.tokens_per_step)
         shortest_steps = max(1, (shortest or tokens) // self.tokens_per_step)
         return TrainConfig(
@@ -225,7 +224,7 @@ def architecture(objective: str, arch: str | None) -> str:
         raise UsageError(
             f"objective {objective!r}: a series has one of {', '.join(known)}"
         )
-    arch = arch or OBJECTIVES[objective].architectures[0]
+    arch = arch or architectures_for(objective)[0]
     check_arch(arch, objective)
     return arch
 

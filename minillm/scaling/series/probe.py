@@ -1,40 +1,17 @@
 """How fast each size trains here, measured before a series is planned."""
 
-import tempfile
 import time
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 from minillm.errors import MinillmError
 from minillm.scaling.series.pool import Task, forks, side_by_side
 from minillm.training.config import TrainConfig
-from minillm.training.data import EncodedCorpus
-from minillm.training.loop import train
-from minillm.training.reporter import Silent
+from minillm.training.data import EncodedCorpus, prepare
+from minillm.training.learner import Learner
+from minillm.training.process import keep_freed_memory
 
 WARM_UP = 3  # steps before the clock is started
-
-
-class _Enough(Exception):
-    """The probe has seen what it wanted."""
-
-
-class _Clock(Silent):
-    """Measures the seconds of a training step and then stops the training."""
-
-    def __init__(self, seconds: float):
-        self.seconds = seconds
-        self.began = None
-
-    def step(self, line: dict) -> None:
-        now = time.perf_counter()
-        if self.began is None:
-            if line["step"] >= WARM_UP:
-                self.began, self.first = now, line["step"]
-        elif now - self.began >= self.seconds:
-            self.step_seconds = (now - self.began) / (line["step"] - self.first)
-            raise _Enough
 
 
 def probe(
@@ -42,7 +19,7 @@ def probe(
 ) -> dict[int, float]:
     """Seconds of a training step by width, measured within about `seconds`.
 
-    configs: {width: configuration}. The real loop runs on the real text for a moment,
+    configs: {width: configuration}. Real steps on the real text are done for a moment,
     as many sizes side by side as later in the series: they share caches and memory,
     which slows each one down.
     """
@@ -71,15 +48,19 @@ def probe(
 def step_seconds(
     _send, config: TrainConfig, text: EncodedCorpus | None, seconds: float
 ):
-    """Train for some seconds into a folder that is thrown away.
+    """The seconds of a training step, measured for so many seconds.
 
     At a rate of 0: a step takes as long at any rate, and nothing can diverge.
     """
-    clock = _Clock(seconds)
-    with tempfile.TemporaryDirectory() as folder:
-        config = replace(config, lr=0.0, branch=False, out=str(Path(folder, "probe")))
-        try:
-            record = train(config, reporter=clock, text=text, draw=False)
-        except _Enough:
-            return clock.step_seconds
-    return record["results"]["seconds"] / record["results"]["steps"]
+    keep_freed_memory()
+    config = replace(config, lr=0.0).resolve()
+    with Learner(config, text or prepare(config), workers=config.workers) as learner:
+        for number in range(min(WARM_UP, config.steps - 1)):
+            learner.step(number)
+        began, first = time.perf_counter(), learner.next
+        for number in range(first, config.steps):
+            learner.step(number)
+            passed = time.perf_counter() - began
+            if passed >= seconds:
+                break
+        return passed / (learner.next - first)

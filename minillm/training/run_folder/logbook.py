@@ -1,14 +1,17 @@
 """The logbook of a run: what is written into its folder while it trains."""
 
+import contextlib
 import math
 import shlex
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 from minillm.backend import to_numpy
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.files import replacing, write_json
-from minillm.training.replica import Workplace, batch_at
+from minillm.training.learner import Learner, Step, check_finite
+from minillm.training.replica import batch_at
 from minillm.training.run_folder import branching, checkpoint
 from minillm.training.run_folder.claim import FREE, differences
 from minillm.training.run_folder.metrics import Metrics, Stopwatch
@@ -24,16 +27,19 @@ class Logbook:
     `step` counts the steps that are done; `watch`, once started, their seconds.
     """
 
-    def __init__(self, folder: Path, record: dict, work: Workplace, reporter):
+    def __init__(self, folder: Path, record: dict, learner: Learner, reporter):
         self.folder = folder
         self.record = record
-        self.work = work
+        self.learner = learner
+        self.work = learner.work
         self.reporter = reporter
         self.checkpoints = folder / checkpoint.FOLDER
         self.metrics = Metrics(
-            folder / "metrics.jsonl", work.config, work.tokens_per_step
+            folder / "metrics.jsonl",
+            learner.config,
+            learner.text.tokens_per_step(learner.config),
         )
-        self.branch = branch_step(work.config)
+        self.branch = branch_step(learner.config)
         self.step = 0
         # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
         self.best = None
@@ -70,7 +76,7 @@ class Logbook:
             self.reporter.note(
                 f"{path}: was damaged: going on from step {state['step']}"
             )
-        self.step = state["step"]
+        self.step = self.learner.next = state["step"]
         self.best = state.get("best")  # not in checkpoints of before
         self._prune()
         self.earlier = state["seconds"]
@@ -133,20 +139,17 @@ class Logbook:
         self.watch = Stopwatch(self.earlier)
         self.reporter.start(self.record)
 
-    def add_step(
-        self, loss: float, lr: float, grad_norm: float, result: dict | None
-    ) -> None:
+    def add_step(self, step: Step, result: dict | None) -> None:
         """Take in a step, and the figures of its evaluation if there was one."""
-        self.step += 1
         if result is not None:
             self._compare(result)
             if self.step < self.work.config.steps:  # the last is told when all is
                 self.reporter.evaluated(self.step, result)
         line = self.metrics.add(
             self.step,
-            loss,
-            lr=lr,
-            grad_norm=grad_norm,
+            step.loss,
+            lr=step.lr,
+            grad_norm=step.norm,
             seconds=self.watch.seconds,
             val_loss=None if result is None else result["val_loss"],
         )
@@ -166,7 +169,7 @@ class Logbook:
         """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
         old ones, where a weight is not finite."""
         largest = abs(self.work.flat.data).max().item()
-        self.check(self.step, largest_weight=largest)
+        check_finite(self.step, largest_weight=largest)
         state = {
             "step": self.step,
             "seconds": self.watch.seconds,
@@ -186,20 +189,20 @@ class Logbook:
         spared = {self.branch, self.best and self.best["step"]}
         checkpoint.prune(self.checkpoints, self.work.config.keep, spared)
 
-    def check(self, step: int, **figures: float) -> None:
-        """Raise DivergedError unless all of these, which a step gave, are finite."""
-        if all(map(math.isfinite, figures.values())):
-            return
-        self._write_record("diverged")
-        write_json(self.folder / "diverged.json", self._diverged(step, figures))
-        newest = checkpoint.latest(self.checkpoints)
-        kept = f"{newest} is kept" if newest else "there was no checkpoint yet"
-        told = ", ".join(
-            f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
-        )
-        raise DivergedError(
-            f"diverged in step {step}: {told}; {kept}; try a smaller --lr"
-        )
+    @contextlib.contextmanager
+    def telling_divergence(self) -> Iterator[None]:
+        """Write diverged.json where the block ends in a DivergedError, and say in it
+        which checkpoint is kept."""
+        try:
+            yield
+        except DivergedError as error:
+            self._write_record("diverged")
+            told = self._diverged(error.step, error.figures)
+            write_json(self.folder / "diverged.json", told)
+            newest = checkpoint.latest(self.checkpoints)
+            kept = f"{newest} is kept" if newest else "there was no checkpoint yet"
+            message = f"{error}; {kept}"
+            raise DivergedError(message, error.step, error.figures) from None
 
     def _diverged(self, step: int, figures: dict) -> dict:
         """Where it happened: the step, counted from 1, its rate, what it read, and the
@@ -237,7 +240,7 @@ class Logbook:
         """The record of a run that is done, with its results."""
         config = self.work.config
         seconds = self.watch.seconds
-        tokens = round(config.steps * self.work.tokens_per_step)
+        tokens = round(config.steps * self.metrics.tokens_per_step)
         self.reporter.evaluated(self.step, result)
         self.record["results"] = {
             "steps": config.steps,

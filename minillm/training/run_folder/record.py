@@ -8,8 +8,7 @@ import numpy as np
 import minillm
 from minillm import backend
 from minillm.backend import products
-from minillm.models import count
-from minillm.models.config import ModelConfig
+from minillm.models import ModelConfig, count
 from minillm.training.config import TrainConfig
 from minillm.training.data import EncodedCorpus
 

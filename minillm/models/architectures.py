@@ -1,0 +1,101 @@
+"""The architectures there are: one row in one table for each."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minillm.errors import UsageError
+from minillm.models.bert import Bert
+from minillm.models.classifier import Classifier
+from minillm.models.encdec import EncoderDecoder
+from minillm.models.encoder import Encoder
+from minillm.models.gpt import GPT
+from minillm.models.language_model import LanguageModel
+from minillm.models.lstm import LSTMModel
+from minillm.nn.config import ModelConfig, check_choice
+
+PUBLISHED = ("norm", "positions", "tied")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An architecture: its class, the objectives it can be trained for, the settings it
+    was published with where GPT's are others, and a factor of the learning rate."""
+
+    model: type[LanguageModel]
+    objectives: tuple[str, ...]
+    settings: dict = field(default_factory=dict)
+    lr_factor: float = 1.0
+
+
+# The first one that an objective names is its default.
+ARCHITECTURES = {
+    "gpt": Architecture(GPT, ("clm", "classify")),
+    # Times a transformer's rate: 1.7 and 3 were the best at widths 16 and 64.
+    "lstm": Architecture(LSTMModel, ("clm", "classify"), lr_factor=2.0),
+    "encoder": Architecture(Encoder, ("mlm", "classify")),
+    "bert": Architecture(
+        Bert,
+        ("mlm", "mlm+nsp", "classify"),
+        settings={"norm": "post", "tied": True},
+    ),
+    "encdec": Architecture(
+        EncoderDecoder,
+        ("seq2seq",),
+        settings={"norm": "post", "positions": "sinusoidal", "tied": True},
+    ),
+}
+
+
+def architecture(name: str) -> Architecture:
+    """The row of this name. Raises UsageError that lists the names."""
+    check_choice("arch", name, ARCHITECTURES)
+    return ARCHITECTURES[name]
+
+
+def architectures_for(objective: str) -> tuple[str, ...]:
+    """The names of those that an objective can train, the default first."""
+    return tuple(
+        name for name, arch in ARCHITECTURES.items() if objective in arch.objectives
+    )
+
+
+def usual(name: str) -> dict:
+    """The settings `norm`, `positions` and `tied` that are usual for an architecture.
+
+    Raises UsageError for an unknown one.
+    """
+    common = {setting: getattr(ModelConfig, setting) for setting in PUBLISHED}
+    return common | architecture(name).settings
+
+
+def check(config: ModelConfig) -> None:
+    """Raise UsageError for a shape that its architecture cannot have."""
+    arch = architecture(config.arch)
+    if arch.settings.get("tied") and not config.tied:
+        raise UsageError(
+            f"arch {config.arch} predicts tokens with the table it reads them with: it "
+            f"needs tied"
+        )
+    if config.n_classes and "classify" not in arch.objectives:
+        raise UsageError(
+            f"arch {config.arch} writes texts: for n_classes choose any other "
+            f"architecture"
+        )
+
+
+def build(
+    config: ModelConfig, rng: np.random.Generator, dtype=np.float32
+) -> LanguageModel:
+    """The model a configuration describes, its weights drawn from `rng`.
+
+    Raises UsageError for a shape that its architecture cannot have.
+    """
+    check(config)
+    model = ARCHITECTURES[config.arch].model(config, rng, dtype)
+    return Classifier(model, rng) if config.n_classes else model
+
+
+def continues_text(arch: str) -> bool:
+    """Whether models of an architecture can write, token by token."""
+    return ARCHITECTURES[arch].model.continues_text

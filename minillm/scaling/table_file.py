@@ -1,0 +1,101 @@
+"""A table's file: from bytes to text, and from a text to named columns of cells."""
+
+import codecs
+import gzip
+import os
+import unicodedata
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from minillm.errors import DataError
+from minillm.scaling.delimited import read_delimited
+from minillm.scaling.json_table import read_json
+
+GZIP = b"\x1f\x8b"
+# UTF-32 comes first: its mark is that of UTF-16 and two zeros.
+ENCODINGS = {
+    "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+    "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+}
+NOT_TEXT = {
+    b"PK\x03\x04": "a zip archive, as .xlsx and .ods are: save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook, as .xls is: save the sheet as CSV",
+    b"PAR1": "a Parquet file: save it as CSV",
+    b"SQLite": "a database: save its table as CSV",
+    b"BZh": "packed by bzip2: unpack it, or pack it by gzip",
+    b"\xfd7zXZ": "packed by xz: unpack it, or pack it by gzip",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it, or pack it by gzip",
+}
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """The text of a file, UTF-8 or, where its mark says so, UTF-16; gzip is unpacked.
+
+    Raises DataError for what is missing or no text.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(
+            f"{path}: a folder; give a table's file (of a series: `minillm report` or "
+            f"`minillm plan`)"
+        )
+    if path.is_char_device():  # /dev/zero has no end
+        raise DataError(f"{path}: a device, not a file")
+    try:
+        raw = path.read_bytes()
+        raw = gzip.decompress(raw) if raw.startswith(GZIP) else raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: a damaged gzip file ({error})") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    for mark, what in NOT_TEXT.items():
+        if raw.startswith(mark):
+            raise DataError(f"{path}: {what}")
+    found = (name for name, marks in ENCODINGS.items() if raw.startswith(marks))
+    encoding = next(found, "UTF-8")
+    try:
+        text = raw.decode("utf-8-sig" if encoding == "UTF-8" else encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not {encoding} at byte {error.start}: save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{path}: holds NUL bytes, as UTF-16 does: save it as UTF-8")
+    return text
+
+
+def is_json(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
+
+
+def parse(text: str, source: str) -> tuple[dict[str, list], tuple, tuple]:
+    """The columns under their names, the line in which each row begins (none of JSON
+    that is one value), and notes of what was not read. Raises DataError."""
+    notes = []
+    if is_json(text):
+        names, columns, lines = read_json(text, source)
+    else:
+        names, rows, notes = read_delimited(text, source)
+        lines = [line for line, _ in rows]
+        columns = map(list, zip(*(cells for _, cells in rows), strict=True))
+    named = named_columns(zip(names, columns, strict=True), source)
+    return named, tuple(lines), tuple(notes)
+
+
+def named_columns(pairs: Iterable, source: str) -> dict[str, list]:
+    """Columns under their names, without those that have none. Raises DataError."""
+    columns = {}
+    for name, column in pairs:
+        name = column_name(name)
+        if name in columns:
+            raise DataError(f"{source}: two columns are called {name!r}")
+        if name:
+            columns[name] = column
+    return columns
+
+
+def column_name(name) -> str:
+    """A column's name: é is one character, whichever way it was typed, and a break of
+    lines is a space."""
+    return unicodedata.normalize("NFC", " ".join(str(name).split()))

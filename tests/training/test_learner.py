@@ -1,0 +1,109 @@
+"""A Learner's own loop is the loop of `train`, and what is wrong is one clear line."""
+
+import json
+import multiprocessing
+import sys
+
+import numpy as np
+import pytest
+
+from minillm.errors import DivergedError, UsageError
+from minillm.training.learner import Learner
+from minillm.training.loop import train
+
+needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
+
+
+@pytest.mark.parametrize("workers", ["1", "2", "threads:2"])
+@pytest.mark.parametrize("objective", ["clm", "mlm"])
+def test_a_loop_of_ones_own_is_that_of_train(
+    config, texts, tmp_path, objective, workers
+):
+    made = config(objective=objective, out=str(tmp_path / "a"), dropout=0.1)
+    losses, norms = [], []
+    with Learner(made, texts[objective], workers=workers) as learner:
+        for number in range(made.steps):
+            step = learner.step(number)
+            losses.append(step.loss)
+            norms.append(step.norm)
+        score = learner.evaluate()
+    made = config(
+        objective=objective, out=str(tmp_path / "a"), dropout=0.1, workers=workers
+    )
+    record = train(made, text=texts[objective], draw=False)
+    written = (tmp_path / "a" / "metrics.jsonl").read_text("utf-8").splitlines()
+    lines = [json.loads(line) for line in written]
+    assert losses == [line["loss"] for line in lines]
+    assert norms == [line["grad_norm"] for line in lines]
+    assert score.tokens.loss == record["results"]["val_loss"]
+
+
+def test_a_folder_is_neither_looked_at_nor_made(config, texts, tmp_path):
+    made = config(out=str(tmp_path / "a"), save_every=1, keep=1)
+    with Learner(made, texts["clm"]) as learner:
+        learner.step(0)
+    assert not (tmp_path / "a").exists()
+
+
+@needs_fork
+def test_one_worker_forks_nothing(learner):
+    with learner() as learner:
+        learner.step(0)
+        assert multiprocessing.active_children() == []
+    assert learner.workers[1] == 1
+
+
+def test_steps_are_taken_in_order(learner):
+    with learner() as learner:
+        learner.step(0)
+        for number in (0, 2):
+            with pytest.raises(UsageError, match=f"step {number} .*step 1 comes next"):
+                learner.step(number)
+        learner.step(1)
+
+
+def test_a_step_needs_an_open_learner(learner):
+    learner = learner()
+    with pytest.raises(UsageError, match="not open"):
+        learner.step(0)
+    with learner:
+        learner.step(0)
+        with pytest.raises(UsageError, match="open already"), learner:
+            pass
+        learner.step(1)
+        learner.close()
+        with pytest.raises(UsageError, match="not open"):
+            learner.step(2)
+    with pytest.raises(UsageError, match="not open"):
+        learner.evaluate()
+
+
+def test_no_weight_moves_where_the_gradient_is_lost(learner):
+    with learner() as learner:
+        learner.step(0)
+        weights = learner.work.flat.data
+        weights[0] = np.nan
+        before = weights.copy()
+        with pytest.raises(DivergedError, match="in step 2: loss nan") as caught:
+            learner.step(1)
+    np.testing.assert_array_equal(weights, before)
+    assert caught.value.step == 2
+    assert np.isnan(caught.value.figures["loss"])
+
+
+@needs_fork
+def test_a_worker_has_no_workers_of_its_own(learner):
+    def work(connection):
+        try:
+            with learner("processes:2"):
+                connection.send("opened")
+        except UsageError as error:
+            connection.send(str(error))
+
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(
+        target=work, args=(there,), daemon=True
+    )
+    process.start()
+    assert "no workers of its own" in here.recv()
+    process.join()
