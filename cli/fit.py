@@ -2,6 +2,7 @@
 
 import click
 
+from minillm.errors import UsageError
 from minillm_cli import common, output
 
 MOST_INFLUENTIAL = 5  # points that the table of influence shows
@@ -31,6 +32,15 @@ LOSSES = ["huber", "l1", "lsq"]
 @click.option("--log-sigma", metavar="COLUMN", help="Those of ln y, for lsq.")
 @click.option("--group", metavar="COLUMN", help="Which run a row is a branch of.")
 @click.option("--tied", is_flag=True, help="One exponent for both sizes.")
+@click.option(
+    "--fix",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A parameter that is known, as E=1.6; may be repeated.",
+)
+@click.option(
+    "--best", is_flag=True, help="Of rows of one size, those of the best setting."
+)
 @click.option("--no-floor", is_flag=True, help="A pure power law: E = 0.")
 @click.option(
     "--bootstrap",
@@ -48,7 +58,7 @@ LOSSES = ["huber", "l1", "lsq"]
 @common.decimal
 @common.shared
 def command(
-    file, x, no_floor: bool, plot: str | None, decimal, json: bool, **settings
+    file, x, no_floor: bool, fix, plot: str | None, decimal, json: bool, **settings
 ) -> None:
     """Fit a scaling law to a table of measurements.
 
@@ -58,7 +68,8 @@ def command(
     from minillm.scaling import fit
     from minillm.scaling.table import read_table
 
-    law = fit(read_table(file, decimal), x, floor=not no_floor, **settings)
+    table = read_table(file, decimal)
+    law = fit(table, x, floor=not no_floor, fix=known(fix), **settings)
     output.say_notes(law.notes)
     if plot:
         from minillm.figures import save
@@ -74,6 +85,20 @@ def command(
         output.say_next(f"{output.again()} --plot law.svg")
 
 
+def known(fix: tuple[str, ...]) -> dict[str, float]:
+    """{parameter: value} of texts such as E=1.6."""
+    found = {}
+    for text in fix:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if name in found:
+            raise UsageError(f"--fix {text}: {name} is {found[name]:g} already")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--fix {text}: write it as E=1.6") from None
+    return found
+
+
 def print_law(law: dict) -> None:
     """The formula, its unknowns with their intervals, and what to think of it."""
     heads = ["unknown", "value", "95 % from", "to"]
@@ -86,6 +111,9 @@ def print_law(law: dict) -> None:
         [name, *(f"{number:.5g}" for number in row)]
         for name, *row in zip(law["parameters"], *columns, strict=True)
     ]
+    for row in rows:
+        if row[0] in law["fixed"]:
+            row[2:] = ["fixed", *["–"] * (len(heads) - 3)]
     output.print_table(heads, rows, law["law"])
     of_runs = f" of {law['runs']} runs" if law["runs"] < law["n"] else ""
     excluded = output.left_out(law["excluded"])
@@ -115,15 +143,15 @@ def _models(law: dict):
             for name, aicc in sorted(found.items(), key=lambda item: item[1])
             if name != best
         )
-        yield f"AICc: {best} {found[best]:.1f} (the best), {others}"
+        yield f"AICc: {best} {found[best]:.1f} (the lowest), {others}"
 
 
 def print_influence(law: dict) -> None:
     """How the law changes without a point, of the points that change it most."""
-    named = [name for name in law["parameters"] if name in ("E", "alpha", "beta")]
     influence = law["influence"][:MOST_INFLUENTIAL]
     if not influence:
         return
+    named = list(influence[0]["change"])
     numbered = "line" if "line" in influence[0] else "row"
     sizes = [n for n in influence[0] if n not in ("row", "line", "change")]
     rows = [

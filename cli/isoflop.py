@@ -7,10 +7,13 @@ from minillm_cli import common, output
 
 @click.command(epilog="Example:  minillm isoflop runs.csv --plot isoflop.svg")
 @click.argument("file")
-@click.option("--n", metavar="COLUMN", default="N", help="Parameters.  [N]")
+@click.option("--n", metavar="COLUMN", help="Parameters.  [N, or C/(6D)]")
 @click.option("--d", metavar="COLUMN", help="Tokens.  [D, or C/(6N)]")
 @click.option("--c", metavar="COLUMN", help="Training FLOPs.  [C, or 6ND]")
 @click.option("--y", metavar="COLUMN", default="loss", help="The loss.  [loss]")
+@click.option(
+    "--best", is_flag=True, help="Of rows of one size, those of the best setting."
+)
 @click.option("--bootstrap", metavar="N", default=1000, help="Resamples.  [1000]")
 @click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
 @click.option(
@@ -24,8 +27,8 @@ from minillm_cli import common, output
 def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
     """Find the best model size of each compute budget.
 
-    FILE is a table with a row for each run: its parameters, its tokens or FLOPs,
-    and its loss. Runs of nearly the same FLOPs share a budget; a parabola in ln N
+    FILE is a table with a row for each run: its loss, and two of its parameters,
+    tokens and FLOPs. Runs of nearly the same FLOPs share a budget; a parabola in ln N
     through the five sizes around its lowest loss gives N_opt and D_opt, and these
     follow power laws of C. The intervals are of new noise about the parabolas.
     """
@@ -73,6 +76,9 @@ def print_isoflop(found: dict) -> None:
         p = found["envelope"]["parameters"]
         floor = f"{p['E']:.4g} + " if "E" in p else ""
         click.echo(f"envelope: loss = {floor}{p['A']:.4g}·C^(−{p['alpha']:.4f})")
+    if found["derived"]:
+        missing = found["derived"][0]
+        click.echo(f"{found['derived']}, as no column of {missing} is there")
     click.echo(f"fitted to {found['n']} runs, {output.left_out(found['excluded'])}")
     for warning in found["warnings"]:
         click.echo(f"warning: {warning}")

@@ -23,6 +23,7 @@ EXPONENT_LIMIT = 0.02
 ENTROPY_LIMIT = 0.005  # relative
 RECOVERY_LIMIT = 1e-6  # relative
 COVERAGE = 0.95
+LUCK = 1e-3  # that a sound laboratory fails one check, on either side
 NOISES = (0.001, 0.003)  # relative, of one loss
 
 SIZES = np.array([9216, 20736, 36864, 82944, 147456, 331776])
@@ -168,14 +169,29 @@ def branched_checks(series: int, seed: int = 0) -> Iterator[Check]:
 
 def _coverage(found: list[dict], truth: dict, name: str) -> Iterator[Check]:
     """How many of these intervals hold the truth."""
-    # Three standard errors of a share.
-    luck = 3 * math.sqrt(COVERAGE * (1 - COVERAGE) / len(found))
+    n = len(found)
+    least, most = likely_counts(n)
     for unknown, value in truth.items():
         ends = [intervals[unknown] for intervals in found]
         count = sum(low <= value <= high for low, high in ends)
+        end = least if count < COVERAGE * n else most
         yield Check(
             f"intervals of {unknown}, {name}",
-            abs(count / len(found) - COVERAGE),
-            luck,
-            f"{count} of {len(found)} hold the truth",
+            abs(count / n - COVERAGE),
+            abs(end / n - COVERAGE),
+            f"{count} of {n} hold the truth",
         )
+
+
+def likely_counts(n: int) -> tuple[int, int]:
+    """How many of n sound intervals may hold the truth, at least and at most: below and
+    beyond lies a chance of LUCK or less each, by the binomial distribution."""
+    below = np.cumsum([_binomial(n, k) for k in range(n + 1)])
+    beyond = np.cumsum([_binomial(n, k) for k in range(n, -1, -1)])
+    return int((below <= LUCK).sum()), n - int((beyond <= LUCK).sum())
+
+
+def _binomial(n: int, k: int) -> float:
+    """The chance that k of n sound intervals hold the truth."""
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.exp(ways + k * math.log(COVERAGE) + (n - k) * math.log(1 - COVERAGE))

@@ -12,6 +12,7 @@ import numpy as np
 
 AMPLITUDES = ("A", "B")
 EXPONENTS = ("alpha", "beta")
+COLUMNS = ("E", "A", "alpha", "B", "beta")  # of theta, A and B by their logarithms
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Form:
     floor: False is the pure power law, E = 0.
     ceiling: True is y = E − A·x^(−alpha), for what rises towards E, as accuracy does.
     tied: True is one exponent for both variables, beta = alpha.
+    fixed: ((name, value), ...) of parameters that are known, and not fitted.
     """
 
     variables: tuple[str, ...]
     floor: bool = True
     ceiling: bool = False
     tied: bool = False
+    fixed: tuple[tuple[str, float], ...] = ()
 
     @property
     def sign(self) -> float:
@@ -46,14 +49,40 @@ class Form:
         return ("E", *names) if self.floor else tuple(names)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of theta's columns; a tied beta has none."""
+        return COLUMNS[: self.n_columns]
+
+    @property
+    def held(self) -> np.ndarray:
+        """(columns,): what theta is held at, NaN where it is fitted."""
+        held = np.full(self.n_columns, np.nan)
+        if not self.floor:
+            held[0] = 0
+        for name, value in self.fixed:
+            column = self.columns.index(name)
+            held[column] = np.log(value) if name in AMPLITUDES else value
+        return held
+
+    @property
+    def free(self) -> np.ndarray:
+        """The columns of theta that are fitted."""
+        return np.flatnonzero(np.isnan(self.held))
+
+    @property
     def unknowns(self) -> tuple[str, ...]:
-        """Those that are fitted, in the order of theta: a tied beta is not."""
-        return self.names[:-1] if self.tied else self.names
+        """The names of what is fitted, in the order of theta."""
+        return tuple(self.columns[column] for column in self.free)
 
     @property
     def exponents(self) -> tuple[str, ...]:
         """The names of the fitted exponents: alpha, beta."""
         return tuple(name for name in EXPONENTS if name in self.unknowns)
+
+    @property
+    def seeks_floor(self) -> bool:
+        """Whether a floor E is fitted, which might be 0."""
+        return not self.ceiling and "E" in self.unknowns
 
     def formula(self, y: str) -> str:
         """The law as a line of text, e.g. `loss = E + A·N^(−alpha)`."""
@@ -63,7 +92,7 @@ class Form:
             for variable, amplitude, exponent in zip(
                 self.variables,
                 AMPLITUDES,
-                2 * self.exponents if self.tied else EXPONENTS,
+                2 * EXPONENTS[:1] if self.tied else EXPONENTS,
                 strict=False,
             )
         ]
@@ -78,6 +107,8 @@ class Form:
         """(curves, columns) -> (curves, names): A in place of ln A, no E = 0."""
         values = self.untied(theta).copy()
         values[:, 1::2] = np.exp(theta[:, 1::2])
+        for name, value in self.fixed:
+            values[:, COLUMNS.index(name)] = value
         return values if self.floor else values[:, 1:]
 
 

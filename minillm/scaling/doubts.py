@@ -6,6 +6,7 @@ from minillm.errors import DataError
 from minillm.scaling.optimum import bounds
 from minillm.scaling.quantities import quantity_of
 from minillm.scaling.rivals import EXPONENTIAL
+from minillm.scaling.sweep import SAME, swept
 from minillm.scaling.table import Table, place
 
 KEPT_EQUAL = (
@@ -14,8 +15,6 @@ KEPT_EQUAL = (
 )
 ONE_RUN = ("run", "run_id", "run_name", "trunk")
 FALLS = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")
-# Columns nearer than this to one another are one: steps × batch are seldom round.
-SAME = 1.01
 
 
 def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
@@ -30,9 +29,11 @@ def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
         *_acting_together(fit),
         *_exponents(fit),
         *_floor(fit),
+        *_fixed_floor(fit),
         *_exponential(fit),
         *_largest(fit),
         *_influence(fit),
+        *swept(table, fit.variables, fit.y_name, rows),
         *_shared_luck(fit, table, rows),
         *_constant(fit, table, rows),
         *_other_columns(fit, table, rows),
@@ -64,7 +65,7 @@ def _rising_loss(fit):
     rise = np.where(below >= 0, medians / medians[below] - 1, 0)
     worst = int(np.argmax(rise))
     # Of many neighbours on a level stretch, some rise by their noise.
-    noise = 1.5 * np.median(np.abs(fit.predict(*fit.x) / fit.y - 1))
+    noise = 1.5 * np.median(np.abs(fit.off))
     if rise[worst] > max(0.002, 4 * noise):
         start = below[worst]
         yield (
@@ -99,7 +100,7 @@ def _transition(fit):
 
 
 def _residuals(fit):
-    error = np.abs(fit.predict(*fit.x) / fit.y - 1)
+    error = np.abs(fit.off)
     worst = int(np.argmax(error))
     if error[worst] > 0.03:
         place = ", ".join(
@@ -163,8 +164,9 @@ def _acting_together(fit):
 
 
 def _exponents(fit):
-    least, most = (ends[2] for ends in bounds(fit.form))
     for name in fit.form.exponents:
+        column = fit.form.columns.index(name)
+        least, most = (ends[column] for ends in bounds(fit.form))
         low, high = fit.interval95[name]
         interval = f"95 % interval {low:.3g} to {high:.3g}"
         # Without noise the interval is as narrow as rounding.
@@ -181,8 +183,16 @@ def _exponents(fit):
 
 
 def _floor(fit):
-    if fit.form.floor and not fit.form.ceiling and not fit.floor_is_distinguishable:
+    if fit.form.seeks_floor and not fit.floor_is_distinguishable:
         yield f"{fit.floor_verdict}: add larger runs to see where the curve bends"
+
+
+def _fixed_floor(fit):
+    known = dict(fit.form.fixed).get("E")
+    beyond = 0 if known is None else (fit.form.sign * (fit.y - known) <= 0).sum()
+    if beyond:
+        side = "above" if fit.form.ceiling else "below"
+        yield f"{beyond} of {fit.n} points lie {side} the fixed E = {known:g}: check it"
 
 
 def _exponential(fit):

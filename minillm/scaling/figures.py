@@ -8,6 +8,7 @@ from minillm.figures import COLOURS, log_axis, new_figure, short, short_ticks, s
 from minillm.scaling.curve import AMPLITUDES, EXPONENTS
 from minillm.scaling.law import LawFit
 
+# What the columns of our own series mean. Of another table only the names are known.
 LABELS = {
     "N": "parameters N (non-embedding)",
     "D": "training tokens D",
@@ -27,6 +28,7 @@ def draw_law(
     repeats: Mapping[float, Sequence[float]] | None = None,
     held_out: tuple[float, float] | None = None,
     title: str | None = None,
+    labels: Mapping[str, str] | None = None,
     x_label: str | None = None,
     y_label: str | None = None,
 ):
@@ -34,14 +36,17 @@ def draw_law(
 
     repeats: {x: [y of every seed]}, drawn as a bar from the least to the largest.
     held_out: (x, measured y) of a run that the law has not seen.
+    labels: {column: what it means}; by default an axis has the column's own name.
     A law of two variables is drawn against the first, coloured by the second, with the
     points' distances from it below.
     """
+    labels = labels or {}
     with style():
         if len(fit.variables) == 2:
             figure, (axes, lowest) = new_figure(7.2, 6.0, rows=2)
             axes.get_gridspec().set_height_ratios([3, 1])
-            _draw_second_variable(figure, axes, lowest, fit)
+            second = _label(fit.variables[1], labels)
+            _draw_second_variable(figure, axes, lowest, fit, second)
         else:
             figure, axes = new_figure()
             lowest = axes
@@ -52,8 +57,8 @@ def draw_law(
             # Over the panel: in none of its corners would the law hide no point.
             title = f"{_plain(fit.y_name)} = {numbers(fit)}\n{title}"
         axes.set_title(title)
-        lowest.set_xlabel(x_label or _label(fit.variables[0]))
-        axes.set_ylabel(y_label or _label(fit.y_name))
+        lowest.set_xlabel(x_label or _label(fit.variables[0], labels))
+        axes.set_ylabel(y_label or _label(fit.y_name, labels))
         empty = "upper right" if fit.parameters["alpha"] > 0 else "upper left"
         if fit.form.ceiling:
             empty = "lower right"
@@ -70,8 +75,9 @@ def draw_power_laws(
 ):
     """A matplotlib Figure of laws y = a·xⁿ + b, one small panel each.
 
-    fits: {name of y: law}, as `fit_power` gives them. labels: {name: text of the axis}.
+    fits: {name of y: law}, as `fit_power` gives them. labels: as in `draw_law`.
     """
+    labels = labels or {}
     with style():
         figure, panels = new_figure(3.6 * len(fits), 3.5, columns=len(fits))
         figure.get_layout_engine().set(wspace=0.06)
@@ -89,8 +95,8 @@ def draw_power_laws(
                 log_axis(axes.yaxis)
             elif fit.y.max() < 0.01:
                 short_ticks(axes.yaxis)
-            axes.set_xlabel(x_label or _label(fit.variables[0]))
-            axes.set_ylabel((labels or {}).get(name, _label(name)))
+            axes.set_xlabel(x_label or _label(fit.variables[0], labels))
+            axes.set_ylabel(_label(name, labels))
     return figure
 
 
@@ -149,8 +155,8 @@ def _draw_floor(axes, fit: LawFit) -> None:
     )
 
 
-def _draw_second_variable(figure, axes, below, fit: LawFit) -> None:
-    """Points coloured by the second variable, curves at some of its values.
+def _draw_second_variable(figure, axes, below, fit: LawFit, label: str) -> None:
+    """Points coloured by the second variable (`label`), curves at some of its values.
 
     Below them, how far each point lies from the law.
     """
@@ -165,9 +171,9 @@ def _draw_second_variable(figure, axes, below, fit: LawFit) -> None:
     for value in values:
         curve = fit.predict(line, value)
         axes.plot(line, curve, color=scale.to_rgba(value), lw=1.4)
-    shade_bar(figure, axes, scale, second, _label(fit.variables[1]))
+    shade_bar(figure, axes, scale, second, label)
 
-    error = 100 * (fit.y / fit.predict(first, second) - 1)
+    error = 100 * fit.off
     below.axhline(0, color=COLOURS["grey"], linewidth=1.2)
     below.scatter(first, error, c=colours, s=16)
     most = 1.15 * max(np.abs(error).max(), 0.1)
@@ -252,8 +258,8 @@ def _percent(predicted: float, measured: float) -> str:
     return f"{100 * (predicted / measured - 1):+.1f} %".replace("-", "−")
 
 
-def _label(name: str) -> str:
-    return LABELS.get(name, _plain(name))
+def _label(name: str, labels: Mapping[str, str]) -> str:
+    return labels.get(name, _plain(name))
 
 
 def _plain(name: str) -> str:

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.scaling.curve import Form
+from minillm.scaling.curve import AMPLITUDES, EXPONENTS, Form
 from minillm.scaling.doubts import doubts
 from minillm.scaling.intervals import resample
 from minillm.scaling.law import LawFit, Points, solve, too_few
 from minillm.scaling.misfit import DELTAS
+from minillm.scaling.sweep import best_of_each
 from minillm.scaling.table import Table, as_table, left_out
 
 # Without a bootstrap: 1,000 resamples, fewer of a large table, where they vary less.
@@ -31,7 +32,9 @@ def fit(
     sigma: str | None = None,
     log_sigma: str | None = None,
     tied: bool = False,
+    fix: Mapping[str, float] | None = None,
     group: str | None = None,
+    best: bool = False,
 ) -> LawFit:
     """Fit y = E + A·x^(−alpha), or E + A/N^alpha + B/D^beta for x=("N", "D").
 
@@ -42,6 +45,10 @@ def fit(
     ln(curve) − ln(y), divided by the column `log_sigma`.
     floor: False for y = A·x^(−alpha). ceiling: True for y = E − A·x^(−alpha).
     tied: True for beta = alpha in a law of two variables.
+    fix: parameters that are known, such as {"E": 1.6}: they are not fitted, their
+    intervals are closed and their standard errors 0.
+    best: of rows with equal x, take those with the least y (the largest, of an
+    accuracy), as where a size was trained at several learning rates; see `sweep.py`.
     group: the column that says which rows are of one run, as branches of one trunk are:
     they share its luck, and the intervals allow for it (see `noise.py`).
     bootstrap: how many resamples the intervals are made of, and the standard errors,
@@ -54,8 +61,9 @@ def fit(
     or two x that only change together), DataError for a value that is no positive
     number.
     """
-    form = _form(x, floor, ceiling, tied)
-    points, table, rows = _measured(source, form, y, loss, sigma, log_sigma, group)
+    form = _form(x, floor, ceiling, tied, fix)
+    divisors = (sigma, log_sigma)
+    points, table, rows = _measured(source, form, y, loss, *divisors, group, best)
     return _with_intervals(solve(points), bootstrap, seed, table, rows)
 
 
@@ -87,6 +95,7 @@ def _measured(
     sigma: str | None = None,
     log_sigma: str | None = None,
     group: str | None = None,
+    best: bool = False,
 ) -> tuple[Points, Table, np.ndarray]:
     """The points of a table that a law will be fitted to, the table, and their rows."""
     if loss not in DELTAS:
@@ -100,6 +109,9 @@ def _measured(
         raise UsageError("sigma or log_sigma: a residual is divided by one of them")
     table = as_table(source)
     rows, excluded = table.usable(y, form.variables, group, divisor)
+    if best:
+        rows, others = best_of_each(table, form.variables, y, rows)
+        excluded = sorted([*excluded, *others], key=lambda each: each["row"])
     x = np.stack([table.positive(name, rows) for name in form.variables])
     measured = table.positive(y, rows)
     try:
@@ -107,6 +119,7 @@ def _measured(
     except UsageError as error:
         gone = f" (left out: {left_out(excluded)})" if excluded else ""
         raise UsageError(f"{error}{gone}") from None
+    _check_floor(table, form, y, measured)
     points = Points(
         form=form,
         y_name=y,
@@ -137,7 +150,13 @@ def _with_intervals(
     return replace(law, warnings=doubts(law, table, rows))
 
 
-def _form(x, floor: bool = True, ceiling: bool = False, tied: bool = False) -> Form:
+def _form(
+    x,
+    floor: bool = True,
+    ceiling: bool = False,
+    tied: bool = False,
+    fix: Mapping[str, float] | None = None,
+) -> Form:
     variables = (x,) if isinstance(x, str) else tuple(x)
     if len(variables) not in (1, 2) or len(set(variables)) < len(variables):
         names = ", ".join(variables) or "none"
@@ -146,17 +165,51 @@ def _form(x, floor: bool = True, ceiling: bool = False, tied: bool = False) -> F
         raise UsageError("ceiling needs E: it does not go with floor=False")
     if tied and len(variables) == 1:
         raise UsageError("tied is for a law of two variables: add a second x")
-    return Form(variables, floor, ceiling, tied)
+    form = Form(variables, floor, ceiling, tied)
+    fixed = tuple((name, float(value)) for name, value in (fix or {}).items())
+    for name, value in fixed:
+        _check_fixed(form, name, value)
+    form = replace(form, fixed=fixed)
+    if not form.unknowns:
+        raise UsageError("fix: every parameter is known, nothing is left to fit")
+    return form
+
+
+def _check_fixed(form: Form, name: str, value: float) -> None:
+    if name not in form.columns or name not in form.names:
+        why = ", and beta is alpha" if name == "beta" and form.tied else ""
+        known = ", ".join(form.unknowns)
+        raise UsageError(f"fix {name}: this law has {known}{why}; fix one of these")
+    if not np.isfinite(value):
+        raise UsageError(f"fix {name}={value:g}: a finite number")
+    if (name == "E" and value < 0) or (name in AMPLITUDES and value <= 0):
+        least = "0 or more" if name == "E" else "more than 0"
+        raise UsageError(f"fix {name}={value:g}: {name} is {least}")
+    if name in EXPONENTS and (value == 0 or (form.ceiling and value < 0)):
+        raise UsageError(f"fix {name}={value:g}: the term would not fall")
+
+
+def _check_floor(table: Table, form: Form, y_name: str, y: np.ndarray) -> None:
+    """A known E must leave the law something to explain."""
+    known = dict(form.fixed).get("E")
+    if known is not None and (form.sign * (y - known) <= 0).all():
+        side = "above" if form.ceiling else "below"
+        raise UsageError(
+            f"{table.source}: every {y_name} is {side} E = {known:g}, which no law of "
+            "this form passes: fix another E"
+        )
 
 
 def _check_enough(table: Table, form: Form, x: np.ndarray) -> None:
     names = ", ".join(form.variables)
-    for name, column in zip(form.variables, x, strict=True):
+    terms = zip(AMPLITUDES, EXPONENTS, strict=True)
+    for name, column, of_term in zip(form.variables, x, terms, strict=False):
         distinct = len(np.unique(column))
-        if len(form.variables) > 1 and distinct < 3:
+        least = 1 + sum(unknown in form.unknowns for unknown in of_term)
+        if len(form.variables) > 1 and distinct < least:
             raise UsageError(
                 f"{table.source}: {name} has {distinct} different values, and its "
-                f"exponent needs 3; add runs, or leave {name} out of x"
+                f"exponent needs {least}; add runs, or leave {name} out of x"
             )
     if too_few(form, x):
         raise UsageError(
@@ -164,7 +217,7 @@ def _check_enough(table: Table, form: Form, x: np.ndarray) -> None:
             f"{len(form.unknowns)} unknowns ({', '.join(form.unknowns)}) need "
             f"{len(form.unknowns) + 1}; add runs at other {names}"
         )
-    if len(form.variables) == 2 and _one_line(x):
+    if len(form.variables) == 2 and not form.fixed and _one_line(x):
         raise UsageError(
             f"{table.source}: {form.variables[1]} is always the same power of "
             f"{form.variables[0]}, so their shares cannot be told apart; add runs at "

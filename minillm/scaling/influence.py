@@ -26,7 +26,8 @@ def suspects(problem: Problem, loss: str, theta: np.ndarray) -> np.ndarray:
     even = np.minimum(1, DELTAS[loss][0] / np.maximum(np.abs(residual), 1e-300))
     gradients = jacobian * even * residual
     steps = np.linalg.lstsq((jacobian * even) @ jacobian.T, gradients, rcond=None)[0]
-    at = [name in problem.form.exponents for name in problem.form.unknowns]
+    unknowns = problem.form.unknowns
+    at = [name in (problem.form.exponents or unknowns) for name in unknowns]
     return np.argsort(-np.abs(steps[at]).max(0), kind="stable")[:MOST_POINTS]
 
 

@@ -47,7 +47,8 @@ class Resamples:
     def standard_errors(self) -> dict[str, float]:
         """Every unknown's standard deviation about the best fit, at the level s."""
         sizes = self.form.natural(self._near()).std(0)
-        return dict(zip(self.form.names, map(float, sizes), strict=True))
+        found = dict(zip(self.form.names, map(float, sizes), strict=True))
+        return found | {name: 0.0 for name, _ in self.form.fixed}
 
     def correlations(self) -> dict[str, float]:
         """Of ln A with alpha, and of ln B with beta, as `A, alpha` and `B, beta`."""
@@ -55,7 +56,10 @@ class Resamples:
         found = {}
         for at in range(len(self.form.variables)):
             amplitude, exponent = near[:, 2 * at + 1], near[:, 2 * at + 2]
-            if min(amplitude.std(), exponent.std()) > 0:
+            fixed = {AMPLITUDES[at], EXPONENTS[at]} & {
+                name for name, _ in self.form.fixed
+            }
+            if min(amplitude.std(), exponent.std()) > 0 and not fixed:
                 names = f"{AMPLITUDES[at]}, {EXPONENTS[at]}"
                 found[names] = float(np.corrcoef(amplitude, exponent)[0, 1])
         return found

@@ -9,11 +9,12 @@ from minillm.errors import UsageError
 from minillm.scaling.curve import AMPLITUDES, Form, values
 from minillm.scaling.influence import leave_one_out, suspects
 from minillm.scaling.intervals import Resamples
-from minillm.scaling.misfit import DELTAS, Problem
+from minillm.scaling.likelihood import criterion, misfit, penalty
+from minillm.scaling.misfit import Problem
 from minillm.scaling.noise import Noise, noise_of
-from minillm.scaling.optimum import minimise
+from minillm.scaling.optimum import Optimum, minimise
 from minillm.scaling.quantities import quantity_of
-from minillm.scaling.rivals import criteria, criterion
+from minillm.scaling.rivals import criteria
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +71,23 @@ class Points:
 class LawFit(Points):
     """A law with the points it was fitted to.
 
-    theta: E, ln A, alpha, ln B, beta. bootstrap: the resamples that were asked for.
-    warnings: one sentence each.
+    optima: the best curve of the form, and of those that it contains. bootstrap: the
+    resamples that were asked for. warnings: one sentence each.
     """
 
-    theta: np.ndarray
-    converged: bool
+    optima: dict[Form, Optimum] = field(repr=False)
     resamples: Resamples | None = field(default=None, repr=False)
     bootstrap: int = 0
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def theta(self) -> np.ndarray:
+        """E, ln A, alpha, ln B, beta."""
+        return self.optima[self.form][0]
+
+    @property
+    def converged(self) -> bool:
+        return self.optima[self.form][1]
 
     @property
     def law(self) -> str:
@@ -112,21 +121,19 @@ class LawFit(Points):
     @cached_property
     def objective(self) -> float:
         """The sum over points: of huber(r) with δ = 1e-3, of |r| (l1), of r² (lsq)."""
-        size = np.abs(self._residuals)
-        if self.loss == "huber":
-            near = np.minimum(size, DELTAS["huber"][0])
-            return float((near * (size - near / 2)).sum())
-        return float((size if self.loss == "l1" else size**2).sum())
+        squares = 2 if self.loss == "lsq" else 1
+        return squares * misfit(self._residuals, self.loss)
 
     @cached_property
     def aicc(self) -> float | None:
-        """Akaike's criterion for few points, see `rivals`; None for p + 2 points."""
-        return criterion(self._residuals, len(self.form.unknowns))
+        """Akaike's criterion for few points, see `likelihood.py`; None for p + 2
+        points."""
+        return criterion(self.problem, self.loss, self.theta)
 
     @cached_property
     def models(self) -> dict[str, float | None]:
         """The AICc of this law and of its rivals, by name; the least fits best."""
-        return criteria(self.problem, self.loss, self.aicc)
+        return criteria(self.problem, self.loss, self.optima)
 
     @cached_property
     def influence(self) -> list[dict]:
@@ -139,10 +146,12 @@ class LawFit(Points):
         points = suspects(self.problem, self.loss, self.theta)
         others = leave_one_out(self.problem, self.loss, self.theta, points)
         names = [name for name in self.form.unknowns if name not in AMPLITUDES]
-        at = [self.form.unknowns.index(name) for name in names]
-        change = (others - self.theta)[:, -len(self.form.unknowns) :][:, at]
-        exponents = change[:, [name in self.form.exponents for name in names]]
-        order = np.argsort(-np.nan_to_num(np.abs(exponents).max(1), nan=np.inf))
+        if not names:
+            return []
+        change = (others - self.theta)[:, [*map(self.form.columns.index, names)]]
+        judged = [name in (self.form.exponents or names) for name in names]
+        most = np.abs(change[:, judged]).max(1)
+        order = np.argsort(-np.nan_to_num(most, nan=np.inf))
         return [
             {
                 "row": int(self.rows[points[i]]),
@@ -163,10 +172,11 @@ class LawFit(Points):
     @cached_property
     def without_floor(self) -> "LawFit | None":
         """The pure power law y = A·x^(−alpha) of the same points, without intervals."""
-        if not self._may_have_floor:
+        if self.form.ceiling or not self.form.floor:
             return None
-        form = replace(self.form, floor=False)
-        return solve(replace(self, form=form))
+        fixed = tuple(each for each in self.form.fixed if each[0] != "E")
+        form = replace(self.form, floor=False, fixed=fixed)
+        return solve(replace(self, form=form), self.optima)
 
     @cached_property
     def leave_largest_out(self) -> float | None:
@@ -197,21 +207,35 @@ class LawFit(Points):
         """Whether the data show a floor, in a sentence a student can quote."""
         low, high = self.interval95["E"]
         known = "is" if self.floor_is_distinguishable else "is not"
-        verdict = (
-            f"the floor E {known} distinguishable from 0 "
-            f"(95 % interval {low:.4g} to {high:.4g}"
-        )
-        if self.aicc is not None:
-            gain = self.without_floor.aicc - self.aicc
-            side = "below" if gain > 0 else "above"
-            verdict += f"; AICc {abs(gain):.1f} {side} the pure power law's"
-        return f"{verdict})"
+        verdict = f"the floor E {known} distinguishable from 0"
+        interval = f"95 % interval {low:.4g} to {high:.4g}"
+        if self.aicc is None:
+            return f"{verdict} ({interval})"
+        gain = self.without_floor.aicc - self.aicc
+        side = "below" if gain > 0 else "above"
+        compared = f"{abs(gain):.1f} {side} the pure power law's"
+        if (gain > 0) == self.floor_is_distinguishable:
+            return f"{verdict} ({interval}; AICc {compared})"
+        criterion = "AICc"
+        if self.floor_is_distinguishable:
+            k = len(self.form.unknowns)
+            price = penalty(self.n, k) - penalty(self.n, k - 1)
+            criterion += f", which takes {price:.1f} for E at {self.n} points,"
+        return f"{verdict} ({interval}), although {criterion} is {compared}"
 
     def predict(self, *x):
         """y by the law, for one number or array per variable."""
         x = _broadcast(self.form, x)
         found = values(self.form, self.theta[None], np.log(x.reshape(len(x), -1)))
         return _shaped(found[0], x)
+
+    @property
+    def off(self) -> np.ndarray:
+        """How far each point lies from the curve, relative to it: (n,), above it > 0.
+
+        (An error of a prediction is relative to what was measured.)
+        """
+        return self.y / self.predict(*self.x) - 1
 
     def band(self, *x):
         """The ends (low, high) of the curve's 95 % band, as `predict`.
@@ -232,13 +256,14 @@ class LawFit(Points):
             ],
             "measured": {"column": self.y_name, "quantity": quantity_of(self.y_name)},
             "parameters": self.parameters,
+            "fixed": dict(self.form.fixed),
             "standard_errors": self.standard_errors,
             "interval95": self.interval95,
             "objective": self.objective,
             "converged": self.converged,
             "aicc": self.aicc,
             "models": self.models,
-            "floor": self.floor_verdict if self._may_have_floor else None,
+            "floor": self.floor_verdict if self.form.seeks_floor else None,
             "correlations": self.correlations,
             "influence": self.influence,
             "leave_largest_out": self.leave_largest_out,
@@ -268,25 +293,27 @@ class LawFit(Points):
             },
         }
 
-    @property
-    def _may_have_floor(self) -> bool:
-        return self.form.floor and not self.form.ceiling
-
     @cached_property
     def noise(self) -> Noise:
         """What the points of a run share, and what each has for itself."""
-        return noise_of(self.problem, self.theta, self.run)
+        robust = self.loss != "lsq"
+        return noise_of(self.problem, self.theta, self.run, robust)
 
     @property
     def _residuals(self) -> np.ndarray:
         return self.problem.residuals(self.theta[None])[0]
 
 
-def solve(points: Points) -> LawFit:
-    """The best law through the points, without intervals."""
-    theta, converged = minimise(points.problem, points.loss)
+def solve(points: Points, optima: dict[Form, Optimum] | None = None) -> LawFit:
+    """The best law through the points, without intervals.
+
+    optima: what is known already of the same points.
+    """
+    optima = dict(optima or {})
+    if points.form not in optima:
+        minimise(points.problem, points.loss, optima)
     those = {each.name: getattr(points, each.name) for each in fields(Points)}
-    return LawFit(**those, theta=theta, converged=converged)
+    return LawFit(**those, optima=optima)
 
 
 def too_few(form: Form, x: np.ndarray) -> bool:

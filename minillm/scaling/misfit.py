@@ -56,7 +56,7 @@ class Problem:
         by_theta = self._by_theta(signed, unit)
         if self.form.tied:
             by_theta = fold(by_theta)
-        return by_theta if self.form.floor else by_theta[:, 1:]
+        return by_theta[:, self.form.free]
 
     def slopes(self, theta: np.ndarray) -> "Slopes":
         """The objective of every curve with its derivatives by theta."""
@@ -80,8 +80,7 @@ class Problem:
         hessian[:, a + 1, a + 1] += (bend * self.log_x**2).sum(2)
         even = self.weights * np.minimum(1, self.delta / np.maximum(size, 1e-300))
 
-        size_of_y = 1 + np.abs(np.log(self.y)) if self.in_logs else np.abs(self.y)
-        last_digit = 4 * EPSILON * size_of_y / self.sigma
+        last_digit = self.last_digit
         least = (self.weights * last_digit**2).sum(1)
         pull_rounding = inside * last_digit + 4 * EPSILON * np.abs(pull)
         slopes = Slopes(
@@ -94,6 +93,12 @@ class Problem:
             least=least,
         )
         return slopes.tied() if self.form.tied else slopes
+
+    @property
+    def last_digit(self) -> np.ndarray:
+        """How exact residuals are at best: (curves, n)."""
+        size_of_y = 1 + np.abs(np.log(self.y)) if self.in_logs else np.abs(self.y)
+        return 4 * EPSILON * size_of_y / self.sigma
 
     def _parts(self, theta: np.ndarray):
         """The terms with their signs (curves, variables, n), the curve (curves, n), and
@@ -176,7 +181,8 @@ class Slopes:
         # Downhill also where the objective bends down.
         bends = np.maximum(np.abs(bends), 1e-13)
         part = (along * gradient[:, :, None]).sum(1) / bends
-        step = -(along * part[:, None]).sum(2)
+        # Rounding may not move what is held.
+        step = np.where(held, 0, -(along * part[:, None]).sum(2))
         return step / scale, -(gradient * step).sum(1), hessian
 
 

@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from minillm.scaling.curve import Form
+from minillm.scaling.curve import EXPONENTS, Form
 from minillm.scaling.misfit import DELTAS, EPSILON, Problem
 
 LARGEST_EXPONENT = 5.0
@@ -22,15 +22,19 @@ LARGEST_EXPONENT = 5.0
 LEAST_EXPONENT_TO_A_CEILING = 0.05
 STARTS_KEPT = 32
 
+Optimum = tuple[np.ndarray, bool]  # theta (columns,), and whether it has converged
+
 
 def bounds(form: Form) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest theta: E >= 0, exponents within ± 5."""
+    """The least and the largest theta: E >= 0, exponents within ± 5. Both are the
+    value of what is known."""
     low = np.full(form.n_columns, -np.inf)
     high = np.full(form.n_columns, np.inf)
     low[0] = 0
-    high[0] = np.inf if form.floor else 0
     low[2::2] = LEAST_EXPONENT_TO_A_CEILING if form.ceiling else -LARGEST_EXPONENT
     high[2::2] = LARGEST_EXPONENT
+    known = ~np.isnan(form.held)
+    low[known] = high[known] = form.held[known]
     return low, high
 
 
@@ -98,25 +102,31 @@ def starts(problem: Problem) -> np.ndarray:
     form = problem.form
     sizes = np.geomspace(0.02, 4, 24 if len(form.variables) == 1 else 12)
     grid = sizes if form.ceiling else np.concatenate([-sizes, sizes])
-    axes = np.meshgrid(*[grid] * len(form.exponents), indexing="ij")
-    exponents = np.stack(axes, -1).reshape(-1, len(form.exponents))
+    held = form.held
+    grids = [grid if np.isnan(known) else known for known in held[2::2]]
+    axes = np.meshgrid(*grids, indexing="ij")
+    exponents = np.stack(axes, -1).reshape(-1, len(grids))
     logs = -exponents[:, :, None] * problem.log_x
     largest = logs.max(2)
     columns = form.sign * np.exp(logs - largest[:, :, None])
-    if form.floor:
-        columns = np.insert(columns, 0, 1.0, axis=1)
+    columns = np.insert(columns, 0, 1.0, axis=1)
+    known = np.append(held[0], held[1::2])
+    found = np.exp(known + np.insert(largest, 0, 0.0, axis=1))
+    found[:, 0] = known[0]
+    free = np.isnan(known)
     y = problem.y[0]
     unit = problem.sigma * (y if problem.in_logs else 1)
-    found = non_negative_least_squares(columns, y, problem.weights[0] / unit**2)
-
-    theta = np.zeros((len(exponents), form.n_columns))
-    if form.floor:
-        theta[:, 0] = found[:, 0]
-        found = found[:, 1:]
-    theta[:, 1::2] = np.log(np.maximum(found, 1e-6 * y.mean())) - largest
+    rest = y - (found[:, ~free, None] * columns[:, ~free]).sum(1)
+    found[:, free] = non_negative_least_squares(
+        columns[:, free], rest, problem.weights[0] / unit**2
+    )
+    theta = np.empty((len(exponents), form.n_columns))
+    theta[:, 0] = found[:, 0]
+    theta[:, 1::2] = np.log(np.maximum(found[:, 1:], 1e-6 * y.mean())) - largest
     theta[:, 2::2] = exponents
+    theta = np.where(np.isnan(held), theta, held)
     # A term of size zero has no slope to follow.
-    useful = (found > 0).all(1)
+    useful = (found[:, free] > 0).all(1)
     return theta[useful] if useful.any() else theta
 
 
@@ -125,11 +135,12 @@ def non_negative_least_squares(
 ) -> np.ndarray:
     """Coefficients >= 0 of the least weighted squares, by trying every set of columns.
 
-    columns (curves, k, n), y and weights (n,) -> (curves, k), for k of three or less.
+    columns (curves, k, n), y (curves, n), weights (n,) -> (curves, k), for k of three
+    or less.
     """
     n_curves, k, _ = columns.shape
     products = (columns * weights) @ columns.swapaxes(1, 2)
-    right = (columns * weights) @ y
+    right = ((columns * weights) @ y[:, :, None])[:, :, 0]
     size = np.sqrt(np.einsum("rii->ri", products))
     products = products / (size[:, :, None] * size[:, None, :]) + 1e-14 * np.eye(k)
     right = right / size
@@ -150,9 +161,11 @@ def non_negative_least_squares(
 def refine(problem: Problem, deltas: tuple[float, ...], theta: np.ndarray):
     """`polish` with one delta after another.
 
-    At the middle of the points, where A and alpha are the least entangled.
+    At the middle of the points, where A and alpha are the least entangled; where A is
+    known, that is A at x = 1, and nothing is moved.
     """
     centre = problem.log_x.mean(1, keepdims=True)
+    centre[~np.isnan(problem.form.held[1::2])] = 0
     problem = problem.about(centre)
     theta = theta.copy()
     theta[:, 1::2] -= theta[:, 2::2] * centre[:, 0]
@@ -162,17 +175,48 @@ def refine(problem: Problem, deltas: tuple[float, ...], theta: np.ndarray):
     return theta, value, converged
 
 
-def minimise(problem: Problem, loss: str) -> tuple[np.ndarray, bool]:
+def contained(form: Form) -> list[Form]:
+    """The laws that a law contains: without a floor, with one exponent."""
+    found = []
+    if form.seeks_floor:
+        found.append(replace(form, floor=False))
+    if form.exponents == EXPONENTS:
+        found.append(replace(form, tied=True))
+    return found
+
+
+def minimise(problem: Problem, loss: str, found: dict[Form, Optimum], *also) -> Optimum:
     """The best theta of a problem with one curve, and whether it has converged.
 
-    Every start goes down to its own optimum; the least of them is taken.
+    found: the optima of forms of the same points; this one joins them, and those of the
+    laws that it contains, which are found first. They are starts for it, as curves
+    `also` (columns,) are: so it fits no worse than they do.
     """
-    problem = replace(problem, delta=DELTAS[loss][0])
-    begin = starts(problem)
-    everywhere = problem.curves(np.zeros(len(begin), int))
+    for form in contained(problem.form):
+        if form not in found:
+            minimise(replace(problem, form=form), loss, found)
+        narrower = form.untied(found[form][0][None])[0]
+        also = *also, narrower[: problem.form.n_columns]
+    found[problem.form] = search(problem, loss, *also)
+    return found[problem.form]
+
+
+def search(problem: Problem, loss: str, *also: np.ndarray) -> Optimum:
+    """As `minimise`: every start of a grid goes down to its own optimum, and the least
+    of them is taken."""
+    everywhere = replace(problem, delta=DELTAS[loss][0])
+    begin = starts(everywhere)
+    everywhere = everywhere.curves(np.zeros(len(begin), int))
     first = everywhere.objective(begin)
     kept = np.argsort(first)[: min(STARTS_KEPT, max(1, np.isfinite(first).sum()))]
     theta, value, converged = refine(everywhere.curves(kept), DELTAS[loss], begin[kept])
+    if also:
+        # With the last delta alone: a curve that is followed from the first one on may
+        # end elsewhere.
+        near = problem.curves(np.zeros(len(also), int))
+        ends = refine(near, DELTAS[loss][-1:], np.stack(also))
+        pairs = zip((theta, value, converged), ends, strict=True)
+        theta, value, converged = map(np.concatenate, pairs)
     as_good_as_0 = problem.y.size * (16 * EPSILON) ** 2
     among = np.flatnonzero(value <= value.min() * (1 + 1e-9) + as_good_as_0)
     chosen = among[np.argmax(converged[among])]

@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from minillm.scaling.sweep import alike
+
 # Sizes nearer than this factor are one: as points, they say nothing of a curve.
 ONE_SIZE = 1.05
 AROUND_MINIMUM = 5
@@ -31,11 +33,7 @@ class Profile:
     @cached_property
     def place(self) -> np.ndarray:
         """(runs,): which size a run is of, counted from 0 at the smallest."""
-        first = []
-        for size in np.unique(self.n):
-            if not first or size > ONE_SIZE * first[-1]:
-                first.append(size)
-        return np.searchsorted(first, self.n, side="right") - 1
+        return alike(self.n, ONE_SIZE)
 
     @cached_property
     def sizes(self) -> np.ndarray:

@@ -9,67 +9,63 @@ from dataclasses import replace
 
 import numpy as np
 
-from minillm.scaling.curve import Form
+from minillm.scaling.curve import EXPONENTS, Form
+from minillm.scaling.likelihood import criterion
 from minillm.scaling.misfit import Problem
-from minillm.scaling.optimum import minimise
+from minillm.scaling.optimum import Optimum, minimise, search
 
 EXPONENTIAL = "exponential"
-
-
-def criterion(residual: np.ndarray, unknowns: int) -> float | None:
-    """AICc, Akaike's criterion for few points; None where they are too few for it.
-
-    n·ln(RSS/n) + 2k + 2k(k + 1)/(n − k − 1), where k counts the unknowns and the noise
-    level (Hurvich and Tsai 1989). Compare it within one set of points only.
-    """
-    n, k = residual.size, unknowns + 1
-    if n <= k + 1:
-        return None
-    square = max(float((residual**2).mean()), np.finfo(float).eps ** 2)
-    return float(n * np.log(square) + 2 * k + 2 * k * (k + 1) / (n - k - 1))
 
 
 def name(form: Form) -> str:
     """What a form is called among its rivals, e.g. `power + floor`."""
     kind = "tied power" if form.tied else "power"
-    if not form.floor:
-        return kind
-    return f"{kind} {'− ceiling' if form.ceiling else '+ floor'}"
+    if form.floor:
+        kind += " − ceiling" if form.ceiling else " + floor"
+    fixed = ", ".join(f"{known} = {value:g}" for known, value in form.fixed)
+    return f"{kind} ({fixed})" if fixed else kind
 
 
 def rivals(form: Form) -> list[Form]:
-    """The power laws to compare: without a floor, with one, with one exponent."""
-    pure = replace(form, floor=False, ceiling=False, tied=False)
-    full = replace(form, floor=True, tied=False)
-    tied = [replace(full, tied=True)] if len(form.variables) == 2 else []
-    return list(dict.fromkeys([pure, full, *tied, form]))
+    """The power laws to compare: without a floor, with one, with one exponent, and with
+    nothing fixed."""
+    fixed = tuple(each for each in form.fixed if each[0] != "E")
+    pure = replace(form, floor=False, ceiling=False, tied=False, fixed=fixed)
+    full = replace(pure, floor=True, fixed=form.fixed)
+    tied = [replace(full, tied=True)] if full.exponents == EXPONENTS else []
+    return list(dict.fromkeys([pure, full, *tied, form, replace(form, fixed=())]))
 
 
-def criteria(problem: Problem, loss: str, own: float | None) -> dict:
-    """{name: AICc} of the rivals of a problem; `own` is that of the problem's form.
+def criteria(problem: Problem, loss: str, optima: dict[Form, Optimum]) -> dict:
+    """{name: AICc} of a problem's form and of its rivals, of which `optima` are known.
 
     The exponential stands among them where there is one variable.
     """
+    optima = dict(optima)
     different = np.unique(problem.log_x, axis=1).shape[1]
-
-    def tried(rival: Problem) -> float | None:
-        unknowns = len(rival.form.unknowns)
-        if different <= unknowns:
-            return None
-        theta, _ = minimise(rival, loss)
-        return criterion(rival.residuals(theta[None])[0], unknowns)
-
-    found = {
-        name(form): own if form == problem.form else tried(replace(problem, form=form))
-        for form in rivals(problem.form)
-    }
+    found = {}
+    for form in rivals(problem.form):
+        rival = replace(problem, form=form)
+        if different <= len(form.unknowns):
+            found[name(form)] = None
+            continue
+        if form not in optima:
+            # With nothing fixed, it contains the curve that was found.
+            free = form == replace(problem.form, fixed=())
+            also = [optima[problem.form][0]] if free else []
+            minimise(rival, loss, optima, *also)
+        found[name(form)] = criterion(rival, loss, optima[form][0])
     if len(problem.form.variables) == 1:
-        found[EXPONENTIAL] = tried(exponential(problem))
+        rival = exponential(problem)
+        found[EXPONENTIAL] = None
+        if different > len(rival.form.unknowns):
+            found[EXPONENTIAL] = criterion(rival, loss, search(rival, loss)[0])
     return found
 
 
 def exponential(problem: Problem) -> Problem:
     """The same points for y = E + A·exp(−rate·u), u = x over its geometric mean."""
     middle = problem.log_x.mean(1, keepdims=True)
-    form = replace(problem.form, floor=True)
+    fixed = tuple(each for each in problem.form.fixed if each[0] == "E")
+    form = replace(problem.form, floor=True, fixed=fixed)
     return replace(problem, form=form, log_x=np.exp(problem.log_x - middle))

@@ -139,3 +139,49 @@ def test_rows_may_share_a_run(minillm, tmp_path):
     assert "fitted to 12 points of 4 runs, 0 left out" in out
     assert "warning: trunk has 4 values in 12 rows" in minillm(*argv)[1]
     assert json.loads(minillm(*argv, "--group", "trunk", "--json")[1])["runs"] == 4
+
+
+def test_a_parameter_may_be_known(minillm, table):
+    argv = ["fit", table, "--fix", "E=1.5", "--fix", "alpha = 0.4", "--bootstrap", "20"]
+    record = json.loads(minillm(*argv, "--json")[1])
+    assert record["fixed"] == {"E": 1.5, "alpha": 0.4}
+    assert record["parameters"]["A"] == pytest.approx(80)
+    assert record["interval95"]["E"] == [1.5, 1.5]
+    assert record["standard_errors"]["alpha"] == 0
+    out, err = minillm(*argv)[1:]
+    lines = [line.split() for line in out.splitlines()]
+    assert ["E", "1.5", "fixed", "–", "–"] in lines
+    assert "E changes by" not in out
+    assert f"--fix E=1.5 --fix {shlex.quote('alpha = 0.4')} --bootstrap 20" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--fix", "E"], "--fix E: write it as E=1.6"),
+        (["--fix", "E=1,6"], "write it as E=1.6"),
+        (["--fix", "E=1", "--fix", "E=2"], "E is 1 already"),
+        (["--fix", "e=1"], "fix e: this law has E, A, alpha"),
+        (["--fix", "E=1", "--no-floor"], "fix E: this law has A, alpha"),
+    ],
+)
+def test_what_cannot_be_fixed_is_refused(minillm, table, argv, words):
+    code, out, err = minillm("fit", table, *argv)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_the_best_of_a_sweep(minillm, tmp_path):
+    rows = [
+        f"{n},{rate},{(1.5 + 80 * n**-0.4) * worse!r}"
+        for n in (10_000 * 2**i for i in range(8))
+        for rate, worse in ((1e-4, 1.04), (1e-3, 1), (1e-2, 1.1))
+    ]
+    path = tmp_path / "sweep.csv"
+    path.write_text("\n".join(["N,lr,loss", *rows]), encoding="utf-8")
+    out = minillm("fit", str(path))[1]
+    assert "warning: 24 rows share their N with a row of another lr" in out
+    record = json.loads(minillm("fit", str(path), "--best", "--json")[1])
+    assert record["parameters"] == pytest.approx({"E": 1.5, "A": 80, "alpha": 0.4})
+    assert len(record["excluded"]) == 16
+    assert "not the best loss of its N" in minillm("fit", str(path), "--best")[1]

@@ -59,3 +59,18 @@ def test_bad_input_is_refused(minillm, table, argv, code, words):
     got, out, err = minillm("isoflop", *(arg.format(table=table) for arg in argv))
     assert (got, out) == (code, "")
     assert words in err
+
+
+def test_the_sizes_follow_from_tokens_and_flops(minillm, tmp_path):
+    rows = ["D,C,loss"]
+    for flops in (1e18, 1e19, 1e20):
+        for shift in (-0.8, -0.4, 0, 0.4, 0.8):
+            n = 0.1 * flops**0.5 * 10**shift
+            loss = 3 * flops**-0.01 + 0.2 * shift**2
+            rows.append(f"{flops / 6 / n!r},{flops!r},{loss!r}")
+    path = tmp_path / "runs.csv"
+    path.write_text("\n".join(rows), encoding="utf-8")
+    out = minillm("isoflop", str(path), "--bootstrap", "50")[1]
+    assert "N = C/(6·D), as no column of N is there" in out
+    assert "N_opt = 0.1·C^0.5000" in out
+    assert json.loads(minillm("isoflop", str(path), "--json")[1])["derived"]

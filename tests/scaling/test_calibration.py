@@ -12,6 +12,7 @@ from minillm.scaling.calibration import (
     branched_checks,
     calibrate,
     coverage_checks,
+    likely_counts,
     memoriser_checks,
     recovery_checks,
 )
@@ -53,7 +54,23 @@ def test_intervals_hold_the_truth():
     e, alpha = coverage_checks(0.003, 20)
     assert e.ok and alpha.ok
     assert "of 20 hold the truth" in e.detail
-    assert e.limit == pytest.approx(3 * math.sqrt(0.95 * 0.05 / 20))
+    assert min(abs(e.limit - limit) for limit in (0.05, 0.2)) < 1e-9
+
+
+@pytest.mark.parametrize("n", [10, 11, 20, 40, 200])
+def test_a_sound_laboratory_seldom_fails(n):
+    """The chance of every count, by tossing out all n at once: exact sums."""
+    chance = [math.comb(n, k) * 0.95**k * 0.05 ** (n - k) for k in range(n + 1)]
+    least, most = likely_counts(n)
+    assert sum(chance[:least]) <= 1e-3 < sum(chance[: least + 1])
+    assert sum(chance[most + 1 :]) <= 1e-3 < sum(chance[most:])
+
+
+@pytest.mark.parametrize(("held", "ok"), [(10, True), (7, True), (5, False)])
+def test_what_ten_series_may_show(held, ok):
+    intervals = [{"E": (0, 2)}] * held + [{"E": (0, 0.5)}] * (10 - held)
+    (check,) = calibration._coverage(intervals, {"E": 1.0}, "noise")
+    assert check.ok == ok
 
 
 def test_intervals_of_branches_hold_the_truth_because_they_know_their_runs(

@@ -190,3 +190,13 @@ def test_a_folder_without_runs_is_refused(tmp_path):
         read_series(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         read_series(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("status", ["diverged", "interrupted", "running"])
+def test_an_unfinished_run_has_the_flops_of_its_own_steps(write, status):
+    whole = write("whole", record(3000))
+    half = write("half", record(3000, status=status, results=None), steps=40)
+    none = write("none", record(3000, status=status, results=None), steps=0)
+    runs = compare([whole, half, none])["runs"]
+    assert [run["flops"] for run in runs] == [6 * 3000 * 1000, 6 * 3000 * 200, None]
+    assert [run["tokens"] for run in runs] == [1000, 200, None]

@@ -11,7 +11,7 @@ import pytest
 from minillm import figures
 from minillm.errors import UsageError
 from minillm.scaling import fit, fit_power
-from minillm.scaling.figures import draw_law, draw_power_laws
+from minillm.scaling.figures import LABELS, draw_law, draw_power_laws
 
 SIZES = np.array([9216, 20736, 36864, 82944, 147456])
 LOSSES = np.array([1.777, 1.591, 1.478, 1.375, 1.320])
@@ -35,9 +35,40 @@ def test_a_law_shows_its_points_its_exponent_and_the_held_out_run(law, tmp_path)
     assert "held out: 1.256, predicted 1.263 (+0.5 %)" in text
     assert "power law without a floor (−5.4 %)" in text
     assert "floor E = 1.13" in text
-    assert "parameters N (non-embedding)" in text
-    assert "validation loss (nats/token)" in text
     assert "100 k" in text
+
+
+@pytest.mark.parametrize("of_both", [False, True])
+def test_a_column_has_its_own_name_unless_its_meaning_is_known(of_both):
+    """Of anyone's table it is not known what N counts, nor in what unit the loss is."""
+    N, D = map(np.ravel, np.meshgrid([1e6, 1e7, 1e8, 1e9], [1e8, 1e9, 1e10]))
+    columns = {"N": N, "D": D, "loss": 1.8 + 480 * N**-0.35 + 2100 * D**-0.37}
+    variables = ("N", "D") if of_both else "N"
+    law = fit(columns, variables, loss="lsq", bootstrap=20)
+
+    def names(**options):
+        axes = draw_law(law, **options).axes
+        labels = [axes[1 if of_both else 0].get_xlabel(), axes[0].get_ylabel()]
+        return labels + ([axes[-1].get_ylabel()] if of_both else [])
+
+    assert names() == ["N", "loss", "D"][: 2 + of_both]
+    known = ["parameters N (non-embedding)", "validation loss (nats/token)"]
+    known += ["training tokens D"]
+    assert names(labels=LABELS) == known[: 2 + of_both]
+    accuracy = {"N": N, "accuracy": 1 - N**-0.1}
+    power = fit_power(accuracy, y="accuracy", bootstrap=20)
+    (panel,) = draw_power_laws({"accuracy": power}).axes
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("N", "accuracy")
+
+
+def test_the_figure_and_the_warning_are_off_by_the_same():
+    N, D = map(np.ravel, np.meshgrid([1e6, 1e7, 1e8, 1e9], [1e8, 1e9, 1e10]))
+    loss = 1.8 + 480 * N**-0.35 + 2100 * D**-0.37
+    loss[5] *= 0.8
+    law = fit({"N": N, "D": D, "loss": loss}, ("N", "D"), bootstrap=20)
+    below = draw_law(law).axes[1].collections[0].get_offsets()[:, 1]
+    assert below[5] == pytest.approx(-20, abs=0.2)
+    assert any(f"the worst {-below[5]:.1f} % (" in text for text in law.warnings)
 
 
 def test_labels_can_be_chosen_and_may_be_chinese(law, tmp_path):
@@ -55,7 +86,6 @@ def test_two_variables_are_told_apart_by_colour(tmp_path):
     text = words(figures.save(draw_law(fitted), tmp_path / "law.svg"))
     assert "α = 0.35" in text
     assert "β = 0.37" in text
-    assert "training tokens D" in text
     assert "off the law (%)" in text
     tied = fit({"N": N, "D": D, "loss": loss}, ("N", "D"), tied=True, bootstrap=20)
     text = words(figures.save(draw_law(tied), tmp_path / "tied.svg"))
@@ -85,7 +115,7 @@ def test_power_laws_have_a_panel_each(tmp_path):
     assert "n = −0.40" in text
     assert "n = 1.10" in text
     assert "hits" in text
-    assert "training (seconds)" in text
+    assert "train_seconds" in text
 
 
 def test_equal_figures_are_equal_files(law, tmp_path):

@@ -24,6 +24,7 @@ JSON_KEYS = {
     "aicc",
     "ranges",
     "models",
+    "fixed",
     "floor",
     "correlations",
     "influence",

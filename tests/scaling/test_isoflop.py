@@ -39,9 +39,13 @@ def without(columns, *names):
     return {name: column for name, column in columns.items() if name not in names}
 
 
-@pytest.mark.parametrize("left_out", ["C", "D", "neither"])
-def test_known_optima_come_back(left_out):
+@pytest.mark.parametrize(
+    ("left_out", "derived"),
+    [("C", "C = 6·N·D"), ("D", "D = C/(6·N)"), ("N", "N = C/(6·D)"), ("none", None)],
+)
+def test_known_optima_come_back(left_out, derived):
     found = fit_isoflop(without(runs(shift=0.05), left_out))
+    assert found.derived == found.to_json()["derived"] == derived
     for record, flops in zip(found.budgets, BUDGETS, strict=True):
         assert record["C"] == pytest.approx(flops)
         assert record["N_opt"] == pytest.approx(best_size(flops), rel=0.01)
@@ -159,6 +163,8 @@ def test_rows_left_out_have_a_reason():
 
 
 def test_what_cannot_be_read_is_refused():
+    with pytest.raises(UsageError, match="no column D or N; name the tokens"):
+        fit_isoflop(without(runs(), "N", "D"))
     with pytest.raises(UsageError, match="no column D or C; name the tokens"):
         fit_isoflop(without(runs(), "C", "D"))
     with pytest.raises(UsageError, match="no column 'params'"):

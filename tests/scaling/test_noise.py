@@ -7,6 +7,7 @@ from minillm.errors import UsageError
 from minillm.scaling import fit
 from minillm.scaling.curve import Form
 from minillm.scaling.misfit import Problem
+from minillm.scaling.noise import far_off
 
 SIZES = 36.0 * np.array([16, 24, 32, 48, 64, 96]) ** 2
 LENGTHS = np.array([1e6, 2e6, 4e6, 8e6])
@@ -162,3 +163,38 @@ def test_the_slopes_of_residuals_are_those_of_differences(form, in_logs):
         for s in steps
     ]
     np.testing.assert_allclose(problem.jacobian(here)[0], by_one, rtol=1e-6, atol=1e-8)
+
+
+def test_an_accident_is_far_off_beside_the_others():
+    def found(*far, n=12, unknowns=3):
+        residual = 0.001 * np.cos(np.arange(n, dtype=float))
+        for at, size in far:
+            residual[at] = size
+        return np.flatnonzero(far_off(residual, unknowns)).tolist()
+
+    assert found() == []
+    assert found((4, 0.004)) == []
+    assert found((4, -0.2)) == [4]
+    # Neither hides the other; more than a quarter are no accidents.
+    assert found((0, 0.2), (11, -0.15)) == [0, 11]
+    assert found(*((at, 0.2) for at in range(4))) == []
+    # Of few points, the others do not show their own level.
+    assert found((4, 0.2), n=6) == []
+    assert found((4, 0.2), n=7) == [4]
+
+
+def test_squares_take_all_for_noise():
+    sizes = np.geomspace(1e4, 1e6, 12)
+    y = (1.1 + 40 * sizes**-0.45) * (1 + 0.001 * np.cos(np.arange(12.0)))
+    y[3] *= 1.2
+    robust, squares = (
+        fit({"N": sizes, "loss": y}, loss=loss, bootstrap=50)
+        for loss in ("huber", "lsq")
+    )
+    assert np.flatnonzero(~np.isnan(robust.noise.accidents)).tolist() == [3]
+    assert robust.noise.degrees == (8, 0)
+    assert np.isnan(squares.noise.accidents).all()
+    _, noise = robust.noise.draw(500, np.random.default_rng(0))
+    sizes = np.unique(np.abs(noise[:, 3]))
+    assert sizes == pytest.approx(0.182, abs=0.002) and (noise[:, 3] > 0).any()
+    assert np.median(noise.std(0)[np.arange(12) != 3]) < 0.005

@@ -397,3 +397,22 @@ def test_a_known_truth_and_what_theory_does_not_say_are_told():
     run = SimpleNamespace(get=lambda *_: "facts:a=0.5")
     (sentence,) = text._theory(SimpleNamespace(fitted=[run], runs=[run]))
     assert "measured, not predicted" in sentence
+
+
+def test_runs_of_several_kinds_are_not_called_one(tmp_path):
+    for arch, objective, tokenizer in (
+        ("gpt", "clm", "chars"),
+        ("encoder", "mlm", "wordpiece"),
+        ("encdec", "clm", "bpe"),
+    ):
+        found = record(16, LENGTHS[0])
+        found["config"] |= {"arch": arch, "objective": objective}
+        found["data"] = found["data"] | {
+            "tokenizer": {"kind": tokenizer, "vocab_size": 98, "sha256": tokenizer}
+        }
+        write_run(tmp_path / arch, found)
+    told = " ".join(report(tmp_path)["not_shown"])
+    assert "One architecture" not in told and "one tokenizer" not in told
+    assert f"one text (“{CORPUS}”), several tokenizers (bpe and chars" in told
+    assert "several objectives (clm and mlm): each has a law of its own." in told
+    assert "Several architectures (" in told

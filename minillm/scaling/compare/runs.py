@@ -53,6 +53,19 @@ class RunRead:
         return self.get("results", "val_loss")
 
     @property
+    def seen(self) -> int | None:
+        """Tokens, of an unfinished run those up to its last logged step."""
+        return self.tokens or (self.lines[-1]["tokens"] if self.lines else None)
+
+    @property
+    def flops(self) -> float | None:
+        """Training FLOPs, of an unfinished run those up to its last logged step."""
+        if self.finished:
+            return self.get("flops", "total")
+        per_token = self.get("flops", "per_token")
+        return None if None in (per_token, self.seen) else per_token * self.seen
+
+    @property
     def bits_per_nat(self) -> float | None:
         """What a nat per token of this run is in bits per byte of its validation text.
         None where it cannot be known."""

@@ -149,8 +149,9 @@ def _summary(run: RunRead, name: str, path: Path, in_bytes: bool) -> dict:
         "shape": [run.get("config", k) for k in ("n_layers", "d_model", "n_heads")],
         "parameters": run.size,
         "seed": run.get("seed"),
-        "flops": run.get("flops", "total"),
+        "flops": run.flops,
         **results,
+        "tokens": run.seen,
     }
 
 

@@ -24,7 +24,7 @@ def draw_isoflop(found: IsoFlop):
         else:
             right.set_axis_off()
             right.set_title("too few budgets have a minimum inside")
-        right.set_xlabel("training FLOPs C")
+        right.set_xlabel(_label(found, "C"))
     return figure
 
 
@@ -67,9 +67,17 @@ def _draw_profiles(figure, axes, found: IsoFlop) -> None:
         )
     log_axis(axes.xaxis)
     axes.set_title("losses at equal FLOPs; dashed: the envelope")
-    axes.set_xlabel(found.names["N"] if found.names["N"] != "N" else "parameters N")
-    axes.set_ylabel(found.names["loss"])
-    shade_bar(figure, axes, scale, flops, "training FLOPs C")
+    axes.set_xlabel(_label(found, "N"))
+    axes.set_ylabel(found.names["loss"].replace("$", r"\$"))
+    shade_bar(figure, axes, scale, flops, _label(found, "C"))
+
+
+def _label(found: IsoFlop, what: str) -> str:
+    """What N or C is called; a user's column by its own name."""
+    name = found.names[what]
+    if name == what:
+        return {"N": "parameters N", "C": "training FLOPs C"}[what]
+    return name.replace("$", r"\$")
 
 
 def _draw_law(axes, found: IsoFlop, name: str, colour: str, marker: str) -> None:

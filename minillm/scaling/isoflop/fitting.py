@@ -20,9 +20,11 @@ from minillm.errors import UsageError
 from minillm.scaling.fitting import fit
 from minillm.scaling.intervals import middle
 from minillm.scaling.isoflop.budgets import alike, units
+from minillm.scaling.isoflop.columns import derive, given_columns
 from minillm.scaling.isoflop.doubts import isoflop_doubts
 from minillm.scaling.law import LawFit
 from minillm.scaling.profile import AROUND_MINIMUM, FEWEST_SIZES, Profile
+from minillm.scaling.sweep import best_of_each, swept
 from minillm.scaling.table import Table, as_table
 
 
@@ -33,6 +35,7 @@ class IsoFlop:
     names: what N, D, C and the loss are called. bootstrap: the number of resamples.
     excluded: [{"row": counted from 1, "line": of the file, "reason": text}]. notes:
     warnings of the table. told: how it was read.
+    derived: which of N, D and C the table has not, and how it follows.
     """
 
     profiles: list[Profile]
@@ -42,6 +45,7 @@ class IsoFlop:
     excluded: list[dict]
     notes: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    derived: str | None = None
 
     @cached_property
     def used(self) -> list[Profile]:
@@ -109,6 +113,7 @@ class IsoFlop:
             "envelope": self.envelope.to_json() if self.envelope else None,
             "intervals": "new noise about the parabolas, widened by the law's scatter",
             "noise": self.noise,
+            "derived": self.derived,
             "n": sum(len(p.n) for p in self.profiles),
             "excluded": self.excluded,
             "warnings": self.warnings,
@@ -228,19 +233,21 @@ class IsoFlop:
 def fit_isoflop(
     source: str | os.PathLike | Mapping | Table,
     *,
-    n: str = "N",
+    n: str | None = None,
     d: str | None = None,
     c: str | None = None,
     y: str = "loss",
+    best: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> IsoFlop:
     """Find the best size of each compute budget in a table, and the laws they follow.
 
     source: a CSV file, or a mapping of columns. n, d, c, y: the columns of parameters,
-    tokens, FLOPs and losses; d and c are `D` and `C` where the table has them, and one
-    is enough: C = 6·N·D stands for the other. Budgets nearer than a factor of 1.2 are
-    one. bootstrap: how many resamples the intervals are made of.
+    tokens, FLOPs and losses; the first three are `N`, `D` and `C` where the table has
+    them, and two are enough: the third follows from C = 6·N·D. Budgets nearer than a
+    factor of 1.2 are one. best: of rows with equal sizes, take those of the best
+    setting, see `sweep.py`. bootstrap: how many resamples the intervals are made of.
     Raises UsageError for unknown names and where no budget has three sizes, DataError
     for a value that is no positive number.
     """
@@ -249,21 +256,18 @@ def fit_isoflop(
     if seed < 0:
         raise UsageError(f"seed {seed}: a whole number, 0 or more")
     table = as_table(source)
-    d = d or ("D" if "D" in table.columns else None)
-    c = c or ("C" if "C" in table.columns else None)
-    if d is None and c is None:
-        known = ", ".join(table.columns)
-        raise UsageError(
-            f"{table.source}: no column D or C; name the tokens (--d) or the FLOPs "
-            f"(--c) among {known}"
-        )
-    given = [name for name in (n, d, c) if name]
-    rows, excluded = table.usable(y, given)
-    size, loss = table.positive(n, rows), table.positive(y, rows)
-    tokens = table.positive(d, rows) if d else None
-    flops = table.positive(c, rows) if c else 6 * size * tokens
-    if tokens is None:
-        tokens = flops / (6 * size)
+    given = given_columns(table, {"N": n, "D": d, "C": c})
+    rows, excluded = table.usable(y, list(given.values()))
+    warnings = []
+    if best:
+        rows, others = best_of_each(table, list(given.values()), y, rows)
+        excluded += others
+    else:
+        warnings += swept(table, list(given.values()), y, rows)
+    loss = table.positive(y, rows)
+    columns = {what: table.positive(name, rows) for what, name in given.items()}
+    derived = derive(columns)
+    size, tokens, flops = (columns[what] for what in "NDC")
     profiles = []
     for same in alike(flops):
         profile = Profile(
@@ -282,7 +286,7 @@ def fit_isoflop(
             f"{table.source}: no compute budget has runs of {FEWEST_SIZES} sizes or "
             f"more: train {AROUND_MINIMUM} sizes at each budget, or fit --x N --x D"
         )
-    names = {"N": n, "D": d or "D", "C": c or "C", "loss": y}
-    notes = units(flops, 6 * size * tokens, names)
-    told = table.told([*given, y])
-    return IsoFlop(profiles, names, bootstrap, seed, excluded, notes, told)
+    names = {"N": "N", "D": "D", "C": "C"} | given | {"loss": y}
+    warnings += units(flops, 6 * size * tokens, names)
+    told = table.told([*given.values(), y])
+    return IsoFlop(profiles, names, bootstrap, seed, excluded, warnings, told, derived)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from minillm.figures import short
 from minillm.scaling.compare.figures import draw_curves
 from minillm.scaling.compare.runs import RunRead, Series
-from minillm.scaling.figures import draw_law, draw_power_laws
+from minillm.scaling.figures import LABELS, draw_law, draw_power_laws
 from minillm.scaling.page.html import picture as inline
 from minillm.scaling.page.laws import Laws
 
@@ -36,7 +36,9 @@ def law_of_size(series: Series, laws: Laws) -> str:
     )
     if found:
         caption += " Diamond: the model held out, which the law has not seen."
-    figure = draw_law(laws.size, repeats=repeats, held_out=held_out, title="")
+    figure = draw_law(
+        laws.size, repeats=repeats, held_out=held_out, title="", labels=LABELS
+    )
     return picture(figure, "law", caption)
 
 
@@ -46,7 +48,9 @@ def law_of_both(laws: Laws) -> str:
         "unexplained. What most lengths share at one size is luck of a run, or a law "
         "of another form; a slope along N or D is no luck."
     )
-    return picture(draw_law(laws.both, title=""), "both", caption, height=5.0)
+    return picture(
+        draw_law(laws.both, title="", labels=LABELS), "both", caption, height=5.0
+    )
 
 
 def learning_curves(series: Series) -> str:
@@ -71,7 +75,7 @@ def learning_curves(series: Series) -> str:
 
 def powers(laws: Laws) -> Iterator[str]:
     for name, law in laws.powers.items():
-        figure = draw_power_laws({name: law})
+        figure = draw_power_laws({name: law}, labels=LABELS)
         yield inline(figure, name, CAPTIONS[name])
 
 

@@ -192,7 +192,7 @@ def _seconds(value: float) -> str:
 
 def _scatter(law: LawFit) -> str:
     """A word where the points lie far from their law."""
-    worst = float(np.abs(law.y / law.predict(*law.x) - 1).max())
+    worst = float(np.abs(law.off).max())
     return f"; points lie up to {percent(worst, 0)} from it" if worst > 0.05 else ""
 
 
@@ -262,12 +262,25 @@ def _rates(series: Series):
 
 def _elsewhere(series: Series):
     kinds = {run.get("data", "tokenizer", "kind") for run in series.fitted} - {None}
-    if series.fitted:
-        yield (
-            f"One architecture ({_model(series)}), one text ({_texts(series)}), one "
-            f"tokenizer ({', '.join(sorted(kinds))}) and one recipe: another has "
-            f"another law."
-        )
+    if not series.fitted:
+        return
+    several = set(series.several)
+    found = [
+        ("architecture", _model(series)),
+        ("text", _texts(series)),
+        ("tokenizer", " and ".join(sorted(kinds)) or "unnamed"),
+    ]
+    if "objectives" in several:
+        names = {run.get("config", "objective") for run in series.fitted} - {None}
+        found.append(("objective", " and ".join(sorted(names))))
+    said = ", ".join(
+        f"{f'several {kind}s' if f'{kind}s' in several else f'one {kind}'} ({names})"
+        for kind, names in found
+    )
+    if several:
+        yield f"{said[0].upper()}{said[1:]}: each has a law of its own."
+    else:
+        yield f"{said[0].upper()}{said[1:]} and one recipe: another has another law."
 
 
 def _texts(series: Series) -> str:

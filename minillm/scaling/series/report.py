@@ -187,7 +187,7 @@ class Findings:
     def draw(self, folder: Path) -> list[Path]:
         """Write law and power_laws as PNG and SVG; returns their absolute paths."""
         from minillm.figures import save, short
-        from minillm.scaling.figures import draw_law, draw_power_laws
+        from minillm.scaling.figures import LABELS, draw_law, draw_power_laws
 
         held_out = None
         if self.held_out:
@@ -210,11 +210,13 @@ class Findings:
             repeats=repeats,
             held_out=held_out,
             title=title,
+            labels=LABELS,
             y_label=f"validation loss (nats/{unit})",
         )
-        figures = {"law": law, "power_laws": draw_power_laws(self.powers)}
+        powers = draw_power_laws(self.powers, labels=LABELS)
+        figures = {"law": law, "power_laws": powers}
         if self.lengths.of_both:
-            figures["size_and_tokens"] = draw_law(self.lengths.of_both)
+            figures["size_and_tokens"] = draw_law(self.lengths.of_both, labels=LABELS)
         return [
             save(figure, folder / f"{name}{suffix}").resolve()
             for name, figure in figures.items()
