@@ -53,8 +53,9 @@ def compare_runs(paths: list[Path], *, plot: str | Path | None, x: str) -> dict:
 def loss_unit(runs: list[RunRead]) -> str:
     """That of the runs' losses; "nats" where they are not of one kind."""
     objectives = [run.get("options", "objective") or "clm" for run in runs]
-    units = {OBJECTIVES[objective].loss_unit for objective in objectives}
-    return units.pop() if len(units) == 1 else "nats"
+    known = [OBJECTIVES.get(objective) for objective in objectives]
+    units = {each and each.loss_unit for each in known}
+    return (units.pop() if len(units) == 1 else None) or "nats"
 
 
 def differences(runs: list[RunRead]) -> dict[str, list]:
