@@ -28,6 +28,7 @@ class Number:
 
 NUMBER = Number()
 PERPLEXITY = Number(0, 1e308)
+AMOUNT = Number(0, 2**62)  # a count, which may be written 1e6
 POSITIVE = Number(low=1e-30)
 NOT_NEGATIVE = Number(low=0)
 COUNT = Number(0, 2**63 - 1, whole=True)
@@ -39,7 +40,8 @@ def check(value: Any, kind: Any, place: str = "") -> None:
 
     A kind is a Number; a type; a tuple of the values there may be; a list with the kind
     of every item; or a dict of names with their kinds. A name that ends in "?" may be
-    missing or null; `str` as a name is for all names.
+    missing or null; `str` as a name is for all names. A list of two kinds or more is
+    for so many items.
     """
     if isinstance(kind, Number):
         good, told = kind.holds(value), str(kind)
@@ -49,12 +51,14 @@ def check(value: Any, kind: Any, place: str = "") -> None:
     else:
         of = kind if isinstance(kind, type) else type(kind)
         good, told = isinstance(value, of), NAMES.get(of, "")
+        if isinstance(kind, list) and len(kind) > 1:
+            good, told = good and len(value) == len(kind), f"{told} of {len(kind)}"
     if not good:
         name = f"{place} must be" if place else "it must hold"
         raise ValueError(f"{name} {told}, got {reprlib.repr(value)}")
     if isinstance(kind, list):
         for number, item in enumerate(value):
-            check(item, kind[0], f"{place}[{number}]")
+            check(item, kind[number % len(kind)], f"{place}[{number}]")
     elif isinstance(kind, dict):
         for name, inner in kind.items():
             _check_named(value, name, inner, f"{place}." if place else "")

@@ -96,6 +96,8 @@ def read_object(
     """The object in a JSON file, of a kind as `check` takes it. Raises Missing, Damaged
     or DataError."""
     record = read_json(path, most)
+    if not isinstance(record, dict):
+        raise Damaged(f"{path}: holds no JSON object")
     try:
         check(record, kind or {})
     except ValueError as error:
@@ -230,7 +232,7 @@ def _refused(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise Missing(f"{path}: no such file") from error
+        raise Missing(f"{path}: No such file or folder") from error
     except (OSError, ValueError) as error:  # a zero byte in the name, for one
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({reason})") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm.errors import DataError, UsageError
+from minillm.reading import MEASUREMENTS, read_bytes
 
 MISSING = ("", "na", "n/a", "null", "none", "-", "–", "—")
 COMMENT = re.compile(r"^[ \t]*#[^\r\n]*", re.MULTILINE)
@@ -145,9 +146,7 @@ def read_table(path: str | os.PathLike) -> Table:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+        text = read_bytes(path, MEASUREMENTS, pipe=True).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: not UTF-8 at byte {error.start}: save it so"

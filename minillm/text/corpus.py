@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from minillm.errors import DataError
+from minillm.reading import TEXT, read_bytes
 from minillm.text.archive import is_archive, read_archive
 from minillm.text.catalogue import catalogue, fetch
 from minillm.text.generated import GENERATED, TOYS, generated, generated_task
@@ -111,13 +112,7 @@ def read_text(path: Path) -> str:
 
     Raises DataError if it cannot be read, or with the offset of the first bad byte.
     """
-    if path.is_char_device():  # /dev/zero has no end
-        raise DataError(f"{path}: is a device, not a file")
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-    return _decoded(raw, str(path))
+    return _decoded(read_bytes(path, TEXT, pipe=True), str(path))
 
 
 def _decoded(raw: bytes, name: str) -> str:

@@ -235,7 +235,7 @@ def _json_rows(text: str, suffix: str, kind: str) -> Iterator[Row]:
         try:
             record = json.loads(match[0])
         except (ValueError, RecursionError) as error:
-            reason = str(error).partition(":")[0]
+            reason = str(error).partition(":")[0].partition(";")[0]
             raise BadRow(line, f"not JSON ({reason}); write {example}") from None
         if not isinstance(record, dict):
             raise BadRow(line, f"no JSON object; write {example}")

@@ -1,19 +1,39 @@
 """Where a law to plan with comes from: a series, a table, or `fit --json`."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from minillm.errors import DataError, MinillmError, UsageError
+from minillm.kinds import NUMBER, POSITIVE, Number, check
+from minillm.reading import read_object
 from minillm.scaling.advice.optimum import Law
-from minillm.scaling.compare.runs import read_object, read_series
+from minillm.scaling.compare.runs import SCALE, read_series
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
 from minillm.scaling.table import read_table
 
 DIFFERENT = 1e-3  # of a loss
+EXPONENT = Number(-100, 100)
+CONSTANTS = {
+    "E?": NUMBER,
+    "A": NUMBER,
+    "alpha": EXPONENT,
+    "B?": NUMBER,
+    "beta?": EXPONENT,
+}
+# What `minillm fit --json` or `scale --json` prints, as far as it is read here.
+FIT = {
+    "law?": str,
+    "parameters": {str: NUMBER},
+    "interval95?": {str: [NUMBER, NUMBER]},
+    "ranges?": {str: [POSITIVE, POSITIVE]},
+    "warnings?": [str],
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +73,7 @@ def read_law(source: str | Path | None = None) -> KnownLaw:
         return _of_table(path)
     if path.name == "scale.json":
         return _of_series(path.parent)
-    return _of_record(read_object(path), str(path))
+    return _of_record(path)
 
 
 def newest_series(runs: Path = Path("runs")) -> Path:
@@ -141,17 +161,24 @@ def _of_series(path: Path) -> KnownLaw:
     )
 
 
-def _of_record(record: dict, source: str) -> KnownLaw:
+def _of_record(path: Path) -> KnownLaw:
     """What `minillm fit --json` or `scale --json` has printed."""
-    if "parameters" not in record and isinstance(record.get("law"), dict):
-        record = _stated(record, 2) or record["law"]
-    formula = str(record.get("law", ""))
+    source, record = str(path), read_object(path)
+    with _no_law(source):
+        if "parameters" not in record and isinstance(record.get("law"), dict):
+            check(record, SCALE)
+            record = _stated(record, 2) or record["law"]
+        check(record, FIT)
+    formula = record.get("law") or ""
     variables = re.findall(r"[AB]·(\w+)\^", formula)
     if variables and not variables[0].lower().startswith(("n", "param")):
         raise UsageError(
             f"{source}: the law's first variable is {variables[0]}, not the parameters "
             f"N: fit with --x N, or --x N --x D"
         )
+    with _no_law(source):
+        check(record["parameters"], CONSTANTS, "parameters")
+        law = _law(record["parameters"])
     warnings = list(record.get("warnings") or ())
     ranges = {
         name: tuple(ends)
@@ -162,13 +189,6 @@ def _of_record(record: dict, source: str) -> KnownLaw:
             f"{source} does not say over which N and D the law was measured: whether "
             f"the answers lie within them is not known"
         )
-    try:
-        law = _law(record["parameters"])
-    except (KeyError, TypeError, ValueError):
-        raise DataError(
-            f"{source}: holds no law: give what `minillm fit --json` prints, a CSV "
-            f"file, or a folder of `minillm scale`"
-        ) from None
     return KnownLaw(
         law=law,
         source=source,
@@ -177,6 +197,17 @@ def _of_record(record: dict, source: str) -> KnownLaw:
         ranges=ranges,
         warnings=tuple(warnings),
     )
+
+
+@contextlib.contextmanager
+def _no_law(source: str) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{source}: holds no law ({error}): give what `minillm fit --json` prints, "
+            f"a CSV file, or a folder of `minillm scale`"
+        ) from None
 
 
 def _stated(scale: dict, n_variables: int) -> dict | None:

@@ -12,28 +12,36 @@ from functools import cached_property
 from pathlib import Path
 
 from minillm.errors import DataError, MinillmError
-from minillm.kinds import COUNT, NOT_NEGATIVE, NUMBER
+from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER
 from minillm.reading import Missing, read_lines, read_object
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
 from minillm.scaling.table import Table
-from minillm.training.run_folder import metrics, record
+from minillm.training.run_folder import metrics
+from minillm.training.run_folder.record import KIND as RECORD
 
 # What a series may hold, as far as it is read here: `kinds.check`.
 CONSTANTS = {
     "parameters?": {str: NUMBER},
-    "interval95?": {str: [NUMBER]},
+    "interval95?": {str: [NUMBER, NUMBER]},
     "warnings?": [str],
 }
-MODEL = {"width?": COUNT, "parameters?": {str: COUNT}, "tokens?": COUNT}
+MODEL = {"width?": AMOUNT, "parameters?": {str: AMOUNT}, "tokens?": AMOUNT}
 SCALE = {
-    "runs?": [record.KIND],
+    "runs?": [RECORD],
     "law?": {**CONSTANTS, "law?": str, "excluded?": [{"run?": str, "reason?": str}]},
     "law_of_size_and_tokens?": {**CONSTANTS, "law?": str},
+    "law_of_tokens?": CONSTANTS,
+    "truth?": {
+        "entropy": NUMBER,
+        "floor": NUMBER,
+        "E": {str: NUMBER},
+        "relative_error": {str: NUMBER},
+    },
     "sizes?": [{**MODEL, "held_out?": bool}],
-    "branches?": [{"parameters": {"non_embedding": COUNT}, "tokens": COUNT}],
+    "branches?": [{"parameters": {"non_embedding": AMOUNT}, "tokens": AMOUNT}],
     "decoding?": [
-        {"parameters": {"non_embedding": COUNT}, "seconds_per_token?": NOT_NEGATIVE}
+        {"parameters": {"non_embedding": AMOUNT}, "seconds_per_token?": NOT_NEGATIVE}
     ],
     "warnings?": [str],
 }
@@ -261,7 +269,7 @@ def read_run(folder: Path) -> RunRead:
     folder = Path(folder)
     if not (folder / "run.json").exists():
         raise DataError(f"{folder}: holds no run: there is no run.json in it")
-    found = read_object(folder / "run.json", record.KIND)
+    found = read_object(folder / "run.json", RECORD)
     return RunRead(folder.resolve().name, found, _lines(folder / "metrics.jsonl"))
 
 

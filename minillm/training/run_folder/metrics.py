@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from minillm.files import replacing, sync, writing
-from minillm.kinds import COUNT, NOT_NEGATIVE, NUMBER
+from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER
 from minillm.reading import LINES, read_bytes
 from minillm.training.config import TrainConfig
 
@@ -17,7 +17,7 @@ MOST_LINES = 2_000  # for a run of any length
 # What a line may hold, as far as anybody looks at it: `kinds.check`.
 KIND = {
     "step?": COUNT,
-    "tokens?": COUNT,
+    "tokens?": AMOUNT,
     "loss?": NUMBER,
     "val_loss?": NUMBER,
     "seconds?": NOT_NEGATIVE,

@@ -8,7 +8,7 @@ import numpy as np
 import minillm
 from minillm import backend
 from minillm.backend import products
-from minillm.kinds import COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
+from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
 from minillm.models import count
 from minillm.models.config import ModelConfig
 from minillm.training.config import TrainConfig
@@ -49,12 +49,12 @@ KIND = {
         "labels?": [str],
         "tokenizer?": {"kind?": str, "vocab_size?": COUNT, "sha256?": str},
     },
-    "parameters?": {str: COUNT},
+    "parameters?": {str: AMOUNT},
     "flops?": {"per_token?": NOT_NEGATIVE, "total?": NOT_NEGATIVE},
     "results?": {
-        "steps?": COUNT,
-        "tokens?": COUNT,
-        "peak_memory_bytes?": COUNT,
+        "steps?": AMOUNT,
+        "tokens?": AMOUNT,
+        "peak_memory_bytes?": AMOUNT,
         "train_loss?": NUMBER,
         "val_loss?": NUMBER,
         "val_accuracy?": NUMBER,
