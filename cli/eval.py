@@ -25,7 +25,14 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     from minillm.training.evaluate import evaluate_run
 
     loaded = load_run(run)
+    if data is None:
+        told = f"note: the text is {loaded.config.data}, as {run} says"
+        click.echo(told, err=True)
     result = evaluate_run(loaded, data=data, limit=limit)
+    if data is None and result["data"]["sha256"] != loaded.record["data"]["sha256"]:
+        click.echo(
+            "note: it is not the same text that the run was trained on", err=True
+        )
     if json:
         return output.print_json(result)
     rows = output.evaluation_rows(result, loaded.config.loss_unit)

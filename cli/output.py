@@ -9,6 +9,8 @@ from click.core import ParameterSource
 
 from minillm import visible
 
+LONG = 300  # characters of a command: a longer one is not typed again
+
 
 def print_json(record: dict) -> None:
     """One JSON object on one line. What is not a finite number becomes null."""
@@ -83,6 +85,12 @@ def again() -> str:
         for one in values:
             words += option if one is True else [*option, str(one)]
     return shlex.join(words)
+
+
+def say_next_with(option: str) -> None:
+    """The running command with one option more, or that alone where it is long."""
+    command = f"{again()} {option}"
+    say_next(command if len(command) <= LONG else f"add {option} to this command")
 
 
 def say_next_of(record: dict, run: str) -> None:

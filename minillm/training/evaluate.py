@@ -1,16 +1,19 @@
 """How good a model is on text it was not trained on."""
 
 import math
+import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from minillm import backend
 from minillm.backend import xp
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
 from minillm.ops import IGNORED
+from minillm.reading import check_file
 from minillm.tensor import Tensor, no_grad
-from minillm.text import OBJECTIVES, Batch
+from minillm.text import OBJECTIVES, Batch, Corpus, Table
+from minillm.training.config import TrainConfig
 from minillm.training.data import (
     LIMIT,
     bytes_per_token,
@@ -146,22 +149,39 @@ def summarise(found: Score, objective: str, bytes_per_token: float | None) -> di
     return result
 
 
+def _own_text(run, kind: str) -> Corpus | Table:
+    """The text that a run was trained on. Raises DataError for another one of its name,
+    and, without waiting for it, for what is no file. That of the standard library is
+    another one in each version of Python."""
+    data, sha256 = run.config.data, run.record["data"]["sha256"]
+    if os.path.exists(data) and not os.path.isdir(data):
+        check_file(data, os.stat(data))
+    corpus = load(data, kind)
+    if corpus.sha256 != sha256 and data != TrainConfig.data:
+        raise DataError(
+            f"{data}: is not the text that {run.path} was trained on (another sha256): "
+            f"say with --data what to measure it on"
+        )
+    return corpus
+
+
 def evaluate_run(run, data: str | None = None, limit: int | None = None) -> dict:
     """Evaluate a trained model on the validation part of a corpus, or on all rows of a
     file of them.
 
     `data` is a corpus name or a path, by default what the run was trained on (and then
-    the rows held out); `limit` is about how many tokens to look at, rounded up to whole
-    sequences. Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
-    `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
-    predicted) and `data`. Raises DataError or UsageError.
+    the rows held out). That must be the same text still: the record of somebody else's
+    run may name any file here. `limit` is about how many tokens to look at, rounded up
+    to whole sequences. Returns `run`, `val_loss` (in the objective's unit),
+    `val_perplexity`, `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels`
+    (those predicted) and `data`. Raises DataError or UsageError.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1 token, got {limit}")
     config = run.config
     kind = OBJECTIVES[config.objective].kind
     # A file of rows that is given for this is all for this.
-    corpus = load(config.data if data is None else data, kind, whole=bool(data))
+    corpus = _own_text(run, kind) if data is None else load(data, kind, whole=True)
     val = encode(corpus, "val", kind, run.tokenizer, run.labels)
     with named_in_errors(corpus.name):
         batch = validation_batch(val, config, run.tokenizer, limit or LIMIT)

@@ -32,8 +32,13 @@ def compare_runs(paths: list[Path], *, plot: str | Path | None, x: str) -> dict:
     in_bytes, warnings = _unit(runs)
     if plot:
         from minillm.figures import save
-        from minillm.scaling.compare.figures import draw_curves
+        from minillm.scaling.compare.figures import MOST_CURVES, draw_curves
 
+        if len(runs) > MOST_CURVES:
+            warnings.append(
+                f"the picture shows the first {MOST_CURVES} of {len(runs):,} runs: "
+                f"more cannot be told apart"
+            )
         figure = draw_curves(
             dict(zip(names, runs, strict=True)), x=x, in_bytes=in_bytes
         )

@@ -48,6 +48,7 @@ def _of_library(settings: dict) -> Tokenizer:
     types = tuple(settings[place]["type"] for place in ("model", "decoder"))
     if types not in (("BPE", "ByteLevel"), ("WordPiece", "WordPiece")):
         raise ValueError(f"{' and '.join(types)} do not go together")
+    check(settings, {"pre_tokenizer": dict})
     words = settings["pre_tokenizer"]
     template, library = template_of(settings), _from_json(settings)
     if types[0] == "BPE":
