@@ -177,8 +177,11 @@ def _of_record(path: Path) -> KnownLaw:
             f"N: fit with --x N, or --x N --x D"
         )
     with _no_law(source):
-        check(record["parameters"], CONSTANTS, "parameters")
-        law = _law(record["parameters"])
+        found = record["parameters"]
+        check(found, CONSTANTS, "parameters")
+        if ("B" in found) != ("beta" in found):
+            raise ValueError("of B and beta, it has one")
+        law = _law(found)
     warnings = list(record.get("warnings") or ())
     ranges = {
         name: tuple(ends)
