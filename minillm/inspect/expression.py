@@ -62,7 +62,8 @@ def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Ten
     except SyntaxError as error:
         raise UsageError(f"{text}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise UsageError(f"this is no expression: {error or 'too deep'}") from None
+        reason = str(error) or "it is too deep"
+        raise UsageError(f"this is no expression: {reason}") from None
     for node in ast.walk(tree):
         _check(node, text)
     names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]

@@ -229,6 +229,7 @@ STATES = [
     {"step": None},
     {"step": 6.5},
     {"seconds": "1"},
+    {"seconds": -1e9},
     {"seconds": float("nan")},
     {"losses": None},
     {"losses": []},

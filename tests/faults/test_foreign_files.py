@@ -291,10 +291,10 @@ SHAPES = [
         "a wide model",
         wide,
         GENERATE,
-        "has 11,760 numbers, and the model of run.json 1,2",
+        "has 11,760 numbers, and the model",
     ),
-    ("a wide model", wide, ["eval", "run"], "and the model of run.json 1,2"),
-    ("a wide model", wide, ["classify", "run", "a"], "and the model of run.json 1,2"),
+    ("a wide model", wide, ["eval", "run"], "and the model of run.json"),
+    ("a wide model", wide, ["classify", "run", "a"], "and the model of run.json"),
     (
         "more weights",
         extra_array(WEIGHTS),
