@@ -40,7 +40,7 @@ NO_KEYS = re.compile(
     r"""|'''(?:[^']|'(?!''))*+'{0,5}|'[^'\n]*+'?|#[^\n]*+""",
     re.DOTALL,
 )
-HOLES = 1 << 26  # from this size on, a file must be on the disk, a sixteenth at least
+HOLES = 1 << 24  # from this size on, a file must be on the disk, a sixteenth at least
 PATIENCE = 2.0  # seconds for somebody to write into a pipe
 
 
