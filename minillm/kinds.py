@@ -18,8 +18,8 @@ class Number:
     whole: bool = False
 
     def holds(self, value: Any) -> bool:
-        number = isinstance(value, int if self.whole else int | float)
-        return number and not isinstance(value, bool) and self.low <= value <= self.high
+        number = type(value) is int or (type(value) is float and not self.whole)
+        return number and self.low <= value <= self.high
 
     def __str__(self) -> str:
         name = "a whole number" if self.whole else "a number"
@@ -43,8 +43,9 @@ def check(value: Any, kind: Any, place: str = "") -> None:
     missing or null; `str` as a name is for all names. A list of two kinds or more is
     for so many items.
     """
+    told = kind
     if isinstance(kind, Number):
-        good, told = kind.holds(value), str(kind)
+        good = kind.holds(value)
     elif isinstance(kind, tuple):
         good = any(type(value) is type(one) and value == one for one in kind)
         told = f"one of {', '.join(map(str, kind))}"
@@ -60,8 +61,9 @@ def check(value: Any, kind: Any, place: str = "") -> None:
         for number, item in enumerate(value):
             check(item, kind[number % len(kind)], f"{place}[{number}]")
     elif isinstance(kind, dict):
+        before = f"{place}." if place else ""
         for name, inner in kind.items():
-            _check_named(value, name, inner, f"{place}." if place else "")
+            _check_named(value, name, inner, before)
 
 
 def _check_named(record: dict, name: str | type, kind: Any, before: str) -> None:

@@ -193,17 +193,21 @@ def _examine(value: Any, finite: bool) -> None:
     for _ in range(DEEPEST):
         deeper = []
         for part in parts:
-            if isinstance(part, dict):
+            kind = type(part)
+            if kind is float:
+                if finite and not math.isfinite(part):
+                    raise ValueError(f"a number that is not finite, {part}")
+            elif kind is str:
+                if not part.isascii():
+                    _check_characters(part)
+            elif kind is int:
+                if abs(part) > LARGEST:
+                    raise ValueError("a number of more than 100 digits")
+            elif kind is list:
+                deeper += part
+            elif kind is dict:
                 deeper += part
                 deeper += part.values()
-            elif isinstance(part, list):
-                deeper += part
-            elif isinstance(part, str):
-                _check_characters(part)
-            elif isinstance(part, int) and abs(part) > LARGEST:
-                raise ValueError("a number of more than 100 digits")
-            elif finite and isinstance(part, float) and not math.isfinite(part):
-                raise ValueError(f"a number that is not finite, {part}")
         if not deeper:
             return
         parts = deeper
