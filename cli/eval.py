@@ -1,5 +1,7 @@
 """`minillm eval`: how well a trained model predicts a text."""
 
+import os
+
 import click
 
 from minillm_cli import common, output
@@ -25,7 +27,7 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     from minillm.training.evaluate import evaluate_run
 
     loaded = load_run(run)
-    if data is None:
+    if data is None and os.path.exists(loaded.config.data):
         told = f"note: the text is {loaded.config.data}, as {run} says"
         click.echo(told, err=True)
     result = evaluate_run(loaded, data=data, limit=limit)

@@ -162,6 +162,14 @@ def test_a_record_of_wrong_kinds(sees, run, other, keys, value, says):
         sees(*argv, code=3, says=rf"run/run\.json: .*{says}")
 
 
+def test_a_context_that_no_weight_bears_out(sees, run):
+    """A table of sinusoids is made for it, and lies in no file."""
+    for part in ("options", "model"):
+        change(run / "run.json", part, "positions", value="sinusoidal")
+        change(run / "run.json", part, "context", value=10**8)
+    sees(*GENERATE, code=3, says="its context of 100,000,000 tokens is too long")
+
+
 # (a line of metrics.jsonl, what is said)
 LINES = [
     ('{"step": 2, "tokens": 64, "loss": "low"}', "loss must be a number"),
@@ -188,6 +196,7 @@ LADDER = "ladder"
 # (keys of plan.json, a value, what is said)
 PLANS = [
     ([LADDER, "seeds"], [10**9] * 5, r"ladder.seeds\[0\] must be a whole number"),
+    ([LADDER, "seeds"], [1000] * 5000, "seeds: give a number|more than 10,000 runs"),
     ([LADDER, "widths"], [16, 24, 32, 40, 10**10], r"ladder.widths\[4\] must be"),
     ([LADDER, "held_out"], 10**10, "ladder.held_out must be"),
     ([LADDER, "untrained"], [10**10], r"ladder.untrained\[0\] must be"),

@@ -13,9 +13,9 @@ from pathlib import Path
 from minillm.errors import DataError
 from minillm.files import write_json
 from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
-from minillm.models.config import MOST_LAYERS
 from minillm.reading import Damaged, read_object
-from minillm.scaling.series.ladder import Ladder, architecture, heads
+from minillm.scaling.series.ladder import KIND as LADDER
+from minillm.scaling.series.ladder import TOKENS, WIDTH, Ladder, architecture, heads
 from minillm.training.config import TrainConfig
 from minillm.training.schedule import COOLDOWN
 
@@ -23,33 +23,11 @@ EVALUATION = 0.4  # seconds for a batch of the last evaluation, in training step
 STARTING = 0.5  # seconds of a run before its first step and after its last
 FINISHING = 10.0  # seconds after the last run: decoding, fits, pictures
 SLOWER = 1.12  # a long run than a short probe; leaves room for a busier machine
-# What a plan.json may hold: `kinds.check`. Beyond these a mistake is likelier than a
-# series, and who reads it counts up to them.
-WIDTH = Number(1, 100_000, whole=True)
-SEEDS = Number(1, 1_000, whole=True)
-TOKENS = Number(1, 10**15, whole=True)
-IN_A_STEP = Number(1, 10**6, whole=True)
+MOST_RUNS = 10_000
+
+# What a plan.json may hold: `kinds.check`.
 KIND = {
-    "ladder": {
-        "name": str,
-        "layers": Number(1, MOST_LAYERS, whole=True),
-        "widths": [WIDTH],
-        "seeds": [SEEDS],
-        "held_out": WIDTH,
-        "tokens": TOKENS,
-        "lr": POSITIVE,
-        "budget": NOT_NEGATIVE,
-        "held_out_seeds?": SEEDS,
-        "enough_tokens?": TOKENS,
-        "least_tokens?": TOKENS,
-        "divisors?": [SEEDS],
-        "rates?": [POSITIVE],
-        "device?": str,
-        "context?": IN_A_STEP,
-        "batch?": IN_A_STEP,
-        "warmup?": COUNT,
-        "untrained?": [WIDTH],
-    },
+    "ladder": LADDER,
     "data": str,
     "objective": str,
     "arch?": str,
@@ -210,6 +188,8 @@ def read_plan(path: Path) -> Plan:
 def _checked(plan: Plan) -> Plan:
     """The same plan. Raises ValueError or TypeError where its parts do not fit."""
     ladder, runs = plan.ladder, plan.runs
+    if sum(ladder.seeds) + ladder.held_out_seeds > MOST_RUNS:
+        raise ValueError(f"its ladder has more than {MOST_RUNS:,} runs")
     names = [(run.width, run.repeat, run.rate) for run in runs]
     if len(set(names)) < len(names) or not (
         set(_once(ladder)) <= set(names) <= set(_wanted(ladder))

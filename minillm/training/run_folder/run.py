@@ -16,6 +16,9 @@ from minillm.training.flat import FlatParameters
 from minillm.training.run_folder import checkpoint
 from minillm.training.run_folder.record import KIND, NEEDED, NEEDED_OF_FINISHED
 
+# Numbers in the table of sinusoids: no weight in a file stands for them.
+MOST_POSITIONS = 1 << 26
+
 
 @dataclass(frozen=True)
 class Run:
@@ -130,6 +133,9 @@ def _check(record: dict) -> None:
     shape = ModelConfig.from_json(record["model"])
     if shape != config.shape(shape.vocab_size, shape.n_classes):
         raise ValueError("its model is not that of its options")
+    table = shape.context * shape.d_model
+    if shape.positions == "sinusoidal" and table > MOST_POSITIONS:
+        raise ValueError(f"its context of {shape.context:,} tokens is too long")
     n_labels = len(record["data"].get("labels") or ())
     if n_labels != shape.n_classes:
         raise ValueError(f"{n_labels} labels for {shape.n_classes} classes")
