@@ -61,9 +61,10 @@ def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Ten
         tree = ast.parse(text.strip(), "the expression", mode="eval")
     except SyntaxError as error:
         raise UsageError(f"{text}: {error.msg}") from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        reason = str(error) or "it is too deep"
-        raise UsageError(f"this is no expression: {reason}") from None
+    except ValueError as error:
+        raise UsageError(f"this is no expression: {error}") from None
+    except (RecursionError, MemoryError):
+        raise UsageError("this expression is too deep: divide it") from None
     for node in ast.walk(tree):
         _check(node, text)
     names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]

@@ -313,6 +313,7 @@ SHAPES = [
     ("more moments", extra_array(MOMENTS), RESUME, "extra is in the model or in the f"),
     ("far more weights", far_too_large(WEIGHTS), GENERATE, "far too large for its mod"),
     ("far more moments", far_too_large(MOMENTS), GENERATE, "far too large for its mod"),
+    ("a far too large state", far_too_large("state.json"), GENERATE, "far too large f"),
 ]
 
 

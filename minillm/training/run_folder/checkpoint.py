@@ -24,7 +24,7 @@ from minillm import backend
 from minillm.errors import DataError
 from minillm.files import replacing_folder, write_json
 from minillm.kinds import COUNT
-from minillm.reading import MANIFEST, Damaged, Missing, check_file, read_object
+from minillm.reading import MANIFEST, RECORD, Damaged, Missing, check_file, read_object
 from minillm.training.flat import FlatParameters
 
 FOLDER = "checkpoints"  # of a run's, where they lie
@@ -144,13 +144,14 @@ def is_whole(path: Path, numbers: int | None = None) -> bool:
 
 
 def _could_be(path: Path, numbers: int) -> bool:
-    """Whether the arrays may be those of a model of so many numbers, by their sizes:
+    """Whether the files may be those of a model of so many numbers, by their sizes:
     what may not is not even read to the end."""
+    weights, moments, state = ((path / name).stat() for name in FILES)
     try:
-        check_file(path / WEIGHTS, (path / WEIGHTS).stat(), 4 * numbers + HEADER)
+        check_file(path / WEIGHTS, weights, 4 * numbers + HEADER)
     except DataError:
         return False
-    return (path / MOMENTS).stat().st_size <= 8 * numbers + HEADER
+    return moments.st_size <= 8 * numbers + HEADER and state.st_size <= RECORD
 
 
 def check_total(path: Path, numbers: int) -> None:
