@@ -2,18 +2,17 @@
 
 import difflib
 import functools
-import json
 import math
 import os
 import re
 import shlex
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from minillm import reading
 from minillm.errors import DataError, UsageError
 from minillm.files import is_ours
 
@@ -24,7 +23,6 @@ SOURCES = {
     ParameterSource.DEFAULT: "default",
 }
 ESCAPES = {"n": "\n", "t": "\t", "\\": "\\"}
-MOST_BYTES = 1 << 20  # of a configuration: a run.json has some thousands
 
 
 class Quantity(click.ParamType):
@@ -246,16 +244,12 @@ def read_settings(file: Path) -> dict[str, Any]:
     A run's own folder is left out: a second run needs a folder of its own.
     """
     try:
-        with file.open("rb") as opened:  # a pipe is welcome; /dev/zero has no end
-            content = opened.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
-        text = content.decode("utf-8")
-        values = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-    except FileNotFoundError:
+        values = reading.read_settings(file)
+    except reading.Missing:
         raise DataError(f"{file}: no such configuration file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except DataError as error:
+        reason = str(error).removeprefix(f"{file}: ")
+        reason = reason.removeprefix("cannot be read: ")
         raise DataError(
             f"{file}: cannot be read as a configuration: {reason}"
         ) from None

@@ -1,7 +1,5 @@
 """`minillm compare`: runs, or series, side by side."""
 
-import shlex
-
 import click
 
 from minillm_cli import common, output
@@ -45,7 +43,7 @@ def command(folders, plot: str | None, x: str | None, json: bool) -> None:
         click.echo(f"warning: {warning}")
     if not plot:
         name = "curves.svg" if "runs" in result else "laws.svg"
-        output.say_next(f"minillm compare {shlex.join(folders)} --plot {name}")
+        output.say_next_with(f"--plot {name}")
 
 
 def print_runs(result: dict) -> None:

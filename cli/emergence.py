@@ -1,7 +1,5 @@
 """`minillm emergence`: does an ability appear suddenly, or does its measure jump?"""
 
-import shlex
-
 import click
 
 from minillm_cli import common, output
@@ -33,7 +31,7 @@ def command(runs: tuple[str, ...], plot: str | None, json: bool) -> None:
     if plot:
         click.echo(plot)
     else:
-        output.say_next(f"minillm emergence {shlex.join(runs)} --plot emergence.svg")
+        output.say_next_with("--plot emergence.svg")
 
 
 def print_points(found) -> None:

@@ -1,5 +1,7 @@
 """`minillm eval`: how well a trained model predicts a text."""
 
+import os
+
 import click
 
 from minillm_cli import common, output
@@ -26,7 +28,11 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     from minillm.training.evaluate import evaluate_run
 
     loaded = load_run(run)
+    if data is None and os.path.exists(loaded.config.data):
+        output.note(f"the text is {loaded.config.data}, as {run} says")
     result = evaluate_run(loaded, data=data, limit=limit, note=output.note)
+    if data is None and result["data"]["sha256"] != loaded.record["data"]["sha256"]:
+        output.note("it is not the same text that the run was trained on")
     if json:
         return output.print_json(result)
     rows = output.evaluation_rows(result, loaded.config.loss_unit)

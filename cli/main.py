@@ -86,6 +86,7 @@ class Commands(click.Group):
         "auto_envvar_prefix": "MINILLM",
         "help_option_names": ["-h", "--help"],
         "max_content_width": 88,
+        "color": True,  # or click takes escapes out of what is piped, and says nothing
     },
     epilog="Example:  minillm train --size nano",
 )
@@ -118,7 +119,8 @@ def answer(argv: list[str] | None = None) -> int:
                 traceback.print_exc()
             code, message = explain(error)
             if message:
-                click.echo("minillm: " + " ".join(message.split()), err=True)
+                told = "minillm: " + " ".join(message.split())
+                click.echo(told, err=True, color=True)
         return code
 
 

@@ -1,6 +1,5 @@
 """What every command says: the answer on stdout, notes and the next step on stderr."""
 
-import json
 import math
 import shlex
 from pathlib import Path
@@ -8,10 +7,14 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from minillm import visible
+
+LONG = 300  # characters of a command: a longer one is not typed again
+
 
 def print_json(record: dict) -> None:
     """One JSON object on one line. What is not a finite number becomes null."""
-    click.echo(json.dumps(_plain(record), ensure_ascii=False, allow_nan=False))
+    visible.print_json(_plain(record))
 
 
 def _plain(value):
@@ -35,13 +38,14 @@ def print_table(heads: list[str], rows: list[list], title: str | None = None) ->
 
     if title:
         click.echo(f"\n{title}")
+    out = console()
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for head, column in zip(heads, zip(*rows, strict=True), strict=True):
         figures = all(str(cell)[:1].isdigit() for cell in column)
-        table.add_column(head, overflow="fold", justify="right" if figures else "left")
+        side = "right" if figures else "left"
+        table.add_column(out.fit(head), overflow="fold", justify=side)
     for row in rows:
-        table.add_row(*map(str, row))
-    out = console()
+        table.add_row(*(out.fit(str(cell)) for cell in row))
     anywhere = out.options.update(width=10_000)
     least = Measurement.get(out, anywhere, table).minimum + len(heads)  # and gaps
     out.width = max(out.width, least)
@@ -64,10 +68,8 @@ def evaluation_rows(result: dict, unit: str) -> list[list[str]]:
 
 
 def console(stderr: bool = False):
-    """Rich on stdout or stderr, printing text as it is: no markup, no highlighting."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    """Rich on stdout or stderr: see `visible.console`."""
+    return visible.console(stderr=stderr)
 
 
 def again() -> str:
@@ -83,6 +85,12 @@ def again() -> str:
         for one in values:
             words += option if one is True else [*option, str(one)]
     return shlex.join(words)
+
+
+def say_next_with(option: str) -> None:
+    """The running command with one option more, or that alone where it is long."""
+    command = f"{again()} {option}"
+    say_next(command if len(command) <= LONG else f"add {option} to this command")
 
 
 def say_next_of(record: dict, run: str) -> None:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from minillm.visible import shown
+
 
 @contextlib.contextmanager
 def ready() -> Iterator[None]:
@@ -24,7 +26,10 @@ def ready() -> Iterator[None]:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     if os.environ.get("COLUMNS") == "0":  # said where nobody knows
         del os.environ["COLUMNS"]
-    with contextlib.redirect_stderr(Lasting(sys.stderr)):
+    with (
+        contextlib.redirect_stdout(shown(sys.stdout)),
+        contextlib.redirect_stderr(shown(Lasting(sys.stderr))),
+    ):
         yield
 
 

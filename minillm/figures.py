@@ -19,6 +19,7 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.files import MARK, replacing, writing
+from minillm.visible import fit_for_xml
 
 # Okabe and Ito (2008): told apart by colour-blind readers, and in grey.
 COLOURS = {
@@ -177,25 +178,51 @@ def save(figure, path: str | os.PathLike) -> Path:
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise UsageError(f"{path}: a figure is written as .png or .svg; name it so")
-    picture = io.BytesIO()
-    with style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        if kind == "svg":
-            told = {"Date": None, "Creator": MARK}
-            figure.savefig(picture, format=kind, metadata=told)
-        else:
-            with legible_texts(figure) as unknown:
-                figure.savefig(picture, format=kind, metadata={"Software": MARK})
-            if unknown:
-                _note_unknown(path, unknown)
+    if kind == "svg":
+        content = svg(figure).encode("utf-8")
+    else:
+        picture = io.BytesIO()
+        with _drawing(figure), legible_texts(figure) as unknown:
+            figure.savefig(picture, format=kind, metadata={"Software": MARK})
+        if unknown:
+            _note_unknown(path, unknown)
+        content = picture.getvalue()
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write_bytes(picture.getvalue())
+            temporary.write_bytes(content)
     except DataError as error:
         raise UsageError(str(error)) from error
     return path
+
+
+def svg(figure, **options) -> str:
+    """A figure as SVG, well-formed whatever its texts hold."""
+    picture = io.StringIO()
+    told = {"Date": None, "Creator": MARK}
+    with _drawing(figure):
+        figure.savefig(picture, format="svg", metadata=told, **options)
+    return fit_for_xml(picture.getvalue())
+
+
+@contextlib.contextmanager
+def _drawing(figure):
+    """The house's style, without a warning of a letter that no font has. What is no
+    text is shown as a code; what looks like a formula and is none, as it is."""
+    from matplotlib.mathtext import MathTextParser
+    from matplotlib.text import Text
+
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        for item in figure.findobj(lambda each: isinstance(each, Text)):
+            item.set_text(fit_for_xml(item.get_text()))
+            if "$" in item.get_text():
+                try:
+                    MathTextParser("path").parse(item.get_text())
+                except ValueError:
+                    item.set_parse_math(False)
+        yield
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """A small expression in Tensors, written as text: `tanh(x @ w + b).sum()`."""
 
 import ast
+import operator
 
 import numpy as np
 
@@ -38,6 +39,16 @@ PARTS = (
     ast.operator,
     ast.unaryop,
 )
+OPERATORS = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mult": operator.mul,
+    "Div": operator.truediv,
+    "FloorDiv": operator.floordiv,
+    "Mod": operator.mod,
+    "Pow": operator.pow,
+    "MatMult": operator.matmul,
+}
 
 
 def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -50,6 +61,10 @@ def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Ten
         tree = ast.parse(text.strip(), "the expression", mode="eval")
     except SyntaxError as error:
         raise UsageError(f"{text}: {error.msg}") from None
+    except ValueError as error:
+        raise UsageError(f"this is no expression: {error}") from None
+    except (RecursionError, MemoryError):
+        raise UsageError("this expression is too deep: divide it") from None
     for node in ast.walk(tree):
         _check(node, text)
     names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
@@ -64,14 +79,62 @@ def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Ten
         )
         for name in sorted(set(names) - set(OPS))
     }
-    code = compile(tree, "the expression", "eval")
     try:
-        value = eval(code, {"__builtins__": {}, **OPS}, variables)
-    except (TypeError, ValueError, IndexError) as error:
+        code = compile(_guarded(tree), "the expression", "eval")
+        names = {"__builtins__": {}, GUARD: _operate, **OPS}
+        value = eval(code, names, variables)
+    except OverflowError:
+        raise UsageError(f"{text}: has a number beyond all measure") from None
+    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
         raise UsageError(f"{text}: {error}") from None
+    except RecursionError:
+        raise UsageError("this expression is too deep: divide it") from None
     if not isinstance(value, Tensor):
         raise UsageError(f"{text}: is no Tensor: use at least one variable")
     return value, variables
+
+
+GUARD = "guard "  # no name that can be typed
+MOST_REPEATED = 1_000
+
+
+def _guarded(tree: ast.Expression) -> ast.Expression:
+    """The same tree, in which each binary operator is a call of `_operate`."""
+    for node in reversed(list(ast.walk(tree))):  # what is inside first
+        for field, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                value[:] = map(_call, value)
+            else:
+                setattr(node, field, _call(value))
+    return ast.fix_missing_locations(tree)
+
+
+def _call(node):
+    """A binary operator as a call, anything else as it is."""
+    if not isinstance(node, ast.BinOp):
+        return node
+    name = ast.Constant(type(node.op).__name__)
+    return ast.Call(ast.Name(GUARD, ast.Load()), [name, node.left, node.right], [])
+
+
+def _operate(name: str, a, b):
+    """a + b and the like, of Tensors and of numbers.
+
+    A tuple may be repeated, as in concatenate((x,) * 3). Raises TypeError for what is
+    no such operator, and OverflowError for what would take all memory.
+    """
+    if name not in OPERATORS:
+        raise TypeError(f"{name} is no operator of Tensors")
+    if not (isinstance(a, Tensor) or isinstance(b, Tensor)):
+        numbers = [float(each) for each in (a, b) if isinstance(each, int | float)]
+        tuples = [each for each in (a, b) if isinstance(each, tuple)]
+        if len(numbers) + len(tuples) < 2:
+            raise TypeError("an operator is for Tensors and numbers")
+        if len(numbers) == 2 and name == "Pow":
+            numbers[0] ** numbers[1]
+        if len(numbers) == 1 and len(tuples[0]) * numbers[0] > MOST_REPEATED:
+            raise OverflowError
+    return OPERATORS[name](a, b)
 
 
 def _check(node: ast.AST, text: str) -> None:

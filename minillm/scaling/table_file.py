@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import io
 import os
 import unicodedata
 import zlib
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from minillm.errors import DataError
+from minillm.reading import MEASUREMENTS, read_bytes
 from minillm.scaling.delimited import read_delimited
 from minillm.scaling.json_table import read_json
 
@@ -40,15 +42,15 @@ def read_text(path: str | os.PathLike) -> str:
             f"{path}: a folder; give a table's file (of a series: `minillm report` or "
             f"`minillm plan`)"
         )
-    if path.is_char_device():  # /dev/zero has no end
-        raise DataError(f"{path}: a device, not a file")
-    try:
-        raw = path.read_bytes()
-        raw = gzip.decompress(raw) if raw.startswith(GZIP) else raw
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: a damaged gzip file ({error})") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+    raw = read_bytes(path, MEASUREMENTS, pipe=True)
+    if raw.startswith(GZIP):
+        try:
+            with gzip.open(io.BytesIO(raw)) as packed:
+                raw = packed.read(MEASUREMENTS + 1)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: a damaged gzip file ({error})") from error
+        if len(raw) > MEASUREMENTS:
+            raise DataError(f"{path}: more than {MEASUREMENTS:,} bytes when unpacked")
     for mark, what in NOT_TEXT.items():
         if raw.startswith(mark):
             raise DataError(f"{path}: {what}")

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from minillm.errors import DataError
+from minillm.reading import check_file
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz")
 MOST_BYTES = 1 << 30  # of all files together, unpacked
@@ -90,6 +91,7 @@ def _members(archive: Path) -> Iterator[Member]:
 
 
 def _zip_members(archive: Path) -> Iterator[Member]:
+    check_file(archive, archive.stat())
     with zipfile.ZipFile(archive) as zipped:
         for info in zipped.infolist():
             # The upper half is what Unix knows of a file; other systems leave it empty.
@@ -111,6 +113,8 @@ def _tar_members(archive: Path) -> Iterator[Member]:
             kind = "a link or a device"
             if info.isdir():
                 kind = "folder"
+            elif info.issparse():  # holes of any size in an archive of none
+                kind = "sparse, mostly holes"
             elif info.isreg():
                 kind = "file"
             yield Member(info.name, kind, lambda info=info: tar.extractfile(info))
@@ -122,7 +126,10 @@ def _tar_members(archive: Path) -> Iterator[Member]:
 def unpacked(archive: Path) -> bytes:
     """All of a .tar, or of what gzip packed. Raises DataError where it is damaged or
     too large."""
+    check_file(archive, archive.stat())
     packed = archive.suffix.lower() in (".gz", ".tgz")
+    if not packed and archive.stat().st_size > MOST_BYTES:
+        raise _too_large(str(archive))
     with (
         _named(f"{archive}: damaged, or no archive"),
         (gzip.open if packed else open)(archive, "rb") as file,

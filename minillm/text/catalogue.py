@@ -103,6 +103,8 @@ def download(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _move(left_over, part)
+        if part.is_symlink() or not part.is_file():  # in a cache that others share
+            part.unlink(missing_ok=True)
         try:
             resumed = part.exists()
             _transfer(entry, part, schemes, timeout, progress)

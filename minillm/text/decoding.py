@@ -7,6 +7,7 @@ import codecs
 import re
 from pathlib import Path
 
+from minillm import reading
 from minillm.errors import DataError
 from minillm.text.archive import unpacked
 
@@ -60,8 +61,6 @@ def read_text(path: Path) -> str:
     A name that ends in .gz is unpacked. Raises DataError if it cannot be read, is too
     large, or is no text (with the offset of the first bad byte).
     """
-    if path.is_char_device():  # /dev/zero has no end
-        raise DataError(f"{path}: is a device, not a file")
     return decoded(read_bytes(path), str(path))
 
 
@@ -76,10 +75,7 @@ def read_bytes(path: Path) -> bytes:
     where it cannot be read."""
     if plain_name(path.name) != path.name:
         return unpacked(path)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+    return reading.read_bytes(path, reading.TEXT, pipe=True)
 
 
 def decoded(raw: bytes, name: str) -> str:

@@ -1,17 +1,20 @@
 """How good a model is on text it was not trained on."""
 
 import math
+import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from minillm import backend
 from minillm.backend import xp
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
 from minillm.ops import IGNORED
+from minillm.reading import check_file
 from minillm.tensor import Tensor, no_grad
-from minillm.text import OBJECTIVES, Batch
+from minillm.text import OBJECTIVES, Batch, Corpus, Table
 from minillm.training.batches import LIMIT, all_batches, count_tokens, named_in_errors
+from minillm.training.config import TrainConfig
 from minillm.training.data import encode, load, lost
 from minillm.training.encoded import bytes_per_token
 
@@ -140,6 +143,22 @@ def summarise(found: Score, objective: str, bytes_per_token: float | None) -> di
     return result
 
 
+def _own_text(run, kind: str) -> Corpus | Table:
+    """The text that a run was trained on. Raises DataError for another one of its name,
+    and, without waiting for it, for what is no file. That of the standard library is
+    another one in each version of Python."""
+    data, sha256 = run.config.data, run.record["data"]["sha256"]
+    if os.path.exists(data) and not os.path.isdir(data):
+        check_file(data, os.stat(data))
+    corpus = load(data, kind, known_labels=run.labels)
+    if corpus.sha256 != sha256 and data != TrainConfig.data:
+        raise DataError(
+            f"{data}: is not the text that {run.path} was trained on (another sha256): "
+            f"say with --data what to measure it on"
+        )
+    return corpus
+
+
 def evaluate_run(
     run, data: str | None = None, limit: int | None = None, note=None
 ) -> dict:
@@ -147,26 +166,26 @@ def evaluate_run(
     file of them.
 
     `data` is a corpus name or a path, by default what the run was trained on (and then
-    the rows held out). All of it is looked at, the end too that fills no sequence,
-    which the `val_loss` of training leaves out; of more than `limit` tokens about so
-    many, in whole sequences. `note(text)` is told what is lost of the text.
+    the rows held out). That must be the same text still: the record of somebody else's
+    run may name any file here. All of it is looked at, the end too that fills no
+    sequence, which the `val_loss` of training leaves out; of more than `limit` tokens
+    about so many, in whole sequences. `note(text)` is told how a file was read, and
+    what is lost of the text.
 
     Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
     `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
     predicted), `lost`, the share of the characters that no token stands for, and
-    `data`. `note(text)` is told how a file was read. Raises DataError or UsageError.
+    `data`. Raises DataError or UsageError.
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1 token, got {limit}")
     config = run.config
     kind = OBJECTIVES[config.objective].kind
     # A file of rows that is given for this is all for this.
-    corpus = load(
-        config.data if data is None else data,
-        kind,
-        whole=bool(data),
-        known_labels=run.labels,
-    )
+    if data is None:
+        corpus = _own_text(run, kind)
+    else:
+        corpus = load(data, kind, whole=True, known_labels=run.labels)
     for line in corpus.notes if note else ():
         note(line)
     val = encode(corpus, "val", kind, run.tokenizer, run.labels)

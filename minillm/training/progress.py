@@ -2,11 +2,11 @@
 
 import time
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
 from minillm.training.config import TrainConfig
+from minillm.visible import console
 
 SECONDS_BETWEEN_LINES = 10  # where stderr is no terminal
 
@@ -15,9 +15,7 @@ class Reporter:
     """Shows a run on stderr: a live line in a terminal, else a line now and then."""
 
     def __init__(self):
-        self.console = Console(
-            stderr=True, markup=False, highlight=False, soft_wrap=True
-        )
+        self.console = console(stderr=True, soft_wrap=True)
         self.progress = None
         self.last_line = 0.0
 

@@ -44,6 +44,11 @@ def test_people_get_tables_and_the_next_command(minillm, runs):
     assert err.startswith("next: minillm compare ")
 
 
+def test_the_next_command_is_short(minillm, runs):
+    code, _, err = minillm("compare", *runs * 100)
+    assert (code, err) == (0, "next: add --plot curves.svg to this command\n")
+
+
 def test_curves_are_drawn(minillm, runs, tmp_path):
     figure = tmp_path / "curves.svg"
     code, out, err = minillm("compare", *runs, "--plot", str(figure), "--x", "seconds")

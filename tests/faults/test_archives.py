@@ -38,6 +38,16 @@ def tarred(name: str, kind: bytes = tarfile.REGTYPE) -> bytes:
     return packed.getvalue()
 
 
+def sparse(size: int) -> bytes:
+    """A .tar of a file `c` that is said to have so many bytes, nearly all holes."""
+    header = bytearray(tarfile.TarInfo("c").tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[483:495] = f"{size:011o}\0".encode()  # its real size
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    return bytes(header) + bytes(1024)
+
+
 def changed(packed: bytes, place: int) -> bytes:
     """With one bit turned over."""
     place %= len(packed)
@@ -65,6 +75,8 @@ ARCHIVES = [
     ("a hard link", "tar", tarred("c", tarfile.LNKTYPE), SPECIAL),
     ("a device", "tar", tarred("c", tarfile.CHRTYPE), SPECIAL),
     ("a queue", "tar", tarred("c", tarfile.FIFOTYPE), SPECIAL),
+    ("holes", "tar", sparse(8**10), "'c': refused, it is sparse, mostly holes"),
+    ("holes", "tgz", gzip.compress(sparse(8**10)), "'c': refused, it is sparse"),
     ("encrypted", "zip", zipped("c", flags=1), "'c': refused, it is encrypted"),
     ("a name twice", "tar", tarred("./good.txt"), "two files of this name"),
     ("an archive in it", "zip", zipped("c", TGZ), "'c': is packed .*unpack it"),

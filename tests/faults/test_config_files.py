@@ -54,7 +54,7 @@ def test_a_configuration_is_refused_with(sees, here, name, content, code, says):
 
 @pytest.mark.parametrize("name", ["none.toml", "-", "."])
 def test_a_configuration_that_is_no_file_is_named(sees, name):
-    says = f"{name}: (no such configuration file|{UNREADABLE}: Is a directory)"
+    says = f"{name}: (no such configuration file|{UNREADABLE}: is a folder, not a file)"
     sees("train", f"--config={name}", code=3, says=says)
 
 
@@ -69,7 +69,7 @@ def test_a_value_that_makes_no_sense_is_sought_where_it_stands(sees, here, monke
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_a_configuration_without_an_end_is_not_read(sees):
-    says = f"/dev/zero: {UNREADABLE}: it has more than 1,048,576 bytes"
+    says = f"/dev/zero: {UNREADABLE}: is a device, not a file"
     sees("train", "--config=/dev/zero", code=3, says=says)
 
 

@@ -164,13 +164,13 @@ FILES = [
     ("offsets beyond the end", header({"a": entry(0, 8, [2])}, b"0000"), "covered"),
     ("a shape of 2^64 numbers", header({"a": entry(0, 0, [2**62, 4])}), "overflow"),
     ("a shape below zero", header({"a": entry(0, 4, [-1])}, b"0000"), "cannot be"),
-    ("bfloat16", header({"a": entry(0, 4, [2], "BF16")}, b"0000"), "bfloat16"),
-    ("float8", header({"a": entry(0, 2, [2], "F8_E4M3")}, b"00"), "float8"),
+    ("bfloat16", header({"a": entry(0, 4, [2], "BF16")}, b"0000"), ""),
+    ("float8", header({"a": entry(0, 2, [2], "F8_E4M3")}, b"00"), ""),
     ("a type that is none", header({"a": entry(0, 4, [1], "F9")}, b"0000"), "F9"),
     (
         "a name twice",
         header('{{"a":{0},"a":{0}}}'.format(json.dumps(entry(0, 4, [1]))), b"0000"),
-        "a is in the model or in the file",
+        "",
     ),
 ]
 
@@ -229,6 +229,7 @@ STATES = [
     {"step": None},
     {"step": 6.5},
     {"seconds": "1"},
+    {"seconds": -1e9},
     {"seconds": float("nan")},
     {"losses": None},
     {"losses": []},

@@ -30,8 +30,8 @@ def other(kind: str, **keys):
     return written
 
 
-DAMAGED = r"run/tokenizer.json: damaged, not JSON"
-FOREIGN = r"run/tokenizer.json: (not a tokenizer of minillm|a tokenizer of a kind)"
+DAMAGED = r"run/tokenizer.json: cannot be read: "
+FOREIGN = r"run/tokenizer.json: not a tokenizer of minillm"
 SIZE = r"tokenizer.json has [0-9]+ tokens, the model 256: one of them belongs to anoth"
 CHANGED = r"run/tokenizer.json: is not what this run was trained with .*changed, or bel"
 UNIGRAM = {"model": {"type": "Unigram"}, "decoder": {"type": "ByteLevel"}}
@@ -45,7 +45,7 @@ FILES = [
     ("half a character", lambda text: b"\xff\xfe" + text.encode(), DAMAGED),
     ("deeply nested", lambda text: '{"kind":' * 99_999, DAMAGED),
     ("a list", lambda text: "[]", FOREIGN),
-    ("a number that is none", lambda text: "1e999", FOREIGN),
+    ("a number that is none", lambda text: "1e999", DAMAGED),
     ("specials of numbers", with_keys(specials=[1, 2]), FOREIGN),
     ("a special twice", with_keys(specials=["[X]", "[X]"]), FOREIGN),
     ("a template of another type", with_keys(template="[X] $A"), FOREIGN),
@@ -54,7 +54,7 @@ FILES = [
         with_keys(template={"single": "[X] $A"}),
         FOREIGN,
     ),
-    ("half a surrogate pair", with_keys(specials=["\ud800"]), FOREIGN),
+    ("half a surrogate pair", with_keys(specials=["\ud800"]), DAMAGED),
     ("100,000 specials", with_keys(specials=[f"[{i}]" for i in range(100_000)]), SIZE),
     ("of another kind", other("chars"), SIZE),
     ("of Hugging Face, no bpe", lambda text: json.dumps(UNIGRAM), FOREIGN),
@@ -104,5 +104,5 @@ def test_a_tokenizer_without_an_end_is_not_read(sees, run, make):
         "run",
         "She",
         code=3,
-        says=r"run/tokenizer\.json: is no regular file",
+        says=r"run/tokenizer\.json: is a (pipe|device), not a file",
     )

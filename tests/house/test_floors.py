@@ -13,8 +13,8 @@ GIT = shutil.which("git")
 # A file imports from lower floors, or from its own room. `minillm/__init__.py` hands
 # names of every floor on and stands outside.
 FLOORS = [
-    ["minillm.errors"],
-    ["minillm.children", "minillm.files"],
+    ["minillm.errors", "minillm.kinds"],
+    ["minillm.children", "minillm.files", "minillm.reading", "minillm.visible"],
     ["minillm.figures", "minillm.backend"],
     ["minillm.tensor", "minillm.text"],
     ["minillm.ops"],

@@ -1,14 +1,17 @@
 """Runs side by side, from made-up folders."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
+from minillm.figures import save
 from minillm.scaling.compare import compare
 from minillm.scaling.compare.figures import curve, draw_curves
 from minillm.scaling.compare.runs import RunRead, read_run, read_series
+from minillm.visible import visible
 
 
 def record(n: int = 1000, loss: float = 2.0, **changes) -> dict:
@@ -142,6 +145,28 @@ def test_a_picture_has_a_line_a_run(write, n):
     assert len(axes.get_legend().get_texts()) == n
     assert axes.get_ylabel() == "loss (nats/token)"
     assert draw_curves(runs, in_bytes=True).axes[0].get_ylabel() == "loss (bits/byte)"
+
+
+def test_a_picture_has_at_most_fifty_curves_and_says_so(write, tmp_path):
+    folders = [write(f"r{i:03}", record(i + 1), steps=3) for i in range(60)]
+    runs = {folder.name: read_run(folder) for folder in folders}
+    axes = draw_curves(runs).axes[0]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == [f"r{i:03}" for i in range(50)]
+    assert axes.get_title(loc="left").endswith("; the first 50 of 60 runs")
+    result = compare(folders, plot=tmp_path / "curves.svg")
+    assert len(result["runs"]) == 60
+    assert result["warnings"][-1].startswith("the picture shows the first 50 of 60 ru")
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m\x00\x9b", "$x_{$", "<&>\u202e"])
+def test_a_picture_of_any_name_is_well_formed(write, tmp_path, name):
+    runs = {name: read_run(write("a", record())), "b": read_run(write("b", record()))}
+    figure = draw_curves(runs, title=name)
+    for suffix in (".svg", ".png"):
+        path = save(figure, tmp_path / f"curves{suffix}")
+    text = "".join(ElementTree.parse(path.with_suffix(".svg")).getroot().itertext())
+    assert visible(name) in text
 
 
 def test_bad_input_is_refused(write, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from minillm.errors import DataError, UsageError
 from minillm.scaling.page import report
 from minillm.scaling.page.html import document, table, text
+from minillm.visible import visible
 
 CORPUS = "<b>红楼梦</b> & co"
 WIDTHS = (16, 24, 32, 48, 64)
@@ -36,7 +37,7 @@ def record(width: int, tokens: int, seed: int = 0, noise=0.0, lr: float = 0.01) 
         "options": {"width": width, "lr": lr, "seed": seed},
         "data": {
             "name": CORPUS,
-            "note": "a <text>",
+            "note": "a <text> \x1b[31m\x9b",
             "sha256": "ab" * 32,
             "epochs": 0.4,
             "tokenizer": {"kind": "chars", "vocab_size": 98, "sha256": "cd" * 32},
@@ -188,6 +189,11 @@ def test_the_page_needs_nothing_else(page, outline):
     assert all(link.startswith(("#", "data:")) for link in outline.links)
     assert not {"script", "link", "img", "iframe"} & outline.tags
     assert not re.search(r"@import|url\((?!#)", page)
+
+
+def test_no_byte_of_a_name_is_a_control_character(page):
+    assert r"a &lt;text&gt; \x1b[31m\x9b" in page
+    assert visible(page) == page
 
 
 def test_ids_are_of_one_picture_each(page, outline):

@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+import os
 import socket
 import threading
 import urllib.request
@@ -182,6 +183,25 @@ def test_whatever_was_left_over_the_file_comes_out_right(
     (tmp_path / "corpus.part").write_bytes(left_over)
     get(entry, tmp_path)
     assert only_file(tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX files")
+@pytest.mark.parametrize("kind", ["link", "pipe", "link to nowhere"])
+def test_what_lies_in_a_shared_cache_is_neither_followed_nor_waited_for(
+    server, entry, tmp_path, kind
+):
+    diary, cache = tmp_path / "diary", tmp_path / "cache"
+    diary.write_bytes(b"mine")
+    cache.mkdir()
+    if kind == "pipe":
+        os.mkfifo(cache / "corpus.part")
+    else:
+        to = diary if kind == "link" else tmp_path / "new"
+        (cache / "corpus.part").symlink_to(to)
+    get(entry, cache)
+    assert only_file(cache).read_bytes() == CONTENT
+    assert diary.read_bytes() == b"mine"
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_server_that_ignores_ranges_is_asked_once(server, entry, tmp_path):

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,6 +209,22 @@ def test_a_run_is_measured_on_another_text(quick_train, tmp_path):
     assert here["val_loss"] != there["val_loss"]
     limited = evaluate_run(run, limit=16)
     assert limited["val_tokens"] == 16
+
+
+def test_a_text_that_has_changed_is_not_that_of_the_run(quick_train, tmp_path):
+    quick_train("a")
+    run = load_run(tmp_path / "a")
+    evaluate_run(run)
+    text = Path(run.config.data)
+    text.write_text("secret " * 300, encoding="utf-8")
+    with pytest.raises(DataError, match=r"is not the text that .* was trained on"):
+        evaluate_run(run)
+    assert evaluate_run(run, data=str(text))["val_tokens"]
+    if hasattr(os, "mkfifo"):
+        text.unlink()
+        os.mkfifo(text)
+        with pytest.raises(DataError, match="is a pipe, not a file"):
+            evaluate_run(run)
 
 
 def test_what_cannot_be_measured_is_said(quick_train, tmp_path):

@@ -3,6 +3,8 @@
 advise(read_law("runs/law"), flops=1e15)["optimum"]    # {"parameters": …, …}
 """
 
+import functools
+
 import numpy as np
 
 from minillm.errors import UsageError
@@ -18,6 +20,23 @@ ROUNDS = 5  # in which a time, a size and its speed settle
 MOST_WITHOUT = 1 - LEVEL  # of the resamples, before an interval is given up
 
 
+def _in_numbers(function):
+    """Turn what no number can hold, of constants from anywhere, into a UsageError."""
+
+    @functools.wraps(function)
+    def found(known: KnownLaw, **budget) -> dict:
+        try:
+            return function(known, **budget)
+        except ArithmeticError as error:
+            raise UsageError(
+                f"{known.source}: its constants and this budget lead to numbers that "
+                f"are too large or too small ({error})"
+            ) from None
+
+    return found
+
+
+@_in_numbers
 def advise(
     known: KnownLaw,
     *,

@@ -1,14 +1,17 @@
 """Where a law to plan with comes from: a series, a table, or `fit --json`."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from minillm.errors import DataError, MinillmError, UsageError
+from minillm.kinds import NUMBER, POSITIVE, check
 from minillm.scaling.advice.optimum import Law
-from minillm.scaling.advice.record import law_of_record
-from minillm.scaling.compare.runs import read_series
+from minillm.scaling.advice.record import NO_LAW, law_of_record
+from minillm.scaling.compare.runs import SCALE, read_series
 from minillm.scaling.fitting import fit
 from minillm.scaling.json_table import columns_of, json_values
 from minillm.scaling.law import LawFit
@@ -17,6 +20,13 @@ from minillm.scaling.table import Table, left_out, table_of
 from minillm.scaling.table_file import is_json, read_text
 
 DIFFERENT = 1e-3  # of a loss
+# What `minillm fit --json` or `scale --json` prints, as far as it is read here.
+FIT = {
+    "law?": str,
+    "parameters": {str: NUMBER},
+    "interval95?": {str: [NUMBER, NUMBER]},
+    "ranges?": {str: [POSITIVE, POSITIVE]},
+}
 
 
 @dataclass(frozen=True)
@@ -105,10 +115,14 @@ def _record(text: str, source: str) -> dict | None:
     record = values[0][1]
     if len(values) > 1 or isinstance(record, list):
         return None
-    if "parameters" not in record and isinstance(record.get("law"), dict):
-        return _stated(record, 2) or record["law"]
-    is_law = "parameters" in record or columns_of(record) is None
-    return record if is_law else None
+    with _no_law(source):
+        if "parameters" not in record and isinstance(record.get("law"), dict):
+            check(record, SCALE)
+            record = _stated(record, 2) or record["law"]
+        elif "parameters" not in record and columns_of(record) is not None:
+            return None
+        check(record, FIT)
+    return record
 
 
 def _of_table(table: Table) -> KnownLaw:
@@ -191,6 +205,15 @@ def _of_series(path: Path) -> KnownLaw:
         warnings=tuple(stated.get("warnings") or ()),
         **more,
     )
+
+
+@contextlib.contextmanager
+def _no_law(source: str) -> Iterator[None]:
+    """Turn a value of a wrong kind inside the block into a DataError."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{source}: {NO_LAW} ({error})") from None
 
 
 def _stated(scale: dict, n_variables: int) -> dict | None:

@@ -1,5 +1,7 @@
 """Learning curves of several runs, or laws of several series, in one picture."""
 
+from itertools import islice
+
 import numpy as np
 
 from minillm.errors import UsageError
@@ -14,6 +16,7 @@ AXES = {
 }
 SHOWN_FROM = 0.004  # of a run: before, the loss only falls from ln V
 MOST_POINTS = 400  # of a curve
+MOST_CURVES = 50  # in a picture: more cannot be told apart
 
 
 def draw_curves(
@@ -21,10 +24,15 @@ def draw_curves(
 ):
     """A matplotlib Figure of loss over x, a line a run, its validation loss at the end.
 
-    runs: {label: run}. in_bytes: bits per byte instead of nats per token.
+    runs: {label: run}, of which the first 50 are drawn. in_bytes: bits per byte instead
+    of nats per token.
     """
     if x not in AXES:
         raise UsageError(f"x {x!r}: choose one of {', '.join(AXES)}")
+    explained = "training loss; dots: validation loss at the end"
+    if len(runs) > MOST_CURVES:
+        explained += f"; the first {MOST_CURVES} of {len(runs):,} runs"
+        runs = dict(islice(runs.items(), MOST_CURVES))
     with style():
         figure, axes = new_figure()
         colours = _colours(len(runs))
@@ -37,7 +45,6 @@ def draw_curves(
         log_axis(axes.xaxis)
         axes.set_xlabel(AXES[x])
         axes.set_ylabel("loss (bits/byte)" if in_bytes else "loss (nats/token)")
-        explained = "training loss; dots: validation loss at the end"
         axes.set_title(explained if title is None else title)
         axes.legend(ncols=1 + (len(runs) > 8), fontsize=8.5)
     return figure

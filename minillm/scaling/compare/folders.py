@@ -47,4 +47,4 @@ def compare(folders: list, *, plot: str | Path | None = None, x: str | None = No
 
 def is_series(folder: Path) -> bool:
     """Whether a folder is one of `scale`."""
-    return any((folder / name).is_file() for name in ("scale.json", "plan.json"))
+    return any((folder / name).exists() for name in ("scale.json", "plan.json"))

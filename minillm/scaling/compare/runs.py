@@ -6,16 +6,55 @@ should be shown as far as it goes. Used of scale.json: `runs`, `law` (`excluded`
 `sizes` (`width`, `lr`) and `runs` (`name`, `held_out`).
 """
 
-import json
 import statistics
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from minillm.errors import DataError, MinillmError
+from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER
+from minillm.reading import Missing, read_lines, read_object
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
 from minillm.scaling.table import Table
+from minillm.training.run_folder import metrics
+from minillm.training.run_folder.record import KIND as RECORD
+
+# What a series may hold, as far as it is read here: `kinds.check`.
+CONSTANTS = {
+    "parameters?": {str: NUMBER},
+    "interval95?": {str: [NUMBER, NUMBER]},
+    "warnings?": [str],
+}
+MODEL = {"width?": AMOUNT, "parameters?": {str: AMOUNT}, "tokens?": AMOUNT}
+SCALE = {
+    "runs?": [RECORD],
+    "law?": {**CONSTANTS, "law?": str, "excluded?": [{"run?": str, "reason?": str}]},
+    "law_of_size_and_tokens?": {**CONSTANTS, "law?": str},
+    "law_of_tokens?": CONSTANTS,
+    "truth?": {
+        "entropy": NUMBER,
+        "floor": NUMBER,
+        "E": {str: NUMBER},
+        "relative_error": {str: NUMBER},
+    },
+    "sizes?": [{**MODEL, "held_out?": bool}],
+    "branches?": [{"parameters": {"non_embedding": AMOUNT}, "tokens": AMOUNT}],
+    "decoding?": [
+        {"parameters": {"non_embedding": AMOUNT}, "seconds_per_token?": NOT_NEGATIVE}
+    ],
+    "warnings?": [str],
+}
+PLAN = {
+    "ladder?": {"name?": str},
+    "sizes?": [{"width?": COUNT, "lr?": NOT_NEGATIVE}],
+    "runs?": [{"name?": str, "held_out?": bool}],
+    "data?": str,
+    "objective?": str,
+    "arch?": str,
+    "seed?": COUNT,
+    "budget?": NOT_NEGATIVE,
+}
 
 LEAST_VALUES = 3  # of N and of D, for a law of both
 LEAST_POINTS = 8
@@ -242,10 +281,10 @@ def read_run(folder: Path) -> RunRead:
     """A run folder. Raises DataError where there is none or it cannot be read."""
     folder = Path(folder)
     refuse_file(folder)
-    if not (folder / "run.json").is_file():
+    if not (folder / "run.json").exists():
         raise DataError(f"{folder}: holds no run: there is no run.json in it")
-    record = read_object(folder / "run.json")
-    return RunRead(folder.resolve().name, record, read_lines(folder / "metrics.jsonl"))
+    found = read_object(folder / "run.json", RECORD)
+    return RunRead(folder.resolve().name, found, _lines(folder / "metrics.jsonl"))
 
 
 def read_series(folder: Path) -> Series:
@@ -255,12 +294,12 @@ def read_series(folder: Path) -> Series:
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder")
     scale, plan = (
-        read_object(folder / name) if (folder / name).is_file() else {}
-        for name in ("scale.json", "plan.json")
+        read_object(folder / name, kind) if (folder / name).exists() else {}
+        for name, kind in (("scale.json", SCALE), ("plan.json", PLAN))
     )
     places = {path.parent for path in folder.glob("*/run.json")}
     places |= {path.parent for path in folder.glob("runs/*/run.json")}
-    if (folder / "run.json").is_file():
+    if (folder / "run.json").exists():
         places.add(folder)
     runs = [read_run(place) for place in sorted(places)]
     names = {run.name for run in runs}
@@ -286,29 +325,13 @@ def refuse_file(path: Path) -> None:
         )
 
 
-def read_object(path: Path) -> dict:
-    """A JSON file that holds an object. Raises DataError."""
+def _lines(path: Path) -> list[dict]:
+    """The lines of a metrics.jsonl that say a loss; none where there is no file."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(record, dict):
-        raise DataError(f"{path}: holds no JSON object")
-    return record
-
-
-def read_lines(path: Path) -> list[dict]:
-    """The whole lines of a metrics.jsonl; one cut off by a crash is left out."""
-    lines = []
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    for line in text.splitlines():
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict) and "loss" in found and "tokens" in found:
-            lines.append(found)
-    return lines
+        return [
+            line
+            for line in read_lines(path, metrics.KIND)
+            if "loss" in line and "tokens" in line
+        ]
+    except Missing:
+        return []

@@ -32,8 +32,13 @@ def compare_runs(paths: list[Path], *, plot: str | Path | None, x: str) -> dict:
     in_bytes, warnings = _unit(runs)
     if plot:
         from minillm.figures import save
-        from minillm.scaling.compare.figures import draw_curves
+        from minillm.scaling.compare.figures import MOST_CURVES, draw_curves
 
+        if len(runs) > MOST_CURVES:
+            warnings.append(
+                f"the picture shows the first {MOST_CURVES} of {len(runs):,} runs: "
+                f"more cannot be told apart"
+            )
         figure = draw_curves(
             dict(zip(names, runs, strict=True)), x=x, in_bytes=in_bytes
         )
@@ -53,8 +58,9 @@ def compare_runs(paths: list[Path], *, plot: str | Path | None, x: str) -> dict:
 def loss_unit(runs: list[RunRead]) -> str:
     """That of the runs' losses; "nats" where they are not of one kind."""
     objectives = [run.get("options", "objective") or "clm" for run in runs]
-    units = {OBJECTIVES[objective].loss_unit for objective in objectives}
-    return units.pop() if len(units) == 1 else "nats"
+    known = [OBJECTIVES.get(objective) for objective in objectives]
+    units = {each and each.loss_unit for each in known}
+    return (units.pop() if len(units) == 1 else None) or "nats"
 
 
 def differences(runs: list[RunRead]) -> dict[str, list]:

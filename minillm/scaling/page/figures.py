@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from minillm.figures import short
-from minillm.scaling.compare.figures import draw_curves
+from minillm.scaling.compare.figures import MOST_CURVES, draw_curves
 from minillm.scaling.compare.runs import RunRead, Series
 from minillm.scaling.figures import LABELS, draw_law, draw_power_laws
 from minillm.scaling.page.html import picture as inline
@@ -70,6 +70,8 @@ def learning_curves(series: Series) -> str:
         "Learning curves: training loss, smoothed, of one run of each size. Dots: the "
         "validation loss at the end."
     )
+    if len(runs) > MOST_CURVES:
+        caption += f" The smallest {MOST_CURVES} of {len(runs):,} sizes."
     return picture(figure, "curves", caption)
 
 

@@ -3,13 +3,13 @@
 Text goes in through `text` or `escape`, always; what these functions return is HTML.
 """
 
-import io
+import html
 import re
 from collections.abc import Iterable
-from html import escape
 
-from minillm.figures import COLOURS, style
+from minillm.figures import COLOURS, svg
 from minillm.files import MARK
+from minillm.visible import fit_for_xml
 
 GRID = "#e6e6e6"
 # What a picture draws in a house colour follows the page from light to dark.
@@ -17,6 +17,11 @@ VARIABLES = {
     **{colour.lower(): f"var(--{name})" for name, colour in COLOURS.items()},
     GRID: "var(--grid)",
 }
+
+
+def escape(plain: str) -> str:
+    """A text as it may stand in HTML, in an attribute too."""
+    return html.escape(fit_for_xml(plain))
 
 
 def document(title: str, body: Iterable[str]) -> str:
@@ -94,22 +99,19 @@ def picture(figure, name: str, caption: str) -> str:
 
     name: of its own on the page; it keeps the ids of two pictures apart.
     """
-    drawn = io.BytesIO()
-    with style():
-        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
-    svg = drawn.getvalue().decode("utf-8")
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r' id="([^"]+)"', rf' id="{name}-\1"', svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    svg = re.sub(r"(?<=: )#[0-9a-f]{6}\b", _themed, svg)
-    label = escape(caption, quote=True)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-    return f"<figure>{svg.strip()}<figcaption>{text(caption)}</figcaption></figure>"
+    drawn = svg(figure, transparent=True)
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r"<!--.*?-->", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", drawn, count=1)
+    drawn = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", drawn, count=1)
+    drawn = re.sub(r' id="([^"]+)"', rf' id="{name}-\1"', drawn)
+    drawn = re.sub(r'href="#', f'href="#{name}-', drawn)
+    drawn = re.sub(r"url\(#", f"url(#{name}-", drawn)
+    drawn = re.sub(r"(?<=: )#[0-9a-f]{6}\b", _themed, drawn)
+    label = escape(caption)
+    drawn = drawn.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return f"<figure>{drawn.strip()}<figcaption>{text(caption)}</figcaption></figure>"
 
 
 def pictures(found: Iterable[str]) -> str:

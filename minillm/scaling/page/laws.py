@@ -1,14 +1,14 @@
 """The laws that a folder of runs allows, and why others are missing."""
 
-import json
 import statistics
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from minillm.errors import MinillmError
+from minillm.reading import read_object
 from minillm.scaling.compare.held_out import HeldOut, held_out
-from minillm.scaling.compare.runs import Series
+from minillm.scaling.compare.runs import SCALE, Series
 from minillm.scaling.compare.side_by_side import differences_besides_size
 from minillm.scaling.fitting import fit
 from minillm.scaling.law import LawFit
@@ -127,10 +127,10 @@ def _decoding(series: Series) -> dict[int, float]:
     """{size: seconds per token}, of a series that has timed it alone on the machine."""
     points = series.scale.get("decoding") or []
     path = series.path / "decoding.json"
-    if not points and path.is_file():
-        points = json.loads(path.read_text(encoding="utf-8")).get("points", [])
+    if not points and path.exists():
+        points = read_object(path, {"points?": SCALE["decoding?"]}).get("points") or []
     return {
         point["parameters"]["non_embedding"]: point["seconds_per_token"]
         for point in points
-        if point["seconds_per_token"] is not None
+        if point.get("seconds_per_token") is not None
     }

@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass
 
 from minillm.errors import UsageError
+from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
 from minillm.models import ARCHITECTURES, architectures_for, usual
+from minillm.nn.config import MOST_LAYERS
 from minillm.text import OBJECTIVES
 from minillm.training.config import (
     TrainConfig,
@@ -14,6 +16,32 @@ HEAD_WIDTH = 16
 FEWEST_WIDTHS = 4  # E, A and alpha, and one more
 DIVISORS = (8, 4, 2, 1)
 RATES = (0.625, 1.6)
+# What a plan.json may hold of one: `kinds.check`. Beyond these a mistake is likelier
+# than a series, and who reads it counts up to them.
+WIDTH = Number(1, 100_000, whole=True)
+SEEDS = Number(1, 1_000, whole=True)
+TOKENS = Number(1, 10**15, whole=True)
+IN_A_STEP = Number(1, 10**6, whole=True)
+KIND = {
+    "name": str,
+    "layers": Number(1, MOST_LAYERS, whole=True),
+    "widths": [WIDTH],
+    "seeds": [SEEDS],
+    "held_out": WIDTH,
+    "tokens": TOKENS,
+    "lr": POSITIVE,
+    "budget": NOT_NEGATIVE,
+    "held_out_seeds?": SEEDS,
+    "enough_tokens?": TOKENS,
+    "least_tokens?": TOKENS,
+    "divisors?": [SEEDS],
+    "rates?": [POSITIVE],
+    "device?": str,
+    "context?": IN_A_STEP,
+    "batch?": IN_A_STEP,
+    "warmup?": COUNT,
+    "untrained?": [WIDTH],
+}
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ starts the series again reads it and measures nothing.
 
 import dataclasses
 import heapq
-import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from minillm.errors import DataError
 from minillm.files import write_json
-from minillm.scaling.series.ladder import Ladder, architecture, heads
+from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
+from minillm.reading import Damaged, read_object
+from minillm.scaling.series.ladder import KIND as LADDER
+from minillm.scaling.series.ladder import TOKENS, WIDTH, Ladder, architecture, heads
 from minillm.training.config import TrainConfig
 from minillm.training.schedule import COOLDOWN
 
@@ -22,6 +23,36 @@ EVALUATION = 0.4  # seconds for a batch of the last evaluation, in training step
 STARTING = 0.5  # seconds of a run before its first step and after its last
 FINISHING = 10.0  # seconds after the last run: decoding, fits, pictures
 SLOWER = 1.12  # a long run than a short probe; leaves room for a busier machine
+MOST_RUNS = 10_000
+
+# What a plan.json may hold: `kinds.check`.
+KIND = {
+    "ladder": LADDER,
+    "data": str,
+    "objective": str,
+    "arch?": str,
+    "sha256": str,
+    "tokenizer": str,
+    "seed": COUNT,
+    "workers": Number(1, 10_000, whole=True),
+    "budget": NOT_NEGATIVE,
+    "tokens": TOKENS,
+    "validation_batches": COUNT,
+    "sizes": [{"width": WIDTH, "step_seconds": NOT_NEGATIVE}],
+    "seconds_before": NOT_NEGATIVE,
+    "runs": [
+        {
+            "width": WIDTH,
+            "repeat": COUNT,
+            "seed": COUNT,
+            "held_out": bool,
+            "lengths": [TOKENS],
+            "seconds": NOT_NEGATIVE,
+            "rate?": POSITIVE,
+        }
+    ],
+    "warnings": [str],
+}
 
 
 @dataclass(frozen=True)
@@ -129,7 +160,7 @@ class Plan:
 def read_plan(path: Path) -> Plan:
     """A plan.json. Raises DataError where it is none."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_object(path, KIND)
         known = {field.name for field in dataclasses.fields(Plan)}
         rest = {name: value for name, value in record.items() if name in known}
         rest["ladder"] = Ladder.from_json(record["ladder"])
@@ -146,9 +177,10 @@ def read_plan(path: Path) -> Plan:
         # Plans from before there was a choice do not say.
         rest["arch"] = architecture(record["objective"], record.get("arch"))
         return _checked(Plan(**rest))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (Damaged, ArithmeticError, ValueError, TypeError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
         raise DataError(
-            f"{path}: cannot be read as a plan ({error}): put the whole file back, or "
+            f"{path}: cannot be read as a plan ({reason}): put the whole file back, or "
             f"begin anew in another --out"
         ) from None
 
@@ -156,6 +188,8 @@ def read_plan(path: Path) -> Plan:
 def _checked(plan: Plan) -> Plan:
     """The same plan. Raises ValueError or TypeError where its parts do not fit."""
     ladder, runs = plan.ladder, plan.runs
+    if sum(ladder.seeds) + ladder.held_out_seeds > MOST_RUNS:
+        raise ValueError(f"its ladder has more than {MOST_RUNS:,} runs")
     names = [(run.width, run.repeat, run.rate) for run in runs]
     if len(set(names)) < len(names) or not (
         set(_once(ladder)) <= set(names) <= set(_wanted(ladder))
@@ -163,10 +197,6 @@ def _checked(plan: Plan) -> Plan:
         raise ValueError("its runs are not those of its ladder")
     if {*plan.step_seconds} != {*ladder.widths, ladder.held_out}:
         raise ValueError("its sizes are not those of its ladder")
-    seconds = [plan.budget, plan.seconds_before, *plan.step_seconds.values()]
-    seconds += [run.seconds for run in runs]
-    if not all(0 <= each < math.inf for each in seconds):
-        raise ValueError(f"a time of {min(seconds)} to {max(seconds)} seconds")
     for run in runs:
         planned = _run(plan, run.width, run.repeat, run.rate)
         *shorter, longest = run.lengths  # a branch may be left out, but not the trunk
@@ -177,8 +207,6 @@ def _checked(plan: Plan) -> Plan:
             raise ValueError(
                 f"the run {run.name} does not fit its {plan.tokens} tokens"
             )
-    if not isinstance(plan.workers, int) or plan.workers < 1:
-        raise ValueError(f"{plan.workers!r} workers")
     plan.config(ladder.held_out)  # raises UsageError, a ValueError
     return plan
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from minillm.scaling.series.ladder import heads
 from minillm.scaling.series.plan import FINISHING, Plan, Run, makespan
 from minillm.training.progress import clock
+from minillm.visible import console
 
 SECONDS_BETWEEN_LINES = 15  # where stderr is no terminal
 
@@ -46,11 +47,7 @@ class Reporter(Silent):
     """
 
     def __init__(self):
-        from rich.console import Console
-
-        self.console = Console(
-            stderr=True, markup=False, highlight=False, soft_wrap=True
-        )
+        self.console = console(stderr=True, soft_wrap=True)
         self.live = None
         self.done = {}  # share of each run, by its name
         self.lines = {}  # the last line of each run that is running

@@ -1,7 +1,6 @@
 """One sitting at a series: probe, plan, train what is missing, report on all of it."""
 
 import contextlib
-import json
 import os
 import shlex
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 from minillm.backend import products
 from minillm.errors import DataError, UsageError
 from minillm.files import sweep, write_json, writing
+from minillm.kinds import COUNT, NOT_NEGATIVE
+from minillm.reading import Damaged, Missing, read_object
 from minillm.scaling.series.corpus import prepared
 from minillm.scaling.series.decoding import time_decoding
 from minillm.scaling.series.ladder import architecture
@@ -29,6 +30,16 @@ from minillm.training.run_folder.run import read_record
 
 PROBING = 0.02  # of the budget
 SECONDS_BETWEEN_LINES = 0.3  # that a run sends
+DECODING = {  # what decoding.json holds
+    "points": [
+        {
+            "width": COUNT,
+            "trained": bool,
+            "parameters": {"non_embedding": COUNT, "total": COUNT},
+            "seconds_per_token?": NOT_NEGATIVE,
+        }
+    ]
+}
 
 
 class Sitting:
@@ -263,8 +274,17 @@ class Sitting:
     def _decoding(self, text: EncodedCorpus) -> list[dict]:
         """Measured once for a series, as its runs are."""
         path = self.folder / "decoding.json"
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return json.loads(path.read_text(encoding="utf-8"))["points"]
+        ladder = self.plan.ladder
+        wanted = {*ladder.widths, ladder.held_out, *ladder.untrained}
+        try:
+            points = read_object(path, DECODING)["points"]
+            if {point["width"] for point in points} == wanted:
+                return points
+            self.reporter.note(f"{path}: is of other sizes: measured again")
+        except Missing:
+            pass
+        except Damaged as error:
+            self.reporter.note(f"{error}: measured again")
         points = time_decoding(self.plan, text.tokenizer.vocab_size)
         write_json(path, {"points": points})
         return points

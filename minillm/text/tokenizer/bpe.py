@@ -6,6 +6,7 @@ from functools import cache, cached_property
 import numpy as np
 import tokenizers
 
+from minillm.errors import UsageError
 from minillm.text.pieces import sample
 from minillm.text.template import Template
 from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words
@@ -19,6 +20,16 @@ class BpeTokenizer(LibraryTokenizer):
     """
 
     kind = "bpe"
+
+    def __init__(
+        self, library: tokenizers.Tokenizer, template: Template | None = None
+    ) -> None:
+        super().__init__(library, template)
+        added, every = library.get_added_tokens_decoder(), library.get_vocab()
+        written = "".join(token for token, i in every.items() if i not in added)
+        alphabet = _byte_of_character().keys()
+        if not (alphabet <= every.keys() and {*written} == alphabet):
+            raise UsageError("its tokens are not made of the 256 bytes")
 
     def token_bytes(self, token: int) -> bytes:
         written = self._library.id_to_token(token)

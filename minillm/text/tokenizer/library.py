@@ -1,11 +1,12 @@
 """What the tokenizers that the library `tokenizers` trains and runs have in common."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tokenizers
 
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
 from minillm.text.template import Template
 from minillm.text.tokenizer.base import Tokenizer
 
@@ -41,16 +42,30 @@ class LibraryTokenizer(Tokenizer):
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for batch in _batches(parts):
-            for encoding in self._library.encode_batch_fast(
-                batch, add_special_tokens=False
-            ):
+            with panics_told():
+                found = self._library.encode_batch_fast(batch, add_special_tokens=False)
+            for encoding in found:
                 yield np.array(encoding.ids, np.int32)
 
     def _decode(self, ids: list[int]) -> str:
-        return self._library.decode(ids, skip_special_tokens=False)
+        with panics_told():
+            return self._library.decode(ids, skip_special_tokens=False)
 
     def _json(self) -> str:
         return self._library.to_str(pretty=True)
+
+
+@contextlib.contextmanager
+def panics_told() -> Iterator[None]:
+    """Turn a panic of the library, which is no Exception and so would pass all who
+    wait for one, into a DataError."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        reason = f"tokenizer.json: the library fails with it ({error})"
+        raise DataError(reason) from None
 
 
 def _post_processor(template: Template, specials: Mapping[str, int]):

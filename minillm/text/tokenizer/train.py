@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from minillm.errors import UsageError
 from minillm.text.template import UNK, Template
+from minillm.text.tokenizer.allowed import LARGEST_VOCAB
 from minillm.text.tokenizer.base import Tokenizer
 from minillm.text.tokenizer.bpe import BpeTokenizer
 from minillm.text.tokenizer.characters import ASCII, ByteTokenizer, CharTokenizer
@@ -12,7 +13,6 @@ from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
 DEFAULT_VOCAB = 1_024
 # Without specials; for wordpiece a letter, which begins words and continues them.
 FEWEST = {"bpe": 256, "wordpiece": 2, "bytes": 256, "chars": 2}
-LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 
 
 def train_tokenizer(

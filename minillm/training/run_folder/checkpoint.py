@@ -10,7 +10,7 @@ Nothing is ever unpickled.
 
 import contextlib
 import hashlib
-import json
+import math
 import shlex
 import shutil
 import stat
@@ -31,16 +31,21 @@ from minillm.files import (
     replacing_folder,
     write_json,
 )
+from minillm.kinds import COUNT
+from minillm.reading import MANIFEST, RECORD, Damaged, Missing, check_file, read_object
 from minillm.training.flat import FlatParameters
 
 FOLDER = "checkpoints"  # of a run's, where they lie
 FORMAT = 1
-MOST_BYTES = 1 << 16  # of a manifest: a larger one is damaged, and is not read
 # What is not there is damage; what may not be read, or not now, is none.
 MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+WEIGHTS, MOMENTS = "model.safetensors", "optimizer.safetensors"
+FILES = (WEIGHTS, MOMENTS, "state.json")
 KEYS = {"format", "step", "files"}  # of a manifest
 NAMES = (*FILES, "manifest.json")  # of all that lies in one
+HEADER = 100_000_000  # the library reads no longer one
+# As NumPy calls them. Another type has the file's own name.
+TYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 
 
 def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
@@ -50,8 +55,8 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
     """
     target = at(folder, state["step"])
     with replacing_folder(target, NAMES) as temporary:
-        save_arrays(temporary / "model.safetensors", flat.views(flat.data))
-        save_arrays(temporary / "optimizer.safetensors", _moments(flat, optimizer))
+        save_arrays(temporary / WEIGHTS, flat.views(flat.data))
+        save_arrays(temporary / MOMENTS, _moments(flat, optimizer))
         write_json(temporary / "state.json", state)
         for name in FILES:  # safetensors lets nobody else read what it writes
             shutil.copymode(temporary / "state.json", temporary / name)
@@ -77,25 +82,23 @@ def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
 
     Raises DataError where names, shapes or types differ from the model's.
     """
-    _copy(path / "model.safetensors", flat.views(flat.data))
+    _copy(path / WEIGHTS, flat.views(flat.data))
     if optimizer is not None:
-        _copy(path / "optimizer.safetensors", _moments(flat, optimizer))
+        _copy(path / MOMENTS, _moments(flat, optimizer))
     return _state(path)
 
 
 def _state(path: Path) -> dict:
     file = path / "state.json"
-    try:
-        state = json.loads(file.read_text(encoding="utf-8"))
-        if path.name == at(path, state["step"]).name:
-            return state
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{file}: cannot be read ({error})") from None
+    state = read_object(file, {"step": COUNT})
+    if path.name == at(path, state["step"]).name:
+        return state
     raise DataError(f"{file}: is of step {state['step']}, not of {path.name}")
 
 
-def trained(folder: Path) -> Path:
-    """The newest checkpoint, for who wants the trained model and not another.
+def trained(folder: Path, numbers: int) -> Path:
+    """The newest checkpoint, for who wants the trained model, of so many numbers, and
+    not another.
 
     Raises DataError where there is none, and where it is damaged.
     """
@@ -104,24 +107,28 @@ def trained(folder: Path) -> Path:
         raise DataError(
             f"{folder.parent}: no whole checkpoint in it: was it trained to the end?"
         )
-    if not is_whole(every[-1]):
+    if not is_whole(every[-1], numbers):
         way = "put it back from a copy"
         if len(every) > 1:
             way = f"remove it, and {every[-2].name} is taken"
         raise DataError(
-            f"{every[-1]}: is damaged, not what its manifest says: {way}; or make it "
-            f"again: minillm train --resume --out {shlex.quote(str(folder.parent))}"
+            f"{every[-1]}: is damaged, not what its manifest says, or far too large "
+            f"for its model: {way}; or make it again: minillm train --resume --out "
+            f"{shlex.quote(str(folder.parent))}"
         )
+    check_total(every[-1], numbers)
     return every[-1]
 
 
-def latest(folder: Path) -> Path | None:
+def latest(folder: Path, numbers: int | None = None) -> Path | None:
     """The newest checkpoint that is whole; None where there is none."""
-    return next((path for path in reversed(_all(folder)) if is_whole(path)), None)
+    every = reversed(_all(folder))
+    return next((path for path in every if is_whole(path, numbers)), None)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether every file of a checkpoint is what its manifest says.
+def is_whole(path: Path, numbers: int | None = None) -> bool:
+    """Whether every file of a checkpoint is what its manifest says, and no larger than
+    a model of so many `numbers` needs.
 
     Raises DataError where that cannot be known: a file may not be read, or a later
     minillm wrote it.
@@ -129,14 +136,15 @@ def is_whole(path: Path) -> bool:
     file = path / "manifest.json"
     try:
         with _readable(path):
-            if not _regular(file) or file.stat().st_size > MOST_BYTES:
+            if not _regular(file) or file.stat().st_size > MANIFEST:
                 return False
-            manifest = json.loads(file.read_text(encoding="utf-8"))
+            manifest = read_object(file, {"format": COUNT, "files": {str: dict}})
             later = manifest["format"] > FORMAT
-            whole = not later and all(
+            whole = not later and (numbers is None or _could_be(path, numbers))
+            whole = whole and all(
                 _agrees(path / name, manifest["files"][name]) for name in FILES
             )
-    except (*MISSING, ValueError, KeyError, TypeError, RecursionError):
+    except (*MISSING, Missing, Damaged, KeyError):
         return False
     if later:
         raise DataError(
@@ -144,6 +152,29 @@ def is_whole(path: Path) -> bool:
             f"that one (this one knows {FORMAT})"
         )
     return whole and manifest.keys() <= KEYS
+
+
+def _could_be(path: Path, numbers: int) -> bool:
+    """Whether the files may be those of a model of so many numbers, by their sizes:
+    what may not is not even read to the end."""
+    weights, moments, state = ((path / name).stat() for name in FILES)
+    try:
+        check_file(path / WEIGHTS, weights, 4 * numbers + HEADER)
+    except DataError:
+        return False
+    return moments.st_size <= 8 * numbers + HEADER and state.st_size <= RECORD
+
+
+def check_total(path: Path, numbers: int) -> None:
+    """DataError where the weights of a checkpoint are not so many numbers, before there
+    is a model to hold them."""
+    file = path / WEIGHTS
+    there = sum(math.prod(shape) for _, shape in header(file).values())
+    if there != numbers:
+        raise DataError(
+            f"{file}: has {there:,} numbers, and the model of run.json {numbers:,}: "
+            f"one of them is damaged, or of another run"
+        )
 
 
 def prune(
@@ -203,10 +234,27 @@ def save_arrays(path: Path, arrays: dict) -> None:
     save_file(host, path)
 
 
+def header(path: Path) -> dict[str, tuple[str, tuple]]:
+    """The type and the shape of each array in a safetensors file by its name, without
+    the arrays. Raises DataError when it is damaged."""
+    with _undamaged(path), safetensors.safe_open(path, "numpy") as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return {
+            name: (TYPES.get(part.get_dtype(), part.get_dtype()), (*part.get_shape(),))
+            for name, part in parts.items()
+        }
+
+
 def load_arrays(path: Path) -> dict:
     """The arrays of a safetensors file by name. Raises DataError when it is damaged."""
-    try:
+    with _undamaged(path):
         return load_file(path)
+
+
+@contextlib.contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    try:
+        yield
     # The last two: numbers of a type that NumPy does not have, as bfloat16.
     except (
         *(OSError, ValueError, safetensors.SafetensorError),
@@ -249,14 +297,17 @@ def _moments(flat: FlatParameters, optimizer) -> dict:
 
 
 def _copy(path: Path, places: dict) -> None:
-    """Copy the arrays of a file into the places of the same names: all, or none."""
-    arrays = load_arrays(path)
-    if set(places) != set(arrays):
-        odd = min(set(places) ^ set(arrays))
+    """Copy the arrays of a file into the places of the same names: all, or none. The
+    file's header is held against the places before an array is read."""
+    there = header(path)
+    if set(places) != set(there):
+        odd = min(set(places) ^ set(there))
         raise DataError(
             f"{path}: {odd} is in the model or in the file, but not in both"
         )
-    copy_arrays(arrays, places, path)
+    for name, place in places.items():
+        _check_place(path, name, *there[name], place)
+    copy_arrays(load_arrays(path), places, path)
 
 
 def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
@@ -266,20 +317,24 @@ def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
     """
     for name, place in places.items():
         array = arrays[name]
-        if (array.shape, array.dtype) != (place.shape, place.dtype):
-            raise DataError(
-                f"{path}: {name} is {array.dtype} of shape {array.shape}, the model's "
-                f"is {place.dtype} of shape {place.shape}"
-            )
+        _check_place(path, name, array.dtype, array.shape, place)
         if not np.isfinite(array).all():
             raise DataError(f"{path}: {name} has numbers that are not finite")
     for name, place in places.items():
         place[...] = backend.of(place).asarray(arrays[name])
 
 
+def _check_place(path: Path, name: str, dtype, shape: tuple, place) -> None:
+    if (str(dtype), shape) != (str(place.dtype), place.shape):
+        raise DataError(
+            f"{path}: {name} is {dtype} of shape {shape}, the model's is {place.dtype} "
+            f"of shape {place.shape}"
+        )
+
+
 def _agrees(path: Path, fingerprint: dict) -> bool:
     """Whether a file is the one of a manifest. It is read only if its size is right."""
-    if not _regular(path) or path.stat().st_size != fingerprint["bytes"]:
+    if not _regular(path) or path.stat().st_size != fingerprint.get("bytes"):
         return False
     return _fingerprint(path) == fingerprint
 

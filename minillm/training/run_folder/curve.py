@@ -1,13 +1,18 @@
 """The learning curve of a run, drawn from its metrics.jsonl."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, new_figure, save, style
+from minillm.kinds import COUNT, NUMBER
+from minillm.reading import read_lines
 from minillm.training.config import TrainConfig
+from minillm.training.run_folder import metrics
+from minillm.training.run_folder.run import read_record
+
+DRAWN = {**metrics.KIND, "tokens": COUNT, "loss": NUMBER}
 
 
 def draw_curve(folder: Path) -> Path:
@@ -15,11 +20,8 @@ def draw_curve(folder: Path) -> Path:
 
     Raises DataError where the disk refuses: the run is finished all the same.
     """
-    lines = [
-        json.loads(line)
-        for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    lines = list(read_lines(folder / "metrics.jsonl", DRAWN))
+    record = read_record(folder)
     tokens = np.array([line["tokens"] for line in lines])
     loss = np.array([line["loss"] for line in lines])
     with style():

@@ -56,7 +56,7 @@ class Logbook:
 
         Raises DataError where it belongs to another model, text or tokenizer.
         """
-        newest = checkpoint.latest(self.checkpoints)
+        newest = checkpoint.latest(self.checkpoints, self.work.flat.size)
         if newest is None:
             self.reporter.note(f"{self.folder}: no whole checkpoint: from the start")
             begun = hashes(read_record(self.folder))
@@ -119,6 +119,7 @@ class Logbook:
                 isinstance(number, float) and abs(number) < FAR
                 for number in (seconds, *losses)
             )
+            and seconds >= 0
             and self._could_be_best(state.get("best"), step)
         )
 

@@ -10,9 +10,19 @@ from pathlib import Path
 from statistics import fmean
 
 from minillm.files import open_own, replacing, sync, writing
+from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER
+from minillm.reading import LINES, read_bytes
 from minillm.training.config import TrainConfig
 
 MOST_LINES = 2_000  # for a run of any length
+# What a line may hold, as far as anybody looks at it: `kinds.check`.
+KIND = {
+    "step?": COUNT,
+    "tokens?": AMOUNT,
+    "loss?": NUMBER,
+    "val_loss?": NUMBER,
+    "seconds?": NOT_NEGATIVE,
+}
 
 
 class Metrics:
@@ -92,7 +102,7 @@ class Metrics:
         self.logged = state["logged"]
         kept = []
         if self.path.exists():
-            for line in self.path.read_bytes().splitlines():
+            for line in read_bytes(self.path, LINES).splitlines():
                 step = _step_of(line)
                 if step is not None and step <= self.logged:
                     kept.append(line + b"\n")

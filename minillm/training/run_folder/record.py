@@ -8,6 +8,7 @@ import numpy as np
 import minillm
 from minillm import backend
 from minillm.backend import products
+from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
 from minillm.models import ModelConfig, count
 from minillm.training.config import TrainConfig
 from minillm.training.data import EncodedCorpus
@@ -15,6 +16,85 @@ from minillm.training.data import EncodedCorpus
 # Of run.json. 2: texts are cut between words, and files of JSON lines read as texts;
 # without a number: 1. See "Results that moved" in minillm/README.md.
 FORMAT = 2
+
+# What a record may hold, as far as anybody looks at it: `kinds.check`. One of another
+# version may have more, or less.
+KIND = {
+    "format?": COUNT,
+    "status?": str,
+    "config?": {
+        "arch?": str,
+        "objective?": str,
+        "size?": str,
+        "n_layers?": COUNT,
+        "d_model?": COUNT,
+        "n_heads?": COUNT,
+    },
+    "options?": {
+        "arch?": str,
+        "objective?": str,
+        "data?": str,
+        "tokenizer?": str,
+        "lr?": NOT_NEGATIVE,
+        "out?": str,
+    },
+    "model?": dict,
+    "sources?": {str: str},
+    "data?": {
+        "name?": str,
+        "note?": str,
+        "sha256?": str,
+        "bytes?": COUNT,
+        "entropy?": NUMBER,
+        "epochs?": NOT_NEGATIVE,
+        "beginning?": str,
+        "train_tokens?": COUNT,
+        "val_tokens?": COUNT,
+        "labels?": [str],
+        "tokenizer?": {"kind?": str, "vocab_size?": COUNT, "sha256?": str},
+    },
+    "parameters?": {str: AMOUNT},
+    "flops?": {"per_token?": NOT_NEGATIVE, "total?": NOT_NEGATIVE},
+    "results?": {
+        "steps?": AMOUNT,
+        "tokens?": AMOUNT,
+        "peak_memory_bytes?": AMOUNT,
+        "train_loss?": NUMBER,
+        "val_loss?": NUMBER,
+        "val_accuracy?": NUMBER,
+        "val_perplexity?": PERPLEXITY,
+        "val_bits_per_byte?": NUMBER,
+        "seconds?": NOT_NEGATIVE,
+        "tokens_per_second?": NOT_NEGATIVE,
+        "decode_seconds_per_token?": NOT_NEGATIVE,
+    },
+    "seed?": COUNT,
+    "device?": str,
+    "workers?": {"kind": str, "n": COUNT},
+    "versions?": {str: str},
+}
+# What the record of a run must hold, for whoever uses the model or goes on with it.
+NEEDED = {
+    "status": ("running", "interrupted", "diverged", "finished"),
+    "config": {"arch": str, "objective": str},
+    "options": dict,
+    "model": dict,
+    "sources": dict,
+    "data": {"name": str, "sha256": str, "tokenizer": {"sha256": str}},
+}
+NEEDED_OF_FINISHED = {
+    "config": {"n_layers": COUNT, "d_model": COUNT},
+    "parameters": {"total": COUNT, "non_embedding": COUNT},
+    "results": {
+        "steps": COUNT,
+        "tokens": COUNT,
+        "train_loss": NUMBER,
+        "val_loss": NUMBER,
+        "val_accuracy": NUMBER,
+        "seconds": NOT_NEGATIVE,
+        "tokens_per_second": NOT_NEGATIVE,
+    },
+}
 
 
 def new_record(

@@ -1,19 +1,23 @@
 """A run is a folder: what can be read back from it."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from minillm.errors import DataError
-from minillm.models import LanguageModel, ModelConfig, build
+from minillm.kinds import check
+from minillm.models import LanguageModel, ModelConfig, build, count
+from minillm.reading import TOKENIZER, Missing, read_bytes, read_json
 from minillm.text import Tokenizer, load_tokenizer
 from minillm.training.config import TrainConfig
 from minillm.training.flat import FlatParameters
 from minillm.training.run_folder import checkpoint
-from minillm.training.run_folder.record import FORMAT
+from minillm.training.run_folder.record import FORMAT, KIND, NEEDED, NEEDED_OF_FINISHED
+
+# Numbers in the table of sinusoids: no weight in a file stands for them.
+MOST_POSITIONS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def read_tokenizer(path) -> Tokenizer:
             f"{vocab_size}: one of them belongs to another run"
         )
     trained_with = hashes(record)["tokenizer_sha256"]
-    if hashlib.sha256(file.read_bytes()).hexdigest() != trained_with:
+    if hashlib.sha256(read_bytes(file, TOKENIZER)).hexdigest() != trained_with:
         raise DataError(
             f"{file}: is not what this run was trained with (another sha256): it was "
             f"changed, or belongs to another run"
@@ -92,10 +96,13 @@ def checkpoint_of(path) -> Path:
     Raises DataError where there is none, or it is damaged.
     """
     path = Path(path)
+    shape = ModelConfig.from_json(read_record(path)["model"])
+    numbers = count.parameters(shape)["total"]
     if path.parent.name != checkpoint.FOLDER:
-        return checkpoint.trained(path / checkpoint.FOLDER)
-    if not checkpoint.is_whole(path):
+        return checkpoint.trained(path / checkpoint.FOLDER, numbers)
+    if not checkpoint.is_whole(path, numbers):
         raise DataError(f"{path}: is no whole checkpoint")
+    checkpoint.check_total(path, numbers)
     return path
 
 
@@ -106,30 +113,31 @@ def read_record(path) -> dict:
     if not path.is_dir():
         raise DataError(f"{path}: there is no such run")
     try:
-        if file.exists() and not file.is_file():  # reading a pipe would wait for ever
-            raise ValueError("it is no file")
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        record = read_json(file)
+    except Missing:
         raise DataError(f"{path}: holds no run: there is no run.json in it") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file}: cannot be read ({error})") from None
     try:
         _check(record)
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise DataError(f"{file}: not the record of a run ({error})") from None
     return record
 
 
 def _check(record: dict) -> None:
-    """Raises KeyError, TypeError or ValueError for what is no record of a run."""
-    if dict.get(record, "format", 1) > FORMAT:
+    """Raises TypeError or ValueError for what is no record of a run."""
+    check(record, KIND)
+    if (record.get("format") or 1) > FORMAT:
         raise ValueError(f"a later minillm wrote it, in format {record['format']}")
+    check(record, NEEDED)
+    if record["status"] == "finished":
+        check(record, NEEDED_OF_FINISHED)
     config = TrainConfig.from_json(record["options"])
     shape = ModelConfig.from_json(record["model"])
     if shape != config.shape(shape.vocab_size, shape.n_classes):
         raise ValueError("its model is not that of its options")
-    dict.items(record["sources"])
-    for value in hashes(record).values():
-        str.encode(value)  # TypeError for what is no text
-    if record["status"] == "finished":
-        dict.items(record["results"])
+    table = shape.context * shape.d_model
+    if shape.positions == "sinusoidal" and table > MOST_POSITIONS:
+        raise ValueError(f"its context of {shape.context:,} tokens is too long")
+    n_labels = len(record["data"].get("labels") or ())
+    if n_labels != shape.n_classes:
+        raise ValueError(f"{n_labels} labels for {shape.n_classes} classes")
