@@ -48,8 +48,22 @@ def check_gradients(
     chosen device; arrays among the settings are moved there. Each input is checked by
     itself along random directions, with `elements=True` along every axis instead.
 
-    Returns the largest error found, relative to the slope. Raises CheckError where it
-    exceeds `tolerance` and what the differences may be off.
+    Returns the largest error found, relative to the slope. Raises CheckError where an
+    error exceeds `tolerance` and what the differences may be off, and UndecidedError, a
+    CheckError, where rounding hides more than 1/2000 of the slopes (x² + 1e12): then a
+    wrong gradient would pass too. Where every step leaves the domain, it says so.
+
+    What is found: a slope that is wrong by 1e-5 of itself where all are, by 1e-3 if the
+    values are 10⁷ times the slopes; one wrong slope among n if it is wrong by 3e-6·√n
+    of itself (one of a million: by 0.3 %), however small its element is, unless it
+    cannot be seen: a change of the element by itself must change the value by more than
+    a few thousand roundings (in a sum, of the sum), or its slope be above 5e-7. At a
+    kink (relu at 0, max of equal numbers) any slope between those of both sides passes.
+
+    Measured on 30 functions, inputs of 1e-6 to 1e8 and 1 to 3,000 numbers: of 12,000
+    right gradients none was called wrong and 1 % undecided (x² + 1e6 and x² + 1e8,
+    where x² is no larger than their rounding). Of 22,000 wrong ones (factor, sign,
+    order, 1/n, one slope; by 1e-4 at least) 0.7 % passed, not seen or at ties.
     """
     check = _Check(fn, arrays, settings, tolerance, seed)
     return max(
@@ -71,7 +85,7 @@ class _Check:
         self.name = getattr(fn, "__name__", repr(fn))
         self.inputs = [None if a is None else np.array(a, np.float64) for a in arrays]
         self.settings = {name: on_device(value) for name, value in settings.items()}
-        # Not default_rng(seed), from which the arrays may come: u must not be like them.
+        # Not default_rng(seed), which the arrays may come from: u must not be like x.
         self.rng = np.random.default_rng([seed, 1])
         tensors = [
             None if x is None else Tensor(x, requires_grad=True) for x in self.inputs
@@ -114,22 +128,23 @@ class _Check:
                 error, _ = self.error(i, [place], reach[place], where, usual)
                 worst = max(worst, error)
             return worst
-        waiting, splits = [*groups(x, gradient, reach)], 0
+        name, splits = self._input_name(i), 0
+        waiting = [*groups(x, gradient, reach)]
         while waiting:
             places, moves = waiting.pop()
             # The steepest of three: where slopes cancel by chance, so may their errors.
             drawn = [moves * self.random(moves.shape) for _ in range(3)]
             steep = max(drawn, key=lambda one: abs((one * gradient[places]).sum()))
-            where = f"{self._input_name(i)} along a random direction"
+            where = f"{name} along a random direction"
             error, kink = self.error(i, places, steep, where, usual)
             worst = max(worst, error)
-            if kink and len(places) > 1:
-                # Between the slopes of both sides a wrong one may hide. What is equal
-                # has no kink where it moves alike, and fewer elements have fewer.
-                self.error(i, places, reach[places], f"{where} together", usual)
-                if splits < SPLITS:
-                    splits += 1
-                    waiting += [(places[k::2], moves[k::2]) for k in (0, 1)]
+            if kink and not splits:
+                # Equal numbers that move alike stay equal: max has no kink this way.
+                self.error(i, slice(None), reach, f"{name} along itself", usual)
+            if kink and len(places) > 1 and splits < SPLITS:
+                # Between the slopes of both sides of a kink a wrong one would hide.
+                splits += 1
+                waiting += [(places[k::2], moves[k::2]) for k in (0, 1)]
         return worst
 
     def error(self, i: int, places, moves, where: str, usual: float):

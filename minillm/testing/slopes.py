@@ -15,25 +15,31 @@ import numpy as np
 # least at h = ∛ε.
 STEP = float(np.cbrt(np.finfo(np.float64).eps))
 TINY = 1e-9
-SMALLEST, LARGEST = 1e-13, 0.1
+SMALLEST, BELIEVED, LARGEST = 1e-15, 1e-12, 0.1
 PROBE = 0.5  # what stays the same at this step does not depend on x
 SURE = 6  # standard deviations: a sum of roundings stays below
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A measured slope: how far it is above the gradient's, how far the slopes of both
-    sides of a kink are from it, how much it changes with the step, and how far it may
-    be off in all."""
+    """A measured slope and how far it is above the gradient's; how far the slopes of
+    both sides of a kink are from it, how much it changes with the step, and how far it
+    may be off in all. `hidden` where f stands still that moves with larger steps."""
 
+    slope: float = math.nan
     gap: float = math.nan
     kink: float = 0.0
     bend: float = 0.0
     doubt: float = math.inf
+    hidden: bool = False
 
     def contradicts(self, other: "Difference") -> bool:
         allowed = self.doubt + other.doubt + self.kink + other.kink
         return abs(self.gap - other.gap) > allowed
+
+    def reveals(self) -> bool:
+        """Whether f clearly has a slope."""
+        return not self.hidden and abs(self.slope) > 2 * (self.kink + self.doubt)
 
 
 class Line:
@@ -72,18 +78,25 @@ class Line:
         # Next to large numbers tiny ones can be seen only by steps larger than they.
         while part <= LARGEST or part * self.reach <= 1:
             found = self.difference(part, noise)
-            if math.isfinite(best.doubt):
-                if not math.isfinite(found.doubt) or found.contradicts(best):
-                    break
-            if found.doubt < best.doubt:
+            # Where f begins to move, that is the rounding inside of it.
+            waking = best.hidden and noise == 0
+            seen = max(found.bend, abs(found.slope)) if waking else found.bend
+            noise = max(noise, seen * part * self.reach)
+            if best.hidden and found.reveals() and not waking:
                 best = found
-            noise = max(noise, found.bend * part * self.reach)
+            elif math.isfinite(best.doubt) and (
+                found.doubt == math.inf or found.contradicts(best)
+            ):
+                if not best.hidden:
+                    break
+            elif found.doubt < best.doubt and part >= BELIEVED:
+                best = found
             part *= 10 if part < LARGEST else 1000
         return best
 
     def difference(self, part: float, noise: float = 0.0) -> Difference:
         """With a step of this part of `reach`; `noise` is how much f was seen to jump
-        at smaller steps."""
+        at smaller steps, where it does not bend."""
         h = part * self.reach
         (once, even, gap), (twice, even2, _) = self._sides(h), self._sides(2 * h)
         bend = norm(twice - once)
@@ -93,8 +106,13 @@ class Line:
         kinks = np.abs(4 * even - even2) / (4 * h)
         kink = min(float(kinks.sum()), SURE * norm(kinks))
         steps = np.where(self._still, max(h, PROBE * self.reach), h)
-        doubt = SURE * max(norm(self._rounding / steps), noise / h) + bend
-        return Difference(gap, kink if kink > doubt else 0.0, bend, doubt)
+        jumps = max(noise / h, bend if part <= TINY else 0.0)
+        doubt = SURE * max(norm(self._rounding / steps), jumps) + bend
+        moved = (once != 0) | (even != 0) | (twice != 0) | (even2 != 0) | self._still
+        return Difference(
+            *(float(once.sum()), gap, kink if kink > doubt else 0.0, bend, doubt),
+            hidden=not moved.all(),
+        )
 
     def residue(self) -> float:
         """What rounding may leave of a gradient that is zero, as that of x / x - 1."""
