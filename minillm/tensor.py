@@ -17,7 +17,13 @@ import numpy as np
 from minillm import backend
 from minillm.backend import joint
 from minillm.backend.arrays import as_float_array, floating
-from minillm.backend.debug_mode import calling_line, check_array, debugging
+from minillm.backend.debug_mode import (
+    calling_line,
+    check_array,
+    check_unchanged,
+    debugging,
+    remember,
+)
 
 _recording = contextvars.ContextVar("recording", default=True)
 
@@ -42,6 +48,7 @@ class Tensor:
     # parent, or of all as a tuple. None stands for a parent that needs none.
     edges = ()
     made_by = None  # the op's name (and, in debug mode, the line that ran it)
+    remembered = ()  # in debug mode, the arrays of that op and their checksums
 
     # NumPy then leaves `array + tensor` to Tensor.__radd__.
     __array_ufunc__ = None
@@ -162,7 +169,7 @@ def op(rule=None, *, check=None):
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if debugging():
-            _check_value(result, name, inputs)
+            _check_value(result, name, inputs, arrays, settings)
         return result
 
     apply.rule = rule
@@ -189,10 +196,12 @@ def _record(result, name, inputs, pullbacks) -> None:
         )
 
 
-def _check_value(result, name, inputs) -> None:
+def _check_value(result, name, inputs, arrays, settings) -> None:
     origin = f"{name} at {calling_line()}"
     if result.requires_grad:
         result.made_by = origin
+        places = {f"argument {i + 1}": array for i, array in enumerate(arrays)}
+        result.remembered = remember({**places, **settings, "the value": result.data})
     dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)] or [result.dtype]
     check_array(result.data, f"the value of {origin}", dtypes)
 
@@ -231,6 +240,8 @@ def backward(root: Tensor, grad=None) -> None:
             _keep(tensor, g)
         if not tensor.edges:
             continue
+        if debugging():
+            check_unchanged(tensor.remembered, tensor.made_by)
         device = backend.of(tensor.data)
         for parents, pullback in tensor.edges:
             shares = backend.run_in(device, pullback, g)
@@ -247,7 +258,7 @@ def backward(root: Tensor, grad=None) -> None:
                         what = f"the gradient through {tensor.made_by}"
                         check_array(share, what, [parent.dtype])
                     _accumulate(gradients, owned, parent, share)
-        tensor.edges = FREED
+        tensor.edges, tensor.remembered = FREED, ()
 
 
 def topological_order(root: Tensor) -> list[Tensor]:

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import sys
+import zlib
 
 import numpy as np
 
@@ -16,7 +17,9 @@ def debug():
     """Check every value and gradient, in this thread, for the length of the block.
 
     The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,
-    TypeError or ValueError with the op's name and the line of the forward call.
+    TypeError or ValueError with the op's name and the line of the forward call. An
+    array that was written into between forward and backward, so that the gradient would
+    be that of another place, raises RuntimeError.
     """
     token = _debugging.set(True)
     try:
@@ -37,6 +40,31 @@ def check_array(array, what: str, dtypes: list) -> None:
         raise FloatingPointError(f"{what} contains {kind}")
     if array.dtype not in dtypes:
         raise TypeError(f"{what} is {array.dtype}, not {dtypes[0]}")
+
+
+def remember(values: dict) -> list[tuple]:
+    """What `check_unchanged` needs of the arrays among these arguments of an op."""
+    found = []
+    for what, value in values.items():
+        for part in value if isinstance(value, (tuple, list)) else [value]:
+            if hasattr(part, "dtype") and hasattr(part, "shape"):
+                found.append((what, part, _checksum(part)))
+    return found
+
+
+def check_unchanged(remembered: list[tuple], origin: str) -> None:
+    """Raise where one of these arrays is no longer what it was."""
+    for what, array, checksum in remembered:
+        if _checksum(array) != checksum:
+            raise RuntimeError(
+                f"{what} of {origin} was changed after the op ran and before its "
+                f"gradient was taken, which would be that of another place: change "
+                f"data after backward(), or a copy of it"
+            )
+
+
+def _checksum(array) -> int:
+    return zlib.crc32(np.asarray(to_numpy(array)).tobytes())
 
 
 def calling_line() -> str:

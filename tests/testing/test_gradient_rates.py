@@ -56,8 +56,8 @@ RULES = {
 }
 SCALES = (1e-6, 1e-3, 1.0, 1e3, 1e8)
 # Where float64 cannot tell: x² is no larger than the roundings of 1e6 and 1e8, x than
-# those of 1e4, sin(x) than those of 1e8; 1/(1 + x²) is 1e-16 beside π/2; one weight of a
-# softmax is 1, all others are 0.
+# those of 1e4, sin(x) than those of 1e8; 1/(1 + x²) is 1e-16 beside π/2; all weights of
+# a softmax but one are 0.
 HIDDEN = {
     *(("square + 1e6", scale) for scale in (1e-6, 1e-3)),
     *(("square + 1e8", scale) for scale in (1e-6, 1e-3)),
