@@ -7,7 +7,7 @@ a second step of 2h. A kink is where the slopes of both sides differ, whatever h
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,15 +74,18 @@ class Line:
         long as it does not contradict them (Lepski's rule). The gradient has no say in
         which one is chosen.
         """
-        best, noise, part = Difference(), 0.0, SMALLEST
+        best = moving = Difference()  # moving: where f does not stand still
+        noise, part = 0.0, SMALLEST
         # Next to large numbers tiny ones can be seen only by steps larger than they.
         while part <= LARGEST or part * self.reach <= 1:
             found = self.difference(part, noise)
-            # Where f begins to move, that is the rounding inside of it.
-            waking = best.hidden and noise == 0
-            seen = max(found.bend, abs(found.slope)) if waking else found.bend
+            seen = found.bend
+            if best.hidden and noise == 0:  # it moves by one rounding inside of f
+                seen = max(seen, abs(found.slope))
+                found = replace(found, doubt=found.doubt + SURE * seen)
             noise = max(noise, seen * part * self.reach)
-            if best.hidden and found.reveals() and not waking:
+            apart = found.contradicts(moving)
+            if best.hidden and found.reveals() and not apart:
                 best = found
             elif math.isfinite(best.doubt) and (
                 found.doubt == math.inf or found.contradicts(best)
@@ -91,6 +94,8 @@ class Line:
                     break
             elif found.doubt < best.doubt and part >= BELIEVED:
                 best = found
+            if not found.hidden and not apart and found.doubt < moving.doubt:
+                moving = found
             part *= 10 if part < LARGEST else 1000
         return best
 

@@ -103,10 +103,10 @@ def at(place: int, change):
 @pytest.mark.parametrize("name", RULES)
 def test_no_right_rule_is_called_wrong(name):
     for scale in SCALES:
-        for n in (1, 2, 7, 100, 3000):
+        for n in (1, 7, 100, 3000):
             if (name, n) == ("layer norm", 1):  # one number has no deviation
                 continue
-            for seed in range(4):
+            for seed in range(2):
                 said = checked(
                     RULES[name], lambda g: g, inputs(scale, n, seed), seed=seed
                 )
