@@ -20,9 +20,8 @@ from minillm.backend.arrays import as_float_array, floating
 from minillm.backend.debug_mode import (
     calling_line,
     check_array,
-    check_unchanged,
     debugging,
-    remember,
+    guarding,
 )
 
 _recording = contextvars.ContextVar("recording", default=True)
@@ -48,7 +47,6 @@ class Tensor:
     # parent, or of all as a tuple. None stands for a parent that needs none.
     edges = ()
     made_by = None  # the op's name (and, in debug mode, the line that ran it)
-    remembered = ()  # in debug mode, the arrays of that op and their checksums
 
     # NumPy then leaves `array + tensor` to Tensor.__radd__.
     __array_ufunc__ = None
@@ -201,7 +199,10 @@ def _check_value(result, name, inputs, arrays, settings) -> None:
     if result.requires_grad:
         result.made_by = origin
         places = {f"argument {i + 1}": array for i, array in enumerate(arrays)}
-        result.remembered = remember({**places, **settings, "the value": result.data})
+        guard = guarding({**places, **settings, "the value": result.data}, origin)
+        result.edges = [
+            (parents, guard(pullback)) for parents, pullback in result.edges
+        ]
     dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)] or [result.dtype]
     check_array(result.data, f"the value of {origin}", dtypes)
 
@@ -240,8 +241,6 @@ def backward(root: Tensor, grad=None) -> None:
             _keep(tensor, g)
         if not tensor.edges:
             continue
-        if debugging():
-            check_unchanged(tensor.remembered, tensor.made_by)
         device = backend.of(tensor.data)
         for parents, pullback in tensor.edges:
             shares = backend.run_in(device, pullback, g)
@@ -258,7 +257,7 @@ def backward(root: Tensor, grad=None) -> None:
                         what = f"the gradient through {tensor.made_by}"
                         check_array(share, what, [parent.dtype])
                     _accumulate(gradients, owned, parent, share)
-        tensor.edges, tensor.remembered = FREED, ()
+        tensor.edges = FREED
 
 
 def topological_order(root: Tensor) -> list[Tensor]:

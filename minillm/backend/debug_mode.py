@@ -42,25 +42,29 @@ def check_array(array, what: str, dtypes: list) -> None:
         raise TypeError(f"{what} is {array.dtype}, not {dtypes[0]}")
 
 
-def remember(values: dict) -> list[tuple]:
-    """What `check_unchanged` needs of the arrays among these arguments of an op."""
-    found = []
+def guarding(values: dict, origin: str):
+    """A decorator of pullbacks: they raise where, since now, an array among these
+    arguments of their op was written into."""
+    arrays = []
     for what, value in values.items():
         for part in value if isinstance(value, (tuple, list)) else [value]:
             if hasattr(part, "dtype") and hasattr(part, "shape"):
-                found.append((what, part, _checksum(part)))
-    return found
+                arrays.append((what, part, _checksum(part)))
 
+    def guard(pullback):
+        def guarded(g):
+            for what, array, checksum in arrays:
+                if debugging() and _checksum(array) != checksum:
+                    raise RuntimeError(
+                        f"{what} of {origin} was changed after the op ran and before "
+                        f"its gradient was taken, which would be that of another "
+                        f"place: change data after backward(), or a copy of it"
+                    )
+            return pullback(g)
 
-def check_unchanged(remembered: list[tuple], origin: str) -> None:
-    """Raise where one of these arrays is no longer what it was."""
-    for what, array, checksum in remembered:
-        if _checksum(array) != checksum:
-            raise RuntimeError(
-                f"{what} of {origin} was changed after the op ran and before its "
-                f"gradient was taken, which would be that of another place: change "
-                f"data after backward(), or a copy of it"
-            )
+        return guarded
+
+    return guard
 
 
 def _checksum(array) -> int:

@@ -166,6 +166,18 @@ def test_a_body_is_compared_with_its_text(body_of_right, body, words):
             check_body(right, X, X)
 
 
+def test_a_large_value_or_input_hides_no_wrong_gradient_of_a_body(body_of_right):
+    """Each array is compared with its own size."""
+
+    def body(x, y):
+        return x * y, lambda g: g * y, lambda g: g * x * (1 + 1e-9)
+
+    body_of_right(body)
+    for x, y in ((1e-3, 1e9), (1e-9, 1.0)):
+        with pytest.raises(CheckError, match="gradient 1 differs"):
+            check_body(right, x * X, y * X)
+
+
 def test_xp_is_numpy_here():
     assert backend.current().name == "cpu"
     assert xp.exp is np.exp
