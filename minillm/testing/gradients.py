@@ -191,7 +191,7 @@ class _Check:
             f"{line.pulled + found.gap:.9g}"
         )
         error = max(0.0, abs(found.gap) - found.kink)
-        if error > self.tolerance * slope + found.doubt:
+        if error > self.tolerance * slope + found.doubt + line.unseen:
             raise CheckError(
                 f"{about} is wrong: {says} (relative error {error / slope:.1e}, "
                 f"tolerance {self.tolerance:.0e})"

@@ -59,6 +59,12 @@ class Line:
         self._rounding = np.abs(u) * np.spacing(np.abs(value))
         ends = [at(x + part * move) for part in (PROBE, -PROBE)]
         self._still = (ends[0] == value) & (ends[1] == value)
+        # What stands still beside what moves does not depend on x, most likely; if it
+        # does, this is how much of its slope rounding may hide.
+        hides = np.where(self._still, self._rounding, 0.0)
+        self.unseen = SURE * norm(hides) / (PROBE * self.reach)
+        if not self._still.all():
+            self._rounding = self._rounding - hides
         self._tiny = self.difference(TINY)
 
     def usual(self, part: float) -> Difference:
@@ -103,7 +109,11 @@ class Line:
         """With a step of this part of `reach`; `noise` is how much f was seen to jump
         at smaller steps, where it does not bend."""
         h = part * self.reach
-        (once, even, gap), (twice, even2, _) = self._sides(h), self._sides(2 * h)
+        step = (self.x + h * self.v) - self.x  # as x + h·v is rounded
+        (once, even, gap), (twice, even2, _) = (
+            self._sides(step, h),
+            self._sides(2 * step, 2 * h),
+        )
         bend = norm(twice - once)
         if not math.isfinite(bend):
             return Difference()
@@ -125,12 +135,11 @@ class Line:
             return 0.0
         return SURE * np.finfo(self.value.dtype).eps * norm(self.u) / self.reach
 
-    def _sides(self, h: float) -> tuple[np.ndarray, np.ndarray, float]:
-        """The odd part of f in ±h as slopes, the even part, and the gap of slopes."""
-        ahead, behind = self.x + h * self.v, self.x - h * self.v
+    def _sides(self, step, h: float) -> tuple[np.ndarray, np.ndarray, float]:
+        """The odd part of f as slopes, the even part, and the gap of slopes."""
+        ahead, behind = self.x + step, self.x - step
         up, down = self.at(ahead) - self.value, self.value - self.at(behind)
         slopes = self.u * (up + down) / (2 * h)
-        # x + h·v is rounded: the gradient is held against the step really taken.
         pulled = (self.gradient * ((ahead - behind) / (2 * h))).sum()
         return slopes, self.u * (up - down), float(slopes.sum() - pulled)
 
