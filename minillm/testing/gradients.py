@@ -60,10 +60,11 @@ def check_gradients(
     a few thousand roundings (in a sum, of the sum), or its slope be above 5e-7. At a
     kink (relu at 0, max of equal numbers) any slope between those of both sides passes.
 
-    Measured on 30 functions, inputs of 1e-6 to 1e8 and 1 to 3,000 numbers: of 12,000
-    right gradients none was called wrong and 1 % undecided (x² + 1e6 and x² + 1e8,
-    where x² is no larger than their rounding). Of 22,000 wrong ones (factor, sign,
-    order, 1/n, one slope; by 1e-4 at least) 0.7 % passed, not seen or at ties.
+    Measured on 30 functions, inputs of 1e-6 to 1e8 and 1 to 3,000 numbers: of 7,500
+    right gradients 2 were called wrong (layer norm of numbers that differ by 1e-4 of
+    themselves) and 1.4 % undecided (x² + 1e6 and x² + 1e8, where x² is no larger than
+    their rounding). Of 22,000 wrong ones (factor, sign, order, 1/n, one slope; by 1e-4
+    at least) 0.6 % passed, not seen or at ties.
     """
     check = _Check(fn, arrays, settings, tolerance, seed)
     return max(
@@ -166,7 +167,8 @@ class _Check:
         def agrees(found: Difference, exact: float) -> bool:
             allowed = self.tolerance * slope(found) + found.kink + found.doubt
             sure = found.doubt <= exact * max(slope(found), least)
-            return sure and abs(found.gap) <= allowed + line.residue()
+            unseen = line.unseen if line.unseen <= PRECISION * least else 0.0
+            return sure and abs(found.gap) <= allowed + unseen + line.residue()
 
         for part in USUAL if line.together else USUAL_AT_ZERO:
             found = line.usual(part)

@@ -18,6 +18,7 @@ TINY = 1e-9
 SMALLEST, BELIEVED, LARGEST = 1e-15, 1e-12, 0.1
 PROBE = 0.5  # what stays the same at this step does not depend on x
 SURE = 6  # standard deviations: a sum of roundings stays below
+FEW = 3  # times as many where the deviation itself is known from few jumps only
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Line:
         kinks = np.abs(4 * even - even2) / (4 * h)
         kink = min(float(kinks.sum()), SURE * norm(kinks))
         steps = np.where(self._still, max(h, PROBE * self.reach), h)
-        jumps = max(noise / h, bend if part <= TINY else 0.0)
+        jumps = FEW * max(noise / h, bend if part <= TINY else 0.0)
         doubt = SURE * max(norm(self._rounding / steps), jumps) + bend
         moved = (once != 0) | (even != 0) | (twice != 0) | (even2 != 0) | self._still
         return Difference(
