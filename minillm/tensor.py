@@ -26,7 +26,7 @@ from minillm.backend.arrays import (
     widened,
 )
 from minillm.backend.calls import Call
-from minillm.backend.debug_mode import calling_line, check_array, debugging
+from minillm.backend.debug_mode import calling_line, check_array, debugging, guarding
 
 _recording = contextvars.ContextVar("recording", default=True)
 
@@ -190,7 +190,7 @@ def op(rule=None, *, check=None):
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if debugging():
-            _check_value(result, name, inputs)
+            _check_value(result, name, inputs, arrays, settings)
         return result
 
     apply.rule = rule
@@ -218,10 +218,15 @@ def _record(result, name, inputs, pullbacks) -> None:
         )
 
 
-def _check_value(result, name, inputs) -> None:
+def _check_value(result, name, inputs, arrays, settings) -> None:
     origin = f"{name} at {calling_line()}"
     if result.requires_grad:
         result.made_by = origin
+        places = {f"argument {i + 1}": array for i, array in enumerate(arrays)}
+        guard = guarding({**places, **settings, "the value": result.data}, origin)
+        result.edges = [
+            (parents, guard(pullback)) for parents, pullback in result.edges
+        ]
     dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)] or [result.dtype]
     check_array(result.data, f"the value of {origin}", dtypes)
 

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import sys
+import zlib
 
 import numpy as np
 
@@ -16,7 +17,9 @@ def debug():
     """Check every value and gradient, in this thread, for the length of the block.
 
     The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,
-    TypeError or ValueError with the op's name and the line of the forward call.
+    TypeError or ValueError with the op's name and the line of the forward call. An
+    array that was written into between forward and backward, so that the gradient would
+    be that of another place, raises RuntimeError.
     """
     token = _debugging.set(True)
     try:
@@ -37,6 +40,35 @@ def check_array(array, what: str, dtypes: list) -> None:
         raise FloatingPointError(f"{what} contains {kind}")
     if array.dtype not in dtypes:
         raise TypeError(f"{what} is {array.dtype}, not {dtypes[0]}")
+
+
+def guarding(values: dict, origin: str):
+    """A decorator of pullbacks: they raise where, since now, an array among these
+    arguments of their op was written into."""
+    arrays = []
+    for what, value in values.items():
+        for part in value if isinstance(value, (tuple, list)) else [value]:
+            if hasattr(part, "dtype") and hasattr(part, "shape"):
+                arrays.append((what, part, _checksum(part)))
+
+    def guard(pullback):
+        def guarded(g):
+            for what, array, checksum in arrays:
+                if debugging() and _checksum(array) != checksum:
+                    raise RuntimeError(
+                        f"{what} of {origin} was changed after the op ran and before "
+                        f"its gradient was taken, which would be that of another "
+                        f"place: change data after backward(), or a copy of it"
+                    )
+            return pullback(g)
+
+        return guarded
+
+    return guard
+
+
+def _checksum(array) -> int:
+    return zlib.crc32(np.asarray(to_numpy(array)).tobytes())
 
 
 def calling_line() -> str:

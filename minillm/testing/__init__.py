@@ -9,7 +9,7 @@ else here does.
 """
 
 from minillm.testing.bodies import check_body
-from minillm.testing.gradients import CheckError, check_gradients
+from minillm.testing.gradients import CheckError, UndecidedError, check_gradients
 from minillm.testing.strategies import (
     arrays,
     axes,
@@ -25,6 +25,7 @@ __all__ = [
     "TABLE",
     "CheckError",
     "Row",
+    "UndecidedError",
     "arrays",
     "axes",
     "broadcastable_shapes",

@@ -107,6 +107,79 @@ def test_a_wrong_shape_in_a_gradient():
     assert "(2, 3)" in str(caught.value)
 
 
+def changed_argument(x, y):
+    z = x * y
+    y.data[1] = 7
+    return z
+
+
+def changed_value(x, y):
+    z = (x * y).exp()
+    z.data *= 2
+    return z
+
+
+def changed_array(x, y):
+    """One that is no tensor."""
+    z = x * y.data
+    y.data[...] = 0
+    return z
+
+
+def changed_setting(x, y):
+    ids = np.array([0, 1])
+    z = ops.getitem(x * y, index=(..., ids))
+    ids[0] = 1
+    return z
+
+
+def changed_far_below(x, y):
+    z = x.tanh()
+    for _ in range(3):
+        z = z * y
+    x.data -= 0.1
+    return z
+
+
+def changed_view(x, y):
+    z = x.reshape(2, 1) * y
+    x.data[0] += 1
+    return z
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (changed_argument, "argument 2 of mul at"),
+        (changed_value, "the value of exp at"),
+        (changed_array, "argument 2 of mul at"),
+        (changed_setting, "index of getitem at"),
+        (changed_far_below, "argument 1 of tanh at"),
+        (changed_view, "argument 1 of mul at"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_changed_between_forward_and_backward(change, what):
+    with minillm.debug():
+        z = change(leaf([0.5, 1.0]), leaf([2.0, 3.0])).sum()
+        with pytest.raises(RuntimeError, match="was changed") as caught:
+            z.backward()
+    assert what in str(caught.value)
+    assert "test_debug.py:" in str(caught.value)
+    change(leaf([0.5, 1.0]), leaf([2.0, 3.0])).sum().backward()  # only in debug mode
+
+
+def test_data_may_be_replaced_and_changed_after_backward():
+    x = leaf([0.5, 1.0])
+    with minillm.debug():
+        for _ in range(2):
+            z = (x * x).sum()
+            x.data = x.data + 1  # another array: the op keeps its own
+            z.backward()
+            x.data -= 1
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0])
+
+
 def test_nothing_is_checked_outside_the_block():
     with minillm.debug():
         pass

@@ -127,6 +127,88 @@ def test_large_and_small_numbers():
         check_gradients(lambda x: (x * x).sum(), scale * X)
 
 
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (Tensor.log, [0.01, 1000.0]),
+        (Tensor.log, [0.03, 52000.0]),
+        (Tensor.log, [1e-6, 2e-6]),
+        (Tensor.log, [1.0, 1e-20, 1e-300]),
+        (Tensor.sqrt, [1e-3, 1e4]),
+        (Tensor.tanh, [0.1, 1e5]),
+        (Tensor.tanh, [0.0, 1e8, -1e-9]),
+        (Tensor.exp, [1.0, 1e-20, 0.0, 1e-310]),
+        (lambda x: ops.sigmoid(x), [0.5, 1e6]),
+        (lambda x: 1 / x, [2.0, 900000.0]),
+        (lambda x: (1 + x).log(), [1e-10, -2e-10, 1e-3]),
+        (lambda x: (x + 1e8) - 1e8, [0.5, -2.0]),
+        (lambda x: x / x - 1, [0.3, 7e-8]),
+        (lambda x: (x - 1).log(), [1 + 1e-9, 1e6]),
+        (lambda x: x**1.5, [1e-12, 1e12]),
+        (lambda x: x * x, [1e-6, 1e8, 1e-3, 0.0, 1.0]),
+    ],
+)
+def test_inputs_of_different_size(f, x):
+    """A step that fits one of them is too long or too short for another."""
+    for elements in (False, True):
+        assert check_gradients(f, x, elements=elements) < 1e-6
+        assert check_gradients(f, np.array(x)[::-1], elements=elements) < 1e-6
+
+
+def test_a_step_that_leaves_the_domain_is_called_that():
+    with pytest.raises(CheckError, match="every step left the domain"):
+        check_gradients(lambda x: x**1.5, [0.0, 1.0])
+
+
+def test_inputs_from_a_generator_of_the_same_seed():
+    """Weights u that are like x would add up what rounding leaves."""
+    x = np.random.default_rng(0).standard_normal(5)
+    weights = []
+
+    @op
+    def spy(x):
+        return 2 * x, lambda g: [weights.append(g.copy()), 2 * g][1]
+
+    check_gradients(spy, x, seed=0)
+    uniform = np.random.default_rng(0).uniform(0.5, 1, 5)
+    assert not np.allclose(abs(weights[0]), uniform)
+
+
+TIES = np.array([[0.0, 1.0, 1.0], [-2.0, -2.0, -2.0], [3.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        ops.relu,
+        lambda x: ops.max(x, axis=1),
+        lambda x: ops.max(x),
+        lambda x: ops.where(x, -x, condition=x.data > 0),
+    ],
+    ids=["relu", "max of rows", "max", "abs"],
+)
+@pytest.mark.parametrize("elements", [False, True])
+def test_a_kink_accuses_no_right_rule(f, elements):
+    check_gradients(f, TIES, elements=elements)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 0.0, 0.5, 1.5])
+def test_a_kink_hides_no_wrong_rule(factor):
+    @op
+    def wrong_max(x):
+        y = x.max(1, keepdims=True)
+        share = (x == y) / (x == y).sum(1, keepdims=True)
+        return y, lambda g: factor * g * share
+
+    @op
+    def wrong_relu(x):
+        return x.clip(0), lambda g: g * np.where(x == 0, 2.0, x > 0)
+
+    for f in (wrong_max, wrong_relu):
+        with pytest.raises(CheckError, match="is wrong"):
+            check_gradients(f, TIES)
+
+
 def test_whole_numbers_and_lists_are_taken_as_float64():
     check_gradients(lambda x: x**3, [1, 2, 3])
 
@@ -164,6 +246,18 @@ def test_a_body_is_compared_with_its_text(body_of_right, body, words):
     else:
         with pytest.raises(CheckError, match=words):
             check_body(right, X, X)
+
+
+def test_a_large_value_or_input_hides_no_wrong_gradient_of_a_body(body_of_right):
+    """Each array is compared with its own size."""
+
+    def body(x, y):
+        return x * y, lambda g: g * y, lambda g: g * x * (1 + 1e-9)
+
+    body_of_right(body)
+    for x, y in ((1e-3, 1e9), (1e-9, 1.0)):
+        with pytest.raises(CheckError, match="gradient 1 differs"):
+            check_body(right, x * X, y * X)
 
 
 def test_xp_is_numpy_here():
