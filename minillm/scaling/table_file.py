@@ -1,6 +1,5 @@
 """A table's file: from bytes to text, and from a text to named columns of cells."""
 
-import codecs
 import gzip
 import io
 import os
@@ -9,26 +8,13 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from minillm.decoding import decoded
 from minillm.errors import DataError
 from minillm.reading import MEASUREMENTS, read_bytes
 from minillm.scaling.delimited import read_delimited
 from minillm.scaling.json_table import read_json
 
 GZIP = b"\x1f\x8b"
-# UTF-32 comes first: its mark is that of UTF-16 and two zeros.
-ENCODINGS = {
-    "UTF-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
-    "UTF-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
-}
-NOT_TEXT = {
-    b"PK\x03\x04": "a zip archive, as .xlsx and .ods are: save the sheet as CSV",
-    b"\xd0\xcf\x11\xe0": "a workbook, as .xls is: save the sheet as CSV",
-    b"PAR1": "a Parquet file: save it as CSV",
-    b"SQLite": "a database: save its table as CSV",
-    b"BZh": "packed by bzip2: unpack it, or pack it by gzip",
-    b"\xfd7zXZ": "packed by xz: unpack it, or pack it by gzip",
-    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it, or pack it by gzip",
-}
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -51,17 +37,7 @@ def read_text(path: str | os.PathLike) -> str:
             raise DataError(f"{path}: a damaged gzip file ({error})") from error
         if len(raw) > MEASUREMENTS:
             raise DataError(f"{path}: more than {MEASUREMENTS:,} bytes when unpacked")
-    for mark, what in NOT_TEXT.items():
-        if raw.startswith(mark):
-            raise DataError(f"{path}: {what}")
-    found = (name for name, marks in ENCODINGS.items() if raw.startswith(marks))
-    encoding = next(found, "UTF-8")
-    try:
-        text = raw.decode("utf-8-sig" if encoding == "UTF-8" else encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not {encoding} at byte {error.start}: save it as UTF-8"
-        ) from error
+    text = decoded(raw, str(path))
     if "\0" in text:
         raise DataError(f"{path}: holds NUL bytes, as UTF-16 does: save it as UTF-8")
     return text

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from minillm.errors import DataError
+from minillm.text.archive import read_text
 from minillm.text.columns import Source
-from minillm.text.decoding import read_text
 from minillm.text.text_file import texts_of
 
 

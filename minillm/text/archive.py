@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from minillm import reading
+from minillm.decoding import decoded
 from minillm.errors import DataError
-from minillm.reading import check_file
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz")
 MOST_BYTES = 1 << 30  # of all files together, unpacked
@@ -91,7 +92,7 @@ def _members(archive: Path) -> Iterator[Member]:
 
 
 def _zip_members(archive: Path) -> Iterator[Member]:
-    check_file(archive, archive.stat())
+    reading.check_file(archive, archive.stat())
     with zipfile.ZipFile(archive) as zipped:
         for info in zipped.infolist():
             # The upper half is what Unix knows of a file; other systems leave it empty.
@@ -126,7 +127,7 @@ def _tar_members(archive: Path) -> Iterator[Member]:
 def unpacked(archive: Path) -> bytes:
     """All of a .tar, or of what gzip packed. Raises DataError where it is damaged or
     too large."""
-    check_file(archive, archive.stat())
+    reading.check_file(archive, archive.stat())
     packed = archive.suffix.lower() in (".gz", ".tgz")
     if not packed and archive.stat().st_size > MOST_BYTES:
         raise _too_large(str(archive))
@@ -138,6 +139,29 @@ def unpacked(archive: Path) -> bytes:
     if len(whole) > MOST_BYTES:
         raise _too_large(str(archive))
     return whole
+
+
+def read_text(path: Path) -> str:
+    """A file's text exactly as it stands (line endings too), less a byte order mark.
+
+    A name that ends in .gz is unpacked. Raises DataError if it cannot be read, is too
+    large, or is no text (with the offset of the first bad byte).
+    """
+    return decoded(read_bytes(path), str(path))
+
+
+def plain_name(name: str) -> str:
+    """The name of a file that was packed by itself: `a.csv` of `a.csv.gz`."""
+    plain = name[:-3] if name.lower().endswith(".gz") else name
+    return name if plain.lower().endswith(".tar") else plain
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; those of a file packed by itself (.gz) unpacked. Raises DataError
+    where it cannot be read."""
+    if plain_name(path.name) != path.name:
+        return unpacked(path)
+    return reading.read_bytes(path, reading.TEXT, pipe=True)
 
 
 def _too_large(name: str) -> DataError:

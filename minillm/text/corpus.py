@@ -10,16 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from minillm.decoding import NoTextError, decoded
 from minillm.errors import DataError
-from minillm.text.archive import is_archive, read_archive
+from minillm.text.archive import is_archive, read_archive, read_bytes, read_text
 from minillm.text.catalogue import catalogue, fetch
 from minillm.text.columns import Source, listed
-from minillm.text.decoding import (
-    NoTextError,
-    decoded,
-    read_bytes,
-    read_text,
-)
 from minillm.text.folder import files_below
 from minillm.text.generated import GENERATED, TOYS, generated, generated_task
 from minillm.text.known import KnownText

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minillm.errors import DataError
+from minillm.text.archive import plain_name, read_text
 from minillm.text.cells import LONGEST, READINGS, read_cells
 from minillm.text.columns import (
     NAMES,
@@ -16,7 +17,6 @@ from minillm.text.columns import (
     plain,
     taker,
 )
-from minillm.text.decoding import plain_name, read_text
 from minillm.text.header import HIGHEST, lay_out
 from minillm.text.json_values import SUFFIXES as JSON
 from minillm.text.json_values import read_values

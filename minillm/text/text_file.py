@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minillm.errors import DataError
+from minillm.text.archive import plain_name
 from minillm.text.cells import READINGS, read_cells
 from minillm.text.columns import BadRow, choose, joined, listed
-from minillm.text.decoding import plain_name
 from minillm.text.header import HIGHEST, lay_out
 from minillm.text.json_values import SUFFIXES as JSON
 from minillm.text.json_values import read_values

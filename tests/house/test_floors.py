@@ -15,6 +15,7 @@ GIT = shutil.which("git")
 FLOORS = [
     ["minillm.errors", "minillm.kinds"],
     ["minillm.children", "minillm.files", "minillm.reading", "minillm.visible"],
+    ["minillm.decoding"],
     ["minillm.figures", "minillm.backend"],
     ["minillm.tensor", "minillm.text"],
     ["minillm.ops"],

@@ -84,7 +84,7 @@ def test_a_damaged_file_is_refused(tmp_path, text, words):
 def test_a_file_that_is_not_there_or_not_text(tmp_path):
     with pytest.raises(DataError, match=r"none\.csv: No such file"):
         read_table(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="not UTF-8 at byte 7"):
+    with pytest.raises(DataError, match="not UTF-8: byte 0xe9 at offset 7"):
         read_table(write(tmp_path, "N,loss\né,2\n", "latin-1"))
     with pytest.raises(DataError, match="a folder; give a table's file"):
         read_table(tmp_path)
@@ -93,11 +93,11 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"PK\x03\x04...", r"\.xlsx and \.ods are: save the sheet as CSV"),
+        (b"PK\x03\x04\0\xff...", "packed in a way that is not read"),
         (b"\x1f\x8b...", "a damaged gzip file"),
         (gzip.compress(b"N,loss\n1,2\n")[:-4], "a damaged gzip file"),
-        (b"\xfd7zXZ\x00...", "packed by xz"),
-        (b"PAR1...", "a Parquet file"),
+        (b"\xfd7zXZ\x00...", "packed in a way that is not read"),
+        (b"PAR1\0\xff...", "Parquet: save it as JSON lines"),
     ],
 )
 def test_what_is_no_text_is_called_what_it_is(tmp_path, raw, words):

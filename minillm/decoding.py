@@ -5,11 +5,8 @@ What is no text is told by the bytes it begins with, and with the way to a text.
 
 import codecs
 import re
-from pathlib import Path
 
-from minillm import reading
 from minillm.errors import DataError
-from minillm.text.archive import unpacked
 
 # UTF-32 comes first: its mark is that of UTF-16 and two zeros.
 MARKS = {
@@ -53,29 +50,6 @@ class NoTextError(DataError):
     def __init__(self, name: str, what: str, told: str):
         super().__init__(f"{name}: {told}")
         self.what = what
-
-
-def read_text(path: Path) -> str:
-    """A file's text exactly as it stands (line endings too), less a byte order mark.
-
-    A name that ends in .gz is unpacked. Raises DataError if it cannot be read, is too
-    large, or is no text (with the offset of the first bad byte).
-    """
-    return decoded(read_bytes(path), str(path))
-
-
-def plain_name(name: str) -> str:
-    """The name of a file that was packed by itself: `a.csv` of `a.csv.gz`."""
-    plain = name[:-3] if name.lower().endswith(".gz") else name
-    return name if plain.lower().endswith(".tar") else plain
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's bytes; those of a file packed by itself (.gz) unpacked. Raises DataError
-    where it cannot be read."""
-    if plain_name(path.name) != path.name:
-        return unpacked(path)
-    return reading.read_bytes(path, reading.TEXT, pipe=True)
 
 
 def decoded(raw: bytes, name: str) -> str:
