@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 
 import numpy as np
 import pytest
@@ -265,3 +266,13 @@ def test_what_cannot_be_fitted_is_refused(columns, options, error, words):
 def test_a_list_is_no_table():
     with pytest.raises(UsageError, match="list is no table"):
         fit([1, 2, 3])
+
+
+@pytest.mark.parametrize("seed", [5, 25, 36])
+def test_noise_below_a_ceiling_has_some_law(seed):
+    """The first guess at a ceiling may leave a curve that is negative at small sizes."""
+    rng = random.Random(seed)
+    sizes = sorted(rng.uniform(1, 1e4) for _ in range(5))
+    columns = {"N": sizes, "y": [rng.uniform(1, 100) for _ in sizes]}
+    law = fit(columns, y="y", ceiling=True, bootstrap=0)
+    assert np.isfinite(law.objective)
