@@ -270,7 +270,7 @@ def test_a_list_is_no_table():
 
 @pytest.mark.parametrize("seed", [5, 25, 36])
 def test_noise_below_a_ceiling_has_some_law(seed):
-    """The first guess at a ceiling may leave a curve that is negative at small sizes."""
+    """The first guess at a ceiling may leave a curve negative at small sizes."""
     rng = random.Random(seed)
     sizes = sorted(rng.uniform(1, 1e4) for _ in range(5))
     columns = {"N": sizes, "y": [rng.uniform(1, 100) for _ in sizes]}
