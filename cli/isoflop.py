@@ -14,7 +14,9 @@ from minillm_cli import common, output
 @click.option(
     "--best", is_flag=True, help="Of rows of one size, those of the best setting."
 )
-@click.option("--bootstrap", metavar="N", default=1000, help="Resamples.  [1000]")
+@click.option(
+    "--bootstrap", metavar="N", default=1000, help="Resamples of the noise.  [1000]"
+)
 @click.option("--seed", metavar="N", default=0, help="Chooses the resamples.  [0]")
 @click.option(
     "--plot",
@@ -29,8 +31,8 @@ def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
 
     FILE is a table with a row for each run: its loss, and two of its parameters,
     tokens and FLOPs. Runs of nearly the same FLOPs share a budget; a parabola in ln N
-    through the five sizes around its lowest loss gives N_opt and D_opt, and these
-    follow power laws of C. The intervals are of new noise about the parabolas.
+    through the five sizes around its lowest loss gives N_opt and D_opt, which follow
+    power laws of C.
     """
     from minillm.scaling.isoflop import fit_isoflop
     from minillm.scaling.table import read_table

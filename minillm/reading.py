@@ -142,7 +142,7 @@ def read_settings(path: str | os.PathLike) -> Any:
         ):
             raise ValueError(f"a line of more than {MOST_DOTS} dots")
         values = tomllib.loads(text)
-        _examine(values, finite=False)
+        examine(values, finite=False)
     return values
 
 
@@ -157,7 +157,7 @@ def parse_json(
     """
     with _not("JSON", path, line):
         value = json.loads(text, object_pairs_hook=_object)
-        _examine(value, finite)
+        examine(value, finite)
     return value
 
 
@@ -188,7 +188,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict:
     return found
 
 
-def _examine(value: Any, finite: bool) -> None:
+def examine(value: Any, finite: bool) -> None:
     """ValueError for what a later step would stumble over, whatever it is used for."""
     parts = [value]
     for _ in range(DEEPEST):

@@ -3,6 +3,7 @@
 import json
 import re
 
+from minillm import reading
 from minillm.errors import DataError
 
 EXAMPLE = '{"N": 1e4, "loss": 3.2}'
@@ -65,6 +66,10 @@ def json_values(text: str, source: str) -> list[tuple[int, object]]:
             raise DataError(
                 f"{source}, line {line}: cannot be read as JSON ({what})"
             ) from None
+        try:
+            reading.examine(value, finite=False)
+        except ValueError as error:
+            raise DataError(f"{source}, line {line}: {error}") from None
         found.append((line, value))
         end = SPACE.match(text, end).end()
         line += text.count("\n", start, end)

@@ -100,7 +100,9 @@ def test_graph_into_a_file_of_the_kind_its_name_says(minillm, tmp_path, suffix, 
     path = tmp_path / f"图.{suffix}"
     code, out, _ = minillm("graph", "x * x", "--out", str(path))
     assert (code, out) == (0, "")
-    assert path.read_text(encoding="utf-8").startswith(begin)
+    first, second = path.read_text(encoding="utf-8").splitlines()[:2]
+    assert "Written by minillm" in first
+    assert second.startswith(begin)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,12 @@ PLACES = [
     ("a link to nowhere", a_link_to_nowhere, 3, "above/run: cannot be written"),
     ("a link in a circle", a_link_in_a_circle, 3, "above/run: cannot be written"),
     ("what takes no folder", nothing_may_be_made, 3, "above/run: cannot be written"),
-    ("a folder as run.json", a_folder_for_run_json, 3, r"run/run\.json: cannot be"),
+    (
+        "a folder as run.json",
+        a_folder_for_run_json,
+        3,
+        r"run/run\.json: is a folder, not a file",
+    ),
 ]
 
 

@@ -124,8 +124,14 @@ HOFFMANN = {"E": 1.69, "A": 406.4, "alpha": 0.34, "B": 410.7, "beta": 0.28}
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        ({"parameters": {**HOFFMANN, "alpha": None}}, "a parameter .* is no number"),
-        ({"parameters": {**HOFFMANN, "A": "much"}}, "a parameter .* is no number"),
+        (
+            {"parameters": {**HOFFMANN, "alpha": None}},
+            "must be a number",
+        ),
+        (
+            {"parameters": {**HOFFMANN, "A": "much"}},
+            "must be a number",
+        ),
         (
             {"parameters": {**HOFFMANN, "gamma": 1}},
             "parameters E, A, alpha, B, beta, not .*gamma",

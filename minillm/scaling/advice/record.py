@@ -4,14 +4,22 @@ A record's `variables` say which quantity goes with A and alpha, and which with 
 beta. An older record, or one written by hand, may have its formula alone.
 """
 
-import math
 import re
 
 from minillm.errors import DataError, UsageError
+from minillm.kinds import NUMBER, Number, check
 from minillm.scaling.advice.optimum import Law
 from minillm.scaling.quantities import quantity_of, renamed
 
 PAIRS = {"A": "alpha", "B": "beta"}
+EXPONENT = Number(-100, 100)
+CONSTANTS = {
+    "E?": NUMBER,
+    "A": NUMBER,
+    "alpha": EXPONENT,
+    "B?": NUMBER,
+    "beta?": EXPONENT,
+}
 PLANNED = {"parameters": "N", "tokens": "D"}
 TERM = r"[AB]·(.+?)\^\([−-](?:alpha|beta)\)"
 OTHERWISE = {"perplexity": ", or --y of a column of ln(perplexity), which is a loss"}
@@ -143,13 +151,20 @@ def _constants(parameters: dict, n_variables: int, source: str) -> dict[str, flo
             f"{source}: a law of {n_variables} variables has the parameters E, "
             f"{', '.join(names)}, not {', '.join(parameters) or 'none'}"
         )
+    found = {name: _number(value) for name, value in parameters.items()}
     try:
-        found = {name: float(value) for name, value in parameters.items()}
-    except (TypeError, ValueError):
-        found = {"": math.nan}
-    if not all(map(math.isfinite, found.values())):
-        raise DataError(f"{source}: a parameter of the law is no number")
+        check(found, CONSTANTS, "parameters")
+    except ValueError as error:
+        raise DataError(f"{source}: {error}") from None
     return found
+
+
+def _number(value):
+    """A number that was written as a text, too; what is none as it stands."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def _pairs(record) -> dict[str, tuple[float, float]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm.errors import DataError, MinillmError, UsageError
-from minillm.kinds import NUMBER, POSITIVE, check
+from minillm.kinds import check
 from minillm.scaling.advice.optimum import Law
 from minillm.scaling.advice.record import NO_LAW, law_of_record
 from minillm.scaling.compare.runs import SCALE, read_series
@@ -20,13 +20,6 @@ from minillm.scaling.table import Table, left_out, table_of
 from minillm.scaling.table_file import is_json, read_text
 
 DIFFERENT = 1e-3  # of a loss
-# What `minillm fit --json` or `scale --json` prints, as far as it is read here.
-FIT = {
-    "law?": str,
-    "parameters": {str: NUMBER},
-    "interval95?": {str: [NUMBER, NUMBER]},
-    "ranges?": {str: [POSITIVE, POSITIVE]},
-}
 
 
 @dataclass(frozen=True)
@@ -115,14 +108,12 @@ def _record(text: str, source: str) -> dict | None:
     record = values[0][1]
     if len(values) > 1 or isinstance(record, list):
         return None
-    with _no_law(source):
-        if "parameters" not in record and isinstance(record.get("law"), dict):
+    if "parameters" not in record and isinstance(record.get("law"), dict):
+        with _no_law(source):
             check(record, SCALE)
-            record = _stated(record, 2) or record["law"]
-        elif "parameters" not in record and columns_of(record) is not None:
-            return None
-        check(record, FIT)
-    return record
+        return _stated(record, 2) or record["law"]
+    is_law = "parameters" in record or columns_of(record) is None
+    return record if is_law else None
 
 
 def _of_table(table: Table) -> KnownLaw:
