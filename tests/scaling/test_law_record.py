@@ -126,7 +126,7 @@ HOFFMANN = {"E": 1.69, "A": 406.4, "alpha": 0.34, "B": 410.7, "beta": 0.28}
     [
         (
             {"parameters": {**HOFFMANN, "alpha": None}},
-            "must be a number",
+            "alpha is missing",
         ),
         (
             {"parameters": {**HOFFMANN, "A": "much"}},
