@@ -27,7 +27,9 @@ def test_started_again_it_trains_only_what_is_missing(
     folder, before, earlier = series
     shutil.rmtree(copied / "runs" / "8-s0")  # never begun
     cut_off = copied / "runs" / "12-s0"
-    (cut_off / "run.json").unlink()  # killed as it began
+    shutil.rmtree(cut_off / "checkpoints")
+    for name in ("run.json", "metrics.jsonl"):  # killed as it began
+        (cut_off / name).unlink()
     running = copied / "runs" / "16-s0"  # killed on its way
     rewrite(running / "run.json", status="running", results=None)
     shutil.rmtree(running / "checkpoints")
