@@ -28,7 +28,7 @@ def command(folders, plot: str | None, x: str | None, json: bool) -> None:
     FOLDERS are those of runs, or of series. Runs of different tokenizers are compared
     in bits per byte. Series are drawn on one figure, each with its law and its band.
     """
-    from minillm.scaling.compare import compare
+    from minillm.studies.compare import compare
 
     result = compare(list(folders), plot=plot, x=x)
     if json:

@@ -22,7 +22,7 @@ def command(name: str | None, json: bool, **options) -> None:
     """
     from minillm import demo
     from minillm.demos import DEMOS
-    from minillm.training.progress import Reporter
+    from minillm.runs.progress import Reporter
 
     if name is None:
         return print_list(DEMOS.values(), json)

@@ -18,7 +18,7 @@ def command(runs: tuple[str, ...], plot: str | None, json: bool) -> None:
     by the other. RUNS is the folder of a series, or several folders of runs, trained
     with --tokenizer chars and, say, --data facts:a=-1,keys=128,values=1000000.
     """
-    from minillm.scaling.emergence import draw_emergence, emergence
+    from minillm.studies.emergence import draw_emergence, emergence
 
     found = emergence(runs[0] if len(runs) == 1 else runs)
     if plot:

@@ -25,7 +25,7 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     RUN is the folder of a run.
     """
     from minillm import load_run
-    from minillm.training.evaluate import evaluate_run
+    from minillm.runs.evaluation import evaluate_run
 
     loaded = load_run(run)
     if data is None and os.path.exists(loaded.config.data):

@@ -45,7 +45,7 @@ def command(run: str, no_baselines: bool, json: bool, **settings) -> None:
     out to measure it on. What --out holds already is not trained again.
     """
     from minillm import finetune
-    from minillm.training.progress import Reporter
+    from minillm.runs.progress import Reporter
 
     result = finetune(run, **settings, baselines=not no_baselines, reporter=Reporter())
     if json:

@@ -34,14 +34,14 @@ def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
     through the five sizes around its lowest loss gives N_opt and D_opt, which follow
     power laws of C.
     """
-    from minillm.scaling.isoflop import fit_isoflop
-    from minillm.scaling.table import read_table
+    from minillm.laws.isoflop import fit_isoflop
+    from minillm.laws.table import read_table
 
     found = fit_isoflop(read_table(file, decimal), **settings)
     output.say_notes(found.told)
     if plot:
         from minillm.figures import save
-        from minillm.scaling.isoflop.figure import draw_isoflop
+        from minillm.laws.isoflop.figure import draw_isoflop
 
         save(draw_isoflop(found), plot)
     if json:

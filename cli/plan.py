@@ -59,8 +59,8 @@ def command(law, speed: float | None, decimal, json: bool, **settings) -> None:
 
     Give a budget (--flops or --time), a size or a loss. --flops takes 1e15 or 20T.
     """
-    from minillm.scaling.advice import advise
-    from minillm.scaling.advice.source import read_law
+    from minillm.studies.advice import advise
+    from minillm.studies.advice.source import read_law
 
     known = read_law(law, decimal=decimal)
     given = measured if speed is None else lambda shape: {"flops_per_second": speed}

@@ -2,7 +2,7 @@
 
 import click
 
-from minillm.scaling.series.ladder import PRESETS
+from minillm.series.ladder import PRESETS
 from minillm_cli import common, output
 
 COUNTED = {
@@ -56,7 +56,7 @@ def command(json: bool, **settings) -> None:
     already is not trained again.
     """
     from minillm import scale
-    from minillm.scaling.series.progress import Reporter
+    from minillm.series.progress import Reporter
 
     result = scale(**settings, reporter=Reporter())
     if json:
@@ -70,7 +70,7 @@ def command(json: bool, **settings) -> None:
 def print_result(result: dict) -> None:
     """The sizes, the law of the losses, its prediction, and the other laws."""
     from minillm.figures import short
-    from minillm.scaling.series.corpus import TOKENS
+    from minillm.series.corpus import TOKENS
 
     decoding = {row["width"]: row["seconds_per_token"] for row in result["decoding"]}
     rows = [

@@ -24,8 +24,8 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     """
     from minillm.backend import Backend
     from minillm.figures import short
+    from minillm.learning.config import TrainConfig
     from minillm.models import SIZES, count
-    from minillm.training.config import TrainConfig
 
     sizes = {}
     for name, size in SIZES.items():

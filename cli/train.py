@@ -5,15 +5,15 @@ import typing
 
 import click
 
-from minillm.models import ARCHITECTURES, SIZES
-from minillm.text import OBJECTIVES
-from minillm.training.config import (
+from minillm.learning.config import (
     DEFAULT,
     OPTIMIZERS,
     SCHEDULES,
     TOKENIZERS,
     TrainConfig,
 )
+from minillm.models import ARCHITECTURES, SIZES
+from minillm.text import OBJECTIVES
 from minillm_cli import common, output
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
@@ -91,7 +91,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 def command(resume: bool, json: bool, **options) -> None:
     """Train a language model on a text."""
     from minillm import train
-    from minillm.training.progress import Reporter
+    from minillm.runs.progress import Reporter
 
     sources = {k: v for k, v in common.sources().items() if k in FIELDS}
     drop_overruled(options, sources)

@@ -31,7 +31,7 @@ def command(series: int, seed: int, json: bool) -> None:
     A memoriser's exponents and entropy, laws without noise, and how often intervals
     hold the truth. One line for each check; exit code 1 when one fails.
     """
-    from minillm.scaling.calibration import calibrate
+    from minillm.studies.calibration import calibrate
 
     began = time.perf_counter()
     checks = []

@@ -7,9 +7,9 @@ from pathlib import Path
 from minillm.demos.questions import ask
 from minillm.demos.table import SOLVED, Demo, named
 from minillm.errors import Interrupted
-from minillm.training.loop import train
-from minillm.training.run_folder.claim import sources_of
-from minillm.training.run_folder.run import load_run, read_record
+from minillm.runs.resume import sources_of
+from minillm.runs.run import load_run, read_record
+from minillm.runs.train import train
 
 SHOWN = 10  # examples
 WRITTEN = 500  # whole answers that are scored

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from minillm.generation import fill, generate
+from minillm.runs.run import Run
 from minillm.tasks import classify
 from minillm.tasks.reading import reading
 from minillm.text import MASK, Batch
@@ -14,7 +15,6 @@ from minillm.text.toys.brackets import Brackets
 from minillm.text.toys.induction import LETTERS, Induction
 from minillm.text.toys.topics import Topics
 from minillm.text.toys.toy import Rows, Toy
-from minillm.training.run_folder.run import Run
 
 BETWEEN = " |"  # two texts; the second begins with the space before it
 SECOND = {FOLLOWS: "follows", ELSEWHERE: "from elsewhere"}

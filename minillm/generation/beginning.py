@@ -7,8 +7,8 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.generation.decoder import Decoder
+from minillm.runs.run import Run
 from minillm.text import BOS, EOS
-from minillm.training.run_folder.run import Run
 
 
 @dataclass(frozen=True)

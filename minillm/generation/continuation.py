@@ -11,7 +11,7 @@ from minillm.generation.decoder import MOST_ROWS, Decoder
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
-from minillm.training.run_folder.run import Run
+from minillm.runs.run import Run
 
 WRITERS = ("clm", "seq2seq")
 # What the caches of the rows that are written at a time hold: 256 MB of float32.

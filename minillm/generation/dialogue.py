@@ -6,7 +6,7 @@ from minillm.errors import UsageError
 from minillm.generation.continuation import stream, usual_sampling
 from minillm.generation.purpose import open_run
 from minillm.generation.text_stream import TextStream
-from minillm.training.run_folder.run import Run
+from minillm.runs.run import Run
 
 TEMPLATE = "User: {user}\nAssistant: {assistant}\n"
 

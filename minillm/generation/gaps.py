@@ -8,9 +8,9 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
+from minillm.runs.run import Run
 from minillm.tensor import no_grad
 from minillm.text import MASK, Tokenizer
-from minillm.training.run_folder.run import Run
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from minillm.errors import UsageError
+from minillm.runs.run import Run, load_run
 from minillm.text import OBJECTIVES
-from minillm.training.run_folder.run import Run, load_run
 
 
 def open_run(run: Run | str, objectives: Sequence[str], task: str) -> Run:

@@ -13,9 +13,9 @@ from minillm import backend, ops
 from minillm.backend import products, xp
 from minillm.backend.memory import total_bytes
 from minillm.inspect.bench import matmul_peak
+from minillm.learning.process import one_blas_thread
+from minillm.learning.workers import available_cores
 from minillm.tensor import Tensor, no_grad
-from minillm.training.process import one_blas_thread
-from minillm.training.team import available_cores
 
 LIBRARIES = (
     "numpy",

@@ -38,7 +38,7 @@ class Module:
         """Forget all gradients.
 
         Not in a training run, where they are views of a flat buffer (`FlatParameters`)
-        that `Replica.compute` fills with zeros instead.
+        that `Worker.compute` fills with zeros instead.
         """
         for tensor in self.parameters():
             tensor.grad = None

@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 
 from minillm.generation import generate
+from minillm.runs.run import Run
 from minillm.text import Tokenizer, spread
-from minillm.training.run_folder.run import Run
 
 MOST = 1000  # answers that are written to measure a run
 CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"

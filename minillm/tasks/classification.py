@@ -8,11 +8,11 @@ import numpy as np
 
 from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
+from minillm.runs.run import Run
 from minillm.tasks.metrics import confusion, report
 from minillm.tasks.reading import batches, encoded, reading
 from minillm.text import Batch
 from minillm.text.table import Table
-from minillm.training.run_folder.run import Run
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import numpy as np
 
 from minillm import backend
 from minillm.files import replacing
+from minillm.runs.run import Run, load_run
 from minillm.tasks.reading import batches, encoded, reading
 from minillm.tensor import Tensor
 from minillm.text import Batch, Framed
 from minillm.text.template import BARE_TEMPLATE
-from minillm.training.run_folder.run import Run, load_run
 
 
 def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:

@@ -14,21 +14,21 @@ from pathlib import Path
 from minillm import backend
 from minillm.errors import Interrupted, UsageError
 from minillm.files import write_json
+from minillm.learning.config import TrainConfig
+from minillm.learning.data import EncodedCorpus, load, prepare
 from minillm.models import architectures_for
-from minillm.tasks import answers, classification
-from minillm.text import OBJECTIVES
-from minillm.training.base import shaped
-from minillm.training.config import TrainConfig
-from minillm.training.data import EncodedCorpus, load, prepare
-from minillm.training.loop import train
-from minillm.training.reporter import Silent
-from minillm.training.run_folder.claim import new_folder
-from minillm.training.run_folder.run import (
+from minillm.runs.reporter import Silent
+from minillm.runs.resume import new_folder
+from minillm.runs.run import (
     Run,
     load_run,
     read_record,
     read_tokenizer,
 )
+from minillm.runs.train import train
+from minillm.runs.warm_start import shaped
+from minillm.tasks import answers, classification
+from minillm.text import OBJECTIVES
 
 # What is learned, and what measures it on held-out rows.
 TASKS = {"classify": classification.measure, "seq2seq": answers.measure}

@@ -8,12 +8,12 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import UsageError
+from minillm.learning.config import LEAST_TOKENS
+from minillm.learning.process import one_blas_thread
 from minillm.models import LanguageModel
+from minillm.runs.run import Run
 from minillm.tensor import no_grad
 from minillm.text import Framed
-from minillm.training.config import LEAST_TOKENS
-from minillm.training.process import one_blas_thread
-from minillm.training.run_folder.run import Run
 
 
 def encoded(run: Run, texts: Sequence[str]) -> list[np.ndarray]:

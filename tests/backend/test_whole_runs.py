@@ -10,13 +10,14 @@ import pytest
 import minillm
 from minillm import backend
 from minillm.generation import Decoder
+from minillm.learning.evaluate import score
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import SGD, AdamW, squared_norm
 from minillm.models import ModelConfig, build, usual
 from minillm.nn import Noise
+from minillm.runs import checkpoint
+from minillm.runs.evaluation import evaluate_run
 from minillm.text import Batch
-from minillm.training.evaluate import evaluate_run, score
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import SGD, AdamW, squared_norm
-from minillm.training.run_folder import checkpoint
 
 ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert"])
 VARIANTS = pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_a_whole_run_is_the_cpus(objective, arch, strict, corpus, tmp_path):
 
 
 def test_a_run_is_resumed_evaluated_and_continued(strict, corpus, tmp_path):
-    from minillm.training import loop
+    from minillm.runs import train as loop
 
     options = {**OPTIONS, "data": str(corpus), "steps": 6, "save_every": 3}
     whole = minillm.train(**options, device="cuda", out=tmp_path / "whole", draw=False)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from minillm.scaling import emergence as module
-from minillm.scaling.emergence import Emergence, Point
+from minillm.studies import emergence as module
+from minillm.studies.emergence import Emergence, Point
 
 
 @pytest.fixture

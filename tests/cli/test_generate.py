@@ -21,8 +21,8 @@ def run(tmp_path_factory) -> str:
 def agreeing(tmp_path_factory) -> str:
     """An encoder–decoder of context 8 that has learned to answer "好的" to anything."""
     from minillm import train
+    from minillm.learning.data import EncodedCorpus
     from minillm.text import SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE, train_tokenizer
-    from minillm.training.data import EncodedCorpus
 
     options = {"specials": SEQ2SEQ_SPECIALS, "template": SEQ2SEQ_TEMPLATE}
     tokenizer = train_tokenizer("bytes", "", **options)

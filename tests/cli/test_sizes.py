@@ -2,8 +2,8 @@
 
 import json
 
+from minillm.learning.config import TrainConfig
 from minillm.models import SIZES, ModelConfig, count
-from minillm.training.config import TrainConfig
 
 
 def test_sizes_are_counted_for_the_vocabulary_asked_for(minillm):

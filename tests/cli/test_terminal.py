@@ -42,7 +42,7 @@ def on_a_terminal(*argv: str, typed: str = "") -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, request):
     """A folder with texts and labels that hold escapes, and a run that learned one."""
-    from minillm.training import train
+    from minillm import train
 
     folder = tmp_path_factory.mktemp("evil")
     (folder / "evil.txt").write_text(f"{EVIL}\n" * 300, encoding="utf-8", newline="\n")

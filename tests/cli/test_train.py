@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minillm import models
-from minillm.training.config import TrainConfig
+from minillm.learning.config import TrainConfig
 from minillm_cli.main import main
 from minillm_cli.train import command
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from minillm.scaling import calibration
-from minillm.scaling.calibration import Check
+from minillm.studies import calibration
+from minillm.studies.calibration import Check
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from minillm.demos.questions import (
     repeated_words,
 )
 from minillm.errors import Interrupted, UsageError
+from minillm.runs.reporter import Silent
 from minillm.text import MASK
 from minillm.text.generated import TOYS
 from minillm.text.toys.brackets import CLOSE, OPEN
-from minillm.training.reporter import Silent
 
 ONE = {"device": "cpu", "workers": "1"}
 ASKED = "pairs", "labels"  # the kinds of tasks whose rows are the questions

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import AdamW
 from minillm.models import ModelConfig, build, usual
 from minillm.text import Batch
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import AdamW
 
 ARCHITECTURES = pytest.mark.parametrize(
     "arch", ["gpt", "encoder", "lstm", "bert", "encdec"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from minillm.training import train
+from minillm import train
 
 QUICK = {
     "layers": 1,

@@ -24,7 +24,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from minillm.training.run_folder import checkpoint
+from minillm.runs import checkpoint
 
 COMMON = {
     "tokenizer": "chars",

@@ -72,7 +72,7 @@ def test_a_command_runs_nothing_of_a_stranger(command, argv):
 # As on Windows and macOS, and on a Python whose children start otherwise.
 POOL = """
 import multiprocessing, sys
-from minillm.scaling.series import pool
+from minillm.series import pool
 
 def double(send, number):
     send("doubling")

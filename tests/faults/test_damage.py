@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from minillm.training.run_folder import checkpoint
+from minillm.runs import checkpoint
 
 NEWEST = Path("checkpoints/step-000006")
 WEIGHTS = NEWEST / "model.safetensors"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minillm.training.run_folder import checkpoint
+from minillm.runs import checkpoint
 
 resource = pytest.importorskip("resource", reason="needs POSIX limits")
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from minillm.scaling.series.ladder import PRESETS
-from minillm.scaling.series.plan import Plan, fitted
-from minillm.training.run_folder import checkpoint
+from minillm.runs import checkpoint
+from minillm.series.ladder import PRESETS
+from minillm.series.plan import Plan, fitted
 
 NEWEST = Path("run/checkpoints/step-000006")
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")

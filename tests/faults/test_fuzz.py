@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from minillm import TrainConfig, train
 from minillm.errors import DataError, UsageError
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import AdamW
 from minillm.models import ModelConfig, build
-from minillm.training import TrainConfig, train
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import AdamW
-from minillm.training.run_folder import checkpoint
-from minillm.training.run_folder.run import load_run
+from minillm.runs import checkpoint
+from minillm.runs.run import load_run
 
 NEWEST = Path("checkpoints/step-000006")
 SHAPE = {"vocab_size": 5, "n_layers": 1, "d_model": 4, "n_heads": 1, "context": 3}

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minillm.training import TrainConfig, train
-from minillm.training.reporter import Silent
-from minillm.training.run_folder import checkpoint
+from minillm import TrainConfig, train
+from minillm.runs import checkpoint
+from minillm.runs.reporter import Silent
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 

@@ -8,7 +8,7 @@ import pytest
 
 from minillm import files
 from minillm.errors import DataError
-from minillm.training.run_folder import checkpoint
+from minillm.runs import checkpoint
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs links")
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from minillm.training import TrainConfig, train
-from minillm.training.data import prepare
-from minillm.training.run_folder import checkpoint
+from minillm import TrainConfig, train
+from minillm.learning.data import prepare
+from minillm.runs import checkpoint
 
 OPTIONS = {
     "layers": 1,

@@ -7,9 +7,9 @@ import typing
 
 import pytest
 
+from minillm import TrainConfig
 from minillm.backend import memory
-from minillm.training import TrainConfig
-from minillm.training.progress import Reporter
+from minillm.runs.progress import Reporter
 
 NUMBERS = [
     field.name

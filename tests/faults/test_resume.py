@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from minillm.training.run_folder import checkpoint
-from minillm.training.run_folder.lock import locked
+from minillm.runs import checkpoint
+from minillm.runs.lock import locked
 
 RESUME = ["train", "--resume", "--out", "run"]
 GOING_ON = ("run.json", "metrics.jsonl")  # what a run writes anew when it goes on

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import Interrupted, MinillmError
-from minillm.scaling.series import scale
-from minillm.scaling.series.ladder import PRESETS, Ladder
-from minillm.scaling.series.progress import Silent
-from minillm.scaling.series.report import Findings
+from minillm.series import scale
+from minillm.series.ladder import PRESETS, Ladder
+from minillm.series.progress import Silent
+from minillm.series.report import Findings
 from minillm_cli import scale as command
 
 FORKS = pytest.mark.skipif(sys.platform != "linux", reason="what is patched is forked")
@@ -161,7 +161,7 @@ def test_a_series_stopped_at_any_moment_finds_the_same(here, whole, seed):
 # hand on that Ctrl-C is to be ignored.
 SCRIPT = """
 import json, sys
-from minillm.scaling.series.ladder import PRESETS, Ladder
+from minillm.series.ladder import PRESETS, Ladder
 PRESETS["several"] = Ladder.from_json(json.loads(sys.argv[1]))
 from minillm_cli.main import main
 sys.exit(main(sys.argv[2:]))

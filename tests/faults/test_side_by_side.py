@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from minillm.scaling.series import sitting
-from minillm.training import loop
+from minillm.runs import train as loop
+from minillm.series import session as sitting
 
 # Forks as many processes as asked for, which begin at the same moment; the streams of
 # each go into files.
 AT_ONCE = """
 import os, sys
-import minillm.training.loop, minillm.training.run_folder.curve
+import minillm.runs.train, minillm.runs.curve
 from minillm_cli.main import main
 read, write = os.pipe()
 for i in range(int(sys.argv[1])):
@@ -98,7 +98,7 @@ def test_who_comes_to_a_run_that_has_been_finished_meanwhile_leaves_it(
 HOLD = """
 import sys
 from pathlib import Path
-from minillm.training.run_folder.lock import locked
+from minillm.runs.lock import locked
 Path(sys.argv[1]).mkdir()
 with locked(Path(sys.argv[1])):
     print("held", flush=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from minillm import files
-from minillm.training import loop
-from minillm.training.replica import Replica
-from minillm.training.run_folder import checkpoint
+from minillm.learning.worker import Worker
+from minillm.runs import checkpoint
+from minillm.runs import train as loop
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -64,7 +64,7 @@ def test_while_the_text_is_prepared(sees, here, trains, arrives, number, code, w
 
 @pytest.mark.parametrize(("number", "code", "_"), SIGNALS)
 def test_in_an_evaluation(sees, here, trained, trains, arrives, number, code, _):
-    arrives(Replica, "evaluate", number, call=3)
+    arrives(Worker, "evaluate", number, call=3)
     says = "after step 3, checkpoint written; go on with: minillm train --resume"
     sees(*trains, "--eval-every=1", code=code, says=says)
     sees(*RESUME, code=0, besides=GOING_ON)
@@ -73,7 +73,7 @@ def test_in_an_evaluation(sees, here, trained, trains, arrives, number, code, _)
 
 def test_in_the_last_evaluation_the_run_is_finished(sees, run, trains, arrives):
     shutil.rmtree(run)
-    arrives(Replica, "evaluate", signal.SIGINT, call=6)
+    arrives(Worker, "evaluate", signal.SIGINT, call=6)
     sees(*trains, code=0)
     sees(*trains, code=0, says="holds this run already, finished")
 
@@ -119,7 +119,7 @@ def test_nohup_means_that_the_end_of_a_terminal_is_nothing(sees, trains, arrives
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         arrives(files, "sync", signal.SIGHUP)
-        arrives(Replica, "compute", signal.SIGHUP)
+        arrives(Worker, "compute", signal.SIGHUP)
         sees(*trains, code=0)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -128,7 +128,7 @@ def test_nohup_means_that_the_end_of_a_terminal_is_nothing(sees, trains, arrives
 def test_the_end_of_a_terminal_is_a_wish_to_terminate(
     sees, here, trained, trains, arrives
 ):
-    arrives(Replica, "compute", signal.SIGHUP, call=3)
+    arrives(Worker, "compute", signal.SIGHUP, call=3)
     sees(*trains, code=143, says="after step 3, checkpoint written")
     sees(*RESUME, code=0, besides=GOING_ON)
     assert weights(here) == weights(trained)

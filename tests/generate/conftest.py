@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from minillm.learning.data import EncodedCorpus
 from minillm.models import ModelConfig, build
+from minillm.runs.run import Run, load_run
+from minillm.runs.train import train
 from minillm.text import SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE, train_tokenizer
-from minillm.training.data import EncodedCorpus
-from minillm.training.loop import train
-from minillm.training.run_folder.run import Run, load_run
 
 CONTEXT = 12
 SHAPE = {"vocab_size": 30, "n_layers": 2, "d_model": 16, "n_heads": 2}

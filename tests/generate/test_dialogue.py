@@ -6,7 +6,7 @@ import pytest
 import minillm
 from minillm.errors import UsageError
 from minillm.generation import Dialogue, dialogue
-from minillm.training.loop import train
+from minillm.runs.train import train
 
 WORDS = {"1": "one", "2": "two", "3": "three", "一": "yi", "二": "er"}
 

@@ -7,7 +7,7 @@ import minillm
 from minillm.errors import UsageError
 from minillm.generation import fill
 from minillm.generation.gaps import encode_with_gaps
-from minillm.training.loop import train
+from minillm.runs.train import train
 
 
 @pytest.fixture(scope="module", params=["mlm", "mlm+nsp"])

@@ -6,7 +6,7 @@ import pytest
 import minillm
 from minillm.errors import DataError, UsageError
 from minillm.generation import generate, stream
-from minillm.training.loop import train
+from minillm.runs.train import train
 
 
 @pytest.fixture(scope="module")

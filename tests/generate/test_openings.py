@@ -7,8 +7,8 @@ import minillm
 from minillm.generation import Dialogue, generate, stream
 from minillm.generation.beams import log_softmax
 from minillm.generation.beginning import begin, encode_prompt
+from minillm.runs.train import train
 from minillm.text import train_tokenizer
-from minillm.training.loop import train
 
 # Words behind spaces, indents, line ends, and a blank that BPE knows by its bytes.
 LINES = "def sea(lamp):\n    return lamp\n\n\tThe lamp  was lit.\r\n　灯 lamp\n"

@@ -13,7 +13,11 @@ from minillm.inspect import attention_maps
 from minillm.inspect.attention import AttentionMap, in_parts, watched
 from minillm.inspect.attention.labels import token_labels
 from minillm.inspect.attention.reading import even_reading, most_decided, readings
+from minillm.learning.config import TrainConfig
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import AdamW
 from minillm.models import ModelConfig, build, usual
+from minillm.runs.run import Run
 from minillm.tensor import Tensor
 from minillm.testing import TABLE
 from minillm.text import (
@@ -26,10 +30,6 @@ from minillm.text import (
     Batch,
     train_tokenizer,
 )
-from minillm.training.config import TrainConfig
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import AdamW
-from minillm.training.run_folder.run import Run
 
 CONTEXT, LAYERS, HEADS = 24, 2, 3
 FRAMES = {

@@ -6,10 +6,10 @@ import copy
 import numpy as np
 import pytest
 
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import AdamW
+from minillm.learning.process import one_blas_thread
 from minillm.testing import check_gradients
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import AdamW
-from minillm.training.process import one_blas_thread
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from minillm import backend
 from minillm.ops import IGNORED
 from minillm.testing import TABLE, cases, check_body
-from minillm.training import optimizer  # noqa: F401  (its kernels have bodies too)
 
 KERNELS = {"adamw", "sgd", "squared_norm"}
 BODIES = sorted(set(backend.faster_names("cpu")) - KERNELS)

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from minillm.backend import definition_of, plain
-from minillm.nn import Module
-from minillm.tensor import Tensor
-from minillm.training.config import TrainConfig
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import (
+from minillm.learning.config import TrainConfig
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import (
     SGD,
     AdamW,
     clip_scale,
@@ -20,6 +18,8 @@ from minillm.training.optimizer import (
     new_optimizer,
     squared_norm,
 )
+from minillm.nn import Module
+from minillm.tensor import Tensor
 
 BODIES = pytest.mark.parametrize("body", [contextlib.nullcontext, plain])
 TYPES = pytest.mark.parametrize(

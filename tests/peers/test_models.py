@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import AdamW, clip_scale, global_norm, squared_norm
 from minillm.models import ModelConfig, build
 from minillm.text import Batch
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import AdamW, clip_scale, global_norm, squared_norm
 
 torch = pytest.importorskip("torch")
 nn = torch.nn

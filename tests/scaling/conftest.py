@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from minillm.scaling.series import scale
-from minillm.scaling.series.ladder import Ladder
-from minillm.scaling.series.plan import read_plan
-from minillm.scaling.series.progress import Silent
-from minillm.scaling.series.report import Findings
+from minillm.series import scale
+from minillm.series.ladder import Ladder
+from minillm.series.plan import read_plan
+from minillm.series.progress import Silent
+from minillm.series.report import Findings
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "to", "his", "red", "house"]
 

@@ -8,10 +8,10 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.models import SIZES, count
-from minillm.scaling.advice import advise
-from minillm.scaling.advice.optimum import Law, effective_tokens, tokens_to_be_worth
-from minillm.scaling.advice.shape import nearest_shape
-from minillm.scaling.advice.source import KnownLaw, newest_series, read_law
+from minillm.studies.advice import advise
+from minillm.studies.advice.optimum import Law, effective_tokens, tokens_to_be_worth
+from minillm.studies.advice.shape import nearest_shape
+from minillm.studies.advice.source import KnownLaw, newest_series, read_law
 
 HOFFMANN = Law(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 UNEQUAL = Law(E=0.5, A=30.0, B=9000.0, alpha=0.25, beta=0.6)
@@ -331,7 +331,7 @@ def test_a_law_without_a_gain_is_refused(change):
 
 
 def test_what_fit_printed_is_a_law(tmp_path, table):
-    from minillm.scaling import fit
+    from minillm.laws import fit
 
     law = fit(str(table), ("N", "D"))
     path = tmp_path / "law.json"

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from minillm.errors import UsageError
-from minillm.scaling.series import scale
-from minillm.scaling.series.lengths import RateCheck
-from minillm.scaling.series.plan import Run, read_plan
-from minillm.scaling.series.points import Point, in_transition, sizes_of, unfit
-from minillm.training.run_folder.run import read_record
+from minillm.runs.run import read_record
+from minillm.series import scale
+from minillm.series.lengths import RateCheck
+from minillm.series.plan import Run, read_plan
+from minillm.series.points import Point, in_transition, sizes_of, unfit
 
 LENGTHS = (12_288, 25_600, 51_200)
 

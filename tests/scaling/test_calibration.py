@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from minillm.errors import UsageError
-from minillm.scaling import calibration
-from minillm.scaling.calibration import (
+from minillm.studies import calibration
+from minillm.studies.calibration import (
     Check,
     branched_checks,
     calibrate,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError
-from minillm.scaling import fit
-from minillm.scaling.cells import Unreadable, read_numbers
-from minillm.scaling.table import Table, read_table
+from minillm.laws import fit
+from minillm.laws.cells import Unreadable, read_numbers
+from minillm.laws.table import Table, read_table
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from minillm.scaling.series import scale
-from minillm.scaling.series.ladder import PRESETS
-from minillm.training.run_folder.run import read_record
+from minillm.runs.run import read_record
+from minillm.series import scale
+from minillm.series.ladder import PRESETS
 from minillm_cli import scale as command
 from minillm_cli.main import main
 
@@ -21,7 +21,7 @@ from minillm_cli.main import main
 SCRIPT = """
 import json, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from minillm.scaling.series.ladder import PRESETS, Ladder
+from minillm.series.ladder import PRESETS, Ladder
 PRESETS["tiny"] = Ladder.from_json(json.loads(sys.argv[1]))
 from minillm_cli.main import main
 sys.exit(main(sys.argv[2:]))

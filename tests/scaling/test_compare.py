@@ -8,9 +8,9 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.figures import save
-from minillm.scaling.compare import compare
-from minillm.scaling.compare.figures import curve, draw_curves
-from minillm.scaling.compare.runs import RunRead, read_run, read_series
+from minillm.studies.compare import compare
+from minillm.studies.compare.figures import curve, draw_curves
+from minillm.studies.compare.runs import RunRead, read_run, read_series
 from minillm.visible import visible
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from minillm import figures
 from minillm.errors import DataError, UsageError
-from minillm.scaling.compare import compare
-from minillm.scaling.compare.figures import draw_series
-from minillm.scaling.compare.held_out import held_out
-from minillm.scaling.compare.runs import read_series
-from minillm.scaling.compare.series import SeriesLaw
+from minillm.studies.compare import compare
+from minillm.studies.compare.figures import draw_series
+from minillm.studies.compare.held_out import held_out
+from minillm.studies.compare.runs import read_series
+from minillm.studies.compare.series import SeriesLaw
 
 SIZES = (1000, 4000, 16_000, 64_000, 256_000)
 LAWS = {"gpt": (1.5, 20.0, 0.4), "lstm": (1.2, 12.0, 0.3)}

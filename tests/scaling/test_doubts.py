@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minillm.scaling import fit
+from minillm.laws import fit
 
 SIZES = np.geomspace(1e4, 1e6, 8)
 GOOD = 1.12 + 33 * SIZES**-0.43

@@ -10,7 +10,7 @@ import pytest
 from minillm import train
 from minillm.errors import DataError, UsageError
 from minillm.figures import save
-from minillm.scaling.emergence import (
+from minillm.studies.emergence import (
     Emergence,
     Point,
     draw_emergence,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minillm.errors import DataError, UsageError
-from minillm.scaling import fit, fit_power
+from minillm.laws import fit, fit_power
 
 SIZES = np.array([9216, 20736, 36864, 82944, 147456, 331776])
 JSON_KEYS = {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minillm.errors import UsageError
-from minillm.scaling import fit
-from minillm.scaling.figures import draw_law
-from minillm.scaling.likelihood import penalty
+from minillm.laws import fit
+from minillm.laws.figures import draw_law
+from minillm.laws.likelihood import penalty
 
 TRUTH = {"E": 1.1, "A": 40.0, "alpha": 0.45}
 BOTH = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37}

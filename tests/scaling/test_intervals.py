@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minillm.scaling import fit
+from minillm.laws import fit
 
 SIZES = np.array([9216, 20736, 36864, 82944, 147456, 331776])
 E, ALPHA = 1.12, 0.43

@@ -7,10 +7,10 @@ import pytest
 
 from minillm import figures
 from minillm.errors import DataError, UsageError
-from minillm.scaling.isoflop import fit_isoflop
-from minillm.scaling.isoflop.budgets import alike
-from minillm.scaling.isoflop.figure import draw_isoflop
-from minillm.scaling.profile import Profile, natural_spline
+from minillm.laws.isoflop import fit_isoflop
+from minillm.laws.isoflop.budgets import alike
+from minillm.laws.isoflop.figure import draw_isoflop
+from minillm.laws.profile import Profile, natural_spline
 
 # L(N, D) of Hoffmann et al. as fitted by Besiroglu et al. (2024), in round numbers.
 E, A, ALPHA, B, BETA = 1.82, 480.0, 0.35, 2100.0, 0.37

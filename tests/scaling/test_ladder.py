@@ -4,7 +4,7 @@ import pytest
 
 from minillm.errors import UsageError
 from minillm.models import count
-from minillm.scaling.series.ladder import PRESETS, Ladder, heads, named
+from minillm.series.ladder import PRESETS, Ladder, heads, named
 
 SETTINGS = {
     "name": "steps",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minillm.scaling import fit
-from minillm.scaling.likelihood import _surprise, penalty
+from minillm.laws import fit
+from minillm.laws.likelihood import _surprise, penalty
 
 LOSSES = ["huber", "l1", "lsq"]
 # The truth is E = 2, A = 60, alpha = 0.4 with a noise of 0.1 %; the first run is 20 %

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minillm.scaling.memoriser import memoriser_loss, memoriser_series, slope
+from minillm.studies.memoriser import memoriser_loss, memoriser_series, slope
 from minillm.text.draws import WHOLE
 from minillm.text.facts import Facts
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from minillm.errors import UsageError
-from minillm.scaling import fit
-from minillm.scaling.curve import Form
-from minillm.scaling.misfit import Problem
-from minillm.scaling.noise import far_off
+from minillm.laws import fit
+from minillm.laws.curve import Form
+from minillm.laws.misfit import Problem
+from minillm.laws.variance import far_off
 
 SIZES = 36.0 * np.array([16, 24, 32, 48, 64, 96]) ** 2
 LENGTHS = np.array([1e6, 2e6, 4e6, 8e6])

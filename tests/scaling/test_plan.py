@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.errors import DataError
-from minillm.scaling.series.ladder import Ladder
-from minillm.scaling.series.plan import (
+from minillm.series.ladder import Ladder
+from minillm.series.plan import (
     FINISHING,
     SLOWER,
     STARTING,
@@ -21,7 +21,7 @@ from minillm.scaling.series.plan import (
     makespan,
     read_plan,
 )
-from minillm.scaling.series.progress import Reporter
+from minillm.series.progress import Reporter
 
 LADDER = Ladder(
     name="steps",

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 from minillm.errors import DivergedError, Interrupted
-from minillm.scaling.series import pool
-from minillm.scaling.series.pool import Task, side_by_side
+from minillm.series import pool
+from minillm.series.pool import Task, side_by_side
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
 

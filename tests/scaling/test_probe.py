@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from minillm.errors import DataError, DeviceError, MinillmError, UsageError
-from minillm.scaling.series import probe as probe_room
-from minillm.scaling.series import scale
-from minillm.scaling.series.corpus import prepared
-from minillm.scaling.series.probe import probe
+from minillm.series import probe as probe_room
+from minillm.series import scale
+from minillm.series.corpus import prepared
+from minillm.series.probe import probe
 
 
 @pytest.mark.parametrize("budget", [0, -1.0, float("nan")])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minillm.scaling import fit, influence
+from minillm.laws import fit, influence
 
 SIZES = np.geomspace(1e4, 1e6, 12)
 

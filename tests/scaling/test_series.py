@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minillm.scaling.series.plan import read_plan
+from minillm.series.plan import read_plan
 
 RUNS = {"4-s0", "4-s1", "8-s0", "12-s0", "16-s0", "24-s0"}
 FIGURES = ["law.png", "law.svg", "power_laws.png", "power_laws.svg"]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import DivergedError, UsageError
-from minillm.scaling.series import scale
-from minillm.scaling.series.ladder import Ladder
-from minillm.scaling.series.plan import read_plan
-from minillm.training.run_folder.run import read_record
+from minillm.runs.run import read_record
+from minillm.series import scale
+from minillm.series.ladder import Ladder
+from minillm.series.plan import read_plan
 
 
 def rewrite(path: Path, **changes) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minillm.scaling import fit, fit_isoflop
+from minillm.laws import fit, fit_isoflop
 
 SIZES = np.geomspace(1e4, 1e6, 6)
 RATES = (1e-4, 3e-4, 1e-3)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.scaling import fit
-from minillm.scaling.table import Table, as_table, left_out, read_table
+from minillm.laws import fit
+from minillm.laws.table import Table, as_table, left_out, read_table
 
 
 def write(folder, text, encoding="utf-8"):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minillm.errors import UsageError
-from minillm.scaling import fit
-from minillm.scaling.curve import Form
-from minillm.scaling.misfit import Problem
+from minillm.laws import fit
+from minillm.laws.curve import Form
+from minillm.laws.misfit import Problem
 
 
 @pytest.mark.parametrize("loss", ["huber", "l1", "lsq"])

@@ -6,10 +6,10 @@ import pytest
 
 from minillm import finetune, generate, load_run, train
 from minillm.errors import UsageError
+from minillm.runs.reporter import Silent
 from minillm.tasks import answers
 from minillm.tasks.answers import scores
 from minillm.text.table import load_table
-from minillm.training.reporter import Silent
 
 QUICK = {"device": "cpu", "workers": "1"}
 SHAPE = {"layers": 1, "width": 32, "heads": 2, "context": 16}

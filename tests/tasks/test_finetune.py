@@ -9,8 +9,8 @@ import pytest
 
 from minillm import classify, finetune, load_run, train
 from minillm.errors import DataError, Interrupted, UsageError
-from minillm.training.evaluate import evaluate_run
-from minillm.training.reporter import Silent
+from minillm.runs.evaluation import evaluate_run
+from minillm.runs.reporter import Silent
 
 QUICK = {"device": "cpu", "workers": "1"}
 

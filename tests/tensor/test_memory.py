@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from minillm import Tensor
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import AdamW
 from minillm.models import ModelConfig, build
 from minillm.tensor import topological_order
 from minillm.text import Batch
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import AdamW
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from minillm.training.config import TrainConfig
-from minillm.training.data import EncodedCorpus, prepare
-from minillm.training.learner import Learner
-from minillm.training.loop import train
+from minillm.learning.config import TrainConfig
+from minillm.learning.data import EncodedCorpus, prepare
+from minillm.learning.learner import Learner
+from minillm.runs.train import train
 
 QUICK = {
     "layers": 2,

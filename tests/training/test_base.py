@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minillm import load_run, train
 from minillm.errors import DataError, UsageError
-from minillm.training import load_run, train
-from minillm.training.config import TrainConfig
-from minillm.training.run_folder import checkpoint
+from minillm.learning.config import TrainConfig
+from minillm.runs import checkpoint
 
 
 @pytest.fixture

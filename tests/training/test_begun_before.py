@@ -7,12 +7,12 @@ import pytest
 
 from minillm.errors import DataError
 from minillm.generation import generate
+from minillm.runs.evaluation import evaluate_run
+from minillm.runs.record import FORMAT
+from minillm.runs.run import load_run, read_record
+from minillm.runs.train import train
 from minillm.text import earlier
 from minillm.text.earlier import read_alike
-from minillm.training.evaluate import evaluate_run
-from minillm.training.loop import train
-from minillm.training.run_folder.record import FORMAT
-from minillm.training.run_folder.run import load_run, read_record
 
 LINE = "the sea and a lamp that she read about in many books"
 SHAPE = {"layers": 1, "width": 16, "context": 16, "batch": 4, "steps": 4}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import UsageError
-from minillm.training.loop import train
-from minillm.training.run_folder import checkpoint
-from minillm.training.schedule import cooldown_begins, learning_rate
+from minillm.learning.schedule import cooldown_begins, learning_rate
+from minillm.runs import checkpoint
+from minillm.runs.train import train
 
 STEPS = (10, 20, 40)
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.errors import DataError
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import SGD, AdamW
 from minillm.models import ModelConfig, build
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import SGD, AdamW
-from minillm.training.run_folder import checkpoint
-from minillm.training.run_folder.run import load_run
+from minillm.runs import checkpoint
+from minillm.runs.run import load_run
 
 SHAPE = {"vocab_size": 11, "n_layers": 1, "d_model": 8, "n_heads": 2, "context": 5}
 SHAPE["tied"] = True

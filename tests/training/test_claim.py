@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
-from minillm.training.config import TrainConfig
-from minillm.training.loop import Silent, train
-from minillm.training.run_folder import claim
-from minillm.training.run_folder.run import read_record
+from minillm.learning.config import TrainConfig
+from minillm.runs import resume as claim
+from minillm.runs.run import read_record
+from minillm.runs.train import Silent, train
 
 
 class Interrupting(Silent):

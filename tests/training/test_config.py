@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import UsageError
+from minillm.learning.config import TOKENIZERS, TrainConfig, default_heads
 from minillm.models import SIZES
-from minillm.training.config import TOKENIZERS, TrainConfig, default_heads
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minillm.learning import data as room
+from minillm.learning.config import TOKENIZERS, TrainConfig
+from minillm.learning.data import prepare
 from minillm.text import MASK
-from minillm.training import data as room
-from minillm.training.config import TOKENIZERS, TrainConfig
-from minillm.training.data import prepare
 
 
 def test_both_parts_are_encoded_and_come_back(book):

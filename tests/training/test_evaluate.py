@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.text import BERT_TEMPLATE, PAIR_SPECIALS, Batch, train_tokenizer
-from minillm.training import evaluate as room
-from minillm.training.batches import all_batches, validation_batch
-from minillm.training.evaluate import (
+from minillm.learning import evaluate as room
+from minillm.learning.batches import all_batches, validation_batch
+from minillm.learning.evaluate import (
     Score,
     Tally,
     evaluate,
-    evaluate_run,
     interim_share,
     score,
     summarise,
 )
-from minillm.training.replica import Replica
-from minillm.training.run_folder.run import load_run
+from minillm.learning.worker import Worker
+from minillm.runs.evaluation import evaluate_run
+from minillm.runs.run import load_run
+from minillm.text import BERT_TEMPLATE, PAIR_SPECIALS, Batch, train_tokenizer
 
 
 def assert_equal_scores(one: Score, other: Score) -> None:
@@ -110,8 +110,8 @@ def test_nothing_to_predict_is_loss_zero_and_a_lost_model_a_finite_perplexity():
 @pytest.mark.parametrize("objective", ["clm", "mlm"])
 def test_workers_share_an_evaluation(workplace, objective, every):
     work = workplace("threads", 3, objective=objective)
-    shares = [Replica(work, rank, 3).evaluate(every) for rank in range(3)]
-    alone = Replica(workplace(objective=objective), 0, 1).evaluate(every)
+    shares = [Worker(work, rank, 3).evaluate(every) for rank in range(3)]
+    alone = Worker(workplace(objective=objective), 0, 1).evaluate(every)
     assert_equal_scores(sum(shares, Score()), alone)
     assert min(share.tokens.n for share in shares) > 0
 
@@ -136,7 +136,7 @@ def test_every_run_restores_the_same_masked_tokens(texts, config):
 
 def test_evaluation_leaves_the_gradient_alone(workplace):
     work = workplace()
-    replica = Replica(work, 0, 1)
+    replica = Worker(work, 0, 1)
     replica.compute(0)
     before = work.gradients[0].copy()
     replica.evaluate()

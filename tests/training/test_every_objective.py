@@ -7,14 +7,14 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
+from minillm import train
 from minillm.errors import Interrupted
-from minillm.training import train
-from minillm.training.config import TrainConfig
-from minillm.training.data import prepare
-from minillm.training.evaluate import Score, evaluate, score
-from minillm.training.learner import Learner
-from minillm.training.replica import Replica, batch_at
-from minillm.training.reporter import Silent
+from minillm.learning.config import TrainConfig
+from minillm.learning.data import prepare
+from minillm.learning.evaluate import Score, evaluate, score
+from minillm.learning.learner import Learner
+from minillm.learning.worker import Worker, batch_at
+from minillm.runs.reporter import Silent
 
 STORY = "".join(
     f"The sea rose. A lamp was lit. She read a book of {i}.\n\n" for i in range(80)
@@ -92,8 +92,8 @@ def workplace(config: TrainConfig, n: int = 1):
 
 def test_workers_share_a_batch_and_change_nothing(config):
     alone, shared = workplace(config), workplace(config, 3)
-    loss = float(Replica(alone, 0, 1).compute(0))
-    replicas = [Replica(shared, rank, 3) for rank in range(3)]
+    loss = float(Worker(alone, 0, 1).compute(0))
+    replicas = [Worker(shared, rank, 3) for rank in range(3)]
     assert sum(float(each.compute(0)) for each in replicas) == pytest.approx(loss)
     gradient = sum(shared.gradients)
     np.testing.assert_allclose(gradient, alone.gradients[0], atol=1e-5)
@@ -112,6 +112,6 @@ def test_an_evaluation_in_parts_is_that_of_the_whole(config):
 
 
 def test_training_stays_in_single_precision(config):
-    replica = Replica(workplace(config), 0, 1)
+    replica = Worker(workplace(config), 0, 1)
     assert replica.compute(0).dtype == np.float32
     assert replica.gradient.dtype == np.float32

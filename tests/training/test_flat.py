@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import AdamW
 from minillm.models import ModelConfig, build
 from minillm.nn import Module
+from minillm.runs import checkpoint
 from minillm.tensor import Tensor
-from minillm.training.flat import FlatParameters
-from minillm.training.optimizer import AdamW
-from minillm.training.run_folder import checkpoint
 
 
 def model(seed: int = 0, **options):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from minillm.training.run_folder import checkpoint
+from minillm.runs import checkpoint
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 

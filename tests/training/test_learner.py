@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from minillm.errors import DivergedError, UsageError
-from minillm.training.learner import Learner
-from minillm.training.loop import train
+from minillm.learning.learner import Learner
+from minillm.runs.train import train
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
+from minillm.learning.config import TrainConfig
+from minillm.learning.evaluate import score
+from minillm.learning.learner import Learner
+from minillm.learning.worker import batch_at
+from minillm.runs.train import train
 from minillm.tensor import no_grad
 from minillm.text import train_tokenizer
 from minillm.text.objectives import MASK
 from minillm.text.toys.topics import Topics
-from minillm.training.config import TrainConfig
-from minillm.training.evaluate import score
-from minillm.training.learner import Learner
-from minillm.training.loop import train
-from minillm.training.replica import batch_at
 
 UNSEEN = 1_000_000  # a step far beyond those that were trained
 

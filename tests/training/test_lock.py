@@ -7,12 +7,12 @@ import textwrap
 import pytest
 
 from minillm.errors import UsageError
-from minillm.training.run_folder.lock import locked
+from minillm.runs.lock import locked
 
 HOLD = """
     import sys
     from pathlib import Path
-    from minillm.training.run_folder.lock import locked
+    from minillm.runs.lock import locked
     with locked(Path(sys.argv[1])):
         print("held", flush=True)
         sys.stdin.read()

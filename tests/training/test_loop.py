@@ -17,13 +17,13 @@ import pytest
 
 from minillm.backend import products
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
-from minillm.training import loop
-from minillm.training.config import TrainConfig
-from minillm.training.evaluate import Score, Tally
-from minillm.training.loop import Silent, train
-from minillm.training.replica import Replica
-from minillm.training.run_folder import checkpoint
-from minillm.training.run_folder.run import read_record
+from minillm.learning.config import TrainConfig
+from minillm.learning.evaluate import Score, Tally
+from minillm.learning.worker import Worker
+from minillm.runs import checkpoint
+from minillm.runs import train as loop
+from minillm.runs.run import read_record
+from minillm.runs.train import Silent, train
 
 # DESIGN's table: `run.json` has at least these.
 KEYS = {
@@ -164,7 +164,7 @@ def test_a_long_run_writes_few_lines_with_mean_losses(
     quick_train, tmp_path, monkeypatch
 ):
     quick_train("each", steps=20)
-    monkeypatch.setattr("minillm.training.run_folder.metrics.MOST_LINES", 6)
+    monkeypatch.setattr("minillm.runs.metrics.MOST_LINES", 6)
     quick_train("some", steps=20)
     each = [line["loss"] for line in lines_of(tmp_path / "each")]
     some = lines_of(tmp_path / "some")
@@ -301,7 +301,7 @@ def test_the_last_mean_counts_losses_from_before_an_interruption(quick_train):
 
 @pytest.mark.parametrize("stop", [3, 7, 12, 20])
 def test_crashed_and_resumed_is_uninterrupted(quick_train, tmp_path, stop, monkeypatch):
-    monkeypatch.setattr("minillm.training.run_folder.metrics.MOST_LINES", 10)
+    monkeypatch.setattr("minillm.runs.metrics.MOST_LINES", 10)
     options = {"steps": 20, "eval_every": 4, "save_every": 7}
     whole = quick_train("whole", **options)
     lines = [line["step"] for line in lines_of(tmp_path / "whole")]
@@ -379,7 +379,7 @@ def test_evaluations_take_no_training_seconds(quick_train, monkeypatch):
         time.sleep(0.3)
         return Score(Tally(1.0, 1, 1))
 
-    monkeypatch.setattr(Replica, "evaluate", slow)
+    monkeypatch.setattr(Worker, "evaluate", slow)
     assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.3
 
 
@@ -472,7 +472,7 @@ def test_a_loss_that_is_no_number_writes_no_weights(quick_train, tmp_path, monke
             self.flat.data[...] = np.nan
 
     quick_train("whole", steps=5)
-    monkeypatch.setattr("minillm.training.optimizer.AdamW.update", poison)
+    monkeypatch.setattr("minillm.learning.optimizer.AdamW.update", poison)
     for save_every, last in ((5, "step-000005"), (7, None)):
         name = f"every-{save_every}"
         with pytest.raises(DivergedError):
@@ -490,7 +490,7 @@ def test_an_evaluation_that_is_no_number_names_its_step(
     quick_train, tmp_path, monkeypatch
 ):
     lost = Score(Tally(math.nan, 0, 1))
-    monkeypatch.setattr(Replica, "evaluate", lambda *_: lost)
+    monkeypatch.setattr(Worker, "evaluate", lambda *_: lost)
     with pytest.raises(DivergedError, match="in step 6: validation loss nan"):
         quick_train("a", steps=10, eval_every=6)
     text = (tmp_path / "a" / "diverged.json").read_text(encoding="utf-8")
@@ -501,7 +501,7 @@ def test_a_model_that_is_lost_at_its_last_step_is_not_called_finished(
     quick_train, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "minillm.training.loop.summarise", lambda *_: {"val_loss": math.nan}
+        "minillm.runs.train.summarise", lambda *_: {"val_loss": math.nan}
     )
     with pytest.raises(DivergedError, match="validation loss nan"):
         quick_train("a", steps=2, eval_every=5)

@@ -7,8 +7,8 @@ import textwrap
 import pytest
 
 from minillm.backend import Backend
+from minillm.learning.config import TrainConfig
 from minillm.models.count import memory_bytes
-from minillm.training.config import TrainConfig
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere a process begins at another size"

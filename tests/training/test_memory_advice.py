@@ -8,9 +8,9 @@ import pytest
 
 from minillm.backend import Backend
 from minillm.errors import DeviceError
-from minillm.training import memory
-from minillm.training.config import TrainConfig
-from minillm.training.replica import Replica
+from minillm.learning.config import TrainConfig
+from minillm.learning.worker import Worker
+from minillm.runs import memory
 
 OPTIONS = {"layers": 4, "width": 64, "context": 1024, "batch": 64}
 
@@ -93,7 +93,7 @@ def test_memory_that_runs_out_in_a_step_is_one_line(quick_train, workers, monkey
         if step == 2 and replica.rank == replica.n - 1:
             np.empty(1 << 55)
 
-    monkeypatch.setattr(Replica, "compute", lambda *a: greedy(*a) or np.float32(1))
+    monkeypatch.setattr(Worker, "compute", lambda *a: greedy(*a) or np.float32(1))
     with pytest.raises(
         DeviceError, match=r"8 sequences of 16 tokens.*--batch 4"
     ) as what:

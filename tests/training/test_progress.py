@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from minillm.training.progress import Reporter, clock, told, told_evaluation
+from minillm.runs.progress import Reporter, clock, told, told_evaluation
 
 LINE = {"step": 25, "loss": 1.2345, "tokens_per_second": 12345.6, "seconds": 10.0}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minillm.backend import debug, plain
+from minillm.learning.worker import Worker, batch_at
 from minillm.nn import Noise
 from minillm.text import Batch
-from minillm.training.replica import Replica, batch_at
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 
@@ -24,7 +24,7 @@ VARIANTS = [
 def whole_gradient(work, step: int = 0) -> tuple[float, np.ndarray]:
     """The loss and gradient of a step, all replicas of a workplace added up."""
     n = len(work.gradients)
-    replicas = [Replica(work, rank, n) for rank in range(n)]
+    replicas = [Worker(work, rank, n) for rank in range(n)]
     loss = float(sum(replica.compute(step) for replica in replicas))
     for replica in replicas:
         replica.reduce()
@@ -41,7 +41,7 @@ def assert_same_gradient(one, other):
 @pytest.mark.parametrize("with_bodies", [True, False])
 def test_everything_in_a_step_is_float32(workplace, options, with_bodies):
     work = workplace(**options)
-    replica = Replica(work, 0, 1)
+    replica = Worker(work, 0, 1)
     with debug():  # raises TypeError where a value or gradient has another type
         if with_bodies:
             loss = replica.compute(0)
@@ -136,7 +136,7 @@ def test_dropout_draws_anew_in_every_step_and_for_every_seed(workplace):
 
 def test_slices_of_the_replicas_cover_the_buffer_once(workplace):
     work = workplace("threads", 3)
-    parts = [Replica(work, rank, 3).part for rank in range(3)]
+    parts = [Worker(work, rank, 3).part for rank in range(3)]
     assert [part.start for part in parts] == [0, parts[0].stop, parts[1].stop]
     assert parts[-1].stop == work.flat.size
     assert all(part.start * 4 % 64 == 0 for part in parts)

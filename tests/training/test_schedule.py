@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from minillm.errors import UsageError
-from minillm.training.config import TrainConfig
-from minillm.training.schedule import learning_rate, odd_warmup
+from minillm.learning.config import TrainConfig
+from minillm.learning.schedule import learning_rate, odd_warmup
 
 
 def rates(schedule: str, **options) -> np.ndarray:

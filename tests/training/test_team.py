@@ -12,8 +12,8 @@ import pytest
 
 from minillm.backend import Backend
 from minillm.errors import MinillmError, UsageError
-from minillm.training import team as room
-from minillm.training.team import Team, choose_workers, missed_wish, parse_workers
+from minillm.learning import workers as room
+from minillm.learning.workers import Workers, choose_workers, missed_wish, parse_workers
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 KINDS = ["threads", pytest.param("processes", marks=needs_fork)]
@@ -49,7 +49,7 @@ class Member:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_every_member_answers_in_the_order_of_rank(kind, n):
-    with Team(Member, kind, n) as team:
+    with Workers(Member, kind, n) as team:
         for call in (1, 2):
             answers = team.call("where", "a", call)
             assert answers == [(rank, call, ("a", call)) for rank in range(n)]
@@ -63,7 +63,7 @@ def test_every_member_answers_in_the_order_of_rank(kind, n):
 def test_the_error_of_a_member_is_raised_here(kind, rank):
     with (
         pytest.raises(ValueError, match=f"rank {rank} cannot"),
-        Team(Member, kind, 3) as team,
+        Workers(Member, kind, 3) as team,
     ):
         team.call("fail", rank)
 
@@ -73,7 +73,7 @@ def test_a_worker_that_dies_is_reported_and_the_others_are_sent_home():
     begun = time.perf_counter()
     with (
         pytest.raises(MinillmError, match=r"worker 2 died.*--workers 1"),
-        Team(Member, "processes", 4) as team,
+        Workers(Member, "processes", 4) as team,
     ):
         others = [process for process, _ in team.call("process")][1:]
         team.call("die", 2)
@@ -85,7 +85,7 @@ def test_a_worker_that_dies_is_reported_and_the_others_are_sent_home():
 def test_a_worker_that_died_between_two_calls_is_reported_too():
     with (
         pytest.raises(MinillmError, match="worker 1 died"),
-        Team(Member, "processes", 2) as team,
+        Workers(Member, "processes", 2) as team,
     ):
         (_, (other, _)) = team.call("process")
         os.kill(other, signal.SIGKILL)
@@ -97,7 +97,7 @@ def test_a_worker_that_died_between_two_calls_is_reported_too():
 def test_a_worker_that_dies_with_a_message_unread_is_reported_too():
     with (
         pytest.raises(MinillmError, match="worker 1 died"),
-        Team(Member, "processes", 2) as team,
+        Workers(Member, "processes", 2) as team,
     ):
         (_, (other, _)) = team.call("process")
         team._connections[0].send(("wait", (1,)))
@@ -108,7 +108,7 @@ def test_a_worker_that_dies_with_a_message_unread_is_reported_too():
 @needs_fork
 def test_after_an_error_nobody_waits_for_a_long_step():
     begun = time.perf_counter()
-    with pytest.raises(KeyError), Team(Member, "processes", 2) as team:
+    with pytest.raises(KeyError), Workers(Member, "processes", 2) as team:
         (_, (other, _)) = team.call("process")
         team._connections[0].send(("wait", (1,)))
         raise KeyError
@@ -119,7 +119,7 @@ def test_after_an_error_nobody_waits_for_a_long_step():
 @needs_fork
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_workers_leave_signals_to_their_parent(number):
-    with Team(Member, "processes", 2) as team:
+    with Workers(Member, "processes", 2) as team:
         (_, (other, _)) = team.call("process")
         os.kill(other, number)
         assert team.call("where")[1] == (1, 1, ())
@@ -130,7 +130,7 @@ def test_workers_leave_signals_to_their_parent(number):
 def test_workers_do_not_outlive_their_parent(tmp_path, doing):
     code = """
         import os, signal, sys, time
-        from minillm.training.team import Team
+        from minillm.learning.workers import Workers
 
         class Member:
             def __init__(self, rank):
@@ -142,7 +142,7 @@ def test_workers_do_not_outlive_their_parent(tmp_path, doing):
                     os.kill(os.getpid(), signal.SIGKILL)
                 time.sleep(0.5)
 
-        team = Team(Member, "processes", 3)
+        team = Workers(Member, "processes", 3)
         print(*team.call("process")[1:], flush=True)
         if sys.argv[1] == "nothing":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from minillm import compare, fill, generate, load_run, report, scale, train
-from minillm.scaling.series.ladder import Ladder
-from minillm.scaling.series.progress import Silent
+from minillm.series.ladder import Ladder
+from minillm.series.progress import Silent
 
 HERE = Path(__file__).parent
 EXPECTED = json.loads((HERE / "expected.json").read_text("utf-8"))

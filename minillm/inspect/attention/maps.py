@@ -12,9 +12,9 @@ from minillm.generation import generate
 from minillm.generation.gaps import with_gaps
 from minillm.inspect.attention.labels import token_labels
 from minillm.inspect.attention.watch import Attention, watched
+from minillm.runs.run import Run, load_run
 from minillm.tensor import no_grad
 from minillm.text import BOS, MASK, Batch
-from minillm.training.run_folder.run import Run, load_run
 
 # An encoder–decoder has three kinds of attention, any other transformer one.
 SELF, ENCODER, DECODER, CROSS = PARTS = ("self", "encoder", "decoder", "cross")

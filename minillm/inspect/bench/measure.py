@@ -9,10 +9,10 @@ from minillm.inspect.bench import contest
 from minillm.inspect.bench.contest import Job
 from minillm.inspect.bench.peak import matmul_peak
 from minillm.inspect.bench.profile import Profile
+from minillm.learning.config import TrainConfig
+from minillm.learning.process import one_blas_thread
+from minillm.learning.workers import choose_workers, missed_wish
 from minillm.models import ModelConfig, count, size
-from minillm.training.config import TrainConfig
-from minillm.training.process import one_blas_thread
-from minillm.training.team import choose_workers, missed_wish
 
 VOCAB = 1024
 SIZES = ("pico", "nano", "micro", "tiny", "mini")  # those a CPU trains in minutes

@@ -6,12 +6,12 @@ import numpy as np
 
 from minillm import backend
 from minillm.inspect.bench.contest import Job
+from minillm.learning.config import TrainConfig
+from minillm.learning.learner import Learner
+from minillm.learning.process import keep_freed_memory
+from minillm.learning.streams import WEIGHTS
 from minillm.models import build
 from minillm.text import train_tokenizer
-from minillm.training.config import TrainConfig
-from minillm.training.learner import Learner
-from minillm.training.process import keep_freed_memory
-from minillm.training.streams import WEIGHTS
 
 
 class Contender(contextlib.ExitStack):

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from minillm.backend.memory import family_bytes
 from minillm.inspect.bench.contest import Job
+from minillm.learning.process import keep_freed_memory
+from minillm.learning.streams import WEIGHTS
 from minillm.models import ModelConfig, build
-from minillm.training.process import keep_freed_memory
-from minillm.training.streams import WEIGHTS
 
 
 class Contender(contextlib.ExitStack):

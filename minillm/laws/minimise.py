@@ -1,0 +1,229 @@
+"""The best curve through the points: many starts, then Newton's method to the end.
+
+For a given exponent the rest of the law is linear with non-negative coefficients, so a
+grid of exponents gives good starts (variable projection). From each, Newton's method
+with exact derivatives goes down to an optimum. A general minimiser with its usual
+tolerances stops early and calls it converged: so came about the constants printed in
+Hoffmann et al. (2022), as Besiroglu et al. (2024) found.
+
+Every step works on a batch of curves: one for each start, or each resample of the data.
+"""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from minillm.laws.curve import EXPONENTS, Form
+from minillm.laws.misfit import DELTAS, EPSILON, Problem
+
+LARGEST_EXPONENT = 5.0
+# Below it, over any range that can be measured, the law is one of ln x without an end.
+LEAST_EXPONENT_TO_A_CEILING = 0.05
+STARTS_KEPT = 32
+
+Optimum = tuple[np.ndarray, bool]  # theta (columns,), and whether it has converged
+
+
+def bounds(form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest theta: E >= 0, exponents within ± 5. Both are the
+    value of what is known."""
+    low = np.full(form.n_columns, -np.inf)
+    high = np.full(form.n_columns, np.inf)
+    low[0] = 0
+    low[2::2] = LEAST_EXPONENT_TO_A_CEILING if form.ceiling else -LARGEST_EXPONENT
+    high[2::2] = LARGEST_EXPONENT
+    known = ~np.isnan(form.held)
+    low[known] = high[known] = form.held[known]
+    return low, high
+
+
+def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
+    """Go down from every theta to an optimum: damped Newton steps within the bounds.
+
+    Returns theta, the objective, and `converged`: True only where the gradient is 0 as
+    far as it can be computed, or an undamped step promises less than rounding; and
+    where no direction bends down, so that it is an optimum.
+    """
+    theta = theta.copy()
+    low, high = bounds(problem.form)
+    damping = np.ones(len(theta))
+    value = np.full(len(theta), np.inf)
+    converged = np.zeros(len(theta), bool)
+    # Where a curve is not positive, its logarithm gives no way down.
+    able = np.isfinite(problem.objective(theta))
+    left = np.flatnonzero(able)
+    problem = problem.curves(able)
+    for _ in range(max_steps):
+        if len(left) == 0:
+            break
+        here = theta[left]
+        slopes = problem.slopes(here)
+        held = (here <= low) & (slopes.gradient > 0)
+        held |= (here >= high) & (slopes.gradient < 0)
+        held |= low == high
+        step, promised, hessian = slopes.newton(held, damping[left])
+        # A step may leave the bounds where the gradient would not.
+        outward = (here <= low) & (step < 0) | (here >= high) & (step > 0)
+        if outward.any():
+            step, promised, hessian = slopes.newton(held | outward, damping[left])
+        there = walk(here, step, low, high)
+        reached = problem.objective(there)
+
+        better = reached <= slopes.value + slopes.rounding
+        theta[left] = np.where(better[:, None], there, here)
+        value[left] = np.where(better, reached, slopes.value)
+        small = promised <= 1e-16 * slopes.value + slopes.least
+        level = held | (np.abs(slopes.gradient) <= slopes.gradient_rounding)
+        done = level.all(1) | better & small & (damping[left] == 0)
+        if done.any():
+            converged[left[done]] = np.linalg.eigvalsh(hessian[done])[:, 0] > -1e-9
+        weaker = np.where(small | (damping[left] < 0.01), 0, damping[left] / 10)
+        stronger = np.maximum(10 * damping[left], 0.01)
+        damping[left] = np.where(better, weaker, stronger)
+        going = ~done & (damping[left] < 1e12)
+        left = left[going]
+        problem = problem.curves(going)
+    return theta, value, converged
+
+
+def walk(here, step, low, high) -> np.ndarray:
+    """The end of every step, or of the part of it that stays within the bounds."""
+    wall = np.where(step < 0, low, high)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        room = np.where(step == 0, np.inf, (wall - here) / step)
+    part = np.minimum(1, room.min(1, keepdims=True))
+    return np.where(room <= part, wall, here + part * step)
+
+
+def starts(problem: Problem) -> np.ndarray:
+    """One curve for every exponent of a grid: (starts, columns).
+
+    It is the best by least squares of the relative error, or of y, divided by sigma,
+    for a problem with one curve.
+    """
+    form = problem.form
+    sizes = np.geomspace(0.02, 4, 24 if len(form.variables) == 1 else 12)
+    grid = sizes if form.ceiling else np.concatenate([-sizes, sizes])
+    held = form.held
+    grids = [grid if np.isnan(known) else known for known in held[2::2]]
+    axes = np.meshgrid(*grids, indexing="ij")
+    exponents = np.stack(axes, -1).reshape(-1, len(grids))
+    logs = -exponents[:, :, None] * problem.log_x
+    largest = logs.max(2)
+    columns = form.sign * np.exp(logs - largest[:, :, None])
+    columns = np.insert(columns, 0, 1.0, axis=1)
+    known = np.append(held[0], held[1::2])
+    found = np.exp(known + np.insert(largest, 0, 0.0, axis=1))
+    found[:, 0] = known[0]
+    free = np.isnan(known)
+    y = problem.y[0]
+    unit = problem.sigma * (y if problem.in_logs else 1)
+    rest = y - (found[:, ~free, None] * columns[:, ~free]).sum(1)
+    found[:, free] = non_negative_least_squares(
+        columns[:, free], rest, problem.weights[0] / unit**2
+    )
+    theta = np.empty((len(exponents), form.n_columns))
+    theta[:, 0] = found[:, 0]
+    theta[:, 1::2] = np.log(np.maximum(found[:, 1:], 1e-6 * y.mean())) - largest
+    theta[:, 2::2] = exponents
+    if form.ceiling:  # positive everywhere, or it has no logarithm
+        deepest = np.exp(theta[:, 1::2, None] + logs).sum(1).max(1)
+        theta[:, 0] = np.maximum(theta[:, 0], deepest + y.min())
+    theta = np.where(np.isnan(held), theta, held)
+    # A term of size zero has no slope to follow.
+    useful = (found[:, free] > 0).all(1)
+    return theta[useful] if useful.any() else theta
+
+
+def non_negative_least_squares(
+    columns: np.ndarray, y: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Coefficients >= 0 of the least weighted squares, by trying every set of columns.
+
+    columns (curves, k, n), y (curves, n), weights (n,) -> (curves, k), for k of three
+    or less.
+    """
+    n_curves, k, _ = columns.shape
+    products = (columns * weights) @ columns.swapaxes(1, 2)
+    right = ((columns * weights) @ y[:, :, None])[:, :, 0]
+    size = np.sqrt(np.einsum("rii->ri", products))
+    products = products / (size[:, :, None] * size[:, None, :]) + 1e-14 * np.eye(k)
+    right = right / size
+    best = np.zeros(n_curves)
+    coefficients = np.zeros((n_curves, k))
+    sets = [c for count in range(1, k + 1) for c in combinations(range(k), count)]
+    for chosen in map(list, sets):
+        part = products[:, chosen][:, :, chosen]
+        found = np.linalg.solve(part, right[:, chosen, None])[:, :, 0]
+        gain = np.where((found >= 0).all(1), (found * right[:, chosen]).sum(1), 0)
+        better = np.flatnonzero(gain > best)
+        best[better] = gain[better]
+        coefficients[better] = 0
+        coefficients[np.ix_(better, chosen)] = found[better]
+    return coefficients / size
+
+
+def refine(problem: Problem, deltas: tuple[float, ...], theta: np.ndarray):
+    """`polish` with one delta after another.
+
+    At the middle of the points, where A and alpha are the least entangled; where A is
+    known, that is A at x = 1, and nothing is moved.
+    """
+    centre = problem.log_x.mean(1, keepdims=True)
+    centre[~np.isnan(problem.form.held[1::2])] = 0
+    problem = problem.about(centre)
+    theta = theta.copy()
+    theta[:, 1::2] -= theta[:, 2::2] * centre[:, 0]
+    for delta in deltas:
+        theta, value, converged = polish(replace(problem, delta=delta), theta)
+    theta[:, 1::2] += theta[:, 2::2] * centre[:, 0]
+    return theta, value, converged
+
+
+def contained(form: Form) -> list[Form]:
+    """The laws that a law contains: without a floor, with one exponent."""
+    found = []
+    if form.seeks_floor:
+        found.append(replace(form, floor=False))
+    if form.exponents == EXPONENTS:
+        found.append(replace(form, tied=True))
+    return found
+
+
+def minimise(problem: Problem, loss: str, found: dict[Form, Optimum], *also) -> Optimum:
+    """The best theta of a problem with one curve, and whether it has converged.
+
+    found: the optima of forms of the same points; this one joins them, and those of the
+    laws that it contains, which are found first. They are starts for it, as curves
+    `also` (columns,) are: so it fits no worse than they do.
+    """
+    for form in contained(problem.form):
+        if form not in found:
+            minimise(replace(problem, form=form), loss, found)
+        narrower = form.untied(found[form][0][None])[0]
+        also = *also, narrower[: problem.form.n_columns]
+    found[problem.form] = search(problem, loss, *also)
+    return found[problem.form]
+
+
+def search(problem: Problem, loss: str, *also: np.ndarray) -> Optimum:
+    """As `minimise`: every start of a grid goes down to its own optimum, and the least
+    of them is taken."""
+    everywhere = replace(problem, delta=DELTAS[loss][0])
+    begin = starts(everywhere)
+    everywhere = everywhere.curves(np.zeros(len(begin), int))
+    first = everywhere.objective(begin)
+    kept = np.argsort(first)[: min(STARTS_KEPT, max(1, np.isfinite(first).sum()))]
+    theta, value, converged = refine(everywhere.curves(kept), DELTAS[loss], begin[kept])
+    if also:
+        # With the last delta alone: a curve that is followed from the first one on may
+        # end elsewhere.
+        near = problem.curves(np.zeros(len(also), int))
+        ends = refine(near, DELTAS[loss][-1:], np.stack(also))
+        pairs = zip((theta, value, converged), ends, strict=True)
+        theta, value, converged = map(np.concatenate, pairs)
+    as_good_as_0 = problem.y.size * (16 * EPSILON) ** 2
+    among = np.flatnonzero(value <= value.min() * (1 + 1e-9) + as_good_as_0)
+    chosen = among[np.argmax(converged[among])]
+    return theta[chosen], bool(converged[chosen])

@@ -1,0 +1,343 @@
+"""What a fitted law cannot promise, and which run would tell: one sentence each."""
+
+import numpy as np
+
+from minillm.errors import DataError
+from minillm.laws.minimise import bounds
+from minillm.laws.quantities import quantity_of
+from minillm.laws.rivals import EXPONENTIAL
+from minillm.laws.sweep import SAME, swept
+from minillm.laws.table import Table, place
+
+KEPT_EQUAL = (
+    *("batch", "batch_size", "batch_tokens", "epochs", "context", "seq_len"),
+    *("vocab_size", "tokenizer", "data", "dataset", "schedule"),
+)
+ONE_RUN = ("run", "run_id", "run_name", "trunk")
+FALLS = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")
+
+
+def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
+    """All warnings about a LawFit of these rows of a table, the gravest first."""
+    found = [
+        *_optimum(fit),
+        *_rising_loss(fit),
+        *_transition(fit),
+        *_residuals(fit),
+        *_narrow_range(fit),
+        *_change_together(fit),
+        *_acting_together(fit),
+        *_exponents(fit),
+        *_floor(fit),
+        *_fixed_floor(fit),
+        *_exponential(fit),
+        *_largest(fit),
+        *_influence(fit),
+        *swept(table, fit.variables, fit.y_name, rows),
+        *_shared_luck(fit, table, rows),
+        *_constant(fit, table, rows),
+        *_other_columns(fit, table, rows),
+    ]
+    return found
+
+
+def _optimum(fit):
+    if not fit.converged:
+        yield (
+            "the fit did not converge: these parameters are not the best ones; "
+            "the data may not follow this law"
+        )
+    lost = fit.resamples.failed
+    if lost > 0.05 * fit.resamples.n:
+        yield (
+            f"{lost} of {fit.resamples.n} resamples did not converge: "
+            "do not trust the intervals; add runs"
+        )
+
+
+def _rising_loss(fit):
+    if not _is_loss(fit) or len(fit.variables) > 1:
+        return
+    name = fit.variables[0]
+    sizes, medians = _medians(fit)
+    # Neighbours of nearly one size may differ by their seeds alone.
+    below = np.searchsorted(sizes, sizes / 1.2, side="right") - 1
+    rise = np.where(below >= 0, medians / medians[below] - 1, 0)
+    worst = int(np.argmax(rise))
+    # Of many neighbours on a level stretch, some rise by their noise.
+    noise = 1.5 * np.median(np.abs(fit.off))
+    if rise[worst] > max(0.002, 4 * noise):
+        start = below[worst]
+        yield (
+            f"{fit.y_name} rises from {medians[start]:.4g} to {medians[worst]:.4g} "
+            f"between {name} = {sizes[start]:.4g} and {sizes[worst]:.4g}: "
+            "train the larger one again with a lower rate or more tokens"
+        )
+
+
+def _transition(fit):
+    """A law with a floor falls most steeply, per step of ln x, where it begins."""
+    if not _is_loss(fit) or len(fit.variables) > 1:
+        return
+    sizes, medians = _medians(fit)
+    # Past a run that went wrong, the next one would look like a fall.
+    lowest = medians <= np.minimum.accumulate(medians)
+    sizes, medians = sizes[lowest], medians[lowest]
+    log_x, log_y = np.log(sizes), np.log(medians)
+    for here in range(2, len(sizes) - 1):
+        # The slope from the first point so far, and a chance of 1 % beside it.
+        slope = (log_y[0] - log_y[here]) / (log_x[here] - log_x[0])
+        step = log_x[here + 1] - log_x[here]
+        drop = log_y[here] - log_y[here + 1]
+        if step > np.log(1.2) and drop > 1.5 * max(slope, 0) * step + 0.01:
+            yield (
+                f"{fit.y_name} falls faster between {fit.variables[0]} = "
+                f"{sizes[here]:.4g} and {sizes[here + 1]:.4g} than before: a "
+                "transition in the series, which no power law has; fit the sizes "
+                "beyond it, or train the smaller ones longer"
+            )
+            return
+
+
+def _residuals(fit):
+    error = np.abs(fit.off)
+    worst = int(np.argmax(error))
+    if error[worst] > 0.03:
+        place = ", ".join(
+            f"{name} = {x[worst]:.4g}"
+            for name, x in zip(fit.variables, fit.x, strict=True)
+        )
+        yield (
+            f"{(error > 0.03).sum()} of {fit.n} points lie over 3 % from the curve, "
+            f"the worst {100 * error[worst]:.1f} % (at {place}): repeat those runs "
+            "with other seeds, or look for what differs in them"
+        )
+
+
+def _narrow_range(fit):
+    for name, x in zip(fit.variables, fit.x, strict=True):
+        factor = x.max() / x.min()
+        if factor < 10:
+            yield (
+                f"{name} spans a factor of {factor:.2g}; under 10 many laws fit alike: "
+                f"add runs at smaller or larger {name}"
+            )
+
+
+def _change_together(fit):
+    if len(fit.variables) == 1:
+        return
+    correlation = np.corrcoef(np.log(fit.x))[0, 1]
+    if abs(correlation) > 0.95:
+        first, second = fit.variables
+        yield (
+            f"{first} and {second} change together (correlation {correlation:.2f}): "
+            f"what each does is hard to tell apart; add small {first} with large "
+            f"{second}, and the reverse"
+        )
+
+
+def _acting_together(fit):
+    """L(N, D) adds up what each size does. Where more of one changes what the other
+    does, residuals fall or rise with ln N · ln D."""
+    if len(fit.variables) == 1 or fit.n < 8:
+        return
+    residual = np.log(fit.y / fit.predict(*fit.x))
+    # Outliers are named elsewhere, and this is not about them.
+    usual = np.abs(residual) <= 6 * np.median(np.abs(residual))
+    residual = residual[usual]
+    n, d = (np.log(x[usual] / np.median(x)) for x in fit.x)
+    columns = np.stack([np.ones(len(n)), n, d, n * d], 1)
+    slope, _, rank, _ = np.linalg.lstsq(columns, residual, rcond=None)
+    if rank < 4 or len(n) < 8:
+        return
+    rest = residual - columns @ slope
+    covariance = np.linalg.inv(columns.T @ columns) * (rest @ rest) / (len(n) - 4)
+    chance = 5 * np.sqrt(covariance[3, 3])
+    if abs(slope[3]) > chance and np.abs(residual).max() > 0.01:
+        first, second = fit.variables
+        yield (
+            f"what {second} gains depends on {first}: the residuals are no chance but "
+            f"go with ln {first} · ln {second}, which this law has no term for, or "
+            f"outliers bend it; do not take its exponents and its floor at their word"
+        )
+
+
+def _exponents(fit):
+    for name in fit.form.exponents:
+        column = fit.form.columns.index(name)
+        least, most = (ends[column] for ends in bounds(fit.form))
+        low, high = fit.interval95[name]
+        interval = f"95 % interval {low:.3g} to {high:.3g}"
+        # Without noise the interval is as narrow as rounding.
+        if low - 1e-6 <= max(0, least) <= high + 1e-6:
+            yield (
+                f"{name} is not distinguishable from 0 ({interval}): the data show no "
+                "power law; widen the range or add seeds"
+            )
+        elif low <= least or high >= most:
+            yield (
+                f"{name} is open at one end ({interval}, where the search ends): "
+                "widen the range or add seeds"
+            )
+
+
+def _floor(fit):
+    if fit.form.seeks_floor and not fit.floor_is_distinguishable:
+        yield f"{fit.floor_verdict}: add larger runs to see where the curve bends"
+
+
+def _fixed_floor(fit):
+    known = dict(fit.form.fixed).get("E")
+    beyond = 0 if known is None else (fit.form.sign * (fit.y - known) <= 0).sum()
+    if beyond:
+        side = "above" if fit.form.ceiling else "below"
+        yield f"{beyond} of {fit.n} points lie {side} the fixed E = {known:g}: check it"
+
+
+def _exponential(fit):
+    found = dict(fit.models)
+    exponential = found.pop(EXPONENTIAL, None)
+    powers = [aicc for aicc in found.values() if aicc is not None]
+    if exponential is None or not powers:
+        return
+    gain = min(powers) - exponential
+    # Equal noise of all curves, as where there is none, tells nothing apart.
+    if gain > 10:
+        name = fit.variables[0]
+        yield (
+            f"an exponential, {fit.y_name} = E + A·exp(−{name}/s), fits better than a "
+            f"power law (AICc {gain:.1f} lower): do not extrapolate; add larger runs, "
+            f"and check that the small ones were trained like the others"
+        )
+
+
+def _influence(fit):
+    """The one point that takes alpha or beta beyond its own interval."""
+    for point in fit.influence[:1]:
+        for name in fit.form.exponents:
+            change = point["change"][name]
+            value = fit.parameters[name]
+            if change is None:
+                continue
+            end = fit.interval95[name][int(change > 0)]
+            if abs(change) < 1.5 * abs(end - value) + 1e-6:
+                continue
+            at = ", ".join(f"{x} = {point[x]:.4g}" for x in fit.variables)
+            yield (
+                f"one point decides {name}: without {place(point)} ({at}) it is "
+                f"{value + change:.3g}, not {value:.3g}; repeat that run with "
+                "other seeds"
+            )
+
+
+def _largest(fit):
+    error = fit.leave_largest_out
+    if error is not None and error > 0.03:
+        yield (
+            f"the law of all but the largest run of this fit is {100 * error:.1f} % "
+            "off there: do not trust the curve beyond the data"
+        )
+
+
+def _shared_luck(fit, table, rows):
+    """Where intervals take rows of one run for independent."""
+    if not fit.noise.seen:
+        runs = "one run" if fit.n_runs == 1 else f"{fit.n_runs} runs"
+        yield (
+            f"the {fit.n} points are of {runs}, too few to see how much luck points "
+            "of one run share: the intervals leave it out and are too narrow; add runs "
+            "of other sizes"
+        )
+    name = _column(table, ONE_RUN, fit)
+    if name is None or fit.n_runs < fit.n:
+        return
+    different = len(set(table.groups(name, rows)))
+    if different < fit.n:
+        yield (
+            f"{name} has {different} values in {fit.n} rows: rows of one run share its "
+            f"luck, which the intervals leave out; add --group {name}"
+        )
+
+
+def _constant(fit, table, rows):
+    """What a law of one variable leaves out: the tokens, or the size."""
+    variable = fit.variables[0]
+    if not _is_loss(fit) or len(fit.variables) > 1 or quantity_of(variable) == "FLOPs":
+        return
+    of_tokens = quantity_of(variable) == "tokens"
+    left_out = "parameters" if of_tokens else "tokens"
+    names = [n.lower() for n in table.columns if quantity_of(n) == left_out]
+    name = _column(table, names, fit)
+    if name is None:
+        return
+    values = _values(table, name, rows)
+    if len(values) == 1 and fit.form.floor:
+        if of_tokens:
+            whose = f"L∞({name}) of a model of this size after any number of tokens"
+        else:
+            whose = "L∞(D) of a model of any size after so many tokens"
+        yield (
+            f"every run has {name} = {values[0]:.4g}: E is the floor {whose}, not the "
+            f"entropy of the text; add runs at two more {name} and fit both variables"
+        )
+    elif len(values) > 1 and not isinstance(values[0], str):
+        yield (
+            f"{name} changes from {values[0]:.4g} to {values[-1]:.4g} along the "
+            f"series: fit both variables (--x {variable} --x {name})"
+        )
+
+
+def _other_columns(fit, table, rows):
+    for name in KEPT_EQUAL:
+        found = _column(table, (name,), fit)
+        if found is None:
+            continue
+        values = _values(table, found, rows)
+        # Under one epoch, no text is seen twice.
+        if len(values) > 1 and not (name == "epochs" and values[-1] <= SAME):
+            ends = [_written(table, found, values[end]) for end in (0, -1)]
+            yield (
+                f"{found} changes from {ends[0]} to {ends[-1]} along the series and is "
+                f"part of what the curve shows: run it again with equal {found}, or "
+                "fit the rows of each alone"
+            )
+
+
+def _written(table: Table, name: str, value) -> str:
+    """A value of a column as the table has it."""
+    if isinstance(value, str):
+        return value
+    at = int(np.flatnonzero(table.numbers(name) == value)[0])
+    cell = table.columns[name][at]
+    return cell.strip() if isinstance(cell, str) else f"{value:g}"
+
+
+def _medians(fit) -> tuple[np.ndarray, np.ndarray]:
+    """The different sizes of a law of one variable, and the median y of each."""
+    sizes = np.unique(fit.x[0])
+    return sizes, np.array([np.median(fit.y[fit.x[0] == size]) for size in sizes])
+
+
+def _is_loss(fit) -> bool:
+    return any(word in fit.y_name.lower() for word in FALLS)
+
+
+def _values(table: Table, name: str, rows: np.ndarray) -> list:
+    """The different values of a column, sorted: numbers (1 % apart), or else texts."""
+    try:
+        numbers = table.numbers(name)[rows]
+    except DataError:
+        return sorted({str(table.columns[name][row]).strip() for row in rows})
+    numbers = np.unique(numbers[np.isfinite(numbers)])
+    if len(numbers) and numbers[-1] <= SAME * numbers[0]:
+        return [float(numbers[0])]
+    return [float(number) for number in numbers]
+
+
+def _column(table: Table, names: tuple[str, ...], fit) -> str | None:
+    """The table's column of one of these names, if the law does not use it already."""
+    for column in table.columns:
+        if column.lower() in names and column not in fit.variables:
+            return column
+    return None

@@ -1,0 +1,1 @@
+"""Learning: what turns token ids into weights. It knows no folder and no terminal."""

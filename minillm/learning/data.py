@@ -1,0 +1,155 @@
+"""From a configuration to token ids: the corpus, its tokenizer, its two parts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minillm.errors import DataError, UsageError
+from minillm.learning.config import TrainConfig
+from minillm.learning.encoded import EncodedCorpus
+from minillm.text import (
+    BERT_TEMPLATE,
+    MASK,
+    OBJECTIVES,
+    PAIR_SPECIALS,
+    SEQ2SEQ_SPECIALS,
+    SEQ2SEQ_TEMPLATE,
+    Corpus,
+    Documents,
+    Lost,
+    Table,
+    Tokenizer,
+    load_corpus,
+    load_table,
+    train_tokenizer,
+)
+
+TABLES = ("pairs", "labels")
+LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
+
+
+def prepare(
+    config: TrainConfig, tokenizer: Tokenizer | None = None, note=None
+) -> EncodedCorpus:
+    """Load the corpus and encode it, with a new tokenizer unless one is given.
+
+    `note(text)` is told how a file was read, before a large one is encoded, and what is
+    lost of it. Raises DataError for a missing or unreadable corpus.
+    """
+    kind = OBJECTIVES[config.objective].kind
+    corpus = load(config.data, kind)
+    for line in corpus.notes if note else ():
+        note(line)
+    if note and corpus.n_bytes > LARGE:
+        megabytes = f"{corpus.n_bytes / 1e6:.1f} MB"
+        note(f"{corpus.name}: {megabytes} of text to be encoded by {config.tokenizer}")
+    tokenizer = tokenizer or new_tokenizer(config, corpus)
+    labels = ()
+    if kind == "labels":
+        labels = tuple(sorted({label for _, label in corpus.train}))
+    train, val = (
+        encode(corpus, part, kind, tokenizer, labels) for part in ("train", "val")
+    )
+    text = EncodedCorpus(
+        name=corpus.name,
+        sha256=corpus.sha256,
+        n_bytes=corpus.n_bytes,
+        note=corpus.note,
+        val_bytes=len(corpus.val.encode()) if isinstance(corpus, Corpus) else 0,
+        tokenizer=tokenizer,
+        train=train,
+        val=val,
+        entropy=getattr(corpus, "entropy", None),
+        labels=labels,
+        notes=corpus.notes,
+        train_lost=lost(corpus, "train", kind, tokenizer, train),
+        val_lost=lost(corpus, "val", kind, tokenizer, val),
+    )
+    if note and (told := (text.train_lost + text.val_lost).told(corpus.name)):
+        note(told)
+    return text
+
+
+def load(
+    data: str, kind: str, *, whole: bool = False, known_labels: Sequence[str] = ()
+) -> Corpus | Table:
+    """What examples of this kind are made of. With `whole` all rows of a file are its
+    validation part, and none with one of `known_labels` is a header. Raises DataError
+    or UsageError."""
+    if kind in TABLES:
+        if data == TrainConfig.data:  # the default, which is a text
+            raise UsageError(
+                f"{kind} need --data: a .tsv, .csv or .jsonl file, or a task that "
+                f"`minillm data list` shows"
+            )
+        return load_table(data, kind, whole=whole, known_labels=known_labels)
+    return load_corpus(data)
+
+
+def encode(
+    corpus: Corpus | Table, part: str, kind: str, tokenizer: Tokenizer, labels=()
+) -> np.ndarray | Documents | list:
+    """The "train" or "val" part of a corpus as token ids, for examples of this kind.
+
+    Raises DataError for a label that is not among `labels`.
+    """
+    content = getattr(corpus, part)
+    if kind == "windows":
+        return tokenizer.encode(content)
+    if kind == "passages":
+        return Documents.encode(corpus.documents(part), tokenizer)
+    first, second = zip(*content, strict=True)
+    if kind == "pairs":
+        rows = zip(*map(tokenizer.encode_all, (first, second)), strict=True)
+        return list(rows)
+    number = {label: i for i, label in enumerate(labels)}
+    for label in second:
+        if label not in number:
+            raise DataError(
+                f"{corpus.name}: the label {label!r} is not among those that the model "
+                f"knows: {', '.join(labels)}"
+            )
+    numbers = [number[label] for label in second]
+    return list(zip(tokenizer.encode_all(first), numbers, strict=True))
+
+
+def lost(
+    corpus: Corpus | Table,
+    part: str,
+    kind: str,
+    tokenizer: Tokenizer,
+    encoded: np.ndarray | Documents | list,
+) -> Lost:
+    """What the ids of a part, as `encode` gave them, do not tell of its text."""
+    content = getattr(corpus, part)
+    if isinstance(encoded, list):
+        return tokenizer.lost(_cells(content, kind), _cells(encoded, kind))
+    return tokenizer.lost([content], [getattr(encoded, "ids", encoded)])
+
+
+def _cells(rows: Sequence[tuple], kind: str) -> list:
+    """What is text in rows: both columns of pairs, else the first."""
+    columns = 2 if kind == "pairs" else 1
+    return [cell for row in rows for cell in row[:columns]]
+
+
+def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
+    """A tokenizer for the training part of a corpus, with the special tokens and the
+    template that the objective and the architecture need."""
+    specials, template = (), None
+    if config.objective == "seq2seq":
+        specials, template = SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE
+    elif config.arch == "bert":
+        specials, template = PAIR_SPECIALS, BERT_TEMPLATE
+    elif config.objective == "mlm":
+        specials = (MASK,)
+    text = corpus.train
+    if not isinstance(text, str):
+        text = "\n".join(_cells(text, OBJECTIVES[config.objective].kind))
+    return train_tokenizer(
+        config.tokenizer,
+        text,
+        vocab_size=config.vocab,
+        specials=specials,
+        template=template,
+    )

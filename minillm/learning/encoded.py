@@ -1,0 +1,146 @@
+"""A corpus as token ids: what a run takes its examples from."""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from minillm.learning.batches import (
+    count_tokens,
+    named_in_errors,
+    tokens_of_row,
+    validation_batch,
+)
+from minillm.learning.config import TrainConfig
+from minillm.text import (
+    OBJECTIVES,
+    Batch,
+    Documents,
+    Lost,
+    Passages,
+    Shuffled,
+    Tokenizer,
+    Windows,
+)
+from minillm.text.lost import NOTHING
+
+OFTEN = 20  # epochs
+# Letters; Chinese has no spaces, and a clause of it may be long.
+WORD, NO_WORD = re.compile(r"[^\W\d_]{1,12} ?"), re.compile(r"[^\s\ufffd]{1,12}")
+SEARCHED = 256  # tokens
+
+
+@dataclass(frozen=True)
+class EncodedCorpus:
+    """A corpus as token ids: what a run takes its examples from.
+
+    `train` and `val` are ids (T,), Documents, or lists of rows, by the objective;
+    `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
+    `labels` are the classes of labelled texts. Sizes are in UTF-8 bytes; `entropy` is
+    in nats per character, None where it is not known. `val_bytes` is 0 for rows.
+    `notes` say in words how files were read, where that is not plain; `train_lost` and
+    `val_lost` are what no token of either part stands for.
+    """
+
+    name: str
+    sha256: str
+    n_bytes: int
+    note: str
+    val_bytes: int
+    tokenizer: Tokenizer
+    train: np.ndarray | Documents | list = field(repr=False)
+    val: np.ndarray | Documents | list = field(repr=False)
+    entropy: float | None = None
+    labels: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    train_lost: Lost = NOTHING
+    val_lost: Lost = NOTHING
+
+    @property
+    def train_tokens(self) -> int:
+        return count_tokens(self.train)
+
+    @property
+    def val_tokens(self) -> int:
+        return count_tokens(self.val)
+
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Of the validation part; None where some bytes are of no token."""
+        return bytes_per_token(
+            self.tokenizer, self.val_bytes, self.val_tokens, self.val_lost
+        )
+
+    def tokens_per_step(self, config: TrainConfig) -> float:
+        """The tokens that a step takes in, on the average: of rows with their special
+        tokens and without padding, and of pairs those of the targets."""
+        if not isinstance(self.train, list):
+            return config.tokens_per_step
+        room = self.tokenizer.room(config.context)
+        lengths = np.fromiter(map(tokens_of_row, self.train), np.int64)
+        mean = float(np.minimum(lengths, room).mean())
+        return config.batch * (mean + config.context - room)
+
+    def sampler(self, config: TrainConfig) -> Shuffled:
+        """What the steps of a run take their examples from."""
+        with named_in_errors(self.name):
+            match OBJECTIVES[config.objective].kind:
+                case "windows":
+                    return Windows(self.train, config.context, config.seed)
+                case "passages":
+                    with named_in_errors("the training part"):
+                        return Passages(self.train, config.seed)
+            return Shuffled(self.train, config.seed)
+
+    def validation(self, config: TrainConfig) -> Batch:
+        """What there is to predict in the validation part, as one batch."""
+        with named_in_errors(self.name):
+            return validation_batch(self.val, config, self.tokenizer)
+
+    @property
+    def beginning(self) -> str | None:
+        """A word at the beginning of the part to validate, with the space behind it, or
+        what it has for words: a prompt to try. None for rows."""
+        if isinstance(self.val, list):
+            return None
+        ids = getattr(self.val, "ids", self.val)
+        text = self.tokenizer.decode(ids[:SEARCHED])
+        found = WORD.search(text) or NO_WORD.search(text)
+        return found and found[0]
+
+    def epochs(self, config: TrainConfig) -> float:
+        """How often the steps of a run go over the training part."""
+        return config.steps * self.tokens_per_step(config) / self.train_tokens
+
+    def repeated(self, config: TrainConfig) -> str | None:
+        """In words, that the steps go over a text, not of rows, too often."""
+        epochs = self.epochs(config)
+        if isinstance(self.train, list) or epochs <= OFTEN:
+            return None
+        return (
+            f"the steps go {epochs:.0f} times over the same text: where a model learns "
+            f"it by heart, its validation loss rises; give fewer --steps or more text"
+        )
+
+    def cut(self, context: int) -> str | None:
+        """In words, how many rows are longer than what a model of this context sees."""
+        if not isinstance(self.train, list):
+            return None
+        room = self.tokenizer.room(context)
+        rows = self.train + self.val
+        n_long = sum(max(map(np.size, row)) > room for row in rows)
+        if not n_long:
+            return None
+        return (
+            f"{n_long:,} of {len(rows):,} rows are longer than the {room} tokens that "
+            f"the model sees of a text: they lose their end"
+        )
+
+
+def bytes_per_token(
+    tokenizer: Tokenizer, n_bytes: int, n_tokens: int, lost: Lost
+) -> float | None:
+    """None where some bytes are of no token: those of white space, or of characters
+    that are read as unknown ones."""
+    told = tokenizer.keeps_spaces and not lost.n
+    return n_bytes / max(n_tokens, 1) if told else None

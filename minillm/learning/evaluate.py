@@ -1,0 +1,136 @@
+"""How good a model is on text it was not trained on."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minillm import backend
+from minillm.backend import xp
+from minillm.ops import IGNORED
+from minillm.tensor import Tensor, no_grad
+from minillm.text import Batch
+
+# Logits computed at a time: they never lie in memory whole.
+CHUNK = 1 << 20
+# Of about so many tokens, the luck of which are looked at is a few parts in a hundred.
+INTERIM_TOKENS = 1 << 15
+
+
+@dataclass(frozen=True)
+class Tally:
+    """n predictions: the sum of their −log p in nats, and how many were right, in that
+    nothing had a larger logit."""
+
+    nats: float = 0.0
+    right: int = 0
+    n: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.nats + other.nats, self.right + other.right, self.n + other.n)
+
+    @property
+    def loss(self) -> float:
+        """Nats for each; 0 for none."""
+        return self.nats / max(self.n, 1)
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / max(self.n, 1)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model predicted the kept targets of a batch, and its labels."""
+
+    tokens: Tally = Tally()
+    labels: Tally = Tally()
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(self.tokens + other.tokens, self.labels + other.labels)
+
+
+def evaluate(
+    model, batch: Batch, size: int, *, every: int = 1, rank: int = 0, n: int = 1
+) -> Score:
+    """Score a batch in parts of `size` sequences.
+
+    Looks at every so many parts only, and of these, as worker `rank`, at every n-th.
+    """
+    n_parts = math.ceil(len(batch.ids) / size)
+    parts = range(0, n_parts, every)[rank::n]
+    scores = (score(model, batch.shard(part, n_parts).trimmed()) for part in parts)
+    return sum(scores, Score())
+
+
+def interim_share(batch: Batch) -> int:
+    """Evaluations on the way look at every so many parts: at all of a small validation
+    batch, at an eighth of a large one."""
+    return max(1, min(8, batch.ids.size // INTERIM_TOKENS))
+
+
+def score(model, batch: Batch) -> Score:
+    """Let a model predict what there is to predict in a batch."""
+    where = backend.of(model.tokens.weight.data)
+    tokens, labels = Tally(), Tally()
+    with backend.running(where), no_grad():
+        x = model.read(batch)
+        if batch.targets is not None:
+            tokens = _score_tokens(model, x, batch.targets.reshape(-1), where)
+        if batch.labels is not None:
+            logits = model.label_logits(x, batch).data
+            labels = _score_logits(logits, where.asarray(batch.labels))
+    return Score(tokens, labels)
+
+
+def _score_tokens(model, x: Tensor, targets, where) -> Tally:
+    kept = np.flatnonzero(targets != IGNORED)
+    x = x.data.reshape(-1, x.shape[-1])[where.asarray(kept)]
+    targets = where.asarray(targets[kept])
+    rows = max(1, CHUNK // model.config.vocab_size)
+    tally = Tally()
+    for begin in range(0, kept.size, rows):
+        part = slice(begin, begin + rows)
+        logits = model.project(Tensor(x[part])).data
+        tally += _score_logits(logits, targets[part])
+    return tally
+
+
+def _score_logits(logits, targets) -> Tally:
+    """logits (n, V), targets (n,)"""
+    logits = logits - logits.max(-1, keepdims=True)
+    at_target = xp.take_along_axis(logits, targets[:, None], -1)[:, 0]
+    total = xp.exp(logits, out=logits).sum(-1)
+    nats = (xp.log(total) - at_target).sum(dtype=xp.float64).item()
+    return Tally(nats, (at_target == 0).sum().item(), len(logits))
+
+
+def summarise(found: Score, objective: str, bytes_per_token: float | None) -> dict:
+    """The figures of an evaluation.
+
+    `val_loss` is what training makes less: nats for each target, for each label, or
+    one of each together. Bits per byte compare models of different vocabularies; they
+    are None but for causal models, as others read the text around what they predict.
+    """
+    tokens, labels = found.tokens, found.labels
+    if objective == "classify":
+        return {
+            "val_loss": labels.loss,
+            "val_perplexity": None,
+            "val_bits_per_byte": None,
+            "val_accuracy": labels.accuracy,
+        }
+    bits_per_token = tokens.loss / math.log(2)
+    result = {
+        "val_loss": tokens.loss + labels.loss,
+        "val_perplexity": math.exp(min(tokens.loss, 700.0)),
+        "val_bits_per_byte": (
+            bits_per_token / bytes_per_token
+            if objective == "clm" and bytes_per_token
+            else None
+        ),
+        "val_accuracy": tokens.accuracy,
+    }
+    if objective == "mlm+nsp":
+        result["val_next_sentence_accuracy"] = labels.accuracy
+    return result

@@ -1,0 +1,150 @@
+"""The training step: learning rate, loss, gradient, update. It knows no folder."""
+
+import contextlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from minillm import backend
+from minillm.errors import DivergedError, UsageError
+from minillm.learning.config import TrainConfig
+from minillm.learning.data import EncodedCorpus
+from minillm.learning.evaluate import Score
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import clip_scale, global_norm, new_optimizer
+from minillm.learning.process import one_blas_thread
+from minillm.learning.schedule import learning_rate
+from minillm.learning.streams import WEIGHTS
+from minillm.learning.worker import Worker, Workplace
+from minillm.learning.workers import Workers, choose_workers
+from minillm.models import LanguageModel, build
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step came to. `number` counts from 0; the loss is in nats per target, the
+    norm is that of the whole gradient before it is clipped."""
+
+    number: int
+    lr: float
+    loss: float
+    norm: float
+
+
+class Learner:
+    """A model that learns: its weights, an optimizer, workers. It knows no folder.
+
+        with Learner(config, text) as learner:
+            for number in range(config.steps):
+                print(learner.step(number).loss)
+
+    config: what concerns a folder (`out`, `keep`, `save_every`) is not looked at.
+    text: what `prepare(config)` returns. workers: as `--workers`; one in this process
+    unless asked. model: one of your own, with a `loss(batch, noise)`.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        text: EncodedCorpus,
+        *,
+        workers: int | str = 1,
+        model: LanguageModel | None = None,
+    ):
+        self.config = config = config.resolve()
+        self.text = text
+        self.next = 0  # the number of the step that comes next
+        self._workers = None
+        self._exits = contextlib.ExitStack()
+        with backend.use(config.device) as device:
+            self.workers = choose_workers(str(workers), config.batch, device)
+            kind, n = self.workers
+            if model is None:
+                shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
+                rng = np.random.default_rng((config.seed, 0, WEIGHTS))
+                model = build(shape, rng)
+            flat = FlatParameters(model, shared=kind == "processes" and n > 1)
+            self.work = Workplace(
+                config=config,
+                model=model,
+                flat=flat,
+                optimizer=new_optimizer(config, flat),
+                gradients=[flat.zeros() for _ in range(n)],
+                sampler=text.sampler(config),
+                tokenizer=text.tokenizer,
+                validation=text.validation(config),
+            )
+
+    @property
+    def model(self) -> LanguageModel:
+        return self.work.model
+
+    def step(self, number: int) -> Step:
+        """Train on the batch of this step, counted from 0.
+
+        Raises DivergedError, before any weight moves, where the loss or the gradient is
+        no finite number.
+        """
+        self._check_order(number)
+        lr = learning_rate(self.config, number)
+        # Each call waits for every worker: nobody adds up before all gradients are
+        # there, and no weight moves before the whole gradient's norm is known.
+        loss = backend.to_numpy(sum(self._workers.call("compute", number))).item()
+        norm = global_norm(self._workers.call("reduce"))
+        check_finite(number + 1, loss=loss, gradient_norm=norm, learning_rate=lr)
+        self._workers.call("update", number, lr, clip_scale(norm, self.config.clip))
+        self.next = number + 1
+        return Step(number, lr, loss, norm)
+
+    def evaluate(self, every: int = 1) -> Score:
+        """How the model predicts the validation part: all that `text.validation` holds,
+        or every so many parts of it."""
+        return sum(self._opened().call("evaluate", every), Score())
+
+    def __enter__(self) -> "Learner":
+        if self._workers is not None:
+            raise UsageError("this Learner is open already")
+        kind, n = self.workers
+        with contextlib.ExitStack() as exits:
+            exits.enter_context(backend.use(self.config.device))
+            exits.enter_context(one_blas_thread())
+            # What overflows shows in the loss or in the norm of the gradient.
+            exits.enter_context(
+                np.errstate(over="ignore", invalid="ignore", divide="ignore")
+            )
+            # Last: its processes are forked with all of the above in force.
+            self._workers = Workers(lambda rank: Worker(self.work, rank, n), kind, n)
+            exits.push(self._workers)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._workers = None
+        self._exits.__exit__(*error)
+
+    def close(self) -> None:
+        """End the workers; the weights stay in `model`."""
+        self.__exit__(None, None, None)
+
+    def _opened(self) -> Workers:
+        if self._workers is None:
+            raise UsageError("this Learner is not open: use `with Learner(...)`")
+        return self._workers
+
+    def _check_order(self, number: int) -> None:
+        self._opened()
+        if number != self.next:
+            raise UsageError(f"step {number} out of order: step {self.next} comes next")
+
+
+def check_finite(step: int, **figures: float) -> None:
+    """Raise DivergedError unless all of these, which a step gave, are finite. `step`
+    counts from 1."""
+    if not all(map(math.isfinite, figures.values())):
+        told = ", ".join(
+            f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
+        )
+        raise DivergedError(
+            f"diverged in step {step}: {told}; try a smaller --lr", step, figures
+        )

@@ -1,0 +1,58 @@
+"""The learning rate of each step."""
+
+import math
+
+from minillm.learning.config import TrainConfig
+
+COOLDOWN = 0.2  # the last share of a "wsd" run
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """The rate of a step, counted from 0, of a resolved configuration.
+
+    All schedules warm up linearly. "cosine" then falls to `min_lr` along half a cosine
+    (Loshchilov & Hutter 2017, eq. 5); "wsd" (warmup-stable-decay, Hu et al. 2024) stays
+    and falls to it in a straight line over the last fifth; "constant" stays.
+    """
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    if config.schedule == "constant":
+        return config.lr
+    # The share of the way from lr down to min_lr.
+    if config.schedule == "cosine":
+        done = (step - config.warmup) / max(1, config.steps - config.warmup)
+        fallen = 0.5 * (1 - math.cos(math.pi * min(1.0, done)))
+    else:
+        cooldown = config.steps - cooldown_begins(config)
+        fallen = max(0.0, 1 - (config.steps - step) / cooldown)
+    return config.lr - fallen * (config.lr - config.min_lr)
+
+
+def cooldown_begins(config: TrainConfig) -> int:
+    """The steps of a "wsd" run before its rate falls. Up to there, a run does what any
+    longer one does."""
+    return config.steps - max(1, round(COOLDOWN * config.steps))
+
+
+def odd_warmup(config: TrainConfig) -> str | None:
+    """What to tell about a warm-up that leaves the rest of the schedule no room."""
+    told = f"--warmup {config.warmup}: "
+    if config.steps == 1 and config.warmup <= 1:
+        return None
+    if config.warmup >= config.steps:
+        last = learning_rate(config, config.steps - 1)
+        return (
+            f"{told}as long as the run of {config.steps} steps, or longer: the rate "
+            f"only rises, to {last:.3g} of {config.lr:.3g}"
+        )
+    if config.schedule == "wsd" and config.warmup > cooldown_begins(config):
+        return (
+            f"{told}the cooldown begins after step {cooldown_begins(config)}: the rate "
+            f"drops where the warm-up ends"
+        )
+    return None
+
+
+def branch_step(config: TrainConfig) -> int | None:
+    """The step whose checkpoint a longer run can start from, if it is to be kept."""
+    return cooldown_begins(config) if config.branch else None

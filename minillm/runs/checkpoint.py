@@ -1,0 +1,351 @@
+"""Checkpoints: directories that are either whole or not there.
+
+    step-000500/ model.safetensors      weights by name
+                 optimizer.safetensors  the optimizer's moments by name
+                 state.json             where the run stood
+                 manifest.json          step, size and sha256 of the others, last
+
+Nothing is ever unpickled.
+"""
+
+import contextlib
+import hashlib
+import math
+import shlex
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import safetensors
+from safetensors.numpy import load_file, save_file
+
+from minillm import backend
+from minillm.errors import DataError
+from minillm.files import (
+    free_name,
+    is_temporary,
+    leads_away,
+    remove_folder,
+    replacing_folder,
+    write_json,
+)
+from minillm.kinds import COUNT
+from minillm.learning.flat import FlatParameters
+from minillm.reading import MANIFEST, RECORD, Damaged, Missing, check_file, read_object
+
+FOLDER = "checkpoints"  # of a run's, where they lie
+FORMAT = 1
+# What is not there is damage; what may not be read, or not now, is none.
+MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+WEIGHTS, MOMENTS = "model.safetensors", "optimizer.safetensors"
+FILES = (WEIGHTS, MOMENTS, "state.json")
+KEYS = {"format", "step", "files"}  # of a manifest
+NAMES = (*FILES, "manifest.json")  # of all that lies in one
+HEADER = 100_000_000  # the library reads no longer one
+# As NumPy calls them. Another type has the file's own name.
+TYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
+
+
+def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
+    """Write a checkpoint, which is there when it is whole.
+
+    `state["step"]` names it. Raises DataError where the disk refuses.
+    """
+    target = at(folder, state["step"])
+    with replacing_folder(target, NAMES) as temporary:
+        save_arrays(temporary / WEIGHTS, flat.views(flat.data))
+        save_arrays(temporary / MOMENTS, _moments(flat, optimizer))
+        write_json(temporary / "state.json", state)
+        for name in FILES:  # safetensors lets nobody else read what it writes
+            shutil.copymode(temporary / "state.json", temporary / name)
+        manifest = {
+            "format": FORMAT,
+            "step": state["step"],
+            "files": {name: _fingerprint(temporary / name) for name in FILES},
+        }
+        write_json(temporary / "manifest.json", manifest)
+    return target
+
+
+def copy(path: Path, folder: Path) -> None:
+    """Copy a checkpoint to those of another run. Raises DataError where the disk
+    refuses."""
+    with replacing_folder(folder / path.name, NAMES) as temporary:
+        for name in NAMES:
+            shutil.copyfile(path / name, temporary / name)
+
+
+def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
+    """Copy a checkpoint's weights (and moments) into their places; returns its state.
+
+    Raises DataError where names, shapes or types differ from the model's.
+    """
+    _copy(path / WEIGHTS, flat.views(flat.data))
+    if optimizer is not None:
+        _copy(path / MOMENTS, _moments(flat, optimizer))
+    return _state(path)
+
+
+def _state(path: Path) -> dict:
+    file = path / "state.json"
+    state = read_object(file, {"step": COUNT})
+    if path.name == at(path, state["step"]).name:
+        return state
+    raise DataError(f"{file}: is of step {state['step']}, not of {path.name}")
+
+
+def trained(folder: Path, numbers: int) -> Path:
+    """The newest checkpoint, for who wants the trained model, of so many numbers, and
+    not another.
+
+    Raises DataError where there is none, and where it is damaged.
+    """
+    every = _all(folder)
+    if not every:
+        raise DataError(
+            f"{folder.parent}: no whole checkpoint in it: was it trained to the end?"
+        )
+    if not is_whole(every[-1], numbers):
+        way = "put it back from a copy"
+        if len(every) > 1:
+            way = f"remove it, and {every[-2].name} is taken"
+        raise DataError(
+            f"{every[-1]}: is damaged, not what its manifest says, or far too large "
+            f"for its model: {way}; or make it again: minillm train --resume --out "
+            f"{shlex.quote(str(folder.parent))}"
+        )
+    check_total(every[-1], numbers)
+    return every[-1]
+
+
+def latest(folder: Path, numbers: int | None = None) -> Path | None:
+    """The newest checkpoint that is whole; None where there is none."""
+    every = reversed(_all(folder))
+    return next((path for path in every if is_whole(path, numbers)), None)
+
+
+def is_whole(path: Path, numbers: int | None = None) -> bool:
+    """Whether every file of a checkpoint is what its manifest says, and no larger than
+    a model of so many `numbers` needs.
+
+    Raises DataError where that cannot be known: a file may not be read, or a later
+    minillm wrote it.
+    """
+    file = path / "manifest.json"
+    try:
+        with _readable(path):
+            if not _regular(file) or file.stat().st_size > MANIFEST:
+                return False
+            manifest = read_object(file, {"format": COUNT, "files": {str: dict}})
+            later = manifest["format"] > FORMAT
+            whole = not later and (numbers is None or _could_be(path, numbers))
+            whole = whole and all(
+                _agrees(path / name, manifest["files"][name]) for name in FILES
+            )
+    except (*MISSING, Missing, Damaged, KeyError):
+        return False
+    if later:
+        raise DataError(
+            f"{path}: a later minillm wrote it, in format {manifest['format']}: use "
+            f"that one (this one knows {FORMAT})"
+        )
+    return whole and manifest.keys() <= KEYS
+
+
+def _could_be(path: Path, numbers: int) -> bool:
+    """Whether the files may be those of a model of so many numbers, by their sizes:
+    what may not is not even read to the end."""
+    weights, moments, state = ((path / name).stat() for name in FILES)
+    try:
+        check_file(path / WEIGHTS, weights, 4 * numbers + HEADER)
+    except DataError:
+        return False
+    return moments.st_size <= 8 * numbers + HEADER and state.st_size <= RECORD
+
+
+def check_total(path: Path, numbers: int) -> None:
+    """DataError where the weights of a checkpoint are not so many numbers, before there
+    is a model to hold them."""
+    file = path / WEIGHTS
+    there = sum(math.prod(shape) for _, shape in header(file).values())
+    if there != numbers:
+        raise DataError(
+            f"{file}: has {there:,} numbers, and the model of run.json {numbers:,}: "
+            f"one of them is damaged, or of another run"
+        )
+
+
+def prune(
+    folder: Path,
+    keep: int,
+    spared: Iterable[int | None] = (),
+    written: Iterable[Path] = (),
+) -> None:
+    """Remove all but the newest `keep` checkpoints and those of the steps `spared`, and
+    what a crash has left; nothing that holds other files.
+
+    Where `folder` is a link, on a larger disk perhaps, others may have theirs there:
+    only what is among `written`, this sitting's own, is removed.
+    """
+    spared = {at(folder, step) for step in spared}
+    old = [path for path in _all(folder)[:-keep] if path not in spared]
+    if leads_away(folder):
+        old = [path for path in old if path in written]
+    left = [path for path in folder.glob(".step-*") if is_temporary(path)]
+    for path in [*old, *left]:
+        remove_folder(path, NAMES)
+
+
+def set_aside(folder: Path, newest: Path | None) -> list[Path]:
+    """Give the checkpoints after the newest whole one, which are damaged, other names;
+    returns these. As the newest ones they would be kept, and whole ones pruned.
+
+    Raises DataError for what was no checkpoint where `folder` is a link.
+    """
+    every = _all(folder)
+    damaged = every[every.index(newest) + 1 :] if newest else every
+    if leads_away(folder):
+        for path in damaged:
+            if not path.is_dir() or {item.name for item in path.iterdir()} - {*NAMES}:
+                raise DataError(
+                    f"{path}: is no checkpoint, and {folder} is a link: move it away, "
+                    f"or remove the link"
+                )
+    names = [free_name(path.with_name(f"{path.name}.damaged")) for path in damaged]
+    for path, name in zip(damaged, names, strict=True):
+        path.rename(name)
+    return names
+
+
+def at(folder: Path, step: int | None) -> Path:
+    """Where the checkpoint of a step lies, if there is one."""
+    return folder / f"step-{step or 0:06d}"
+
+
+def save_arrays(path: Path, arrays: dict) -> None:
+    """Write arrays by name. The library's writer ignores strides and would scramble a
+    transposed array: each is made contiguous first."""
+    host = {
+        name: np.ascontiguousarray(backend.to_numpy(array))
+        for name, array in arrays.items()
+    }
+    save_file(host, path)
+
+
+def header(path: Path) -> dict[str, tuple[str, tuple]]:
+    """The type and the shape of each array in a safetensors file by its name, without
+    the arrays. Raises DataError when it is damaged."""
+    with _undamaged(path), safetensors.safe_open(path, "numpy") as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        return {
+            name: (TYPES.get(part.get_dtype(), part.get_dtype()), (*part.get_shape(),))
+            for name, part in parts.items()
+        }
+
+
+def load_arrays(path: Path) -> dict:
+    """The arrays of a safetensors file by name. Raises DataError when it is damaged."""
+    with _undamaged(path):
+        return load_file(path)
+
+
+@contextlib.contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    try:
+        yield
+    # The last two: numbers of a type that NumPy does not have, as bfloat16.
+    except (
+        *(OSError, ValueError, safetensors.SafetensorError),
+        *(TypeError, AttributeError),
+    ) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+
+
+def _all(folder: Path) -> list[Path]:
+    """Every checkpoint of a folder, oldest first."""
+    try:
+        with _readable(folder):
+            named = [path for path in folder.iterdir() if path.name[:5] == "step-"]
+    except MISSING:
+        return []
+    numbered = [path for path in named if path.name[5:].isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.name[5:]))
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what keeps the block from reading what is there into a DataError."""
+    try:
+        yield
+    except MISSING:
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or path}: cannot be read ({error.strerror})"
+        ) from None
+
+
+def _moments(flat: FlatParameters, optimizer) -> dict:
+    """The optimizer's moments by name, as views."""
+    return {
+        f"{kind}.{name}": view
+        for kind, buffer in optimizer.state.items()
+        for name, view in flat.views(buffer).items()
+    }
+
+
+def _copy(path: Path, places: dict) -> None:
+    """Copy the arrays of a file into the places of the same names: all, or none. The
+    file's header is held against the places before an array is read."""
+    there = header(path)
+    if set(places) != set(there):
+        odd = min(set(places) ^ set(there))
+        raise DataError(
+            f"{path}: {odd} is in the model or in the file, but not in both"
+        )
+    for name, place in places.items():
+        _check_place(path, name, *there[name], place)
+    copy_arrays(load_arrays(path), places, path)
+
+
+def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
+    """Copy the arrays of a file into the places of the same names: all, or none.
+
+    Raises DataError where shapes or types differ, or a number is not finite.
+    """
+    for name, place in places.items():
+        array = arrays[name]
+        _check_place(path, name, array.dtype, array.shape, place)
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: {name} has numbers that are not finite")
+    for name, place in places.items():
+        place[...] = backend.of(place).asarray(arrays[name])
+
+
+def _check_place(path: Path, name: str, dtype, shape: tuple, place) -> None:
+    if (str(dtype), shape) != (str(place.dtype), place.shape):
+        raise DataError(
+            f"{path}: {name} is {dtype} of shape {shape}, the model's is {place.dtype} "
+            f"of shape {place.shape}"
+        )
+
+
+def _agrees(path: Path, fingerprint: dict) -> bool:
+    """Whether a file is the one of a manifest. It is read only if its size is right."""
+    if not _regular(path) or path.stat().st_size != fingerprint.get("bytes"):
+        return False
+    return _fingerprint(path) == fingerprint
+
+
+def _regular(path: Path) -> bool:
+    """Whether it ends: a pipe or a device may not. Raises OSError where it cannot be
+    known, as Path.is_file does not."""
+    return stat.S_ISREG(path.stat().st_mode)
+
+
+def _fingerprint(path: Path) -> dict:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}

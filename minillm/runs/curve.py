@@ -1,0 +1,57 @@
+"""The learning curve of a run, drawn from its metrics.jsonl."""
+
+from pathlib import Path
+
+import numpy as np
+
+from minillm.errors import DataError, UsageError
+from minillm.figures import COLOURS, new_figure, save, style
+from minillm.kinds import COUNT, NUMBER
+from minillm.learning.config import TrainConfig
+from minillm.reading import read_lines
+from minillm.runs import metrics
+from minillm.runs.run import read_record
+
+DRAWN = {**metrics.KIND, "tokens": COUNT, "loss": NUMBER}
+
+
+def draw_curve(folder: Path) -> Path:
+    """Draw loss.svg into a run folder; returns its path.
+
+    Raises DataError where the disk refuses: the run is finished all the same.
+    """
+    lines = list(read_lines(folder / "metrics.jsonl", DRAWN))
+    record = read_record(folder)
+    tokens = np.array([line["tokens"] for line in lines])
+    loss = np.array([line["loss"] for line in lines])
+    with style():
+        figure, axes = new_figure()
+        axes.plot(tokens, loss, color=COLOURS["sky"], linewidth=0.8, alpha=0.6)
+        axes.plot(tokens, _smooth(loss), color=COLOURS["blue"], label="training")
+        validated = [line for line in lines if "val_loss" in line]
+        axes.plot(
+            [line["tokens"] for line in validated],
+            [line["val_loss"] for line in validated],
+            "o-",
+            color=COLOURS["red"],
+            label=f"validation {record['results']['val_loss']:.3f}",
+        )
+        axes.set_xscale("log")
+        axes.set_xlabel("tokens seen")
+        unit = TrainConfig.from_json(record["options"]).loss_unit
+        axes.set_ylabel(f"loss ({unit})")
+        axes.set_title(f"{folder.name}: {record['data']['name']}")
+        axes.legend()
+        try:
+            return save(figure, folder / "loss.svg")
+        except UsageError as error:  # the place was nobody's choice
+            raise DataError(f"{error}; the run is finished") from None
+
+
+def _smooth(loss: np.ndarray) -> np.ndarray:
+    """The mean over a window that grows with the step, as the log axis shrinks it."""
+    sums = np.concatenate([[0.0], np.cumsum(loss)])
+    i = np.arange(len(loss))
+    half = np.maximum(1, i // 12)
+    first, last = np.maximum(0, i - half), np.minimum(len(loss), i + half + 1)
+    return (sums[last] - sums[first]) / (last - first)

@@ -1,0 +1,80 @@
+"""`eval`: a finished run on the validation part of a text, its own or another."""
+
+import os
+
+from minillm import backend
+from minillm.errors import DataError, UsageError
+from minillm.learning.batches import LIMIT, all_batches, count_tokens, named_in_errors
+from minillm.learning.config import TrainConfig
+from minillm.learning.data import encode, load, lost
+from minillm.learning.encoded import bytes_per_token
+from minillm.learning.evaluate import Score, evaluate, summarise
+from minillm.reading import check_file
+from minillm.text import OBJECTIVES, Corpus, Table
+
+
+def _own_text(run, kind: str) -> Corpus | Table:
+    """The text that a run was trained on. Raises DataError for another one of its name,
+    and, without waiting for it, for what is no file. That of the standard library is
+    another one in each version of Python."""
+    data, sha256 = run.config.data, run.record["data"]["sha256"]
+    if os.path.exists(data) and not os.path.isdir(data):
+        check_file(data, os.stat(data))
+    corpus = load(data, kind, known_labels=run.labels)
+    if corpus.sha256 != sha256 and data != TrainConfig.data:
+        raise DataError(
+            f"{data}: is not the text that {run.path} was trained on (another sha256): "
+            f"say with --data what to measure it on"
+        )
+    return corpus
+
+
+def evaluate_run(
+    run, data: str | None = None, limit: int | None = None, note=None
+) -> dict:
+    """Evaluate a trained model on the validation part of a corpus, or on all rows of a
+    file of them.
+
+    `data` is a corpus name or a path, by default what the run was trained on (and then
+    the rows held out). That must be the same text still: the record of somebody else's
+    run may name any file here. All of it is looked at, the end too that fills no
+    sequence, which the `val_loss` of training leaves out; of more than `limit` tokens
+    about so many, in whole sequences. `note(text)` is told how a file was read, and
+    what is lost of the text.
+
+    Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
+    `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
+    predicted), `lost`, the share of the characters that no token stands for, and
+    `data`. Raises DataError or UsageError.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit must be at least 1 token, got {limit}")
+    config = run.config
+    kind = OBJECTIVES[config.objective].kind
+    # A file of rows that is given for this is all for this.
+    if data is None:
+        corpus = _own_text(run, kind)
+    else:
+        corpus = load(data, kind, whole=True, known_labels=run.labels)
+    for line in corpus.notes if note else ():
+        note(line)
+    val = encode(corpus, "val", kind, run.tokenizer, run.labels)
+    with named_in_errors(corpus.name):
+        batches = all_batches(val, config, run.tokenizer, limit or LIMIT)
+    at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
+    found = sum((evaluate(run.model, each, at_a_time) for each in batches), Score())
+    missing = lost(corpus, "val", kind, run.tokenizer, val)
+    if note and (told := missing.told(corpus.name)):
+        note(told)
+    per_token = None
+    if kind == "windows":
+        size = len(corpus.val.encode())
+        per_token = bytes_per_token(run.tokenizer, size, count_tokens(val), missing)
+    return {
+        "run": str(run.path),
+        **summarise(found, config.objective, per_token),
+        "val_tokens": found.tokens.n,
+        "val_labels": found.labels.n,
+        "lost": missing.share,
+        "data": {"name": corpus.name, "sha256": corpus.sha256},
+    }

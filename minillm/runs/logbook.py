@@ -1,0 +1,264 @@
+"""The logbook of a run: what is written into its folder while it trains."""
+
+import contextlib
+import math
+import shlex
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from minillm.backend import to_numpy
+from minillm.errors import DataError, DivergedError, Interrupted, UsageError
+from minillm.files import write_json
+from minillm.learning.learner import Learner, Step, check_finite
+from minillm.learning.schedule import branch_step, learning_rate
+from minillm.learning.worker import batch_at
+from minillm.runs import branching, checkpoint
+from minillm.runs.metrics import Metrics, Stopwatch
+from minillm.runs.resume import FREE, differences
+from minillm.runs.run import hashes, read_record
+
+FAR = 1e30  # beyond any loss that is finite, or any seconds
+
+
+class Logbook:
+    """Keeps run.json, metrics.jsonl and the checkpoints of a run.
+
+    `step` counts the steps that are done; `watch`, once started, their seconds.
+    """
+
+    def __init__(self, folder: Path, record: dict, learner: Learner, reporter):
+        self.folder = folder
+        self.record = record
+        self.learner = learner
+        self.work = learner.work
+        self.reporter = reporter
+        self.checkpoints = folder / checkpoint.FOLDER
+        self.metrics = Metrics(
+            folder / "metrics.jsonl",
+            learner.config,
+            learner.text.tokens_per_step(learner.config),
+        )
+        self.branch = branch_step(learner.config)
+        self.step = 0
+        self.written = []  # checkpoints of this sitting
+        # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
+        self.best = None
+        self.earlier = 0.0  # seconds of the sittings before
+
+    def begin(self) -> None:
+        """Write what is known before the first step."""
+        self.work.tokenizer.save(self.folder / "tokenizer.json")
+        self._write_record("running")
+
+    def go_on(self) -> None:
+        """Go back to the newest whole checkpoint, or to the start where there is none.
+
+        Raises DataError where it belongs to another model, text or tokenizer.
+        """
+        newest = checkpoint.latest(self.checkpoints, self.work.flat.size)
+        if newest is None:
+            self.reporter.note(f"{self.folder}: no whole checkpoint: from the start")
+            begun = hashes(read_record(self.folder))
+            state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0, **begun}
+        else:
+            state = checkpoint.load(newest, self.work.flat, self.work.optimizer)
+            if not self._could_have_saved(state):
+                raise DataError(f"{newest / 'state.json'}: is not of a run like this")
+        for name, sha256 in hashes(self.record).items():
+            if state.get(name) != sha256:
+                what = name.removesuffix("_sha256")
+                raise DataError(
+                    f"{newest or self.folder}: was trained with another {what}"
+                )
+        self._check_options(newest, state.get("options"))
+        for path in checkpoint.set_aside(self.checkpoints, newest):
+            self.reporter.note(
+                f"{path}: was damaged: going on from step {state['step']}"
+            )
+        self.step = self.learner.next = state["step"]
+        self.best = state.get("best")  # not in checkpoints of before
+        self._prune()
+        self.earlier = state["seconds"]
+        if not self.metrics.go_back(state):
+            self.reporter.note(
+                f"{self.metrics.path}: lines are missing or changed: the learning "
+                f"curve is not whole"
+            )
+        self._write_record("running")
+
+    def _check_options(self, newest: Path | None, saved: dict | None) -> None:
+        """DataError where a checkpoint was trained with other options than run.json has
+        by now. Checkpoints of before do not say."""
+        config = self.work.config
+        if saved is None:
+            return
+        try:
+            found = differences({"options": saved}, config)
+        except (UsageError, TypeError) as error:
+            raise DataError(f"{newest / 'state.json'}: {error}") from None
+        for name, old, new in found:
+            if not (config.start and name in branching.LONGER):
+                raise DataError(
+                    f"{newest}: was trained with {name} {old}, and run.json has {new}: "
+                    f"one of them is damaged, or of another run"
+                )
+
+    def _could_have_saved(self, state: dict) -> bool:
+        """Whether these are a step, the seconds and the losses until then, and the best
+        evaluation."""
+        step, seconds, losses, logged = map(
+            state.get, ("step", "seconds", "losses", "logged")
+        )
+        return (
+            all(isinstance(number, int) for number in (step, logged))
+            and 0 <= logged <= step <= self.work.config.steps
+            and isinstance(losses, list)
+            and len(losses) >= max(step - logged, min(step, 1))
+            and all(
+                isinstance(number, float) and abs(number) < FAR
+                for number in (seconds, *losses)
+            )
+            and seconds >= 0
+            and self._could_be_best(state.get("best"), step)
+        )
+
+    def _could_be_best(self, best: dict | None, step: int) -> bool:
+        if best is None:
+            return True
+        return (
+            isinstance(best, dict)
+            and isinstance(best.get("step"), int)
+            and 0 < best["step"] <= step
+            and isinstance(best.get("val_loss"), float)
+            and math.isfinite(best["val_loss"])
+        )
+
+    def start(self) -> None:
+        """The first step of this sitting comes next. Called when workers have been
+        forked, for a reporter may start a thread."""
+        self.watch = Stopwatch(self.earlier)
+        self.reporter.start(self.record)
+
+    def add_step(self, step: Step, result: dict | None) -> None:
+        """Take in a step, and the figures of its evaluation if there was one."""
+        if result is not None:
+            self._compare(result)
+            if self.step < self.work.config.steps:  # the last is told when all is
+                self.reporter.evaluated(self.step, result)
+        line = self.metrics.add(
+            self.step,
+            step.loss,
+            lr=step.lr,
+            grad_norm=step.norm,
+            seconds=self.watch.seconds,
+            val_loss=None if result is None else result["val_loss"],
+        )
+        if line is not None:
+            self.reporter.step(line)
+
+    def _compare(self, result: dict) -> None:
+        if self.best is None or result["val_loss"] <= self.best["val_loss"]:
+            self.best = {"step": self.step, "val_loss": result["val_loss"]}
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the last step was evaluated, and as no worse than any before."""
+        return self.best is not None and self.best["step"] == self.step
+
+    def save(self) -> None:
+        """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
+        old ones, where a weight is not finite."""
+        largest = abs(self.work.flat.data).max().item()
+        check_finite(self.step, largest_weight=largest)
+        state = {
+            "step": self.step,
+            "seconds": self.watch.seconds,
+            "best": self.best,
+            "options": {
+                name: value
+                for name, value in self.record["options"].items()
+                if name not in FREE
+            },
+            **self.metrics.state(),
+            **hashes(self.record),
+        }
+        work = self.work
+        saved = checkpoint.save(self.checkpoints, work.flat, work.optimizer, state)
+        self.written.append(saved)
+        self._prune()
+
+    def _prune(self) -> None:
+        spared = {self.branch, self.best and self.best["step"]}
+        keep = self.work.config.keep
+        checkpoint.prune(self.checkpoints, keep, spared, self.written)
+
+    @contextlib.contextmanager
+    def telling_divergence(self) -> Iterator[None]:
+        """Write diverged.json where the block ends in a DivergedError, and say in it
+        which checkpoint is kept."""
+        try:
+            yield
+        except DivergedError as error:
+            self._write_record("diverged")
+            told = self._diverged(error.step, error.figures)
+            write_json(self.folder / "diverged.json", told)
+            newest = checkpoint.latest(self.checkpoints)
+            kept = f"{newest} is kept" if newest else "there was no checkpoint yet"
+            message = f"{error}; {kept}"
+            raise DivergedError(message, error.step, error.figures) from None
+
+    def _diverged(self, step: int, figures: dict) -> dict:
+        """Where it happened: the step, counted from 1, its rate, what it read, and the
+        first parameter whose gradient or value is not finite."""
+        work = self.work
+
+        def first_lost(buffer) -> str | None:
+            for name, view in work.flat.views(buffer).items():
+                if not math.isfinite(abs(to_numpy(view)).max(initial=0)):
+                    return name
+            return None
+
+        return {
+            "step": step,
+            "learning_rate": learning_rate(work.config, step - 1),
+            "figures": {
+                name: value if math.isfinite(value) else str(value)
+                for name, value in figures.items()
+            },
+            "first_gradient": first_lost(work.gradients[0]),
+            "first_weight": first_lost(work.flat.data),
+            "batch_ids": batch_at(work, step - 1).ids.tolist(),
+        }
+
+    def interrupted(self, number: int) -> None:
+        """Raise Interrupted, with the way to go on. `number` is the signal's."""
+        self._write_record("interrupted")
+        raise Interrupted(
+            f"interrupted after step {self.step}, checkpoint written; go on with: "
+            f"minillm train --resume --out {shlex.quote(str(self.folder))}",
+            exit_code=130 if number == signal.SIGINT else 143,
+        )
+
+    def finish(self, result: dict, **measured) -> dict:
+        """The record of a run that is done, with its results."""
+        config = self.work.config
+        seconds = self.watch.seconds
+        tokens = round(config.steps * self.metrics.tokens_per_step)
+        self.reporter.evaluated(self.step, result)
+        self.record["results"] = {
+            "steps": config.steps,
+            "tokens": tokens,
+            "train_loss": self.metrics.final_loss(),
+            **result,
+            "tokens_per_second": tokens / seconds,
+            "seconds": seconds,
+            **measured,
+            "best": self.best,
+        }
+        self._write_record("finished")
+        return self.record
+
+    def _write_record(self, status: str) -> None:
+        self.record["status"] = status
+        write_json(self.folder / "run.json", self.record)

@@ -1,0 +1,171 @@
+"""run.json: how to repeat a run, and what came of it."""
+
+import importlib.metadata
+import platform
+
+import numpy as np
+
+import minillm
+from minillm import backend
+from minillm.backend import products
+from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
+from minillm.learning.config import TrainConfig
+from minillm.learning.data import EncodedCorpus
+from minillm.models import ModelConfig, count
+
+# Of run.json. 2: texts are cut between words, and files of JSON lines read as texts;
+# without a number: 1. See "Results that moved" in minillm/README.md.
+FORMAT = 2
+
+# What a record may hold, as far as anybody looks at it: `kinds.check`. One of another
+# version may have more, or less.
+KIND = {
+    "format?": COUNT,
+    "status?": str,
+    "config?": {
+        "arch?": str,
+        "objective?": str,
+        "size?": str,
+        "n_layers?": COUNT,
+        "d_model?": COUNT,
+        "n_heads?": COUNT,
+    },
+    "options?": {
+        "arch?": str,
+        "objective?": str,
+        "data?": str,
+        "tokenizer?": str,
+        "lr?": NOT_NEGATIVE,
+        "out?": str,
+    },
+    "model?": dict,
+    "sources?": {str: str},
+    "data?": {
+        "name?": str,
+        "note?": str,
+        "sha256?": str,
+        "bytes?": COUNT,
+        "entropy?": NUMBER,
+        "epochs?": NOT_NEGATIVE,
+        "beginning?": str,
+        "train_tokens?": COUNT,
+        "val_tokens?": COUNT,
+        "labels?": [str],
+        "tokenizer?": {"kind?": str, "vocab_size?": COUNT, "sha256?": str},
+    },
+    "parameters?": {str: AMOUNT},
+    "flops?": {"per_token?": NOT_NEGATIVE, "total?": NOT_NEGATIVE},
+    "results?": {
+        "steps?": AMOUNT,
+        "tokens?": AMOUNT,
+        "peak_memory_bytes?": AMOUNT,
+        "train_loss?": NUMBER,
+        "val_loss?": NUMBER,
+        "val_accuracy?": NUMBER,
+        "val_perplexity?": PERPLEXITY,
+        "val_bits_per_byte?": NUMBER,
+        "seconds?": NOT_NEGATIVE,
+        "tokens_per_second?": NOT_NEGATIVE,
+        "decode_seconds_per_token?": NOT_NEGATIVE,
+    },
+    "seed?": COUNT,
+    "device?": str,
+    "workers?": {"kind": str, "n": COUNT},
+    "versions?": {str: str},
+}
+# What the record of a run must hold, for whoever uses the model or goes on with it.
+NEEDED = {
+    "status": ("running", "interrupted", "diverged", "finished"),
+    "config": {"arch": str, "objective": str},
+    "options": dict,
+    "model": dict,
+    "sources": dict,
+    "data": {"name": str, "sha256": str, "tokenizer": {"sha256": str}},
+}
+NEEDED_OF_FINISHED = {
+    "config": {"n_layers": COUNT, "d_model": COUNT},
+    "parameters": {"total": COUNT, "non_embedding": COUNT},
+    "results": {
+        "steps": COUNT,
+        "tokens": COUNT,
+        "train_loss": NUMBER,
+        "val_loss": NUMBER,
+        "val_accuracy": NUMBER,
+        "seconds": NOT_NEGATIVE,
+        "tokens_per_second": NOT_NEGATIVE,
+    },
+}
+
+
+def new_record(
+    config: TrainConfig,
+    shape: ModelConfig,
+    text: EncodedCorpus,
+    sources: dict,
+    workers: tuple,
+) -> dict:
+    """What is known before the first step. `options` repeats the run; `model` rebuilds
+    its shape."""
+    kind, n = workers
+    return {
+        "format": FORMAT,
+        "status": "running",
+        "config": {
+            "arch": config.arch,
+            "objective": config.objective,
+            "size": config.size,
+            **shape.to_json(),
+        },
+        "options": config.to_json(),
+        "model": shape.to_json(),
+        "sources": sources,
+        "data": {
+            "name": text.name,
+            "note": text.note,
+            "sha256": text.sha256,
+            "bytes": text.n_bytes,
+            "entropy": text.entropy,
+            "train_tokens": text.train_tokens,
+            "val_tokens": text.val_tokens,
+            "epochs": text.epochs(config),
+            "lost": {"train": text.train_lost.share, "val": text.val_lost.share},
+            "labels": list(text.labels),
+            "beginning": text.beginning,
+            "tokenizer": {
+                "kind": text.tokenizer.kind,
+                "vocab_size": text.tokenizer.vocab_size,
+                "sha256": text.tokenizer.sha256,
+            },
+        },
+        "parameters": count.parameters(shape),
+        "flops": flops(config.steps * text.tokens_per_step(config), shape),
+        "results": None,
+        "seed": config.seed,
+        "device": backend.current().name,
+        "workers": {"kind": kind, "n": n},
+        "versions": versions(),
+    }
+
+
+def flops(tokens: float, shape: ModelConfig) -> dict:
+    """Exact training FLOPs, beside the usual estimate of six for each parameter and
+    token (Kaplan et al. 2020, section 2.1)."""
+    per_token = count.flops_per_token(shape)
+    return {
+        "per_token": per_token,
+        "total": round(per_token * tokens),
+        "six_nd": round(6 * count.parameters(shape)["non_embedding"] * tokens),
+    }
+
+
+def versions() -> dict:
+    """Of what the numbers depend on; `mkl` where it multiplied."""
+    found = products.library()
+    multiplied = found["name"] == "MKL" and backend.current().kind == "cpu"
+    return {
+        "minillm": minillm.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "tokenizers": importlib.metadata.version("tokenizers"),
+        **({"mkl": found["version"]} if multiplied else {}),
+    }

@@ -1,0 +1,185 @@
+"""Settle and resume: the settings of a run, and the folder that it may write to."""
+
+import contextlib
+import itertools
+import shlex
+from pathlib import Path
+
+from minillm.errors import DataError, UsageError
+from minillm.files import is_temporary, writing
+from minillm.learning.config import DEFAULT, TrainConfig
+from minillm.learning.data import EncodedCorpus, load
+from minillm.runs import checkpoint, lock
+from minillm.runs.run import folder_of, read_record
+from minillm.runs.warm_start import shaped
+from minillm.text import OBJECTIVES
+
+# What a run may be repeated or resumed with: it changes no result beyond rounding. The
+# text is known by its hash, wherever it lies.
+FREE = {"out", "device", "workers", "keep", "save_every", "data", "start", "branch"}
+
+
+def settle(
+    config: TrainConfig, sources: dict | None = None, resume: bool = False
+) -> tuple[TrainConfig, dict]:
+    """Every setting of a run, and where each came from: those it was begun with where
+    it is resumed, the shape of the run it builds on, and all defaults written out.
+
+    Raises UsageError or DataError.
+    """
+    sources = sources or sources_of(config)
+    if resume:
+        config, sources = resumed(config, sources)
+    else:
+        config = shaped(config, sources)
+    return config.resolve(), sources
+
+
+def sources_of(config: TrainConfig) -> dict:
+    """Where each option came from, for a configuration made in Python."""
+    return {
+        name: DEFAULT if value == getattr(TrainConfig, name) else "argument"
+        for name, value in config.to_json().items()
+    }
+
+
+def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
+    """The options of the run in `config.out` and where they came from.
+
+    What is asked for now must agree with them, but for what is free to change. Raises
+    UsageError or DataError.
+    """
+    if config.out is None:
+        raise UsageError("--resume needs --out: which run?")
+    path = Path(config.out)
+    if folder_of(path) != path:
+        raise UsageError(
+            f"--out {path}: a run goes on where its newest checkpoint is: say --out "
+            f"{folder_of(path)}"
+        )
+    if path.is_dir() and holds_nothing_yet(path):
+        raise DataError(f"{path}: holds no run yet: begin it without --resume")
+    record = read_record(path)
+    asked = {
+        name: value
+        for name, value in config.to_json().items()
+        if sources.get(name, DEFAULT) != DEFAULT
+    }
+    options = dict(record["options"])
+    if "size" in asked:  # compared by what it means
+        options |= {"layers": None, "width": None, "heads": None}
+    if "tokens" in asked:
+        options["steps"] = None
+    options |= {**asked, "out": config.out}
+    config = TrainConfig.from_json(options).resolve()
+    for name, old, new in differences(record, config):
+        way = "leave it out, or train another run in another --out"
+        if name == "steps":
+            way = _longer(record, config)
+        raise UsageError(
+            f"{config.out}: cannot go on with {name} {new}: this run has {old}: {way}"
+        )
+    return config, {**record["sources"], **{name: sources[name] for name in asked}}
+
+
+def _longer(record: dict, config: TrainConfig) -> str:
+    """How to train on beyond the end of a run: it is planned for its number of steps,
+    over which the rate falls."""
+    run, branch = shlex.quote(config.out), record["options"].get("branch")
+    start = f", or --start {run} where its cooldown began" if branch else ""
+    return (
+        f"leave it out, or begin another run with its weights: --base {run}{start}, "
+        f"another --out, and no --resume"
+    )
+
+
+def finished(
+    config: TrainConfig, resume: bool, text: EncodedCorpus | None
+) -> dict | None:
+    """The record of this very run, if `out` holds it and it is done; else None.
+
+    One that has lost its last checkpoint is done no more where it is to be resumed: it
+    goes back to the checkpoint before and comes to its end again.
+
+    Raises UsageError where the folder holds anything else, or where this run is
+    unfinished and nobody asked to resume it.
+    """
+    if config.out is None:
+        return None
+    path = Path(config.out)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path}: is a file, not a folder")
+    if not path.exists() or holds_nothing_yet(path):
+        return None
+    if not (path / "run.json").exists():
+        raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
+    record = read_record(path)
+    for name, old, new in differences(record, config):
+        raise UsageError(
+            f"{path}: already holds another run, with {name} {old} instead of {new}: "
+            f"choose another --out"
+        )
+    last = checkpoint.at(path / checkpoint.FOLDER, config.steps)
+    finished = record["status"] == "finished"
+    if not finished or (resume and not checkpoint.is_whole(last)):
+        with lock.locked(path):  # or it says who is at work on it
+            pass
+        if resume:
+            return None
+        way = "add --resume to go on with it, or choose another --out"
+        if record["status"] == "diverged":
+            way = "choose another --out, with a smaller --lr"
+        raise UsageError(f"{path}: holds this run, {record['status']}: {way}")
+    text = text or load(config.data, OBJECTIVES[config.objective].kind)
+    if record["data"]["sha256"] != text.sha256:
+        raise UsageError(
+            f"{path}: already holds a run on another text, or {config.data} has "
+            f"changed since: choose another --out"
+        )
+    return record
+
+
+def holds_nothing_yet(path: Path) -> bool:
+    """Whether a folder is empty, or as a run leaves it that is killed before its
+    run.json is there."""
+    names = {item.name for item in path.iterdir() if not is_temporary(item)}
+    return names <= {lock.NAME} or names == {lock.NAME, "tokenizer.json"}
+
+
+def new_folder(config: TrainConfig) -> Path:
+    """Make the folder of a new run: `out`, or one of its own under runs/."""
+    if config.out is not None:
+        path = Path(config.out)
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+    shape = config.size or f"{config.layers}x{config.width}"
+    for i in itertools.count(1):
+        path = Path("runs") / f"{shape}-{config.objective}-{i}"
+        with writing(path), contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)  # fails where another process was quicker
+            return path
+
+
+def check_unbegun(folder: Path) -> None:
+    """UsageError where another process was quicker to begin a run here. Only who holds
+    the lock may ask."""
+    if (folder / "run.json").exists():
+        raise UsageError(
+            f"{folder}: another process has begun a run here meanwhile: choose another "
+            f"--out"
+        )
+
+
+def differences(record: dict, config: TrainConfig) -> list[tuple]:
+    """(setting, recorded value, this value) where a configuration differs from a
+    recorded one in what decides the result.
+
+    What a record does not name is as it was before the setting was there: its default.
+    """
+    recorded = TrainConfig.from_json(record["options"]).to_json()
+    return [
+        (name, recorded[name], value)
+        for name, value in config.to_json().items()
+        if name not in FREE and recorded[name] != value
+    ]

@@ -1,0 +1,143 @@
+"""A run is a folder: what can be read back from it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minillm.errors import DataError
+from minillm.kinds import check
+from minillm.learning.config import TrainConfig
+from minillm.learning.flat import FlatParameters
+from minillm.models import LanguageModel, ModelConfig, build, count
+from minillm.reading import TOKENIZER, Missing, read_bytes, read_json
+from minillm.runs import checkpoint
+from minillm.runs.record import FORMAT, KIND, NEEDED, NEEDED_OF_FINISHED
+from minillm.text import Tokenizer, load_tokenizer
+
+# Numbers in the table of sinusoids: no weight in a file stands for them.
+MOST_POSITIONS = 1 << 26
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with its tokenizer, its options and its whole record."""
+
+    path: Path
+    record: dict
+    config: TrainConfig
+    model: LanguageModel
+    tokenizer: Tokenizer
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes that a classifier tells apart, in the order of its logits."""
+        return self.record["data"].get("labels", [])
+
+
+def load_run(path) -> Run:
+    """Read a run folder: its record, its tokenizer, its newest checkpoint. Or give the
+    folder of another of its checkpoints.
+
+    Raises DataError where something is missing or damaged.
+    """
+    record = read_record(path)
+    chosen, path = checkpoint_of(path), folder_of(path)
+    config = TrainConfig.from_json(record["options"])
+    shape = ModelConfig.from_json(record["model"])
+    model = build(shape, np.random.default_rng(0))
+    checkpoint.load(chosen, FlatParameters(model))
+    return Run(path, record, config, model, read_tokenizer(path))
+
+
+def read_tokenizer(path) -> Tokenizer:
+    """What turned text into numbers in a run, or in the one a checkpoint is of.
+
+    Raises DataError for a damaged tokenizer.json, and for another one than the run was
+    trained with: of other size, or of the same, whose ids mean other words.
+    """
+    path, record = folder_of(path), read_record(path)
+    file = path / "tokenizer.json"
+    tokenizer = load_tokenizer(file)
+    vocab_size = record["model"]["vocab_size"]
+    if tokenizer.vocab_size != vocab_size:
+        raise DataError(
+            f"{path}: tokenizer.json has {tokenizer.vocab_size} tokens, the model "
+            f"{vocab_size}: one of them belongs to another run"
+        )
+    trained_with = hashes(record)["tokenizer_sha256"]
+    if hashlib.sha256(read_bytes(file, TOKENIZER)).hexdigest() != trained_with:
+        raise DataError(
+            f"{file}: is not what this run was trained with (another sha256): it was "
+            f"changed, or belongs to another run"
+        )
+    return tokenizer
+
+
+def hashes(record: dict) -> dict:
+    """Of what a run's steps depend on beside its options."""
+    data = record["data"]
+    return {
+        "data_sha256": data["sha256"],
+        "tokenizer_sha256": data["tokenizer"]["sha256"],
+    }
+
+
+def folder_of(path) -> Path:
+    """The folder of the run that a path means: it is one, or one of its checkpoints."""
+    path = Path(path)
+    return path.parent.parent if path.parent.name == checkpoint.FOLDER else path
+
+
+def checkpoint_of(path) -> Path:
+    """The checkpoint that a path means: it is one, or a run, whose newest is meant.
+
+    Raises DataError where there is none, or it is damaged.
+    """
+    path = Path(path)
+    shape = ModelConfig.from_json(read_record(path)["model"])
+    numbers = count.parameters(shape)["total"]
+    if path.parent.name != checkpoint.FOLDER:
+        return checkpoint.trained(path / checkpoint.FOLDER, numbers)
+    if not checkpoint.is_whole(path, numbers):
+        raise DataError(f"{path}: is no whole checkpoint")
+    checkpoint.check_total(path, numbers)
+    return path
+
+
+def read_record(path) -> dict:
+    """The run.json of a run, or of the one a checkpoint is of. Raises DataError."""
+    path = folder_of(path)
+    file = path / "run.json"
+    if not path.is_dir():
+        raise DataError(f"{path}: there is no such run")
+    try:
+        record = read_json(file)
+    except Missing:
+        raise DataError(f"{path}: holds no run: there is no run.json in it") from None
+    try:
+        _check(record)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{file}: not the record of a run ({error})") from None
+    return record
+
+
+def _check(record: dict) -> None:
+    """Raises TypeError or ValueError for what is no record of a run."""
+    check(record, KIND)
+    if (record.get("format") or 1) > FORMAT:
+        raise ValueError(f"a later minillm wrote it, in format {record['format']}")
+    check(record, NEEDED)
+    if record["status"] == "finished":
+        check(record, NEEDED_OF_FINISHED)
+    config = TrainConfig.from_json(record["options"])
+    shape = ModelConfig.from_json(record["model"])
+    if shape != config.shape(shape.vocab_size, shape.n_classes):
+        raise ValueError("its model is not that of its options")
+    table = shape.context * shape.d_model
+    if shape.positions == "sinusoidal" and table > MOST_POSITIONS:
+        raise ValueError(f"its context of {shape.context:,} tokens is too long")
+    n_labels = len(record["data"].get("labels") or ())
+    if n_labels != shape.n_classes:
+        raise ValueError(f"{n_labels} labels for {shape.n_classes} classes")

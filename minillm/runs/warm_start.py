@@ -1,0 +1,71 @@
+"""Runs that begin with the weights of another: pre-train, then fine-tune."""
+
+from dataclasses import fields, replace
+
+from minillm.errors import DataError, UsageError
+from minillm.learning.config import DEFAULT, TrainConfig
+from minillm.learning.data import EncodedCorpus
+from minillm.learning.flat import FlatParameters
+from minillm.runs import checkpoint
+from minillm.runs.run import checkpoint_of, read_record
+
+# What a run takes over from the one it builds on, whose weights would not fit else.
+SHAPE = (
+    *("size", "layers", "width", "heads", "context", "arch"),
+    *("norm", "positions", "tied", "bias", "tokenizer", "vocab"),
+)
+
+
+def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
+    """The configuration with the shape of its base, where it has one.
+
+    Raises UsageError where it asks for another shape: what `sources` says was given, or
+    what is not as usual. DataError for a base that is no run.
+    """
+    if config.base is None:
+        return config
+    options = read_record(config.base)["options"]
+    usual = {field.name: field.default for field in fields(TrainConfig)}
+    for name in SHAPE:
+        asked = getattr(config, name)
+        given = asked != usual[name] or (sources or {}).get(name, DEFAULT) != DEFAULT
+        if given and asked != options[name]:
+            raise UsageError(
+                f"--{name} {asked}: the run {config.base} has {options[name]}, and its "
+                f"weights fit no other"
+            )
+    return replace(config, **{name: options[name] for name in SHAPE})
+
+
+def check_labels(path: str, text: EncodedCorpus) -> None:
+    """DataError where a classifier would go on with other labels than it knows."""
+    known = read_record(path)["data"].get("labels")
+    if known and text.labels and known != list(text.labels):
+        raise DataError(
+            f"{text.name}: its labels are {', '.join(text.labels)}, and those that "
+            f"{path} knows {', '.join(known)}: begin with the run that one began with"
+        )
+
+
+def copy_weights(path: str, flat: FlatParameters) -> None:
+    """Begin with the weights of the run at `path`.
+
+    A classifier takes those of its body; what a model has beside them (a new output)
+    keeps the weights that it drew, and what the other has beside them is left out.
+    Raises DataError where nothing fits.
+    """
+    chosen = checkpoint_of(path)
+    arrays = checkpoint.load_arrays(chosen / "model.safetensors")
+    places = {
+        name.removeprefix("body."): place
+        for name, place in flat.views(flat.data).items()
+    }
+    arrays = {name.removeprefix("body."): array for name, array in arrays.items()}
+    common = set(places) & set(arrays)
+    if not common:
+        raise DataError(f"{path}: its weights have no name in common with this model's")
+    checkpoint.copy_arrays(
+        {name: arrays[name] for name in common},
+        {name: places[name] for name in common},
+        chosen,
+    )

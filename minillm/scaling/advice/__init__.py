@@ -1,6 +1,0 @@
-"""How large a model, and on how much text: advice from a fitted law."""
-
-from minillm.scaling.advice.answer import advise
-from minillm.scaling.advice.source import read_law
-
-__all__ = ["advise", "read_law"]

@@ -1,5 +1,0 @@
-"""Runs, or series, side by side: settings, results, learning curves, laws."""
-
-from minillm.scaling.compare.folders import compare
-
-__all__ = ["compare"]

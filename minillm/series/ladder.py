@@ -1,0 +1,263 @@
+"""The ladder: the sizes of a series, and with which settings each is trained."""
+
+from dataclasses import asdict, dataclass
+
+from minillm.errors import UsageError
+from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
+from minillm.learning.config import (
+    TrainConfig,
+    check_arch,
+)
+from minillm.models import ARCHITECTURES, architectures_for, usual
+from minillm.nn.config import MOST_LAYERS
+from minillm.text import OBJECTIVES
+
+HEAD_WIDTH = 16
+FEWEST_WIDTHS = 4  # E, A and alpha, and one more
+DIVISORS = (8, 4, 2, 1)
+RATES = (0.625, 1.6)
+# What a plan.json may hold of one: `kinds.check`. Beyond these a mistake is likelier
+# than a series, and who reads it counts up to them.
+WIDTH = Number(1, 100_000, whole=True)
+SEEDS = Number(1, 1_000, whole=True)
+TOKENS = Number(1, 10**15, whole=True)
+IN_A_STEP = Number(1, 10**6, whole=True)
+KIND = {
+    "name": str,
+    "layers": Number(1, MOST_LAYERS, whole=True),
+    "widths": [WIDTH],
+    "seeds": [SEEDS],
+    "held_out": WIDTH,
+    "tokens": TOKENS,
+    "lr": POSITIVE,
+    "budget": NOT_NEGATIVE,
+    "held_out_seeds?": SEEDS,
+    "enough_tokens?": TOKENS,
+    "least_tokens?": TOKENS,
+    "divisors?": [SEEDS],
+    "rates?": [POSITIVE],
+    "device?": str,
+    "context?": IN_A_STEP,
+    "batch?": IN_A_STEP,
+    "warmup?": COUNT,
+    "untrained?": [WIDTH],
+}
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A series of models that differ in width alone.
+
+    Every model reads the same number of tokens, none twice, at a learning rate that
+    depends on its width: a difference in loss is then a difference in size. The law is
+    fitted to `widths` and has to predict `held_out`.
+
+    With `divisors`, each of the fitted models is also cooled down at these parts of its
+    tokens, as branches of one trunk: a law of size and tokens can then be fitted. With
+    `rates`, the narrowest and the widest are also trained for a quarter of the tokens
+    at so many times their learning rate, to see whether the rule was right.
+    """
+
+    name: str
+    layers: int
+    widths: tuple[int, ...]
+    seeds: tuple[int, ...]  # how often each width is trained, where time allows
+    held_out: int
+    tokens: int  # for each model
+    lr: float  # peak, at width 32
+    budget: float  # seconds for everything on two cores
+    held_out_seeds: int = 1
+    enough_tokens: int = 1_500_000  # fewer only when no repeat is left to leave out
+    least_tokens: int = 1_000_000
+    divisors: tuple[int, ...] = (1,)
+    rates: tuple[float, ...] = ()
+    device: str = "cpu"
+    context: int = 64
+    batch: int = 16
+    warmup: int = 100  # steps
+    untrained: tuple[int, ...] = (128, 256, 384, 512)  # timed only, when decoding
+
+    def __post_init__(self):
+        if len(set(self.widths)) < FEWEST_WIDTHS:
+            raise UsageError(
+                f"{len(set(self.widths))} widths, but a law of three unknowns needs "
+                f"{FEWEST_WIDTHS}"
+            )
+        if len(self.seeds) != len(self.widths) or min(self.seeds) < 1:
+            raise UsageError("seeds: give a number from 1 for each of the widths")
+        if 1 not in self.divisors or (self.rates and 4 not in self.divisors):
+            raise UsageError("divisors: 1 is needed, and with rates 4, to compare with")
+        if self.held_out <= max(self.widths):
+            raise UsageError(f"the held-out width {self.held_out} must be the largest")
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch * self.context
+
+    @property
+    def rate_widths(self) -> tuple[int, int]:
+        """The ends of the series, at which the learning rate is checked."""
+        return min(self.widths), max(self.widths)
+
+    def lengths(self, tokens: int) -> tuple[int, ...]:
+        """The tokens after which a model that reads so many is cooled down, ascending.
+
+        Never fewer than `least_tokens`: below, the text's first lessons are learned at
+        a size of their own, which is no power law.
+        """
+        wanted = {self.whole_steps(tokens / n) for n in self.divisors}
+        least = self.whole_steps(self.least_tokens)
+        return tuple(sorted(n for n in wanted if n >= least or n == max(wanted)))
+
+    def whole_steps(self, tokens: float) -> int:
+        """The most tokens up to these that fill whole steps."""
+        return int(tokens // self.tokens_per_step) * self.tokens_per_step
+
+    def config(
+        self,
+        width: int,
+        *,
+        data: str,
+        tokenizer: str,
+        tokens: int,
+        seed: int,
+        objective: str = "clm",
+        arch: str | None = None,
+        shortest: int | None = None,
+        rate: float = 1.0,
+    ) -> TrainConfig:
+        """How one model is trained, but for where it is written.
+
+        `shortest`: the tokens of the shortest branch, for which the warm-up must do;
+        `rate`: times the learning rate of the rule.
+
+        Matrices N(0, 1/fan in), no bias, no decay; AdamW; 100 steps of warm-up, a
+        constant rate, and the last fifth linear to 0. A rate that falls with width as
+        d^(−0.8) was the best at both ends of the series; an LSTM's is twice as high.
+        """
+        arch = architecture(objective, arch)
+        rate *= ARCHITECTURES[arch].lr_factor
+        steps = max(1, tokens // self.tokens_per_step)
+        shortest_steps = max(1, (shortest or tokens) // self.tokens_per_step)
+        return TrainConfig(
+            layers=self.layers,
+            width=width,
+            heads=heads(width),
+            context=self.context,
+            arch=arch,
+            objective=objective,
+            tied=usual(arch)["tied"],
+            bias=False,
+            init="fan_in",
+            data=data,
+            tokenizer=tokenizer,
+            vocab=98 if tokenizer == "chars" else None,
+            batch=self.batch,
+            steps=steps,
+            lr=rate * self.lr * (32 / width) ** 0.8,
+            schedule="wsd",
+            warmup=min(self.warmup, shortest_steps // 10),
+            beta2=0.99,
+            weight_decay=0.0,
+            clip=1.0,
+            seed=seed,
+            device=self.device,
+            workers="1",
+            branch=len(self.divisors) > 1,
+            # The middle of a run is not looked at: it would cost time.
+            eval_every=steps,
+            save_every=steps,
+        )
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict) -> "Ladder":
+        lists = {name: tuple(v) for name, v in record.items() if isinstance(v, list)}
+        return cls(**{**record, **lists})
+
+
+PRESETS = {
+    "smoke": Ladder(
+        name="smoke",
+        layers=2,
+        widths=(16, 24, 32, 40, 48),
+        seeds=(1, 1, 1, 1, 1),
+        held_out=72,
+        tokens=1_500_000,
+        lr=0.0085,
+        budget=60,
+    ),
+    "demo": Ladder(
+        name="demo",
+        layers=3,
+        widths=(16, 24, 32, 48, 64),
+        seeds=(3, 3, 3, 2, 2),
+        held_out=96,
+        held_out_seeds=2,
+        tokens=4_000_000,
+        lr=0.0075,
+        budget=300,
+    ),
+    "hour": Ladder(
+        name="hour",
+        layers=3,
+        widths=(16, 24, 32, 48, 64, 96),
+        seeds=(3, 3, 3, 3, 2, 2),
+        held_out=128,
+        held_out_seeds=2,
+        tokens=8_000_000,
+        lr=0.0075,
+        budget=3600,
+        enough_tokens=4_000_000,
+        divisors=DIVISORS,
+        rates=RATES,
+    ),
+    "gpu": Ladder(
+        name="gpu",
+        layers=6,
+        widths=(64, 96, 128, 192, 256, 384),
+        seeds=(3, 3, 2, 2, 1, 1),
+        held_out=512,
+        tokens=64_000_000,
+        lr=0.0075,
+        budget=3600,
+        enough_tokens=16_000_000,
+        context=256,
+        batch=32,
+        untrained=(),
+        divisors=DIVISORS,
+        rates=RATES,
+        device="cuda",
+    ),
+}
+
+
+def named(name: str) -> Ladder:
+    """The named ladder. Raises UsageError listing the names there are."""
+    if name not in PRESETS:
+        names = ", ".join(PRESETS)
+        raise UsageError(f"unknown preset {name!r}: choose one of {names}")
+    return PRESETS[name]
+
+
+def architecture(objective: str, arch: str | None) -> str:
+    """The architecture of a series: the given one, or the objective's first. Raises
+    UsageError for an unknown objective, and for one that it cannot be trained with."""
+    # The tokens of a series are windows of one text: rows and passages end where they
+    # end, so that equal tokens would be no equal work.
+    known = [name for name, of in OBJECTIVES.items() if of.kind == "windows"]
+    if objective not in known:
+        raise UsageError(
+            f"objective {objective!r}: a series has one of {', '.join(known)}"
+        )
+    arch = arch or architectures_for(objective)[0]
+    check_arch(arch, objective)
+    return arch
+
+
+def heads(width: int) -> int:
+    """As many heads as divide the width into parts of about 16."""
+    divisors = [n for n in range(1, width + 1) if width % n == 0]
+    return min(divisors, key=lambda n: abs(n * HEAD_WIDTH - width))

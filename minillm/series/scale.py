@@ -1,0 +1,102 @@
+"""Train a series of sizes and fit the laws they follow.
+
+scale("demo", out="runs/law")["law"]["parameters"]    # {"E": …, "A": …, "alpha": …}
+"""
+
+import re
+from pathlib import Path
+
+from minillm.errors import Interrupted, UsageError
+from minillm.learning.config import check_name
+from minillm.learning.workers import available_cores
+from minillm.series.ladder import Ladder, architecture, named
+from minillm.series.plan import most_runs, read_plan
+from minillm.series.progress import Silent
+from minillm.series.session import Sitting
+from minillm.text import generated
+
+
+def scale(
+    preset: str | Ladder = "demo",
+    *,
+    data: str = "stdlib",
+    objective: str = "clm",
+    arch: str | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    reporter=None,
+    workers: int | None = None,
+    budget: float | None = None,
+    plan: str | Path | None = None,
+) -> dict:
+    """Train a series of sizes, fit L(N) = E + A·N^(−alpha), predict a larger model.
+
+    preset: `smoke`, `demo`, `hour`, `gpu`, or a Ladder of your own. data: a corpus name
+    or a path. objective: `clm` or `mlm`; arch: for `clm` `gpt` or `lstm` (default: the
+    objective's own). Each has its own law.
+    out: the folder of the series (default: one in `runs/`); what is finished in it is
+    not trained again. workers: how many runs go side by side (default: as many as there
+    are cores); never more than there are runs. budget: seconds for all of it (default:
+    the preset's). plan: the plan.json of another series, to be repeated here as it is,
+    preset and seed included.
+    `reporter` hears what happens (see `progress.Silent`).
+
+    Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
+    `seconds`, `warnings` and, where runs branch, `law_of_size_and_tokens`. Losses are
+    in nats per token; N counts non-embedding parameters. Raises UsageError, DataError,
+    DivergedError or Interrupted.
+    """
+    given = None if plan is None else read_plan(Path(plan))
+    if given:
+        ladder, data, seed = given.ladder, given.data, given.seed
+        objective, arch = given.objective, given.arch
+    else:
+        ladder = preset if isinstance(preset, Ladder) else named(preset)
+    arch = architecture(objective, arch)
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be at least 1, got {workers}")
+    for name, value in (("data", data), ("out", out)):
+        check_name(name, None if value is None else str(value))
+    if workers is None:
+        workers = available_cores() if ladder.device == "cpu" else 1
+    budget = ladder.budget if budget is None else budget
+    if seed < 0:
+        raise UsageError(f"seed must be at least 0, got {seed}")
+    if not budget > 0:
+        raise UsageError(f"budget must be more than 0 seconds, got {budget}")
+    series = Sitting(
+        ladder=ladder,
+        data=str(data),
+        seed=seed,
+        folder=Path(out or _folder(ladder, str(data), objective, arch, seed)),
+        workers=min(workers, most_runs(ladder)),
+        budget=budget,
+        objective=objective,
+        arch=arch,
+        given=given,
+        reporter=reporter or Silent(),
+    )
+    try:
+        return series.run()
+    except (KeyboardInterrupt, SystemExit) as stop:
+        raise Interrupted(
+            f"interrupted: {series.progress()}; go on with: {series.command()}",
+            exit_code=getattr(stop, "code", 130),
+        ) from None
+    finally:
+        series.reporter.close()
+
+
+def _folder(ladder: Ladder, data: str, objective: str, arch: str, seed: int) -> Path:
+    """The same for the same series, so that starting it again goes on with it."""
+    parts = ["scale", ladder.name]
+    if objective != "clm":
+        parts.append(objective)
+    if arch != architecture(objective, None):
+        parts.append(arch)
+    if data != "stdlib":
+        name = data if generated(data) else Path(data).resolve().stem
+        parts.append(re.sub(r"[^\w.-]+", "-", name))
+    if seed:
+        parts.append(f"s{seed}")
+    return Path("runs", "-".join(parts))

@@ -1,0 +1,334 @@
+"""One sitting at a series: probe, plan, train what is missing, report on all of it."""
+
+import contextlib
+import os
+import shlex
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from minillm.backend import products
+from minillm.errors import DataError, UsageError
+from minillm.files import sweep, write_json, writing
+from minillm.kinds import COUNT, NOT_NEGATIVE
+from minillm.learning.batches import LIMIT
+from minillm.learning.config import TrainConfig
+from minillm.learning.data import EncodedCorpus
+from minillm.reading import Damaged, Missing, read_object
+from minillm.runs import lock
+from minillm.runs import reporter as training
+from minillm.runs.resume import holds_nothing_yet
+from minillm.runs.run import read_record
+from minillm.runs.train import train
+from minillm.series.corpus import prepared
+from minillm.series.decoding import time_decoding
+from minillm.series.ladder import architecture
+from minillm.series.plan import FINISHING, Plan, Run, fitted, read_plan
+from minillm.series.pool import Task, forks, side_by_side
+from minillm.series.probe import probe
+from minillm.series.report import Findings
+
+PROBING = 0.02  # of the budget
+SECONDS_BETWEEN_LINES = 0.3  # that a run sends
+DECODING = {  # what decoding.json holds
+    "points": [
+        {
+            "width": COUNT,
+            "trained": bool,
+            "parameters": {"non_embedding": COUNT, "total": COUNT},
+            "seconds_per_token?": NOT_NEGATIVE,
+        }
+    ]
+}
+
+
+class Sitting:
+    """One sitting at a series: trains what is missing and reports on all of it."""
+
+    def __init__(
+        self,
+        ladder,
+        data,
+        seed,
+        folder,
+        workers,
+        budget,
+        objective,
+        arch,
+        given,
+        reporter,
+    ):
+        self.began = time.perf_counter()
+        self.ladder = ladder
+        self.data = data
+        self.seed = seed
+        self.folder = folder
+        self.workers = workers
+        self.budget = budget
+        self.objective = objective
+        self.arch = arch
+        self.given = given  # another series' plan
+        self.reporter = reporter
+        self.plan = None
+        self.records = {}  # by name of the run
+        self.excluded = []
+        self.warnings = []
+
+    def run(self) -> dict:
+        """The series from beginning to end, or what is left of it."""
+        self._old_plan()  # another series is refused before a text is read
+        found = prepared(self.ladder, self.data, self.objective, self.arch)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        with lock.locked(self.folder):
+            sweep(self.folder)
+            return self._run(*found)
+
+    def _run(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> dict:
+        plan_file = self.folder / "plan.json"
+        old = self._old_plan()
+        if old is None:
+            self.plan = self.given or self._new_plan(text, tokenizer, tokens, warnings)
+            if self.plan.sha256 != text.sha256:
+                raise UsageError(
+                    f"--plan was made for another text than this {text.name}: the "
+                    f"losses could not be compared"
+                )
+            self.plan.write(plan_file)
+        elif old.sha256 != text.sha256:
+            raise UsageError(
+                f"{self.folder}: holds a series on another text, or {text.name} has "
+                f"changed since: choose another --out"
+            )
+        else:
+            self.plan = old
+        self.reporter.plan(self.plan, plan_file)
+        lost = (text.train_lost + text.val_lost).told(text.name)
+        for told in filter(None, (lost, products.library()["problem"])):
+            self.reporter.note(told)
+        self._train(text)
+        self.reporter.note("timing how fast each size writes, fitting, drawing")
+        findings = Findings(
+            self.plan, self.records, self.excluded, self._decoding(text)
+        )
+        result = findings.to_json()
+        result["warnings"] += self.warnings
+        result["out"] = str(self.folder.resolve())
+        result["figures"] = [str(path) for path in findings.draw(self.folder)]
+        result["seconds"] = time.perf_counter() - self.began
+        write_json(self.folder / "scale.json", result)
+        return result
+
+    def progress(self) -> str:
+        if self.plan is None:
+            return "nothing is trained yet"
+        finished = sum(run.name in self.records for run in self.plan.runs)
+        return f"{finished} of {len(self.plan.runs)} runs are finished"
+
+    def command(self) -> str:
+        """What to type to go on."""
+        parts = ["minillm", "scale", "--preset", self.ladder.name]
+        if self.data != "stdlib":
+            parts += ["--data", self.data]
+        if self.objective != "clm":
+            parts += ["--objective", self.objective]
+        if self.arch != architecture(self.objective, None):
+            parts += ["--arch", self.arch]
+        if self.seed:
+            parts += ["--seed", str(self.seed)]
+        return shlex.join([*parts, "--out", str(self.folder)])
+
+    def _old_plan(self) -> Plan | None:
+        """The plan in the folder. Raises UsageError where the folder holds another
+        series, or something else."""
+        path = self.folder / "plan.json"
+        if not path.exists():
+            if self.folder.is_file() or (
+                self.folder.is_dir() and not holds_nothing_yet(self.folder)
+            ):
+                raise UsageError(
+                    f"{self.folder}: is not empty and holds no series: choose another "
+                    f"--out"
+                )
+            return None
+        plan = read_plan(path)
+        for what, old, new in (
+            ("preset", plan.ladder.name, self.ladder.name),
+            ("data", plan.data, self.data),
+            ("objective", plan.objective, self.objective),
+            ("arch", plan.arch, self.arch),
+            ("seed", plan.seed, self.seed),
+            ("sizes or settings", plan.ladder, self.ladder),
+        ):
+            if old != new:
+                raise UsageError(
+                    f"{self.folder}: already holds another series, with {what} {old} "
+                    f"instead of {new}: choose another --out"
+                )
+        return plan
+
+    def _new_plan(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> Plan:
+        """Measure the speed of every size, and plan within the budget."""
+        self.reporter.note(f"measuring how fast each size of {text.name} trains here")
+        ladder = self.ladder
+        plan = Plan(
+            ladder=ladder,
+            data=self.data,
+            objective=self.objective,
+            arch=self.arch,
+            sha256=text.sha256,
+            tokenizer=tokenizer,
+            seed=self.seed,
+            workers=self.workers,
+            budget=self.budget,
+            tokens=tokens,
+            validation_batches=min(LIMIT, len(text.val)) // ladder.tokens_per_step,
+            step_seconds={},
+            seconds_before=0.0,
+            warnings=tuple(warnings),
+        )
+        configs = {
+            width: plan.config(width) for width in (*ladder.widths, ladder.held_out)
+        }
+        step_seconds = probe(configs, text, self.workers, PROBING * self.budget)
+        spent = time.perf_counter() - self.began
+        return fitted(replace(plan, step_seconds=step_seconds, seconds_before=spent))
+
+    def _train(self, text: EncodedCorpus) -> None:
+        """Train what is missing, each model in a process of its own."""
+        runs = {run.name: run for run in self.plan.runs}
+        missing = [run for run in runs.values() if not self._is_over(run)]
+        given = text if forks() else None  # what is not inherited is prepared anew
+        tasks = (
+            Task(run.name, train_run, (self._configs(run), given))
+            for run in self._in_time(missing)
+        )
+        with contextlib.closing(side_by_side(tasks, self.workers)) as events:
+            for event in events:
+                run = runs[event.task.name] if event.task else None
+                match event.kind:
+                    case "started":
+                        self.reporter.started(run)
+                    case "sent":
+                        self.reporter.step(run, event.value)
+                    case "answered":
+                        self._keep(run)
+                    case "failed":
+                        self._exclude(run, event.value)
+                self.reporter.tick()
+
+    def _is_over(self, run: Run) -> bool:
+        """Whether an earlier sitting has brought a run to its end, good or bad."""
+        found = set()
+        for tokens in run.lengths:
+            place = self._place(run, tokens)
+            if not (place / "run.json").exists():
+                _check_free(place)
+                found.add("missing")
+            else:
+                found.add(_status(place))
+        if found == {"finished"}:
+            self._keep(run)
+        elif "diverged" in found:
+            self._exclude(run, "it diverged")
+        return found == {"finished"} or "diverged" in found
+
+    def _in_time(self, runs: list[Run]):
+        """Each run when its turn comes, without repeats that would end too late."""
+        for run in runs:
+            end = time.perf_counter() - self.began + run.seconds + FINISHING
+            spare = run.repeat or run.rate != 1
+            if spare and end > self.plan.budget:
+                what = "a repeat" if run.rate == 1 else "a check of the learning rate"
+                self.warnings.append(
+                    f"run {run.name}, {what}, is left out: {self.plan.budget:.0f} "
+                    f"seconds would be over; start the series again to add it"
+                )
+                self.reporter.note(self.warnings[-1])
+            else:
+                yield run
+
+    def _keep(self, run: Run) -> None:
+        for tokens in run.lengths:
+            record = read_record(self._place(run, tokens))
+            self.records[run.branch_name(tokens)] = record
+        self.reporter.finished(run, record)
+
+    def _exclude(self, run: Run, reason: str) -> None:
+        self.excluded.append({"run": run.name, "reason": reason})
+        self.reporter.failed(run, reason)
+
+    def _place(self, run: Run, tokens: int) -> Path:
+        return self.folder / "runs" / run.branch_name(tokens)
+
+    def _configs(self, run: Run) -> list[TrainConfig]:
+        """Of every branch, the shortest first."""
+        return [
+            replace(
+                self.plan.config(run.width, run.seed, tokens, run.rate),
+                out=str(self._place(run, tokens)),
+            )
+            for tokens in run.lengths
+        ]
+
+    def _decoding(self, text: EncodedCorpus) -> list[dict]:
+        """Measured once for a series, as its runs are."""
+        path = self.folder / "decoding.json"
+        ladder = self.plan.ladder
+        wanted = {*ladder.widths, ladder.held_out, *ladder.untrained}
+        try:
+            points = read_object(path, DECODING)["points"]
+            if {point["width"] for point in points} == wanted:
+                return points
+            self.reporter.note(f"{path}: is of other sizes: measured again")
+        except Missing:
+            pass
+        except Damaged as error:
+            self.reporter.note(f"{error}: measured again")
+        points = time_decoding(self.plan, text.tokenizer.vocab_size)
+        write_json(path, {"points": points})
+        return points
+
+
+def _check_free(place: Path) -> None:
+    """UsageError unless a run may begin in a place: nothing is there, or no more than
+    what a run leaves that is killed as it begins."""
+    there = os.path.lexists(place)  # also a link that leads nowhere
+    if there and not (place.is_dir() and holds_nothing_yet(place)):
+        raise UsageError(
+            f"{place}: is there and holds no run of this series: move it away, or "
+            f"choose another --out"
+        )
+
+
+def _status(place: Path) -> str:
+    """How far the run in a folder has come. Raises DataError, with the way out."""
+    try:
+        return read_record(place)["status"]
+    except DataError as error:
+        raise DataError(f"{error}: delete {place} to train it again") from None
+
+
+def train_run(send, configs: list[TrainConfig], text: EncodedCorpus | None) -> None:
+    """Train one model of a series, a branch at a time, each from where the one before
+    began to cool down; or go on where it was stopped."""
+    start = None
+    for config in configs:
+        resume = Path(config.out, "run.json").exists()
+        config = replace(config, start=start)
+        train(config, reporter=_Sender(send), resume=resume, text=text, draw=False)
+        start = config.out
+
+
+class _Sender(training.Silent):
+    """Sends a line of metrics now and then."""
+
+    def __init__(self, send):
+        self.send = send
+        self.last = 0.0
+
+    def step(self, line: dict) -> None:
+        now = time.perf_counter()
+        if now - self.last > SECONDS_BETWEEN_LINES:
+            self.last = now
+            self.send(line)

@@ -1,0 +1,76 @@
+"""From a number of parameters to a model that can be built, and what it costs here."""
+
+import math
+
+from minillm.backend import Backend
+from minillm.errors import UsageError
+from minillm.learning.config import TrainConfig, default_heads
+from minillm.models import ModelConfig, count
+
+MOST_LAYERS = 160
+MOST_PARAMETERS = 1e15
+LEAST_WIDTH = 16
+ROUNDS = 3  # in which a width settles
+SETTINGS = ("context", "arch", "norm", "positions", "tied", "bias", "init")
+
+
+def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfig:
+    """The layers, width and heads whose non-embedding parameters come near a number.
+
+    Among shapes about as near, the one most like the named sizes is taken: their width
+    is 8 to 64 times their layers, more in larger ones. settings: a record's `model`, of
+    which vocabulary, context and the like are taken over.
+    Raises UsageError for more than can be built.
+    """
+    if parameters > MOST_PARAMETERS:
+        raise UsageError(
+            f"a model of {parameters:.3g} parameters is larger than any that could be "
+            f"built: ask for less"
+        )
+    given = {name: (settings or {}).get(name) for name in SETTINGS}
+    given = {name: value for name, value in given.items() if value is not None}
+    vocab = (settings or {}).get("vocab_size") or 1024
+    usual = min(128.0, max(8.0, 16 * (parameters / 25e3) ** 0.17))
+
+    def shape(layers: int, width: int) -> ModelConfig:
+        return ModelConfig(
+            **{"vocab_size": vocab, "context": 256, **given},
+            n_layers=layers,
+            d_model=width,
+            n_heads=default_heads(width),
+        )
+
+    def parts(shape: ModelConfig) -> float:
+        """What share of the parameters it has."""
+        return count.parameters(shape)["non_embedding"] / parameters
+
+    def unlike(shape: ModelConfig) -> float:
+        missed = abs(math.log(parts(shape)))
+        return missed + 0.03 * abs(math.log(shape.d_model / shape.n_layers / usual))
+
+    shapes = []
+    for layers in range(1, MOST_LAYERS + 1):
+        width = LEAST_WIDTH
+        for _ in range(ROUNDS):  # parameters grow as the square of the width, nearly
+            width = max(1, round(width * parts(shape(layers, width)) ** -0.5))
+        shapes += [shape(layers, near) for near in _round(width)]
+    return min(shapes, key=unlike)
+
+
+def memory_bytes(shape: ModelConfig, workers: int = 1) -> int:
+    """The predicted peak of training it with the default batch."""
+    config = TrainConfig(
+        layers=shape.n_layers,
+        width=shape.d_model,
+        heads=shape.n_heads,
+        context=shape.context,
+    ).resolve()
+    at_a_time = config.sequences_at_a_time(Backend.numbers_at_a_time, workers)
+    return count.memory_bytes(shape, at_a_time, workers)
+
+
+def _round(width: int) -> set[int]:
+    """The round widths beside a width."""
+    step = 64 if width >= 512 else 8 if width >= 64 else 4
+    below = max(LEAST_WIDTH, width // step * step)
+    return {below, below + step}

@@ -1,0 +1,5 @@
+"""Runs, or series, side by side: settings, results, learning curves, laws."""
+
+from minillm.studies.compare.folders import compare
+
+__all__ = ["compare"]
