@@ -31,7 +31,7 @@ from minillm.files import (
     replacing_folder,
     write_json,
 )
-from minillm.kinds import COUNT
+from minillm.kinds import COUNT, Number
 from minillm.learning.flat import FlatParameters
 from minillm.reading import MANIFEST, RECORD, Damaged, Missing, check_file, read_object
 
@@ -42,6 +42,7 @@ MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 WEIGHTS, MOMENTS = "model.safetensors", "optimizer.safetensors"
 FILES = (WEIGHTS, MOMENTS, "state.json")
 KEYS = {"format", "step", "files"}  # of a manifest
+KIND = {"format": Number(1, 2**31, whole=True), "step?": COUNT, "files": {str: dict}}
 NAMES = (*FILES, "manifest.json")  # of all that lies in one
 HEADER = 100_000_000  # the library reads no longer one
 # As NumPy calls them. Another type has the file's own name.
@@ -138,7 +139,7 @@ def is_whole(path: Path, numbers: int | None = None) -> bool:
         with _readable(path):
             if not _regular(file) or file.stat().st_size > MANIFEST:
                 return False
-            manifest = read_object(file, {"format": COUNT, "files": {str: dict}})
+            manifest = read_object(file, KIND)
             later = manifest["format"] > FORMAT
             whole = not later and (numbers is None or _could_be(path, numbers))
             whole = whole and all(
