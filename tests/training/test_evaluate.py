@@ -211,11 +211,12 @@ def test_a_run_is_measured_on_another_text(quick_train, tmp_path):
     assert limited["val_tokens"] == 16
 
 
-def test_a_text_that_has_changed_is_not_that_of_the_run(quick_train, tmp_path):
-    quick_train("a")
+def test_a_text_that_has_changed_is_not_that_of_the_run(quick_train, tmp_path, book):
+    text = tmp_path / "text.txt"
+    text.write_bytes(Path(book).read_bytes())  # the book is that of other tests too
+    quick_train("a", data=str(text))
     run = load_run(tmp_path / "a")
     evaluate_run(run)
-    text = Path(run.config.data)
     text.write_text("secret " * 300, encoding="utf-8")
     with pytest.raises(DataError, match=r"is not the text that .* was trained on"):
         evaluate_run(run)
