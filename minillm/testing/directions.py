@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 # Slopes move together within so many powers of ten, in so many groups at most.
-POWERS, GROUPS = 3, 5
+POWERS, GROUPS = 3, 10
 
 
 def reach_of(x: np.ndarray) -> np.ndarray:

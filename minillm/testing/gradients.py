@@ -6,6 +6,7 @@ measured by central differences (`slopes.py`), which say how exact they are, alo
 random directions (`directions.py`), however large x is.
 """
 
+import copy
 import inspect
 
 import numpy as np
@@ -88,10 +89,7 @@ class _Check:
         self.settings = {name: on_device(value) for name, value in settings.items()}
         # Not default_rng(seed), which the arrays may come from: u must not be like x.
         self.rng = np.random.default_rng([seed, 1])
-        tensors = [
-            None if x is None else Tensor(x, requires_grad=True) for x in self.inputs
-        ]
-        result = fn(*tensors, **self.settings)
+        tensors, result = self.run()
         if not isinstance(result, Tensor):
             raise TypeError(f"{self.name} returns {type(result).__name__}, no Tensor")
         self.value = result.numpy().copy()
@@ -103,9 +101,21 @@ class _Check:
                 f"fix what is random in it"
             )
         self.u = self.random(self.value.shape)
-        if result.requires_grad:
-            result.backward(self.u)
-        self.gradients = [_gradient(tensor) for tensor in tensors]
+        self.gradients = _pulled(tensors, result, self.u)
+
+    def run(self) -> tuple[list, Tensor]:
+        """The inputs as tensors that collect gradients, and what fn makes of them."""
+        tensors = [
+            None if x is None else Tensor(x, requires_grad=True) for x in self.inputs
+        ]
+        return tensors, self.fn(*tensors, **self.settings)
+
+    def only(self, chosen: np.ndarray) -> "_Check":
+        """The same check for some of the numbers that fn gives."""
+        part = copy.copy(self)
+        part.u = np.where(chosen, self.u, 0)
+        part.gradients = _pulled(*self.run(), part.u)
+        return part
 
     def random(self, shape) -> np.ndarray:
         """Numbers of both signs, none near zero: nothing hides behind a small one."""
@@ -177,6 +187,8 @@ class _Check:
         else:
             found = line.best()
         if not agrees(found, PRECISION):
+            if line.unseen:  # by themselves, those numbers that move say more
+                self.only(~line.still).error(i, places, moves, where, usual)
             self._complain(where, line, found, slope(found))
         error = max(0.0, abs(found.gap) - found.kink) / max(slope(found), least)
         return error, found.kink > 0
@@ -193,13 +205,14 @@ class _Check:
             f"{line.pulled + found.gap:.9g}"
         )
         error = max(0.0, abs(found.gap) - found.kink)
-        if error > self.tolerance * slope + found.doubt + line.unseen:
+        doubt = found.doubt + line.unseen
+        if error > self.tolerance * slope + doubt:
             raise CheckError(
                 f"{about} is wrong: {says} (relative error {error / slope:.1e}, "
                 f"tolerance {self.tolerance:.0e})"
             )
         raise UndecidedError(
-            f"{about} cannot be decided: {says}, give or take {found.doubt:.1e}, since "
+            f"{about} cannot be decided: {says}, give or take {doubt:.1e}, since "
             f"the value is rounded: check smaller values, or fewer added together"
         )
 
@@ -232,6 +245,13 @@ class _Check:
             if i == j:
                 return parameter.name
         return f"input {i}"
+
+
+def _pulled(tensors, result, u) -> list[np.ndarray | None]:
+    """The gradient of ⟨u, result⟩ with respect to each tensor."""
+    if result.requires_grad:
+        result.backward(u)
+    return [_gradient(tensor) for tensor in tensors]
 
 
 def _gradient(tensor) -> np.ndarray | None:

@@ -47,7 +47,8 @@ class Line:
     """⟨u, f(x + t·v)⟩ in t, held against the slope ⟨gradient, v⟩ that f should have.
 
     `at(x)` gives the array f(x), `value` is it here; x moves by `move` where t is
-    `reach`, the largest number in it.
+    `reach`, the largest number in it. `still` says which numbers of f(x) do not change,
+    `unseen` how large a slope they may have all the same.
     """
 
     def __init__(self, at: Callable, x, value, u, gradient, move):
@@ -59,12 +60,12 @@ class Line:
         self.together = norm(gradient * self.v)
         self._rounding = np.abs(u) * np.spacing(np.abs(value))
         ends = [at(x + part * move) for part in (PROBE, -PROBE)]
-        self._still = (ends[0] == value) & (ends[1] == value)
+        self.still = (ends[0] == value) & (ends[1] == value)
         # What stands still beside what moves does not depend on x, most likely; if it
-        # does, this is how much of its slope rounding may hide.
-        hides = np.where(self._still, self._rounding, 0.0)
+        # does, rounding hides its slope.
+        hides = np.where(self.still, self._rounding, 0.0)
         self.unseen = SURE * norm(hides) / (PROBE * self.reach)
-        if not self._still.all():
+        if not self.still.all():
             self._rounding = self._rounding - hides
         self._tiny = self.difference(TINY)
 
@@ -84,7 +85,8 @@ class Line:
         best = moving = Difference()  # moving: where f does not stand still
         noise, part = 0.0, SMALLEST
         # Next to large numbers tiny ones can be seen only by steps larger than they.
-        while part <= LARGEST or part * self.reach <= 1:
+        longest = max(1.0, float(np.abs(self.x).max()))
+        while part <= LARGEST or part * self.reach <= longest:
             found = self.difference(part, noise)
             seen = found.bend
             if best.hidden and noise == 0:  # it moves by one rounding inside of f
@@ -104,7 +106,8 @@ class Line:
             if not found.hidden and not apart and found.doubt < moving.doubt:
                 moving = found
             part *= 10 if part < LARGEST else 1000
-        return best
+        # At the edge of a domain there are shorter steps only.
+        return best if math.isfinite(best.doubt) else moving
 
     def difference(self, part: float, noise: float = 0.0) -> Difference:
         """With a step of this part of `reach`; `noise` is how much f was seen to jump
@@ -121,10 +124,10 @@ class Line:
         # The even parts are kink·h + bending·h² at h, 2·kink·h + 4·bending·h² at 2h.
         kinks = np.abs(4 * even - even2) / (4 * h)
         kink = min(float(kinks.sum()), SURE * norm(kinks))
-        steps = np.where(self._still, max(h, PROBE * self.reach), h)
+        steps = np.where(self.still, max(h, PROBE * self.reach), h)
         jumps = FEW * max(noise / h, bend if part <= TINY else 0.0)
         doubt = SURE * max(norm(self._rounding / steps), jumps) + bend
-        moved = (once != 0) | (even != 0) | (twice != 0) | (even2 != 0) | self._still
+        moved = (once != 0) | (even != 0) | (twice != 0) | (even2 != 0) | self.still
         return Difference(
             *(float(once.sum()), gap, kink if kink > doubt else 0.0, bend, doubt),
             hidden=not moved.all(),
@@ -132,7 +135,7 @@ class Line:
 
     def residue(self) -> float:
         """What rounding may leave of a gradient that is zero, as that of x / x - 1."""
-        if not self._still.all():
+        if not self.still.all():
             return 0.0
         return SURE * np.finfo(self.value.dtype).eps * norm(self.u) / self.reach
 

@@ -144,6 +144,7 @@ def test_large_and_small_numbers():
         (lambda x: (x + 1e8) - 1e8, [0.5, -2.0]),
         (lambda x: x / x - 1, [0.3, 7e-8]),
         (lambda x: (x - 1).log(), [1 + 1e-9, 1e6]),
+        (lambda x: (1 - x).log(), [1 - 1e-12, 0.5, -3.0]),
         (lambda x: x**1.5, [1e-12, 1e12]),
         (lambda x: x * x, [1e-6, 1e8, 1e-3, 0.0, 1.0]),
     ],
@@ -153,6 +154,26 @@ def test_inputs_of_different_size(f, x):
     for elements in (False, True):
         assert check_gradients(f, x, elements=elements) < 1e-6
         assert check_gradients(f, np.array(x)[::-1], elements=elements) < 1e-6
+
+
+MIXED = np.array([1e-12, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e12, 0.0, -1e-9, -5e8])
+
+
+@pytest.mark.parametrize("elements", [False, True])
+def test_large_numbers_beside_small_ones(elements):
+    for f in (ops.sum, ops.mean, ops.log_softmax, ops.gelu, ops.neg):
+        check_gradients(f, MIXED, elements=elements)
+
+
+@pytest.mark.parametrize("place", range(len(MIXED)))
+@pytest.mark.parametrize("elements", [False, True])
+def test_large_numbers_hide_no_wrong_slope_of_small_ones(place, elements):
+    @op
+    def wrong(x):
+        return 3 * x, lambda g: 3 * g * np.where(np.arange(x.size) == place, 1.001, 1)
+
+    with pytest.raises(CheckError, match="is wrong"):
+        check_gradients(wrong, MIXED, elements=elements)
 
 
 def test_a_step_that_leaves_the_domain_is_called_that():
