@@ -187,7 +187,7 @@ class _Check:
         else:
             found = line.best()
         if not agrees(found, PRECISION):
-            if line.unseen:  # by themselves, those numbers that move say more
+            if np.any(line.still & (self.u != 0)):  # those that move say more alone
                 self.only(~line.still).error(i, places, moves, where, usual)
             self._complain(where, line, found, slope(found))
         error = max(0.0, abs(found.gap) - found.kink) / max(slope(found), least)

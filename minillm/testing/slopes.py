@@ -35,7 +35,8 @@ class Difference:
     hidden: bool = False
 
     def contradicts(self, other: "Difference") -> bool:
-        allowed = self.doubt + other.doubt + self.kink + other.kink
+        # A kink at x itself shows at every step: one that shows at one only is farther.
+        allowed = self.doubt + other.doubt + min(self.kink, other.kink)
         return abs(self.gap - other.gap) > allowed
 
     def reveals(self) -> bool:

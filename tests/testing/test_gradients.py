@@ -230,6 +230,16 @@ def test_a_kink_hides_no_wrong_rule(factor):
             check_gradients(f, TIES)
 
 
+def test_a_kink_near_x_is_not_taken_for_one_at_x():
+    """A step that is long enough to show small numbers crosses it."""
+    x = 2e-4 * np.random.default_rng([101, 1500]).standard_normal(1500)
+
+    def f(x):
+        return ops.where(-x, x, condition=x.data > 0).exp().sum()
+
+    check_gradients(f, x, seed=101)
+
+
 def test_whole_numbers_and_lists_are_taken_as_float64():
     check_gradients(lambda x: x**3, [1, 2, 3])
 
