@@ -16,8 +16,8 @@ from minillm.tensor import Tensor, no_grad
 from minillm.testing.directions import groups, median, reach_of
 from minillm.testing.slopes import STEP, Difference, Line
 
-# The steps tried first: where the gradient is zero nothing need bend, and a long step
-# sees more.
+# The steps tried first, since most functions need no others: where the gradient is
+# zero nothing need bend, and a long step sees more.
 USUAL, USUAL_AT_ZERO = (STEP, 100 * STEP), (0.01,)
 PRECISION = 5e-4  # the part of a slope to which it must be known
 # A slope this small need not be known at all to that part: where all are zero in
@@ -161,7 +161,9 @@ class _Check:
     def error(self, i: int, places, moves, where: str, usual: float):
         """The error of one slope, relative to it, and whether there is a kink.
 
-        The elements at `places` move; most slopes change the value by `usual`.
+        The elements at `places` move, by `moves` at most; `usual` is by how much most
+        elements of this input would change the value so: a slope far smaller than that
+        need not be known to a part of itself.
         """
         x, gradient = self.inputs[i], self.gradients[i]
         move = np.zeros(x.size)
@@ -172,9 +174,11 @@ class _Check:
         least = max(usual / line.reach, SMALL)
 
         def slope(found: Difference) -> float:
+            # What errors are relative to. Never the sum alone: in it, slopes cancel.
             return max(line.together, abs(line.pulled), abs(line.pulled + found.gap))
 
         def agrees(found: Difference, exact: float) -> bool:
+            """And known to such a part of itself, so that a wrong one would not."""
             allowed = self.tolerance * slope(found) + found.kink + found.doubt
             sure = found.doubt <= exact * max(slope(found), least)
             unseen = line.unseen if line.unseen <= PRECISION * least else 0.0

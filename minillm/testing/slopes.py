@@ -14,7 +14,9 @@ import numpy as np
 # Steps are parts of `reach`. A difference errs by about h² (bending) + ε/h (rounding):
 # least at h = ∛ε.
 STEP = float(np.cbrt(np.finfo(np.float64).eps))
-TINY = 1e-9
+TINY = 1e-9  # sees a pole or a kink that STEP steps over
+# Where those two disagree, steps of all sizes are tried, SMALLEST to LARGEST. Shorter
+# ones than BELIEVED only show how f jumps: x itself is rounded as coarsely.
 SMALLEST, BELIEVED, LARGEST = 1e-15, 1e-12, 0.1
 PROBE = 0.5  # what stays the same at this step does not depend on x
 SURE = 6  # standard deviations: a sum of roundings stays below
@@ -79,21 +81,25 @@ class Line:
     def best(self) -> Difference:
         """The most exact difference of steps of all sizes.
 
-        Small steps come first: they err by rounding only. A larger one is believed as
-        long as it does not contradict them (Lepski's rule). The gradient has no say in
-        which one is chosen.
+        Small steps come first: they err by rounding only. A larger one, which rounding
+        troubles less, is believed as long as it does not contradict them (Lepski's
+        rule). The gradient has no say in which one is chosen.
+
+        Where small steps leave f as it is (`hidden`), they say nothing of its slope:
+        the first step that shows one then counts for more than they do.
         """
-        best = moving = Difference()  # moving: where f does not stand still
+        best = moving = Difference()  # moving: the best of those that are not hidden
         noise, part = 0.0, SMALLEST
         # Next to large numbers tiny ones can be seen only by steps larger than they.
         longest = max(1.0, float(np.abs(self.x).max()))
         while part <= LARGEST or part * self.reach <= longest:
             found = self.difference(part, noise)
-            seen = found.bend
-            if best.hidden and noise == 0:  # it moves by one rounding inside of f
-                seen = max(seen, abs(found.slope))
-                found = replace(found, doubt=found.doubt + SURE * seen)
-            noise = max(noise, seen * part * self.reach)
+            jump = found.bend  # steps as small as these see no bending
+            if best.hidden and noise == 0:
+                # The first that moves f at all does so by one rounding inside of f.
+                jump = max(jump, abs(found.slope))
+                found = replace(found, doubt=found.doubt + SURE * jump)
+            noise = max(noise, jump * part * self.reach)
             apart = found.contradicts(moving)
             if best.hidden and found.reveals() and not apart:
                 best = found
@@ -124,6 +130,7 @@ class Line:
             return Difference()
         # The even parts are kink·h + bending·h² at h, 2·kink·h + 4·bending·h² at 2h.
         kinks = np.abs(4 * even - even2) / (4 * h)
+        # Of many kinks (or roundings), some cancel: u has both signs.
         kink = min(float(kinks.sum()), SURE * norm(kinks))
         steps = np.where(self.still, max(h, PROBE * self.reach), h)
         jumps = FEW * max(noise / h, bend if part <= TINY else 0.0)
@@ -135,7 +142,8 @@ class Line:
         )
 
     def residue(self) -> float:
-        """What rounding may leave of a gradient that is zero, as that of x / x - 1."""
+        """What rounding inside the pullback may leave of a gradient that is zero, as
+        that of x / x - 1; 0 where f moves, which has a slope then."""
         if not self.still.all():
             return 0.0
         return SURE * np.finfo(self.value.dtype).eps * norm(self.u) / self.reach
