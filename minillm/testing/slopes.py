@@ -36,10 +36,11 @@ class Difference:
     doubt: float = math.inf
     hidden: bool = False
 
-    def contradicts(self, other: "Difference") -> bool:
-        # A kink at x itself shows at every step: one that shows at one only is farther.
-        allowed = self.doubt + other.doubt + min(self.kink, other.kink)
-        return abs(self.gap - other.gap) > allowed
+    def contradicts(self, shorter: "Difference") -> bool:
+        """Whether it differs from the difference of a shorter step by more than both
+        may be off. A kink that the shorter step does not see lies farther off."""
+        allowed = self.doubt + shorter.doubt + shorter.kink
+        return abs(self.gap - shorter.gap) > allowed
 
     def reveals(self) -> bool:
         """Whether f clearly has a slope."""
