@@ -240,6 +240,17 @@ def test_a_kink_near_x_is_not_taken_for_one_at_x():
     check_gradients(f, x, seed=101)
 
 
+def test_jumps_by_roundings_inside_of_f_are_no_kinks():
+    """log cosh x is about x²/2, computed as the difference of numbers near log 2."""
+    x = 0.02 * np.random.default_rng([404, 800]).uniform(-2, 2, 800)
+
+    @op
+    def log_cosh(x):
+        return np.logaddexp(x, -x) - np.log(2), lambda g: g * np.tanh(x)
+
+    check_gradients(log_cosh, x, seed=404)
+
+
 def test_whole_numbers_and_lists_are_taken_as_float64():
     check_gradients(lambda x: x**3, [1, 2, 3])
 
