@@ -144,6 +144,9 @@ class Tensor:
 
 # ---------------------------------------------------------------------- recording
 
+# Most settings are of these types, and go to the rule as they are.
+PLAIN = {bool, int, float, str, tuple, slice, type(None)}
+
 
 def op(rule=None, *, check=None):
     """Make a differentiable op on Tensors out of a rule on arrays.
@@ -169,7 +172,9 @@ def op(rule=None, *, check=None):
     def apply(*inputs, **settings):
         if settings or len(inputs) != call.alone:
             inputs, settings = call.sort(inputs, settings)
-            settings = {key: _setting_of(x, name, key) for key, x in settings.items()}
+            for key, x in settings.items():
+                if type(x) not in PLAIN:
+                    settings[key] = _setting_of(x, name, key)
         arrays = [x.data if type(x) is Tensor else _array_of(x) for x in inputs]
         device = backend.of(*arrays)
         if device is None:  # only Python numbers: float32, as in Tensor(2)
@@ -391,13 +396,15 @@ def _wrap(array) -> Tensor:
 
 def _array_of(x):
     """What a rule gets for an argument: an array, a Python number, or None."""
+    if backend.of(x):
+        return floating(x)
     if isinstance(x, Tensor):
         return x.data
     if isinstance(x, np.generic):
         x = x.item()  # see plain_number
     if x is None or isinstance(x, (int, float)):
         return x
-    return floating(x) if backend.of(x) else as_float_array(x)
+    return as_float_array(x)
 
 
 def _setting_of(x, name: str, key: str):

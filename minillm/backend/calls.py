@@ -25,6 +25,9 @@ class Call:
         self.any_name = any(p.kind is p.VAR_KEYWORD for p in arrays)
         # So many arrays and nothing else need no sorting.
         self.alone = None if self.needed or self.any_number else len(arrays)
+        self.fitting = (
+            set()
+        )  # (number of arrays, *names) of calls that need none either
         by_position = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
         try:
             self.loose = written.replace(parameters=by_position)
@@ -34,9 +37,14 @@ class Call:
 
     def sort(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:
         """(arrays, settings). Raises TypeError for what the op does not take."""
+        written = (len(inputs), *settings)
+        if written in self.fitting:
+            return inputs, settings
         listed = self.any_number and inputs and isinstance(inputs[0], (list, tuple))
         fits = self.any_number or self.least <= len(inputs) <= len(self.arrays)
         if fits and not listed and self.needed <= settings.keys() <= self.known:
+            if not self.any_number:  # the first of which may be a list
+                self.fitting.add(written)
             return inputs, settings
         if self.any_name:
             return inputs, settings

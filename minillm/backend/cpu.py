@@ -105,7 +105,7 @@ def gelu(x, *, form="tanh"):
         piece = slice(begin, begin + CHUNK)
         xs, ys, slopes = flat[piece], y[piece], slope[piece]
         squared = xs * xs
-        if not xs @ xs < 1e12:  # x³ may overflow; from 10 on tanh is 1
+        if not xs.dot(xs) < 1e12:  # x³ may overflow; from 10 on tanh is 1
             np.minimum(squared, 100, out=squared)
         np.multiply(squared, c * 0.044715, out=ys)
         ys += c
@@ -205,4 +205,5 @@ def squared_norm(grad):
 
 def _rows(x):
     """(..., D) -> (N, D). A copy of a helper in `ops/`, on a floor above."""
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    width = x.shape[-1]  # with a width of 0, NumPy cannot tell what -1 stands for
+    return x.reshape(-1 if width else math.prod(x.shape[:-1]), width)

@@ -43,18 +43,14 @@ def check_array(array, what: str, dtypes: list) -> None:
 
 
 def guarding(values: dict, origin: str):
-    """A decorator of pullbacks: they raise where, since now, an array among these
-    arguments of their op was written into."""
-    arrays = []
-    for what, value in values.items():
-        for part in value if isinstance(value, (tuple, list)) else [value]:
-            if hasattr(part, "dtype") and hasattr(part, "shape"):
-                arrays.append((what, part, _checksum(part)))
+    """A decorator of pullbacks: they raise where, since now, an array or a list among
+    these arguments of their op was written into."""
+    before = {what: _contents(value) for what, value in values.items()}
 
     def guard(pullback):
         def guarded(g):
-            for what, array, checksum in arrays:
-                if debugging() and _checksum(array) != checksum:
+            for what, value in values.items():
+                if debugging() and _contents(value) != before[what]:
                     raise RuntimeError(
                         f"{what} of {origin} was changed after the op ran and before "
                         f"its gradient was taken, which would be that of another "
@@ -67,8 +63,13 @@ def guarding(values: dict, origin: str):
     return guard
 
 
-def _checksum(array) -> int:
-    return zlib.crc32(np.asarray(to_numpy(array)).tobytes())
+def _contents(value):
+    """A short print of what can be written into; of all else, nothing."""
+    if isinstance(value, (tuple, list)):
+        return [repr(x) if isinstance(x, (int, float)) else _contents(x) for x in value]
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return zlib.crc32(np.asarray(to_numpy(value)).tobytes())
+    return None
 
 
 def calling_line() -> str:

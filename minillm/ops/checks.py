@@ -19,12 +19,13 @@ def linear_fits(x, weight, bias) -> None:
 
 def inner_lengths_agree(x, y) -> None:
     left, right = np.shape(x), np.shape(y)
-    what = f"matmul of shapes {left} and {right}"
     if not left or not right:
-        raise ValueError(f"{what}: each needs at least one axis")
-    inner = right[-2:][0]  # a vector's only length
-    if left[-1] != inner:
-        raise ValueError(f"{what}: the inner lengths {left[-1]} and {inner} differ")
+        wrong = "each needs at least one axis"
+    elif left[-1] != right[-2:][0]:  # of a vector, its only length
+        wrong = f"the inner lengths {left[-1]} and {right[-2:][0]} differ"
+    else:
+        return
+    raise ValueError(f"matmul of shapes {left} and {right}: {wrong}")
 
 
 def one_exponent(x, *, exponent) -> None:
@@ -111,14 +112,15 @@ def targets_fit_projection(x, weight, *, targets, n_targets=None) -> None:
 
 
 def queries_fit_keys(q, k, v, *, causal=False, mask=None) -> None:
-    shapes = f"q {q.shape}, k {k.shape}, v {v.shape}"
     if min(q.ndim, k.ndim, v.ndim) < 2:
-        raise ValueError(f"attention of {shapes}: each needs two axes or more")
-    if q.shape[-1] != k.shape[-1]:
-        raise ValueError(f"attention of {shapes}: queries and keys differ in width")
-    if k.shape[-2] != v.shape[-2]:
-        raise ValueError(f"attention of {shapes}: keys and values differ in number")
-    _mask(mask)
+        wrong = "each needs two axes or more"
+    elif q.shape[-1] != k.shape[-1]:
+        wrong = "queries and keys differ in width"
+    elif k.shape[-2] != v.shape[-2]:
+        wrong = "keys and values differ in number"
+    else:
+        return _mask(mask)
+    raise ValueError(f"attention of q {q.shape}, k {k.shape}, v {v.shape}: {wrong}")
 
 
 def heads_fit(qkv, *, n_heads, causal=False, mask=None) -> None:
@@ -179,8 +181,10 @@ def _whole_numbers(array, low: int, high: int, what: str) -> None:
 
 
 def _mask(mask) -> None:
+    if mask is None:
+        return
     kind = getattr(mask, "dtype", type(mask))
-    if mask is not None and getattr(kind, "kind", "O") not in "bf":
+    if getattr(kind, "kind", "O") not in "bf":
         raise TypeError(
             f"a mask of {kind}: an array is needed, boolean (True: may look) or "
             f"floating-point (added to the scores)"

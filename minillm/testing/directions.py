@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-# Slopes move together within so many powers of ten, in so many groups at most.
-POWERS, GROUPS = 3, 5
+# Elements move together where they change the value alike, within so many powers of
+# ten; the smallest share the last of so many groups.
+POWERS, GROUPS = 3, 10
 
 
 def reach_of(x: np.ndarray) -> np.ndarray:
@@ -43,5 +44,6 @@ def groups(
     level = np.minimum(level, GROUPS - 1) + GROUPS * flat + 2 * GROUPS * (x == 0)
     for group in np.unique(level):
         places = np.flatnonzero(level == group)
+        # The steeper an element, the less of its reach it goes: all count the same.
         share = np.where(flat[places], 1.0, size[places].min() / size[places])
         yield places, reach[places] * np.maximum(share, 10.0**-POWERS)

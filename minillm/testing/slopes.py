@@ -14,7 +14,9 @@ import numpy as np
 # Steps are parts of `reach`. A difference errs by about h² (bending) + ε/h (rounding):
 # least at h = ∛ε.
 STEP = float(np.cbrt(np.finfo(np.float64).eps))
-TINY = 1e-9
+TINY = 1e-9  # sees a pole or a kink that STEP steps over
+# Where those two disagree, steps of all sizes are tried, SMALLEST to LARGEST. Shorter
+# ones than BELIEVED only show how f jumps: x itself is rounded as coarsely.
 SMALLEST, BELIEVED, LARGEST = 1e-15, 1e-12, 0.1
 PROBE = 0.5  # what stays the same at this step does not depend on x
 SURE = 6  # standard deviations: a sum of roundings stays below
@@ -34,9 +36,11 @@ class Difference:
     doubt: float = math.inf
     hidden: bool = False
 
-    def contradicts(self, other: "Difference") -> bool:
-        allowed = self.doubt + other.doubt + self.kink + other.kink
-        return abs(self.gap - other.gap) > allowed
+    def contradicts(self, shorter: "Difference") -> bool:
+        """Whether it differs from the difference of a shorter step by more than both
+        may be off. A kink that the shorter step does not see lies farther off."""
+        allowed = self.doubt + shorter.doubt + shorter.kink
+        return abs(self.gap - shorter.gap) > allowed
 
     def reveals(self) -> bool:
         """Whether f clearly has a slope."""
@@ -47,7 +51,8 @@ class Line:
     """⟨u, f(x + t·v)⟩ in t, held against the slope ⟨gradient, v⟩ that f should have.
 
     `at(x)` gives the array f(x), `value` is it here; x moves by `move` where t is
-    `reach`, the largest number in it.
+    `reach`, the largest number in it. `still` says which numbers of f(x) do not change,
+    `unseen` how large a slope they may have all the same.
     """
 
     def __init__(self, at: Callable, x, value, u, gradient, move):
@@ -59,12 +64,12 @@ class Line:
         self.together = norm(gradient * self.v)
         self._rounding = np.abs(u) * np.spacing(np.abs(value))
         ends = [at(x + part * move) for part in (PROBE, -PROBE)]
-        self._still = (ends[0] == value) & (ends[1] == value)
+        self.still = (ends[0] == value) & (ends[1] == value)
         # What stands still beside what moves does not depend on x, most likely; if it
-        # does, this is how much of its slope rounding may hide.
-        hides = np.where(self._still, self._rounding, 0.0)
+        # does, rounding hides its slope.
+        hides = np.where(self.still, self._rounding, 0.0)
         self.unseen = SURE * norm(hides) / (PROBE * self.reach)
-        if not self._still.all():
+        if not self.still.all():
             self._rounding = self._rounding - hides
         self._tiny = self.difference(TINY)
 
@@ -77,20 +82,25 @@ class Line:
     def best(self) -> Difference:
         """The most exact difference of steps of all sizes.
 
-        Small steps come first: they err by rounding only. A larger one is believed as
-        long as it does not contradict them (Lepski's rule). The gradient has no say in
-        which one is chosen.
+        Small steps come first: they err by rounding only. A larger one, which rounding
+        troubles less, is believed as long as it does not contradict them (Lepski's
+        rule). The gradient has no say in which one is chosen.
+
+        Where small steps leave f as it is (`hidden`), they say nothing of its slope:
+        the first step that shows one then counts for more than they do.
         """
-        best = moving = Difference()  # moving: where f does not stand still
+        best = moving = Difference()  # moving: the best of those that are not hidden
         noise, part = 0.0, SMALLEST
         # Next to large numbers tiny ones can be seen only by steps larger than they.
-        while part <= LARGEST or part * self.reach <= 1:
+        longest = max(1.0, float(np.abs(self.x).max()))
+        while part <= LARGEST or part * self.reach <= longest:
             found = self.difference(part, noise)
-            seen = found.bend
-            if best.hidden and noise == 0:  # it moves by one rounding inside of f
-                seen = max(seen, abs(found.slope))
-                found = replace(found, doubt=found.doubt + SURE * seen)
-            noise = max(noise, seen * part * self.reach)
+            jump = found.bend  # steps as small as these see no bending
+            if best.hidden and noise == 0:
+                # The first that moves f at all does so by one rounding inside of f.
+                jump = max(jump, abs(found.slope))
+                found = replace(found, doubt=found.doubt + SURE * jump)
+            noise = max(noise, jump * part * self.reach)
             apart = found.contradicts(moving)
             if best.hidden and found.reveals() and not apart:
                 best = found
@@ -104,7 +114,8 @@ class Line:
             if not found.hidden and not apart and found.doubt < moving.doubt:
                 moving = found
             part *= 10 if part < LARGEST else 1000
-        return best
+        # At the edge of a domain there are shorter steps only.
+        return best if math.isfinite(best.doubt) else moving
 
     def difference(self, part: float, noise: float = 0.0) -> Difference:
         """With a step of this part of `reach`; `noise` is how much f was seen to jump
@@ -120,19 +131,21 @@ class Line:
             return Difference()
         # The even parts are kink·h + bending·h² at h, 2·kink·h + 4·bending·h² at 2h.
         kinks = np.abs(4 * even - even2) / (4 * h)
+        # Of many kinks (or roundings), some cancel: u has both signs.
         kink = min(float(kinks.sum()), SURE * norm(kinks))
-        steps = np.where(self._still, max(h, PROBE * self.reach), h)
+        steps = np.where(self.still, max(h, PROBE * self.reach), h)
         jumps = FEW * max(noise / h, bend if part <= TINY else 0.0)
         doubt = SURE * max(norm(self._rounding / steps), jumps) + bend
-        moved = (once != 0) | (even != 0) | (twice != 0) | (even2 != 0) | self._still
+        moved = (once != 0) | (even != 0) | (twice != 0) | (even2 != 0) | self.still
         return Difference(
             *(float(once.sum()), gap, kink if kink > doubt else 0.0, bend, doubt),
             hidden=not moved.all(),
         )
 
     def residue(self) -> float:
-        """What rounding may leave of a gradient that is zero, as that of x / x - 1."""
-        if not self._still.all():
+        """What rounding inside the pullback may leave of a gradient that is zero, as
+        that of x / x - 1; 0 where f moves, which has a slope then."""
+        if not self.still.all():
             return 0.0
         return SURE * np.finfo(self.value.dtype).eps * norm(self.u) / self.reach
 

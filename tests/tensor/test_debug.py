@@ -133,6 +133,13 @@ def changed_setting(x, y):
     return z
 
 
+def changed_list(x, y):
+    where = [0, 1]
+    z = x[where] * y
+    where[0] = 1
+    return z
+
+
 def changed_far_below(x, y):
     z = x.tanh()
     for _ in range(3):
@@ -154,6 +161,7 @@ def changed_view(x, y):
         (changed_value, "the value of exp at"),
         (changed_array, "argument 2 of mul at"),
         (changed_setting, "index of getitem at"),
+        (changed_list, "index of getitem at"),
         (changed_far_below, "argument 1 of tanh at"),
         (changed_view, "argument 1 of mul at"),
     ],

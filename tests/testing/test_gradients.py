@@ -144,6 +144,7 @@ def test_large_and_small_numbers():
         (lambda x: (x + 1e8) - 1e8, [0.5, -2.0]),
         (lambda x: x / x - 1, [0.3, 7e-8]),
         (lambda x: (x - 1).log(), [1 + 1e-9, 1e6]),
+        (lambda x: (1 - x).log(), [1 - 1e-12, 0.5, -3.0]),
         (lambda x: x**1.5, [1e-12, 1e12]),
         (lambda x: x * x, [1e-6, 1e8, 1e-3, 0.0, 1.0]),
     ],
@@ -153,6 +154,26 @@ def test_inputs_of_different_size(f, x):
     for elements in (False, True):
         assert check_gradients(f, x, elements=elements) < 1e-6
         assert check_gradients(f, np.array(x)[::-1], elements=elements) < 1e-6
+
+
+MIXED = np.array([1e-12, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e12, 0.0, -1e-9, -5e8])
+
+
+@pytest.mark.parametrize("elements", [False, True])
+def test_large_numbers_beside_small_ones(elements):
+    for f in (ops.sum, ops.mean, ops.log_softmax, ops.gelu, ops.neg):
+        check_gradients(f, MIXED, elements=elements)
+
+
+@pytest.mark.parametrize("place", range(len(MIXED)))
+@pytest.mark.parametrize("elements", [False, True])
+def test_large_numbers_hide_no_wrong_slope_of_small_ones(place, elements):
+    @op
+    def wrong(x):
+        return 3 * x, lambda g: 3 * g * np.where(np.arange(x.size) == place, 1.001, 1)
+
+    with pytest.raises(CheckError, match="is wrong"):
+        check_gradients(wrong, MIXED, elements=elements)
 
 
 def test_a_step_that_leaves_the_domain_is_called_that():
@@ -207,6 +228,27 @@ def test_a_kink_hides_no_wrong_rule(factor):
     for f in (wrong_max, wrong_relu):
         with pytest.raises(CheckError, match="is wrong"):
             check_gradients(f, TIES)
+
+
+def test_a_kink_near_x_is_not_taken_for_one_at_x():
+    """A step that is long enough to show small numbers crosses it."""
+    x = 2e-4 * np.random.default_rng([101, 1500]).standard_normal(1500)
+
+    def f(x):
+        return ops.where(-x, x, condition=x.data > 0).exp().sum()
+
+    check_gradients(f, x, seed=101)
+
+
+def test_jumps_by_roundings_inside_of_f_are_no_kinks():
+    """log cosh x is about x²/2, computed as the difference of numbers near log 2."""
+    x = 0.02 * np.random.default_rng([404, 800]).uniform(-2, 2, 800)
+
+    @op
+    def log_cosh(x):
+        return np.logaddexp(x, -x) - np.log(2), lambda g: g * np.tanh(x)
+
+    check_gradients(log_cosh, x, seed=404)
 
 
 def test_whole_numbers_and_lists_are_taken_as_float64():
