@@ -117,10 +117,12 @@ def test_what_has_no_end_is_not_waited_for(
     [row for row in READERS if row[0].endswith("json")],
     ids=[f"{row[0]} {row[1][0]}" for row in READERS if row[0].endswith("json")],
 )
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 99 + "1" + "}" * 99, "[]"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":1,"b":' * 99 + "1" + "}" * 99, "[]"]
+)
 def test_json_that_is_no_record(sees, series, other, file, argv, text):
     Path(file).write_text(text, encoding="utf-8")
-    sees(*argv, code=3, says=rf"minillm: {file}: ")
+    sees(*argv, code=3, says=rf"minillm: {file}[:,] ")
 
 
 @POSIX
@@ -245,7 +247,11 @@ def test_a_series_of_wrong_kinds(sees, series, file, keys, value, argv):
 FITS = [
     ({"law": [], "parameters": {}}, 3, "law"),
     ({"parameters": {"A": "x", "alpha": 1}}, 3, "parameters.A must be a number"),
-    ({"parameters": {"A": 1, "alpha": 1, "B": 1}}, 3, "of B and beta, it has one"),
+    (
+        {"parameters": {"A": 1, "alpha": 1, "B": 1}},
+        3,
+        "A, alpha, B, beta, not A, alpha, B",
+    ),
     ({"parameters": {"A": 1, "alpha": 1, "gamma": 1}}, 3, "gamma"),
     ({"parameters": {"A": 1, "alpha": 1e9, "B": 1, "beta": 1}}, 3, "alpha must be"),
     (

@@ -4,7 +4,6 @@ A record's `variables` say which quantity goes with A and alpha, and which with 
 beta. An older record, or one written by hand, may have its formula alone.
 """
 
-import math
 import re
 
 from minillm.errors import DataError, UsageError
@@ -143,21 +142,9 @@ def _constants(parameters: dict, n_variables: int, source: str) -> dict[str, flo
             f"{source}: a law of {n_variables} variables has the parameters E, "
             f"{', '.join(names)}, not {', '.join(parameters) or 'none'}"
         )
-    try:
-        found = {name: float(value) for name, value in parameters.items()}
-    except (TypeError, ValueError):
-        found = {"": math.nan}
-    if not all(map(math.isfinite, found.values())):
-        raise DataError(f"{source}: a parameter of the law is no number")
-    return found
+    return {name: float(value) for name, value in parameters.items()}
 
 
-def _pairs(record) -> dict[str, tuple[float, float]]:
-    """Names with their two ends, without those that are not known."""
-    return {
-        name: tuple(ends)
-        for name, ends in (record.items() if isinstance(record, dict) else ())
-        if isinstance(ends, list)
-        and len(ends) == 2
-        and all(isinstance(end, int | float) for end in ends)
-    }
+def _pairs(record: dict | None) -> dict[str, tuple[float, float]]:
+    """Names with their two ends."""
+    return {name: tuple(ends) for name, ends in (record or {}).items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm.errors import DataError, MinillmError, UsageError
-from minillm.kinds import NUMBER, POSITIVE, check
+from minillm.kinds import POSITIVE, Number, check
 from minillm.scaling.advice.optimum import Law
 from minillm.scaling.advice.record import NO_LAW, law_of_record
 from minillm.scaling.compare.runs import SCALE, read_series
@@ -20,11 +20,13 @@ from minillm.scaling.table import Table, left_out, table_of
 from minillm.scaling.table_file import is_json, read_text
 
 DIFFERENT = 1e-3  # of a loss
+AMPLITUDE = Number(-1e300, 1e300)  # 1e6 tokens to the power of 6 are 1e36
+EXPONENT = Number(-100, 100)
 # What `minillm fit --json` or `scale --json` prints, as far as it is read here.
 FIT = {
     "law?": str,
-    "parameters": {str: NUMBER},
-    "interval95?": {str: [NUMBER, NUMBER]},
+    "parameters": {str: AMPLITUDE, "alpha?": EXPONENT, "beta?": EXPONENT},
+    "interval95?": {str: [AMPLITUDE, AMPLITUDE]},
     "ranges?": {str: [POSITIVE, POSITIVE]},
 }
 

@@ -11,7 +11,7 @@ from minillm.text import OBJECTIVES
 from minillm.training.config import DEFAULT, TrainConfig
 from minillm.training.data import EncodedCorpus, load
 from minillm.training.run_folder import checkpoint, lock
-from minillm.training.run_folder.run import folder_of, read_record
+from minillm.training.run_folder.run import folder_of, read_record, read_tokenizer
 
 # What a run may be repeated or resumed with: it changes no result beyond rounding. The
 # text is known by its hash, wherever it lies.
@@ -85,7 +85,8 @@ def finished(
     goes back to the checkpoint before and comes to its end again.
 
     Raises UsageError where the folder holds anything else, or where this run is
-    unfinished and nobody asked to resume it.
+    unfinished and nobody asked to resume it; DataError where it is to be resumed and
+    its tokenizer is missing or damaged.
     """
     if config.out is None:
         return None
@@ -102,6 +103,8 @@ def finished(
             f"{path}: already holds another run, with {name} {old} instead of {new}: "
             f"choose another --out"
         )
+    if resume:
+        read_tokenizer(path)  # without it no run is of use
     last = checkpoint.at(path / checkpoint.FOLDER, config.steps)
     finished = record["status"] == "finished"
     if not finished or (resume and not checkpoint.is_whole(last)):
@@ -117,7 +120,8 @@ def finished(
     if record["data"]["sha256"] != text.sha256:
         raise UsageError(
             f"{path}: already holds a run on another text, or {config.data} has "
-            f"changed since: choose another --out"
+            f"changed since, or an earlier minillm read it otherwise: choose another "
+            f"--out"
         )
     return record
 
