@@ -15,9 +15,9 @@ from minillm.errors import UsageError
 NAMES = {
     "pairs": {
         "source": (
-            "source src instruction+input?+context? prompt+input? input question+passage"
-            " question+context? document article dialogue query text messages.before"
-            " conversations.before"
+            "source src instruction+input?+context? prompt+input? input"
+            " question+passage question+context? document article dialogue query text"
+            " messages.before conversations.before"
         ),
         "target": (
             "target tgt output answer answers.text answers summary highlights response"
