@@ -29,10 +29,10 @@ from minillm_cli import common, output
 def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
     """Find the best model size of each compute budget.
 
-    FILE is a table with a row for each run: its loss, and two of its parameters,
-    tokens and FLOPs. Runs of nearly the same FLOPs share a budget; a parabola in ln N
-    through the five sizes around its lowest loss gives N_opt and D_opt, which follow
-    power laws of C.
+    FILE has a row for each run: its loss, and two of parameters, tokens and FLOPs.
+    Runs of nearly the same FLOPs share a budget; a parabola in ln N through the five
+    sizes around its lowest loss gives N_opt and D_opt, which follow power laws of C.
+    Intervals are of new noise about the parabolas.
     """
     from minillm.laws.isoflop import fit_isoflop
     from minillm.laws.table import read_table

@@ -23,8 +23,9 @@ def _own_text(run, kind: str) -> Corpus | Table:
     corpus = load(data, kind, known_labels=run.labels)
     if corpus.sha256 != sha256 and data != TrainConfig.data:
         raise DataError(
-            f"{data}: is not the text that {run.path} was trained on (another sha256): "
-            f"say with --data what to measure it on"
+            f"{data}: is not the text that {run.path} was trained on (another sha256), "
+            f"or an earlier minillm read it otherwise: say with --data what to measure "
+            f"it on"
         )
     return corpus
 

@@ -10,7 +10,7 @@ from minillm.files import is_temporary, writing
 from minillm.learning.config import DEFAULT, TrainConfig
 from minillm.learning.data import EncodedCorpus, load
 from minillm.runs import checkpoint, lock
-from minillm.runs.run import folder_of, read_record
+from minillm.runs.run import folder_of, read_record, read_tokenizer
 from minillm.runs.warm_start import shaped
 from minillm.text import OBJECTIVES
 
@@ -102,7 +102,8 @@ def finished(
     goes back to the checkpoint before and comes to its end again.
 
     Raises UsageError where the folder holds anything else, or where this run is
-    unfinished and nobody asked to resume it.
+    unfinished and nobody asked to resume it; DataError where it is to be resumed and
+    its tokenizer is missing or damaged.
     """
     if config.out is None:
         return None
@@ -119,6 +120,8 @@ def finished(
             f"{path}: already holds another run, with {name} {old} instead of {new}: "
             f"choose another --out"
         )
+    if resume:
+        read_tokenizer(path)  # without it no run is of use
     last = checkpoint.at(path / checkpoint.FOLDER, config.steps)
     finished = record["status"] == "finished"
     if not finished or (resume and not checkpoint.is_whole(last)):
@@ -134,7 +137,8 @@ def finished(
     if record["data"]["sha256"] != text.sha256:
         raise UsageError(
             f"{path}: already holds a run on another text, or {config.data} has "
-            f"changed since: choose another --out"
+            f"changed since, or an earlier minillm read it otherwise: choose another "
+            f"--out"
         )
     return record
 

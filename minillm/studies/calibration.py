@@ -80,7 +80,8 @@ def memoriser_checks(seed: int = 0) -> Iterator[Check]:
     # that are known makes little difference.
     records = np.geomspace(300, 30_000, 10).astype(int)
     rooms = np.geomspace(30, 300, 8).astype(int)
-    by_records = memoriser_series(facts, [facts.keys], records, samples=256)[0]
+    # With so many texts the limit of alpha is over four standard deviations.
+    by_records = memoriser_series(facts, [facts.keys], records, samples=1024)[0]
     by_room = memoriser_series(facts, rooms, [1_000_000])[:, 0]
     ideal = [facts.excess(n) for n in records]
     yield from _blind("records n", records, by_records, ideal, facts)

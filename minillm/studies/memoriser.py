@@ -18,8 +18,9 @@ def memoriser_loss(facts: Facts, drawn: np.ndarray, room: int) -> float:
     `room` keys that it met most often; any other value it guesses.
     """
     counts = np.bincount(drawn, minlength=facts.keys)
-    kept = np.argsort(-counts, kind="stable")[:room]
-    kept = kept[counts[kept] > 0]
+    kept = np.flatnonzero(counts > 0)
+    if len(kept) > room:
+        kept = kept[np.argsort(-counts[kept], kind="stable")[:room]]
     unknown = 1 - facts.law[kept].sum() / draws.WHOLE
     return facts.entropy_per_record + np.log(facts.values) * unknown
 

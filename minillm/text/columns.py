@@ -15,9 +15,9 @@ from minillm.errors import UsageError
 NAMES = {
     "pairs": {
         "source": (
-            "source src instruction+input? prompt+input? input question+passage"
-            " question+context? document article dialogue query text messages.before"
-            " conversations.before"
+            "source src instruction+input?+context? prompt+input? input"
+            " question+passage question+context? document article dialogue query text"
+            " messages.before conversations.before"
         ),
         "target": (
             "target tgt output answer answers.text answers summary highlights response"
@@ -33,12 +33,13 @@ NAMES = {
         ),
         "label": (
             "label class gold_label sentiment intent category topic emotion stars"
-            " rating score"
+            " rating score is_duplicate"
         ),
     },
     "text": {
         "text": (
-            "title?+text instruction+input?+output instruction+input?+response"
+            "title?+text instruction+input?+context?+output"
+            " instruction+input?+context?+response"
             " prompt+completion prompt+response prompt+chosen"
             " question+context?+answer question+context?+answers.text"
             " title?+content title?+body title?+article title?+document article"

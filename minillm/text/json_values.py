@@ -25,7 +25,7 @@ def read_values(text: str, hint: str = "") -> Iterator[tuple[int, object]]:
         counted = place
         if in_array and text[place] == "]":
             if text[place + 1 :].strip():
-                raise BadRow(line, f"not JSON (more than an array){hint}")
+                raise BadRow(line, f"not JSON (something follows the array){hint}")
             return
         try:
             value, place = decode(text, place)

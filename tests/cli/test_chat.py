@@ -53,7 +53,7 @@ def test_characters_that_the_model_does_not_know_are_named(
     out = str(tmp_path / "chars")
     options = {"size": "pico", "data": "facts", "tokenizer": "chars", "steps": 1}
     train(**options, device="cpu", workers="1", out=out)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("17=\n灯\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("17=\n灯\n灯\n"))
     err = minillm("chat", out, "--max-tokens", "2")[2]
     told = "100.0% of the characters of the message ('灯'): "
     assert err.count(f"note: the model has no token for {told}") == 1

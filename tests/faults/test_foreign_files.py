@@ -117,7 +117,9 @@ def test_what_has_no_end_is_not_waited_for(
     [row for row in READERS if row[0].endswith("json")],
     ids=[f"{row[0]} {row[1][0]}" for row in READERS if row[0].endswith("json")],
 )
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 99 + "1" + "}" * 99, "[]"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":1,"b":' * 99 + "1" + "}" * 99, "[]"]
+)
 def test_json_that_is_no_record(sees, series, other, file, argv, text):
     Path(file).write_text(text, encoding="utf-8")
     sees(*argv, code=3, says=rf"minillm: {file}[:,] ")

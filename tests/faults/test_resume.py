@@ -235,6 +235,17 @@ def test_a_finished_run_without_its_last_checkpoint_ends_again(
     sees(*RESUME, code=0, says="holds this run already, finished")
 
 
+@pytest.mark.parametrize("content", [None, "{}"], ids=["missing", "damaged"])
+def test_a_finished_run_without_its_tokenizer_is_not_called_finished(
+    sees, run, content
+):
+    file = run / "tokenizer.json"
+    file.unlink()
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    sees(*RESUME, code=3, says="tokenizer.json")
+
+
 def test_nobody_else_is_at_work_on_a_finished_run_that_goes_back(sees, run):
     damage(run / LAST)
     with locked(run):

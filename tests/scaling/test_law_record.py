@@ -198,3 +198,8 @@ def test_of_several_columns_the_one_with_the_letter_is_taken():
     assert column_of("loss", ["train_loss", "loss"]) == "loss"
     assert column_of("tokens", ["train tokens", "tokens seen"]) is None
     assert column_of("tokens", ["N", "loss"]) is None
+
+
+def test_a_law_with_a_steep_term_has_large_constants(law_of):
+    steep = {**HOFFMANN, "B": 1e36, "beta": 6.0}
+    assert law_of({"parameters": steep, "law": "Steep."}).law.B == 1e36

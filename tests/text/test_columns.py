@@ -225,6 +225,20 @@ COLUMNS = {
         ("a b", "c"),
         "source from instruction + input, target from output (joined by a line break)",
     ),
+    "instructions with a context": (
+        "instruction,context,response,category\na b,c d,e,f\n",
+        "pairs",
+        ("a b\nc d", "e"),
+        "source from instruction + context, target from response (joined by a line "
+        "break); not read: category",
+    ),
+    "equal questions": (
+        "id,question1,question2,is_duplicate\n7,a b,c d,e\n",
+        "labels",
+        ("a b\nc d", "e"),
+        "text from question1 + question2, label from is_duplicate (joined by a line "
+        "break); not read: id",
+    ),
 }
 
 
@@ -460,7 +474,7 @@ def test_what_names_no_class_is_refused(read, value):
         ('[\n{"source": "a", "target": "b"},\n3]', 3, "no JSON object"),
         ('[{"source": "a", "target": "b"}\n{"source": "a"}]', 1, "does not go on here"),
         ('[{"source": "a", "target": "b"},\n', 1, "the array has no end"),
-        ('[{"source": "a", "target": "b"}]\n{}', 1, "more than an array"),
+        ('[{"source": "a", "target": "b"}]\n{}', 1, "something follows the array"),
         ('{"source": "a", "target": "b"}\n\n{"source"', 3, "not JSON"),
     ],
 )

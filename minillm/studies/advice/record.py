@@ -7,17 +7,18 @@ beta. An older record, or one written by hand, may have its formula alone.
 import re
 
 from minillm.errors import DataError, UsageError
-from minillm.kinds import NUMBER, Number, check
+from minillm.kinds import Number, check
 from minillm.laws.quantities import quantity_of, renamed
 from minillm.studies.advice.optimum import Law
 
 PAIRS = {"A": "alpha", "B": "beta"}
+AMPLITUDE = Number(-1e300, 1e300)  # 1e6 tokens to the power of 6 are 1e36
 EXPONENT = Number(-100, 100)
 CONSTANTS = {
-    "E?": NUMBER,
-    "A": NUMBER,
+    "E?": AMPLITUDE,
+    "A": AMPLITUDE,
     "alpha": EXPONENT,
-    "B?": NUMBER,
+    "B?": AMPLITUDE,
     "beta?": EXPONENT,
 }
 PLANNED = {"parameters": "N", "tokens": "D"}
