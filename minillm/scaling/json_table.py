@@ -4,6 +4,7 @@ import json
 import re
 
 from minillm.errors import DataError
+from minillm.reading import distinct
 
 EXAMPLE = '{"N": 1e4, "loss": 3.2}'
 SPACE = re.compile(r"\s*")
@@ -49,7 +50,7 @@ def json_values(text: str, source: str) -> list[tuple[int, object]]:
 
     Raises DataError.
     """
-    decoder = json.JSONDecoder(object_pairs_hook=_object)
+    decoder = json.JSONDecoder(object_pairs_hook=distinct)
     found, line, start = [], 1, SPACE.match(text).end()
     line += text.count("\n", 0, start)
     while start < len(text):
@@ -69,15 +70,6 @@ def json_values(text: str, source: str) -> list[tuple[int, object]]:
         end = SPACE.match(text, end).end()
         line += text.count("\n", start, end)
         start = end
-    return found
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"two keys are called {twice!r}")
     return found
 
 
