@@ -154,7 +154,7 @@ def test_a_few_bytes_are_not_unpacked_at_once(here, monkeypatch, method):
     with zipfile.ZipFile("x.zip", "w", method) as z:
         z.writestr("a.txt", bytes(1 << 27))
     tracemalloc.start()
-    with pytest.raises(DataError, match="1,048,576 bytes when unpacked"):
+    with pytest.raises(DataError, match="bytes when unpacked"):
         archive.read_archive(here / "x.zip")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
