@@ -59,6 +59,8 @@ def json_values(text: str, source: str) -> list[tuple[int, object]]:
         except (ValueError, RecursionError) as error:
             at = getattr(error, "pos", start)
             what = str(error).partition(": line ")[0]
+            if isinstance(error, RecursionError):
+                what = "nested too deeply"
             if not text[at:].strip():
                 what = "it ends before its last } or ]"
             else:
