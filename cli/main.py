@@ -56,6 +56,7 @@ SECTIONS = {
         "completion": "Print the completion script of a shell.",
     },
 }
+LONG = 2_000  # characters of an error, which may quote a stranger's file
 COMMANDS = {name: told for part in SECTIONS.values() for name, told in part.items()}
 
 
@@ -120,6 +121,7 @@ def answer(argv: list[str] | None = None) -> int:
             code, message = explain(error)
             if message:
                 told = "minillm: " + " ".join(message.split())
+                told = told if len(told) <= LONG else f"{told[:LONG]} ..."
                 click.echo(told, err=True, color=True)
         return code
 

@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Container, Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ TEMPORARY = re.compile(
     r"|\.(step-\d+|metrics\.jsonl|loss\.svg|[a-z]+\.json)\.\d+"
 )
 MARK = "Written by minillm"  # at the beginning of every file that has room for it
+PATIENCE = 2.0  # seconds for somebody to read from a pipe
 MARKED = 4096  # bytes, at most, before the end of the mark
 
 
@@ -56,12 +58,14 @@ def replacing(path: Path, *, through: bool = False) -> Iterator[Path]:
     file, of a link (whose target stays as it is), of nothing.
 
     through: what is no file, as /dev/null or a pipe, is written to, not replaced. Only
-    for a path that the user has named. Raises DataError where the disk refuses.
+    for a path that the user has named. Raises DataError where the disk refuses, or
+    nobody reads the pipe.
     """
     temporary = _beside(path)
     with writing(path):
         if through and path.exists() and not path.is_file():
-            yield path
+            with _read_by_somebody(path):
+                yield path
             return
         try:
             os.close(open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
@@ -182,6 +186,30 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _read_by_somebody(path: Path) -> Iterator[None]:
+    """Hold a pipe open for the block, which else would wait for its reader without
+    end. Raises OSError where there is none."""
+    if not path.is_fifo():
+        yield
+        return
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | NO_WAIT)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > until:
+                raise OSError(errno.ENXIO, "a pipe that nobody reads") from None
+            time.sleep(0.01)
+    try:
+        yield
     finally:
         os.close(descriptor)
 

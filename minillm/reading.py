@@ -15,6 +15,7 @@ import reprlib
 import stat
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,8 @@ def read_bytes(path: str | os.PathLike, most: int, *, pipe: bool = False) -> byt
             content = _through_pipe(path, most)
         else:
             check_file(path, about, most)
-            with Path(path).open("rb") as file:
-                content = file.read()
+            with open(path, "rb", opener=_without_waiting) as file:
+                content = file.read() or b""  # None of what has nothing to say yet
     _check_size(path, len(content), most)  # it may have grown
     return content
 
@@ -156,7 +157,7 @@ def parse_json(
     lists in lists.
     """
     with _not("JSON", path, line):
-        value = json.loads(text, object_pairs_hook=_object)
+        value = json.loads(text, object_pairs_hook=distinct)
         examine(value, finite)
     return value
 
@@ -179,11 +180,11 @@ def _not(
     raise Damaged(f"{path}: cannot be read: {where}not {language} ({reason})")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict:
+def distinct(pairs: list[tuple[str, Any]]) -> dict:
+    """An object of JSON. Raises ValueError where a key is there twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key {reprlib.repr(twice)} is there twice")
     return found
 
@@ -241,6 +242,11 @@ def _refused(path: str | os.PathLike) -> Iterator[None]:
     except (OSError, ValueError) as error:  # a zero byte in the name, for one
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read ({reason})") from error
+
+
+def _without_waiting(path: str | os.PathLike, flags: int) -> int:
+    """For what says it is a file, and waits: /proc/kmsg, or a pipe put there since."""
+    return os.open(path, flags | os.O_RDONLY | NO_WAIT)
 
 
 def _check_size(path: str | os.PathLike, size: int, most: int) -> None:

@@ -1,6 +1,7 @@
 """A small expression in Tensors, written as text: `tanh(x @ w + b).sum()`."""
 
 import ast
+import math
 import operator
 
 import numpy as np
@@ -71,6 +72,12 @@ def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Ten
     unused = sorted(set(shapes) - set(names))
     if unused:
         raise UsageError(f"{text}: has no {unused[0]!r} to give a shape to")
+    for name, shape in shapes.items():
+        if len(shape) > MOST_AXES or math.prod(shape) > LARGEST:
+            raise UsageError(
+                f"{text}: {name} is too large: at most {MOST_AXES} axes and "
+                f"{LARGEST:,} numbers"
+            )
     rng = np.random.default_rng(0)
     variables = {
         name: Tensor(
@@ -94,6 +101,8 @@ def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Ten
     return value, variables
 
 
+MOST_AXES = 32
+LARGEST = 1 << 24  # numbers of a variable
 GUARD = "guard "  # no name that can be typed
 MOST_REPEATED = 1_000
 

@@ -5,6 +5,7 @@ import re
 
 from minillm import reading
 from minillm.errors import DataError
+from minillm.reading import distinct
 
 EXAMPLE = '{"N": 1e4, "loss": 3.2}'
 SPACE = re.compile(r"\s*")
@@ -50,7 +51,7 @@ def json_values(text: str, source: str) -> list[tuple[int, object]]:
 
     Raises DataError.
     """
-    decoder = json.JSONDecoder(object_pairs_hook=_object)
+    decoder = json.JSONDecoder(object_pairs_hook=distinct)
     found, line, start = [], 1, SPACE.match(text).end()
     line += text.count("\n", 0, start)
     while start < len(text):
@@ -59,6 +60,8 @@ def json_values(text: str, source: str) -> list[tuple[int, object]]:
         except (ValueError, RecursionError) as error:
             at = getattr(error, "pos", start)
             what = str(error).partition(": line ")[0]
+            if isinstance(error, RecursionError):
+                what = "nested too deeply"
             if not text[at:].strip():
                 what = "it ends before its last } or ]"
             else:
@@ -74,15 +77,6 @@ def json_values(text: str, source: str) -> list[tuple[int, object]]:
         end = SPACE.match(text, end).end()
         line += text.count("\n", start, end)
         start = end
-    return found
-
-
-def _object(pairs: list[tuple[str, object]]) -> dict:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"two keys are called {twice!r}")
     return found
 
 

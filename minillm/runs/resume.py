@@ -158,10 +158,13 @@ def new_folder(config: TrainConfig) -> Path:
             path.mkdir(parents=True, exist_ok=True)
         return path
     shape = config.size or f"{config.layers}x{config.width}"
+    runs = Path("runs")
+    with writing(runs):
+        runs.mkdir(exist_ok=True)
     for i in itertools.count(1):
-        path = Path("runs") / f"{shape}-{config.objective}-{i}"
+        path = runs / f"{shape}-{config.objective}-{i}"
         with writing(path), contextlib.suppress(FileExistsError):
-            path.mkdir(parents=True)  # fails where another process was quicker
+            path.mkdir()  # fails where another process was quicker
             return path
 
 

@@ -5,7 +5,9 @@ grow to a thousand times its size. What is no plain file is refused, sizes are c
 as the bytes come and not believed, and there is a most of them.
 """
 
+import bz2
 import contextlib
+import copy
 import gzip
 import io
 import lzma
@@ -26,6 +28,9 @@ from minillm.errors import DataError
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz")
 MOST_BYTES = 1 << 30  # of all files together, unpacked
 MOST_FILES = 100_000
+# Text is packed to a third, logs to a thirtieth; what grows more is to fill memory.
+MOST_GROWTH = 100
+SMALL = 1 << 26  # bytes that are no harm
 DAMAGE = (
     *(EOFError, OSError, ValueError, OverflowError, NotImplementedError, RuntimeError),
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
@@ -51,11 +56,11 @@ def read_archive(archive: Path) -> dict[str, bytes]:
     """The files in an archive by their paths, without the hidden ones.
 
     Raises DataError for a damaged archive, for a member that is encrypted, no plain
-    file or outside the archive's own folder, and for more than `MOST_FILES` or
-    `MOST_BYTES` when unpacked.
+    file or outside the archive's own folder, and for more than `MOST_FILES`, or more
+    than `MOST_BYTES` or `MOST_GROWTH` times its size when unpacked.
     """
     files: dict[str, bytes] = {}
-    room = MOST_BYTES
+    most = room = _most(archive)
     with _named(f"{archive}: damaged, or no archive"):
         for number, member in enumerate(_members(archive), 1):
             name = f"{archive}, {member.path!r}"
@@ -74,10 +79,10 @@ def read_archive(archive: Path) -> dict[str, bytes]:
             if str(path) in files:
                 raise DataError(f"{name}: there are two files of this name")
             with _named(f"{name}: damaged"), member.open() as file:
-                content = file.read(room + 1)
+                content = _read(file, room)
             room -= len(content)
             if room < 0:
-                raise _too_large(name)
+                raise _too_large(name, most)
             files[str(path)] = content
     return {path: files[path] for path in files if not _is_hidden(path)}
 
@@ -104,7 +109,18 @@ def _zip_members(archive: Path) -> Iterator[Member]:
                 kind = "encrypted"
             elif form not in (0, stat.S_IFREG):
                 kind = "a link or a device"
-            yield Member(info.filename, kind, lambda info=info: zipped.open(info))
+            yield Member(info.filename, kind, lambda info=info: _opened(zipped, info))
+
+
+def _opened(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
+    """A file in a .zip. zipfile would unpack at once what bzip2 packed, from 700 bytes
+    to a gigabyte: so it is taken as it lies there, and unpacked little by little."""
+    if info.compress_type != zipfile.ZIP_BZIP2:
+        return zipped.open(info)
+    packed = copy.copy(info)
+    packed.compress_type, packed.file_size = zipfile.ZIP_STORED, info.compress_size
+    packed.CRC = None  # is of what it holds unpacked; bzip2 has its own
+    return bz2.open(zipped.open(packed))
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
@@ -128,16 +144,17 @@ def unpacked(archive: Path) -> bytes:
     """All of a .tar, or of what gzip packed. Raises DataError where it is damaged or
     too large."""
     reading.check_file(archive, archive.stat())
+    most = _most(archive)
     packed = archive.suffix.lower() in (".gz", ".tgz")
-    if not packed and archive.stat().st_size > MOST_BYTES:
-        raise _too_large(str(archive))
+    if not packed and archive.stat().st_size > most:
+        raise _too_large(str(archive), most)
     with (
         _named(f"{archive}: damaged, or no archive"),
         (gzip.open if packed else open)(archive, "rb") as file,
     ):
-        whole = file.read(MOST_BYTES + 1)
-    if len(whole) > MOST_BYTES:
-        raise _too_large(str(archive))
+        whole = file.read(most + 1)
+    if len(whole) > most:
+        raise _too_large(str(archive), most)
     return whole
 
 
@@ -164,9 +181,26 @@ def read_bytes(path: Path) -> bytes:
     return reading.read_bytes(path, reading.TEXT, pipe=True)
 
 
-def _too_large(name: str) -> DataError:
+def _read(file: IO[bytes], most: int) -> bytes:
+    """What comes out of a file, or the beginning of it that shows it is too much.
+
+    Little by little: of LZMA in a .zip, 4 kB may become 30 MB at once.
+    """
+    content = io.BytesIO()
+    while content.tell() <= most and (piece := file.read(1 << 12)):
+        content.write(piece)
+    return content.getvalue()
+
+
+def _most(archive: Path) -> int:
+    """The bytes that an archive may hold, unpacked."""
+    grown = max(SMALL, MOST_GROWTH * archive.stat().st_size)
+    return min(MOST_BYTES, grown)
+
+
+def _too_large(name: str, most: int) -> DataError:
     return DataError(
-        f"{name}: more than {MOST_BYTES:,} bytes when unpacked: unpack it if you trust "
+        f"{name}: more than {most:,} bytes when unpacked: unpack it if you trust "
         f"it, and give the folder"
     )
 

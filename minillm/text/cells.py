@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from minillm.text.columns import BadRow
 
+WIDEST = 10_000  # cells of a row
 LONGEST = 131_072  # characters of a text: the limit of the csv module
 
 # Delimiter and quoting. In many a .tsv a quote is a character like any other.
@@ -97,5 +98,7 @@ def _cells(text: str, delimiter: str, quoting: int) -> Iterator[Row]:
             else:
                 what = f'broken quotes ({error}); write "so ""quoted"" here"'
             raise BadRow(line, what) from None
+        if len(cells) > WIDEST:
+            raise BadRow(line, f"{len(cells):,} cells, more than a row has: {WIDEST:,}")
         if len(cells) > 1 or "".join(cells).strip():
             yield line, cells

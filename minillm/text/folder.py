@@ -10,13 +10,16 @@ from typing import NoReturn
 
 from minillm.errors import DataError
 
+DEEPEST = 200  # folders in folders
+
 
 def files_below(folder: Path, *, follow_links: bool = False) -> list[Path]:
     """Every file below a folder, without the hidden ones.
 
     A link to a folder is followed, unless that one has been read already. A hard link
     cannot be told from a file. Raises DataError for a link that leads out of the folder
-    unless `follow_links`, and for a pipe or a device, which may have no end.
+    unless `follow_links`, and for a pipe or a device, which may have no end, and
+    for more than `DEEPEST` folders in folders.
     """
     root = _real(folder)
     found, entered, to_enter = [], set(), [folder]
@@ -27,6 +30,8 @@ def files_below(folder: Path, *, follow_links: bool = False) -> list[Path]:
                 subfolders.clear()
                 continue
             entered.add(here)
+            if len(Path(parent).parts) > DEEPEST + len(folder.parts):
+                raise DataError(f"{folder}: more than {DEEPEST} folders in folders")
             visible = [name for name in subfolders if not name.startswith(".")]
             files = [Path(parent, n) for n in names if not n.startswith(".")]
             links = [Path(parent, n) for n in visible if _real(here / n) != here / n]

@@ -5,10 +5,12 @@ import gzip
 import io
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
 
+from minillm.errors import DataError
 from minillm.text import archive
 
 TEXT = ("She read all the books of the sea. 她读海。\n" * 99).encode()
@@ -131,6 +133,32 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(sees, here, monkeypatch, e
     (here / f"x.{ending}").write_bytes(packed)
     says = f"x.{ending}.*(more than 100,000 bytes when unpacked: unpack|damaged)"
     sees("data", "show", f"x.{ending}", code=3, says=says)
+
+
+@pytest.mark.parametrize("method", ["DEFLATED", "BZIP2", "LZMA"])
+def test_what_grows_a_hundred_times_is_refused(sees, here, monkeypatch, method):
+    """Text does not: it was made to fill the memory."""
+    monkeypatch.setattr(archive, "SMALL", 100_000)
+    for name, times, code in (("good", 10, 0), ("bad", 1_000, 3)):
+        with zipfile.ZipFile(
+            f"{name}.zip", "w", getattr(zipfile, f"ZIP_{method}")
+        ) as z:
+            z.writestr("a.txt", TEXT * times)
+        says = "bad.zip, 'a.txt': more than .* bytes when unpacked" if code else ""
+        sees("data", "show", f"{name}.zip", code=code, says=says)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_few_bytes_are_not_unpacked_at_once(here, monkeypatch, method):
+    monkeypatch.setattr(archive, "SMALL", 1 << 20)
+    with zipfile.ZipFile("x.zip", "w", method) as z:
+        z.writestr("a.txt", bytes(1 << 27))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="bytes when unpacked"):
+        archive.read_archive(here / "x.zip")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000_000
 
 
 def test_a_million_files_are_refused(sees, here, monkeypatch):

@@ -3,8 +3,12 @@
 import json
 import lzma
 import os
+from pathlib import Path
 
 import pytest
+
+from minillm.text.cells import read_cells
+from minillm.text.columns import BadRow
 
 LINE = "She read all the books of the sea. 她读海。\n"
 
@@ -117,6 +121,21 @@ def test_a_device_without_an_end_is_not_read(sees, here, quick):
     for data, objective in (("/dev/zero", "clm"), ("zero.tsv", "seq2seq")):
         options = [f"--data={data}", f"--objective={objective}", "--out=run"]
         sees(*quick, *options, code=3, says=f"{data}: is a device, not a file")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its paths are short")
+def test_folders_without_end_are_refused(sees, here, monkeypatch):
+    for _ in range(300):
+        os.mkdir("f")
+        monkeypatch.chdir("f")
+    Path("a.txt").write_text(LINE, "utf-8")
+    monkeypatch.chdir(here)
+    sees("data", "show", "f", code=3, says="f: more than 200 folders in folders")
+
+
+def test_a_row_of_too_many_cells():
+    with pytest.raises(BadRow, match="10,001 cells, more than a row has: 10,000"):
+        read_cells("\t" * 10_000, ".tsv")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs Unix")

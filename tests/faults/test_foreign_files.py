@@ -250,7 +250,7 @@ FITS = [
     (
         {"parameters": {"A": 1, "alpha": 1, "B": 1}},
         3,
-        "parameters E, A, alpha, B, beta",
+        "of 2 variables has the parameters E, A, alpha",
     ),
     ({"parameters": {"A": 1, "alpha": 1, "gamma": 1}}, 3, "gamma"),
     ({"parameters": {"A": 1, "alpha": 1e9, "B": 1, "beta": 1}}, 3, "alpha must be"),

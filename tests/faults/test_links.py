@@ -149,6 +149,30 @@ def test_a_curve_is_drawn_where_a_link_was(sees, unfinished, diary, make):
     assert not diary.exists() or diary.read_text("utf-8") == MINE
 
 
+@pytest.mark.parametrize("make", [link, dangling, pipe])
+def test_runs_that_lead_to_no_folder(sees, trained, quick, diary, make):
+    shutil.copy(trained / "text.txt", Path())
+    make(Path("runs"), diary)
+    sees(*quick, "--data=text.txt", code=3, says="runs.*: cannot be written")
+
+
+@pytest.mark.parametrize(
+    "argv", [["embed", "run", "a", "--out=x.npy"], ["graph", "a * b", "--out=x.dot"]]
+)
+def test_a_pipe_that_nobody_reads_is_not_waited_for(sees, run, monkeypatch, argv):
+    monkeypatch.setattr(files, "PATIENCE", 0.05)
+    pipe(Path(argv[-1].removeprefix("--out=")), None)
+    sees(*argv, code=3, says="cannot be written .a pipe that nobody reads")
+
+
+def test_a_pipe_that_somebody_reads_is_written_to(minillm, here):
+    os.mkfifo("x.dot")
+    reader = os.open("x.dot", os.O_RDONLY | os.O_NONBLOCK)
+    assert minillm("graph", "a * b", "--out=x.dot")[0] == 0
+    assert os.read(reader, 1 << 16).startswith(b"// Written by minillm")
+    os.close(reader)
+
+
 def test_what_diverged_is_told_where_a_link_was(sees, here, run, quick, diary):
     shutil.rmtree(run)
     sees(*quick, "--data=text.txt", "--out=run", "--lr=1e20", "--clip=0", code=5)

@@ -106,3 +106,10 @@ def test_a_tokenizer_without_an_end_is_not_read(sees, run, make):
         code=3,
         says=r"run/tokenizer\.json: is a (pipe|device), not a file",
     )
+
+
+def test_an_error_does_not_quote_a_whole_file(sees, run):
+    settings = {"kind": "bytes", "specials": [], "template": {"single": "$A " * 10_000}}
+    (run / "tokenizer.json").write_text(json.dumps(settings), "utf-8")
+    _, err = sees("embed", "run", "a", code=3, says="run/tokenizer.json: not a token")
+    assert len(err) < 2_100

@@ -183,3 +183,9 @@ def test_what_is_no_expression_is_one_line(text, words):
 def test_an_expression_of_numbers_only_is_no_tensor():
     with pytest.raises(UsageError, match="no Tensor"):
         evaluate("3 + 4", {})
+
+
+@pytest.mark.parametrize("shape", [(1 << 25,), (1,) * 33, (10**20,)])
+def test_a_variable_that_is_too_large(shape):
+    with pytest.raises(UsageError, match="x is too large: at most 32 axes"):
+        evaluate("x + 1", {"x": shape})

@@ -10,7 +10,14 @@ import pytest
 from minillm import reading
 from minillm.errors import DataError
 from minillm.kinds import NUMBER
-from minillm.reading import Damaged, Missing, read_bytes, read_json, read_lines
+from minillm.reading import (
+    Damaged,
+    Missing,
+    distinct,
+    read_bytes,
+    read_json,
+    read_lines,
+)
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
 FINE = [
@@ -40,6 +47,12 @@ WRONG = [
     ("half a character", b'"\\ud800"', "not JSON (half a character, '\\ud800')"),
     ("half a key", b'{"\\udfff": 1}', "not JSON (half a character, '\\udfff')"),
 ]
+
+
+def test_a_key_twice_among_many_is_found_at_once():
+    pairs = [(f"{i}", 0) for i in range(200_000)]
+    with pytest.raises(ValueError, match="the key '199999' is there twice"):
+        distinct([*pairs, pairs[-1]])
 
 
 @pytest.fixture
@@ -170,3 +183,10 @@ def test_a_pipe_that_nobody_writes_into_is_not_waited_for(tmp_path, monkeypatch)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="is a pipe, and nothing comes through it"):
         read_bytes(tmp_path / "pipe", 9, pipe=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs Unix")
+def test_a_pipe_that_took_the_place_of_a_file_is_not_waited_for(file, monkeypatch):
+    os.mkfifo(file)
+    monkeypatch.setattr(reading, "check_file", lambda *_: None)
+    assert read_bytes(file, 100) == b""

@@ -67,7 +67,7 @@ def test_a_decimal_comma_where_semicolons_divide(tmp_path):
         ("# N\n# loss\n", "empty, and lines that begin with #"),
         ("N\0,loss\n", "holds NUL bytes"),
         ('{"N": 1, "loss": 2}\n{"N": 1,\n', "line 2: cannot be read as JSON .it ends"),
-        ('{"N": 1, "N": 2}', "line 1: .*two keys are called 'N'"),
+        ('{"N": 1, "N": 2}', "line 1: .*the key 'N' is there twice"),
         ('{"N": 1, "loss": 2}\n[1, 2]', "line 2: no JSON object; write"),
         ("[1, 2]", "row 1: no JSON object"),
         ('{"N": [1, 2], "loss": [1]}', "no columns of one length"),
