@@ -121,7 +121,8 @@ def answer(argv: list[str] | None = None) -> int:
             code, message = explain(error)
             if message:
                 told = "minillm: " + " ".join(message.split())
-                told = told if len(told) <= LONG else f"{told[:LONG]} ..."
+                if len(told) > LONG:  # what is wrong is said at its end
+                    told = f"{told[: LONG // 2]} ... {told[-LONG // 2 :]}"
                 click.echo(told, err=True, color=True)
         return code
 

@@ -3,6 +3,7 @@ running the command line, in this process or as a process of its own."""
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,10 @@ import pytest
 from hypothesis import settings
 
 from minillm_cli.main import main
+
+# A shell starts what it puts in the background without Ctrl-C, and so would we here.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Continuous integration tries more examples and always the same ones.
 settings.register_profile("dev", max_examples=25, deadline=None)

@@ -21,7 +21,7 @@ def refused(monkeypatch):
     keep root out."""
 
     def refuse(refused: Path, number: int, *more: tuple) -> None:
-        for place, name in ((io, "open"), (os, "listdir"), *more):
+        for place, name in ((io, "open"), (os, "open"), (os, "listdir"), *more):
             function = getattr(place, name)
 
             def opens(path=".", *args, function=function, **kwargs):
