@@ -1,4 +1,4 @@
-"""What every command shares: --json, --config, where a value came from."""
+"""Options of every command: --json, --config, and where a value came from."""
 
 import difflib
 import functools

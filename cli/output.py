@@ -1,4 +1,4 @@
-"""What every command says: the answer on stdout, notes and the next step on stderr."""
+"""Output of every command: the answer on stdout, notes and the next step on stderr."""
 
 import math
 import shlex

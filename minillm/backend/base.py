@@ -1,4 +1,4 @@
-"""What a backend is, and NumPy's."""
+"""Backend: what NumPy and CuPy have in common, and NumPy's own."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How an op may be called: arrays, then settings, each by position or by name."""
+"""Calls of an op: arrays, then settings, each by position or by name."""
 
 import inspect
 import itertools

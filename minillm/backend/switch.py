@@ -1,4 +1,4 @@
-"""Which array library runs: the one chosen with `use`, or the one an array is in.
+"""The switch between NumPy and CuPy: `use`, or the library that an array is in.
 
 The chosen backend belongs to the process and decides where *new* arrays are made. An op
 and its pullback run in the backend of their arrays, whatever `use` says by then: they

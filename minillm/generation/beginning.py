@@ -1,4 +1,4 @@
-"""Where a text begins: after a prompt, or at [BOS] beside a source that was read."""
+"""The prompt: tokens to continue, or [BOS] beside a source that was read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a run was trained for, on which depends what it can be asked to do."""
+"""The purpose of a run: what it was trained for, and so what it can be asked."""
 
 from collections.abc import Sequence
 

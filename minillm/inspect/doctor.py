@@ -1,4 +1,4 @@
-"""What this machine offers for training, measured on the spot."""
+"""`doctor`: what this machine offers for training, measured on the spot."""
 
 import functools
 import platform

@@ -50,7 +50,7 @@ def fit(
     best: of rows with equal x, take those with the least y (the largest, of an
     accuracy), as where a size was trained at several learning rates; see `sweep.py`.
     group: the column that says which rows are of one run, as branches of one trunk are:
-    they share its luck, and the intervals allow for it (see `noise.py`).
+    they share its luck, and the intervals allow for it (see `variance.py`).
     bootstrap: how many resamples the intervals are made of, and the standard errors,
     which come with it alone (0: about 1,000 for the intervals). What is drawn for one
     depends on the number of runs: see `intervals.py`.

@@ -1,4 +1,4 @@
-"""Which points decide a law: the same fit without each of them in turn."""
+"""Influence of each point: the same fit without each of them in turn."""
 
 from dataclasses import replace
 

@@ -1,11 +1,11 @@
-"""How far the data leave the law open: the same fit, of many data sets that could be.
+"""Bootstrap intervals: the law is fitted again to many resampled data sets.
 
 With 30 runs or more these are drawn anew, each with all its rows (a bootstrap). With
 fewer, that leaves too little: 95 % intervals of six points would hold the truth 70 % of
 the time. There, new noise is drawn around the fitted curve. Its level s is itself known
 from only n − p degrees of freedom: each data set gets its own, s·√((n − p)/χ²), which
 turns the normal distribution into Student's t. Where rows share a run, the noise has
-two levels: see `noise.py`.
+two levels: see `variance.py`.
 """
 
 from dataclasses import dataclass, replace

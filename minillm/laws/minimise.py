@@ -1,4 +1,4 @@
-"""The best curve through the points: many starts, then Newton's method to the end.
+"""Minimise the Huber loss: many starts, then Newton's method to the end.
 
 For a given exponent the rest of the law is linear with non-negative coefficients, so a
 grid of exponents gives good starts (variable projection). From each, Newton's method

@@ -1,4 +1,4 @@
-"""What a fit makes small: Huber's loss of the residuals, with its exact derivatives."""
+"""The objective of a fit: Huber loss of the residuals, with its exact derivatives."""
 
 from dataclasses import dataclass, replace
 

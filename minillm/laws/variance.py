@@ -1,4 +1,4 @@
-"""The noise about a law: what the rows of one run share, and what each has for itself.
+"""Variance of the noise: what the rows of one run share, and what each has for itself.
 
 Branches of one trunk share its luck: its first weights and its batches. So a residual
 is u of its run, with variance τ², plus e of its own, with variance σ². Both show in the

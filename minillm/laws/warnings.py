@@ -1,4 +1,4 @@
-"""What a fitted law cannot promise, and which run would tell: one sentence each."""
+"""Warnings about a fitted law, and which run would help: one sentence each."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How good a model is on text it was not trained on."""
+"""Evaluation: loss and accuracy on text that the model was not trained on."""
 
 import math
 from dataclasses import dataclass

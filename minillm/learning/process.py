@@ -1,4 +1,4 @@
-"""What a process that trains does to itself first."""
+"""The process that trains: BLAS threads, memory, signals."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""What a random stream of a run is for: the last part of its seed, (seed, step, this).
+"""Random streams of a run: the last part of a seed, (seed, step, this).
 
 The weights' and the objective's draws are derived anew from these three numbers, so
 that a resumed run, a run with other workers and a run on another device draw the same.

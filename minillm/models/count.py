@@ -1,4 +1,4 @@
-"""What a model costs before it is built: parameters, FLOPs, memory.
+"""Count parameters, FLOPs and memory of a model before it is built.
 
 Counted on the model itself, built of shapes without numbers (`nn.init.Shapes`).
 """

@@ -1,4 +1,4 @@
-"""What every model shares: how a batch is read, and how wrong its predictions are."""
+"""The base class of all models: how a batch is read, and the loss."""
 
 import numpy as np
 

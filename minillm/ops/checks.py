@@ -1,4 +1,4 @@
-"""What is looked at before an op runs, so that an error can show the shapes.
+"""Checks before an op runs, so that an error can show the shapes.
 
 `@op(check=...)` calls these with the op's own arguments, whichever body runs. Shapes
 are always known on the host. Ids and targets are looked at only where they lie on the

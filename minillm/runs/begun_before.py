@@ -1,4 +1,4 @@
-"""Whether a run that an earlier minillm began can go on: is its text still read so?"""
+"""Runs begun by an earlier minillm: is their text still read in the same tokens?"""
 
 from pathlib import Path
 

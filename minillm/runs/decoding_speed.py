@@ -1,4 +1,4 @@
-"""How long a trained model takes to write one token."""
+"""Decoding speed: the seconds that a trained model takes to write one token."""
 
 import time
 

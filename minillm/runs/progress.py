@@ -1,4 +1,4 @@
-"""What a run looks like while it runs: one live line on stderr."""
+"""Progress of a run: one live line on stderr."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Who is told how a run is going."""
+"""Reporter: it is told how a run is going."""
 
 
 class Silent:

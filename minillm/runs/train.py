@@ -1,4 +1,4 @@
-"""The training loop: from a configuration to a run folder and its record."""
+"""`train`: from settings to a run folder and its record."""
 
 import contextlib
 from dataclasses import replace

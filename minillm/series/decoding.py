@@ -1,4 +1,4 @@
-"""How fast models of a series write, from the smallest to some that were not trained.
+"""Decoding speed of a series, from its smallest model to some that were not trained.
 
 A short run would measure little else than what a call costs at any size. How long a
 token takes does not depend on what the weights have learned, so larger models need no

@@ -1,4 +1,4 @@
-"""What the branches of a series add: the laws of tokens, and the check of its rates."""
+"""Lengths of a series: the laws of tokens from its branches, and its rate checks."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""What a series measured: one point for each model and length, and the sizes together.
+"""Points of a series: one for each model and length, and the sizes together.
 
 A point is left out of the laws, with the reason, where it is not what a law is about:
 when it diverged, was not past its warm-up, had begun to learn its text by heart, or

@@ -1,4 +1,4 @@
-"""How fast each size trains here, measured before a series is planned."""
+"""Probe: how fast each size trains here, measured before a series is planned."""
 
 import time
 from contextlib import closing

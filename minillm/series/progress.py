@@ -1,4 +1,4 @@
-"""What a series looks like while it runs: its plan, then a live line for each run."""
+"""Progress of a series: its plan, then a live line for each run."""
 
 import time
 from pathlib import Path

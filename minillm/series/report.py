@@ -1,4 +1,4 @@
-"""What a series says: its sizes, its laws, the prediction of the held-out model."""
+"""Report of a series: its sizes, its laws, the prediction of the held-out model."""
 
 from dataclasses import asdict
 from functools import cached_property

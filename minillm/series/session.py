@@ -1,4 +1,4 @@
-"""One sitting at a series: probe, plan, train what is missing, report on all of it."""
+"""One session of a series: probe, plan, train what is missing, report on all of it."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Does an ability appear suddenly? It depends on how it is measured.
+"""Emergence: does an ability appear suddenly? It depends on how it is measured.
 
 For models of a series on `facts`: how often the next character of a value is right, and
 how often a whole value is. Both are counts over the same predictions. Where characters

@@ -1,4 +1,4 @@
-"""How good the texts are that an encoder–decoder writes for its sources."""
+"""Exact match, BLEU and ROUGE of the texts that an encoder–decoder writes."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""How good predicted classes are: what each is confused with, and what follows."""
+"""Accuracy, precision, recall and F1 from a table of confusions."""
 
 from collections.abc import Sequence
 

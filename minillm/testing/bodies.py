@@ -1,4 +1,4 @@
-"""Does an op's faster body do what its definition says?"""
+"""Check of a faster body: does it do what its definition says?"""
 
 import numpy as np
 

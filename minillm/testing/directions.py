@@ -1,4 +1,4 @@
-"""Which elements of an input may move together, and how far, in a gradient check?
+"""Directions of a gradient check: which elements move together, and how far.
 
 One step for all would be too long for small numbers or too short for large ones, and a
 wrong slope would hide behind much larger ones. So each element moves in proportion to

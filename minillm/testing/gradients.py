@@ -1,4 +1,4 @@
-"""Does a gradient agree with what the function itself does when its input moves?
+"""Gradient check: a pullback against central differences of the function itself.
 
 For a function f, a direction v of its input and weights u of its output, the pullback
 must satisfy ⟨pullback(u), v⟩ = d/dt ⟨u, f(x + t·v)⟩ at t = 0. The right-hand side is

@@ -1,4 +1,4 @@
-"""How to draw the inputs of each op: (choices, domain) -> ([arrays], {settings})."""
+"""Inputs of each op for tests: (choices, domain) -> ([arrays], {settings})."""
 
 import numpy as np
 

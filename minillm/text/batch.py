@@ -1,4 +1,4 @@
-"""What every objective hands to a model."""
+"""Batch: what every objective hands to a model."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which texts an earlier minillm read otherwise, so that no run changes midway."""
+"""Earlier readings: texts that an earlier minillm read in other tokens."""
 
 import re
 

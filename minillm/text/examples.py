@@ -1,4 +1,4 @@
-"""Which examples a training step sees, and which validation sees.
+"""Examples: the windows that a training step sees, and that validation sees.
 
 Each epoch sees all examples once, in a seeded order of its own. What a step sees is a
 pure function of its number: a resumed run needs nothing else.

@@ -1,4 +1,4 @@
-"""What is generated, by name: `facts`, `lexicon:words=500,seed=2`, `reverse`."""
+"""Generated texts and tasks by name: `facts`, `lexicon:words=500,seed=2`, `reverse`."""
 
 from minillm.errors import UsageError
 from minillm.text.facts import Facts

@@ -1,4 +1,4 @@
-"""Where the header of a table stands, and which columns it names.
+"""Header of a table: where it stands, and which columns it names.
 
 A header that is taken for a row becomes a class of its own, and a row that is taken for
 a header is lost. What is not plain is said, or refused with its line.

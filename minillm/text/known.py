@@ -1,4 +1,4 @@
-"""What the texts of known law share: an entropy, and what windows add to it."""
+"""Texts of a known law: their entropy, and what windows add to it."""
 
 from minillm.text.recipe import Recipe
 

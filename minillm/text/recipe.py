@@ -1,4 +1,4 @@
-"""What everything generated shares: a name, and parameters within limits."""
+"""Recipe of what is generated: a name, and parameters within limits."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What it costs to begin reading in the middle.
+"""Start cost: what it costs to begin reading a text in the middle.
 
 A model sees a text through windows. The first word of a window has lost its beginning,
 and with it what the beginning tells: even the ideal reader loses more than the entropy

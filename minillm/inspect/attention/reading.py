@@ -1,4 +1,4 @@
-"""What a head does, in a few numbers: how far it looks, and at which tokens.
+"""Attention heads in a few numbers: how far they look, and at which tokens.
 
 Clark et al. 2019 (sections 3.1 and 3.2) find heads that put most of their weight on the
 previous token, on the next, or on a special one at an end of the text. A previous-token

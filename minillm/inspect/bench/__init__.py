@@ -1,4 +1,4 @@
-"""How fast this machine trains and decodes: beside its matmul peak, beside others."""
+"""Benchmarks: the speed of training and decoding, beside the peak and beside others."""
 
 from minillm.inspect.bench.measure import bench, profile
 from minillm.inspect.bench.peak import matmul_peak

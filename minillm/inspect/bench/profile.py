@@ -1,4 +1,4 @@
-"""Where a training step spends its time, op by op, forward and backward."""
+"""Profile of a training step: its seconds op by op, forward and backward."""
 
 import time
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Which runs of a table had the same compute budget."""
+"""Compute budgets: which rows of a table had the same one."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What isoFLOP profiles cannot promise, and which runs would tell."""
+"""Warnings about isoFLOP profiles, and which runs would help."""
 
 import numpy as np
 

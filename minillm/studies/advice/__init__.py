@@ -1,4 +1,4 @@
-"""How large a model, and on how much text: advice from a fitted law."""
+"""Advice from a fitted law: how large a model, on how much text."""
 
 from minillm.studies.advice.answer import advise
 from minillm.studies.advice.source import read_law

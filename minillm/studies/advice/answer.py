@@ -1,4 +1,4 @@
-"""What a fitted law advises: how large a model, on how much text, for a budget.
+"""Advice: the model size and the tokens for a budget, by a fitted law.
 
 advise(read_law("runs/law"), flops=1e15)["optimum"]    # {"parameters": …, …}
 """

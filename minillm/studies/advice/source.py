@@ -1,4 +1,4 @@
-"""Where a law to plan with comes from: a series, a table, or `fit --json`."""
+"""The law to plan with: from a series, a table, or `fit --json`."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What an advice cannot promise: one sentence each."""
+"""Warnings about an advice: one sentence each."""
 
 import itertools
 

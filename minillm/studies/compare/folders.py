@@ -1,4 +1,4 @@
-"""What lies in the folders decides what is compared: runs, or series.
+"""Compare folders: runs or series, by what lies in them.
 
 compare(["runs/a", "runs/b"])["differences"]    # {"lr": [0.01, 0.003], …}
 compare(["runs/gpt", "runs/lstm"])["series"]    # [{"arch": "gpt", "law": …}, …]

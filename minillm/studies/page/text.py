@@ -1,4 +1,4 @@
-"""What a series shows, and what it does not, in sentences that can be quoted."""
+"""Findings of a series, and what it does not show, in sentences to quote."""
 
 import numpy as np
 

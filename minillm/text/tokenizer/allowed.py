@@ -1,4 +1,4 @@
-"""Which parts the tokenizer.json of the library may have, and how large they may be.
+"""Allowed parts of a tokenizer.json, and how large they may be.
 
 The library builds whatever a file describes: a rule that makes a thousand letters of
 each one, a regular expression that never ends. A stranger's file could so take all

@@ -1,4 +1,4 @@
-"""What every tokenizer can do, whatever its tokens are."""
+"""Tokenizer: what all of them can do, whatever their tokens are."""
 
 import hashlib
 import re

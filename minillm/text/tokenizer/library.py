@@ -1,4 +1,4 @@
-"""What the tokenizers that the library `tokenizers` trains and runs have in common."""
+"""Tokenizers that the library `tokenizers` trains and runs: what they share."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping

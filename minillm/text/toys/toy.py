@@ -1,4 +1,4 @@
-"""What the generated tasks share."""
+"""Toy: what all generated tasks share."""
 
 from typing import ClassVar
 
