@@ -23,7 +23,7 @@ from minillm_cli import common, output
 )
 @click.option("--seconds", metavar="X", type=float, help="Time for each.  [5]")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.  [auto]")
-@click.option("--workers", metavar="N|auto", help="Replicas in training.  [auto]")
+@click.option("--workers", metavar="N|auto", help="Workers in training.  [auto]")
 @common.shared
 def command(profile: bool, plot: str | None, json: bool, **options) -> None:
     """Measure the speed of a size, alone or against other engines."""

@@ -13,7 +13,7 @@ from minillm_cli import common, output
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Replicas in training.",
+    help="Workers in training.",
 )
 @common.shared
 def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:

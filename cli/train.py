@@ -76,7 +76,7 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("accumulate", "Microbatches in a step. Default: by size.")
 @setting("seed", "The same seed gives the same losses.")
 @setting("device", "auto, cpu, cuda or cuda:N.", "NAME")
-@setting("workers", "Replicas that share a batch.", "N|auto")
+@setting("workers", "Workers that share a batch.", "N|auto")
 @setting("out", "The run's folder. Default: new, in runs/.", "DIR")
 @setting("eval_every", "Steps from one validation to the next.")
 @setting("save_every", "Steps from one checkpoint to the next.")

@@ -35,7 +35,7 @@ def floating(data):
 
 def computing_type(dtype):
     """The type in which ops compute and gradients add up: float32 for half precision,
-    which is for keeping numbers. It counts to 2048 at most, and 256² is beyond it."""
+    which is for storage: it counts to 2048 exactly, and 256² overflows."""
     return SINGLE if dtype == HALF else dtype
 
 

@@ -88,7 +88,7 @@ def _load():
         raise OSError("the package holds no mkl_rt library")
     mkl = ctypes.CDLL(str(files[0].locate()))
     mkl.MKL_Set_Interface_Layer(_LP64)
-    mkl.MKL_Set_Threading_Layer(_SEQUENTIAL)  # a replica is one core's work
+    mkl.MKL_Set_Threading_Layer(_SEQUENTIAL)  # a worker is one core's work
     i, f, p = ctypes.c_int, ctypes.c_float, ctypes.c_void_p
     sgemm = mkl.cblas_sgemm
     sgemm.argtypes = [i, i, i, i, i, i, f, p, i, p, i, f, p, i]

@@ -1,4 +1,4 @@
-"""Looking at the machine and into the model: `doctor`, `bench`, `draw`, `attention`."""
+"""Looking into the model and at the machine: attention maps, graphs, benchmarks."""
 
 from minillm.inspect.attention import attention_maps, draw_attention
 from minillm.inspect.graph import draw

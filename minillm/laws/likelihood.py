@@ -1,12 +1,12 @@
-"""The likelihood that belongs to a loss, for comparing laws that were fitted by it.
+"""AICc by the likelihood of the loss that a fit has minimised.
 
-Who makes Σρ(r) small finds the likeliest curve for noise of the density
-exp(−ρ(r)/s)/Z(s): the normal one for squares, Laplace's for |r|, and for Huber's loss
-one that is normal within δ and falls exponentially beyond. The scale s is one more
-unknown, at its likeliest value here. The likelihood then depends on the curve through
-Σρ alone. So a law that contains another is never less likely, and its criterion is
-never worse by more than it pays for its unknowns. Squares of a curve that made
-something else small promise nothing of the kind.
+Minimising Σρ(r) is maximum likelihood if the noise has the density exp(−ρ(r)/s)/Z(s):
+the normal one for squares, Laplace's for |r|, and for Huber's loss one that is normal
+within δ and falls exponentially beyond. The scale s is one more unknown, at its most
+likely value here. The likelihood then depends on the curve through Σρ alone. So a law
+that contains another is never less likely, and its AICc is never worse by more than the
+penalty for its unknowns. For the squares of a curve that minimised something else this
+does not hold.
 """
 
 import math

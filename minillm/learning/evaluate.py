@@ -13,7 +13,7 @@ from minillm.text import Batch
 
 # Logits computed at a time: they never lie in memory whole.
 CHUNK = 1 << 20
-# Of about so many tokens, the luck of which are looked at is a few parts in a hundred.
+# With this many tokens, the sampling error is a few percent.
 INTERIM_TOKENS = 1 << 15
 
 

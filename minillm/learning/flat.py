@@ -1,6 +1,6 @@
 """All parameters of a model in one flat buffer.
 
-Optimizer, clipping, checkpoints and the sum over replicas are then a few lines on one
+Optimizer, clipping, checkpoints and the sum over workers are then a few lines on one
 array. Each parameter's `data` is a view of the buffer.
 """
 

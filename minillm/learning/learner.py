@@ -88,8 +88,9 @@ class Learner:
         """
         self._check_order(number)
         lr = learning_rate(self.config, number)
-        # Each call waits for every worker: nobody adds up before all gradients are
-        # there, and no weight moves before the whole gradient's norm is known.
+        # Methods of `Worker`. Each call waits for every worker: nobody adds up before
+        # all gradients are there, and no weight moves before the norm of the whole
+        # gradient is known.
         loss = backend.to_numpy(sum(self._workers.call("compute", number))).item()
         norm = global_norm(self._workers.call("reduce"))
         check_finite(number + 1, loss=loss, gradient_norm=norm, learning_rate=lr)

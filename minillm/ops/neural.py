@@ -57,6 +57,7 @@ def layer_norm(x, gain, bias, *, eps: float = 1e-5):
 
 @op
 def relu(x):
+    """max(x, 0); at 0 the slope is 0."""
     return xp.maximum(x, 0), lambda g: g * (x > 0)
 
 

@@ -98,8 +98,8 @@ def finished(
 ) -> dict | None:
     """The record of this very run, if `out` holds it and it is done; else None.
 
-    One that has lost its last checkpoint is done no more where it is to be resumed: it
-    goes back to the checkpoint before and comes to its end again.
+    With `resume`, a finished run without its last checkpoint counts as unfinished: it
+    goes back to the checkpoint before and finishes again.
 
     Raises UsageError where the folder holds anything else, or where this run is
     unfinished and nobody asked to resume it; DataError where it is to be resumed and

@@ -97,7 +97,7 @@ def finetune(
         config = shaped(asked)
         text = prepare(config, tokenizer, reporter.note)
         steps = math.ceil(epochs * len(text.train) / batch)
-        rate = default_lr(config) if lr is None else lr
+        rate = finetuning_lr(config) if lr is None else lr
         config = replace(config, steps=steps, lr=rate)
         for line in _notes(config, text):
             reporter.note(line)
@@ -127,7 +127,7 @@ def _check(base: str, task: str, epochs: int) -> None:
         )
 
 
-def default_lr(config: TrainConfig) -> float:
+def finetuning_lr(config: TrainConfig) -> float:
     """The peak rate of fine-tuning a model of this shape."""
     return LR_FACTORS[config.norm] * replace(config, lr=None).resolve().lr
 
@@ -178,7 +178,7 @@ def _sitting(
         scratch = replace(
             config,
             fresh=True,
-            lr=default_lr(config),
+            lr=finetuning_lr(config),
             out=str(Path(config.out) / "scratch"),
         )
         reporter.note("the same model from new weights, to compare with")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# The target of a position of which nothing is to be predicted. That of `ops/loss.py`
-# once more: text/ is plain NumPy on the host, and imports nothing of the engine.
+# The target of a position where nothing is to be predicted; the same as in
+# `ops/checks.py`: text/ is plain NumPy on the host and imports nothing of the engine.
 IGNORED = -1
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 
+from minillm.reading import distinct
 from minillm.text.columns import BadRow
 
 BETWEEN = re.compile(r"[\s\ufeff]*")
@@ -13,9 +14,10 @@ SUFFIXES = (".jsonl", ".ndjson", ".json")
 def read_values(text: str, hint: str = "") -> Iterator[tuple[int, object]]:
     """Every value and the line it begins in; of an array its elements.
 
-    Raises BadRow for what is no JSON, with a hint at what would be right.
+    Raises BadRow for what is no JSON or has a key twice, with a hint at what would be
+    right.
     """
-    decode = json.JSONDecoder().raw_decode
+    decode = json.JSONDecoder(object_pairs_hook=distinct).raw_decode
     end_of_line = "\n" if "\n" in text else "\r"
     line, counted, place = 1, 0, BETWEEN.match(text).end()
     in_array = text.startswith("[", place)

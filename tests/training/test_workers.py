@@ -49,11 +49,11 @@ class Member:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_every_member_answers_in_the_order_of_rank(kind, n):
-    with Workers(Member, kind, n) as team:
+    with Workers(Member, kind, n) as workers:
         for call in (1, 2):
-            answers = team.call("where", "a", call)
+            answers = workers.call("where", "a", call)
             assert answers == [(rank, call, ("a", call)) for rank in range(n)]
-        places = team.call("process")
+        places = workers.call("process")
     assert len(set(places)) == n
     assert len({process for process, _ in places}) == (n if kind == "processes" else 1)
 
@@ -63,9 +63,9 @@ def test_every_member_answers_in_the_order_of_rank(kind, n):
 def test_the_error_of_a_member_is_raised_here(kind, rank):
     with (
         pytest.raises(ValueError, match=f"rank {rank} cannot"),
-        Workers(Member, kind, 3) as team,
+        Workers(Member, kind, 3) as workers,
     ):
-        team.call("fail", rank)
+        workers.call("fail", rank)
 
 
 @needs_fork
@@ -73,10 +73,10 @@ def test_a_worker_that_dies_is_reported_and_the_others_are_sent_home():
     begun = time.perf_counter()
     with (
         pytest.raises(MinillmError, match=r"worker 2 died.*--workers 1"),
-        Workers(Member, "processes", 4) as team,
+        Workers(Member, "processes", 4) as workers,
     ):
-        others = [process for process, _ in team.call("process")][1:]
-        team.call("die", 2)
+        others = [process for process, _ in workers.call("process")][1:]
+        workers.call("die", 2)
     assert not any(map(is_alive, others))
     assert time.perf_counter() - begun < 5
 
@@ -85,32 +85,32 @@ def test_a_worker_that_dies_is_reported_and_the_others_are_sent_home():
 def test_a_worker_that_died_between_two_calls_is_reported_too():
     with (
         pytest.raises(MinillmError, match="worker 1 died"),
-        Workers(Member, "processes", 2) as team,
+        Workers(Member, "processes", 2) as workers,
     ):
-        (_, (other, _)) = team.call("process")
+        (_, (other, _)) = workers.call("process")
         os.kill(other, signal.SIGKILL)
         time.sleep(0.1)
-        team.call("where")
+        workers.call("where")
 
 
 @needs_fork
 def test_a_worker_that_dies_with_a_message_unread_is_reported_too():
     with (
         pytest.raises(MinillmError, match="worker 1 died"),
-        Workers(Member, "processes", 2) as team,
+        Workers(Member, "processes", 2) as workers,
     ):
-        (_, (other, _)) = team.call("process")
-        team._connections[0].send(("wait", (1,)))
+        (_, (other, _)) = workers.call("process")
+        workers._connections[0].send(("wait", (1,)))
         threading.Timer(0.3, os.kill, (other, signal.SIGKILL)).start()
-        team.call("where")
+        workers.call("where")
 
 
 @needs_fork
 def test_after_an_error_nobody_waits_for_a_long_step():
     begun = time.perf_counter()
-    with pytest.raises(KeyError), Workers(Member, "processes", 2) as team:
-        (_, (other, _)) = team.call("process")
-        team._connections[0].send(("wait", (1,)))
+    with pytest.raises(KeyError), Workers(Member, "processes", 2) as workers:
+        (_, (other, _)) = workers.call("process")
+        workers._connections[0].send(("wait", (1,)))
         raise KeyError
     assert not is_alive(other)
     assert time.perf_counter() - begun < 5
@@ -119,10 +119,10 @@ def test_after_an_error_nobody_waits_for_a_long_step():
 @needs_fork
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_workers_leave_signals_to_their_parent(number):
-    with Workers(Member, "processes", 2) as team:
-        (_, (other, _)) = team.call("process")
+    with Workers(Member, "processes", 2) as workers:
+        (_, (other, _)) = workers.call("process")
         os.kill(other, number)
-        assert team.call("where")[1] == (1, 1, ())
+        assert workers.call("where")[1] == (1, 1, ())
 
 
 @needs_fork
@@ -142,11 +142,11 @@ def test_workers_do_not_outlive_their_parent(tmp_path, doing):
                     os.kill(os.getpid(), signal.SIGKILL)
                 time.sleep(0.5)
 
-        team = Workers(Member, "processes", 3)
-        print(*team.call("process")[1:], flush=True)
+        workers = Workers(Member, "processes", 3)
+        print(*workers.call("process")[1:], flush=True)
         if sys.argv[1] == "nothing":
             os.kill(os.getpid(), signal.SIGKILL)
-        team.call("step")
+        workers.call("step")
     """
     found = tmp_path / "workers"  # a pipe would be held open by what stays behind
     argv = [sys.executable, "-c", textwrap.dedent(code), doing]
