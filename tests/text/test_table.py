@@ -262,7 +262,7 @@ def test_the_examples_of_the_readme_are_what_they_say(tmp_path, name, kind):
         ("a.jsonl", '{"source": "\\ud83d", "target": "b"}', 1, r"half a character"),
         ("a.jsonl", "[" * 100_000, 1, "not JSON"),
         ("a.jsonl", "9" * 5_000, 1, "not JSON"),
-        ("a.jsonl", '{"source": "a", "source": "c", "target": "b"}\n', 1, "there twice"),
+        ("a.jsonl", '{"source": "a", "source": "c"}\n', 1, "there twice"),
         ("a.jsonl", f'{{"source": "{"a" * 200_000}", "target": "b"}}', 1, "too long"),
     ],
 )  # fmt: skip
