@@ -50,10 +50,7 @@ def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
     damping = np.ones(len(theta))
     value = np.full(len(theta), np.inf)
     converged = np.zeros(len(theta), bool)
-    # Where a curve is not positive, its logarithm gives no way down.
-    able = np.isfinite(problem.objective(theta))
-    left = np.flatnonzero(able)
-    problem = problem.curves(able)
+    left = np.arange(len(theta))
     for _ in range(max_steps):
         if len(left) == 0:
             break
@@ -129,7 +126,12 @@ def starts(problem: Problem) -> np.ndarray:
     theta[:, 2::2] = exponents
     if form.ceiling:  # positive everywhere, or it has no logarithm
         deepest = np.exp(theta[:, 1::2, None] + logs).sum(1).max(1)
-        theta[:, 0] = np.maximum(theta[:, 0], deepest + y.min())
+        lowest = y.min()
+        if np.isnan(held[0]):
+            theta[:, 0] = np.maximum(theta[:, 0], deepest + lowest)
+        else:
+            room = held[0] - min(lowest, held[0] / 2)
+            theta[:, 1::2] += np.log(np.minimum(1, room / deepest))[:, None]
     theta = np.where(np.isnan(held), theta, held)
     # A term of size zero has no slope to follow.
     useful = (found[:, free] > 0).all(1)

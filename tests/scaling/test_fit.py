@@ -276,3 +276,12 @@ def test_noise_below_a_ceiling_has_some_law(seed):
     columns = {"N": sizes, "y": [rng.uniform(1, 100) for _ in sizes]}
     law = fit(columns, y="y", ceiling=True, bootstrap=0)
     assert np.isfinite(law.objective)
+
+
+def test_a_known_ceiling_may_leave_some_first_guesses_without_a_logarithm():
+    rng = random.Random(36)
+    sizes = sorted(rng.uniform(1, 1e4) for _ in range(5))
+    columns = {"N": sizes, "y": [rng.uniform(1, 100) for _ in sizes]}
+    law = fit(columns, y="y", ceiling=True, fix={"E": 101.0}, bootstrap=0)
+    assert law.parameters["E"] == 101
+    assert np.isfinite(law.objective)
