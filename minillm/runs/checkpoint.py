@@ -152,7 +152,14 @@ def is_whole(path: Path, numbers: int | None = None) -> bool:
             f"{path}: a later minillm wrote it, in format {manifest['format']}: use "
             f"that one (this one knows {FORMAT})"
         )
-    return whole and manifest.keys() <= KEYS
+    return whole and manifest.keys() <= KEYS and _same_step(path, manifest)
+
+
+def _same_step(path: Path, manifest: dict) -> bool:
+    """Whether a manifest names the step of state.json, which its hashes vouch for."""
+    if "step" not in manifest:
+        return True
+    return manifest["step"] == read_object(path / "state.json").get("step")
 
 
 def _could_be(path: Path, numbers: int) -> bool:
