@@ -25,9 +25,8 @@ class Call:
         self.any_name = any(p.kind is p.VAR_KEYWORD for p in arrays)
         # So many arrays and nothing else need no sorting.
         self.alone = None if self.needed or self.any_number else len(arrays)
-        self.fitting = (
-            set()
-        )  # (number of arrays, *names) of calls that need none either
+        # Calls that need none either, as (number of arrays, *names of settings).
+        self.fitting = set()
         by_position = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
         try:
             self.loose = written.replace(parameters=by_position)

@@ -68,7 +68,8 @@ def check_gradients(
     than the rounding). Of 8,100 wrong ones (factor, sign, order, 1/n, one slope; by
     3e-4 at least) 2.7 % passed, most where a function is flat; of those that can be
     seen, 0.4 %, most of them one slope in 800 that changes the value far less than the
-    others.
+    others. Of 10⁵ and 10⁶ numbers, at scales from 1e-6 to 1e8: 43 right gradients of 6
+    functions passed, and 99 wrong ones (1 %, sign, one slope of 0) were all found.
     """
     check = _Check(fn, arrays, settings, tolerance, seed)
     return max(

@@ -105,5 +105,6 @@ def test_a_worker_has_no_workers_of_its_own(learner):
         target=work, args=(there,), daemon=True
     )
     process.start()
+    there.close()  # or nobody would hear that the process ended without a word
     assert "no workers of its own" in here.recv()
     process.join()
