@@ -226,12 +226,16 @@ def _read_config(ctx: click.Context, _, file: str | None) -> None:
     """Make a file's values the defaults of the command. Unknown keys are an error."""
     if file is None:
         return
+    from minillm.learning.config import word
+
     known = {_key(p): p for p in ctx.command.params if p.name not in ("config", "help")}
     values = {}
     for key, value in read_settings(Path(file)).items():
-        name = key.replace("-", "_")
+        name = word(key.replace("-", "_"))
         if name not in known:
             raise UsageError(f"{file}: unknown key {key!r}{_nearest(name, known)}")
+        if known[name].name in values:
+            raise UsageError(f"{file}: {name} is given twice, once as {key}")
         if value is not None:
             values[known[name].name] = _checked(ctx, known[name], value, file, key)
     ctx.default_map = values

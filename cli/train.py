@@ -10,6 +10,7 @@ from minillm.learning.config import (
     OPTIMIZERS,
     SCHEDULES,
     TOKENIZERS,
+    WORDS,
     TrainConfig,
 )
 from minillm.models import ARCHITECTURES, SIZES
@@ -28,7 +29,7 @@ OVERRULED_BY = {
 
 def setting(name: str, help: str, metavar: str | None = None, choices=None):
     """The option for a field of TrainConfig, with the type and default it has there."""
-    field = FIELDS[name]
+    field = FIELDS[WORDS.get(name, name)]
     kind = (typing.get_args(field.type) or (field.type,))[0]
     flag = "--" + name.replace("_", "-")
     if kind is bool and field.default is not False:
@@ -93,10 +94,13 @@ def command(resume: bool, json: bool, **options) -> None:
     from minillm import train
     from minillm.runs.progress import Reporter
 
-    sources = {k: v for k, v in common.sources().items() if k in FIELDS}
+    sources = {k: v for k, v in common.sources().items() if k in options}
     drop_overruled(options, sources)
     record = train(
-        TrainConfig(**options), reporter=Reporter(), sources=sources, resume=resume
+        TrainConfig.from_json(options),
+        reporter=Reporter(),
+        sources=sources,
+        resume=resume,
     )
     if json:
         output.print_json(record)
@@ -111,7 +115,7 @@ def drop_overruled(options: dict, sources: dict[str, str]) -> None:
     for name, others in OVERRULED_BY.items():
         for other in others:
             if ranks.index(sources[name]) < ranks.index(sources[other]):
-                options[other] = FIELDS[other].default
+                options[other] = FIELDS[WORDS.get(other, other)].default
                 sources[other] = DEFAULT
 
 

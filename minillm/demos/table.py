@@ -40,15 +40,15 @@ class Demo:
         return TrainConfig(
             objective=self.toy.objective,
             data=self.toy.spec,
-            **{"width": 32, **self.settings, **options},
+            **{"d_model": 32, **self.settings, **options},
         )
 
 
 # Rates and steps were found by trying: each solves its task for seeds 0, 1 and 2.
-ANSWERS = {"tokenizer": "chars", "layers": 1, "heads": 2, "batch": 64, "lr": 0.005}
+ANSWERS = {"tokenizer": "chars", "n_layers": 1, "n_heads": 2, "batch": 64, "lr": 0.005}
 WORDS = {**ANSWERS, "tokenizer": "wordpiece", "arch": "encoder"}
 # What counts in these texts is the distance, not the place in the window.
-READS = {"tokenizer": "chars", "layers": 2, "context": 64, "batch": 32}
+READS = {"tokenizer": "chars", "n_layers": 2, "context": 64, "batch": 32}
 READS |= {"positions": "sinusoidal"}
 
 DEMOS = {
@@ -112,7 +112,7 @@ DEMOS = {
             "the next",
             next='minillm attention {run} "[([])()]"',
             seconds=30,
-            settings={**READS, "heads": 4, "lr": 0.007, "steps": 2500},
+            settings={**READS, "n_heads": 4, "lr": 0.007, "steps": 2500},
         ),
         Demo(
             "languages",
@@ -149,7 +149,7 @@ DEMOS = {
             "the second at what followed the last time",
             next='minillm attention {run} "abcd efgh abcd efgh abcd"',
             seconds=12,
-            settings={**READS, "heads": 2, "lr": 0.01, "steps": 1000},
+            settings={**READS, "n_heads": 2, "lr": 0.01, "steps": 1000},
         ),
     )
 }

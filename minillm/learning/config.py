@@ -1,7 +1,7 @@
-"""Everything that decides a training run, in one frozen record.
+"""TrainConfig: everything that decides a training run, in one frozen record.
 
-The names are the command line's options. `None` means "the default for this size",
-which `resolve` fills in, so that the record of a run holds what was really used.
+`None` means "the default for this size", which `resolve` fills in, so that the record
+of a run holds what was really used.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from minillm.errors import UsageError
 from minillm.models.architectures import architecture, architectures_for, check, usual
-from minillm.models.sizes import Size, size
+from minillm.models.sizes import default_heads, own_size, size
 from minillm.nn.config import MOST, MOST_LAYERS, ModelConfig
 from minillm.text import OBJECTIVES
 
@@ -22,6 +22,8 @@ SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
 SUBWORDS = ("bpe", "wordpiece")
+# The command's words for a model's shape, and the names that they have here.
+WORDS = {"layers": "n_layers", "width": "d_model", "heads": "n_heads"}
 DEFAULT = "default"  # the source of an option that nobody gave
 OPTIONAL = ("out", "start", "base")
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
@@ -35,9 +37,9 @@ class TrainConfig:
 
     # the model
     size: str | None = None
-    layers: int | None = None
-    width: int | None = None
-    heads: int | None = None
+    n_layers: int | None = None
+    d_model: int | None = None
+    n_heads: int | None = None
     context: int | None = None
     arch: str | None = None
     norm: str | None = None
@@ -88,8 +90,8 @@ class TrainConfig:
             elif not (isinstance(value, str) or (value is None and name in OPTIONAL)):
                 raise UsageError(f"{name} must be text, got {value!r}")
             check_name(name, getattr(self, name))
-        _check_number("layers", self.layers, low=1, most=MOST_LAYERS, whole=True)
-        for name in ("width", "heads", "context", "vocab", "batch", "accumulate"):
+        _check_number("n_layers", self.n_layers, low=1, most=MOST_LAYERS, whole=True)
+        for name in ("d_model", "n_heads", "context", "vocab", "batch", "accumulate"):
             _check_number(name, getattr(self, name), low=1, most=MOST, whole=True)
         for name in ("steps", "tokens", "eval_every", "save_every", "keep"):
             _check_number(name, getattr(self, name), low=1, most=LONGEST, whole=True)
@@ -135,23 +137,24 @@ class TrainConfig:
     def resolve(self) -> "TrainConfig":
         """The same run with every default of its size written out.
 
-        `size` stays only where it names the shape, which layers, width and heads of
-        one's own may have changed. Raises UsageError for what cannot be a model.
+        `size` stays only where it names the shape, which numbers of one's own may have
+        changed. Raises UsageError for what cannot be a model.
         """
         self._check_together()
-        if self.size is None and self.layers and self.width:
-            name = None
-            own = (self.layers, self.width, default_heads(self.width))
-            named = Size(*own, context=128, batch=16, tokens=1_000_000)
+        name = self.size
+        if name is None and self.n_layers and self.d_model:
+            named = own_size(self.n_layers, self.d_model)
         else:
-            name = self.size or "nano"
+            name = name or "nano"
             named = size(name)
-        layers = self.layers or named.n_layers
-        width = self.width or named.d_model
-        heads = self.heads
-        if heads is None:
-            heads = named.n_heads if width == named.d_model else default_heads(width)
-        if (layers, width, heads) != (named.n_layers, named.d_model, named.n_heads):
+        n_layers = self.n_layers or named.n_layers
+        d_model = self.d_model or named.d_model
+        n_heads = self.n_heads
+        if n_heads is None:
+            same = d_model == named.d_model
+            n_heads = named.n_heads if same else default_heads(d_model)
+        shape = n_layers, d_model, n_heads
+        if shape != (named.n_layers, named.d_model, named.n_heads):
             name = None
         context = self.context or named.context
         batch = self.batch or named.batch
@@ -166,16 +169,16 @@ class TrainConfig:
         arch = self.arch or architectures_for(self.objective)[0]
         lr = self.lr
         if lr is None:
-            lr = SGD_LR if self.optimizer == "sgd" else default_lr(width, arch)
+            lr = SGD_LR if self.optimizer == "sgd" else peak_lr(d_model, arch)
         filled = {
             **{
                 name: value if getattr(self, name) is None else getattr(self, name)
                 for name, value in usual(arch).items()
             },
             "size": name,
-            "layers": layers,
-            "width": width,
-            "heads": heads,
+            "n_layers": n_layers,
+            "d_model": d_model,
+            "n_heads": n_heads,
             "context": context,
             "arch": arch,
             "vocab": self.vocab or (1024 if self.tokenizer in SUBWORDS else None),
@@ -200,9 +203,9 @@ class TrainConfig:
         shape = ModelConfig(
             vocab_size=vocab_size,
             n_classes=n_classes,
-            n_layers=self.layers,
-            d_model=self.width,
-            n_heads=self.heads,
+            n_layers=self.n_layers,
+            d_model=self.d_model,
+            n_heads=self.n_heads,
             context=self.context,
             arch=self.arch,
             norm=self.norm,
@@ -222,7 +225,7 @@ class TrainConfig:
         """What goes through the model at once, in one worker: its share of the batch, a
         microbatch, or so many sequences that a layer's output holds about `numbers`,
         whichever is least."""
-        tokens = max(LEAST_TOKENS, numbers // self.width)
+        tokens = max(LEAST_TOKENS, numbers // self.d_model)
         shares = max(self.accumulate, workers)
         return min(math.ceil(self.batch / shares), max(1, tokens // self.context))
 
@@ -235,7 +238,11 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, record: dict) -> "TrainConfig":
-        """The configuration in a record. Raises UsageError on an unknown key."""
+        """The configuration of these options, in the command's words or in ours.
+
+        Raises UsageError on an unknown key, and on two for one setting.
+        """
+        record = translated(record)
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(record) - known)
         if unknown:
@@ -244,6 +251,25 @@ class TrainConfig:
                 f"{', '.join(sorted(known))}"
             )
         return cls(**record)
+
+
+def translated(options: dict) -> dict:
+    """Options by the names of `TrainConfig`'s fields: those of a command, or of a
+    record of before, have `WORDS` for some. Raises UsageError for both of one."""
+    for word, name in WORDS.items():
+        if word in options and name in options:
+            raise UsageError(f"{word} and {name} are one setting: give one of them")
+    return {WORDS.get(name, name): value for name, value in options.items()}
+
+
+def option(name: str) -> str:
+    """The option of `minillm train` that sets a field."""
+    return "--" + word(name).replace("_", "-")
+
+
+def word(name: str) -> str:
+    """The command's word for a field."""
+    return next((word for word, field in WORDS.items() if field == name), name)
 
 
 def check_arch(arch: str, objective: str) -> None:
@@ -258,21 +284,15 @@ def check_arch(arch: str, objective: str) -> None:
         )
 
 
-def default_lr(width: int, arch: str = "gpt") -> float:
-    """Peak learning rate by width: 0.0075·(32/width)^0.8, measured at widths 16 to 128;
-    an architecture may have a factor of its own."""
-    return 0.0075 * (32 / width) ** 0.8 * architecture(arch).lr_factor
+def peak_lr(d_model: int, arch: str = "gpt", at_32: float = 0.0075) -> float:
+    """The largest learning rate of a run by width: at_32·(32/d_model)^0.8, measured at
+    widths 16 to 128; an architecture may have a factor of its own."""
+    return at_32 * (32 / d_model) ** 0.8 * architecture(arch).lr_factor
 
 
 def last_lr(lr: float, schedule: str) -> float | None:
     """The rate that a schedule falls to, where nothing else is said."""
     return {"cosine": lr / 10, "wsd": 0.0, "constant": None}[schedule]
-
-
-def default_heads(width: int) -> int:
-    """Heads of at least 32 numbers, as many as divide the width."""
-    most = max(1, width // 32)
-    return next(n for n in range(most, 0, -1) if width % n == 0)
 
 
 def check_name(name: str, value: str | None) -> None:
@@ -292,6 +312,8 @@ def _check_number(
     if value is None:
         return
     kind = int if whole else (int, float)
+    if name in WORDS.values():
+        name = f"{name} ({option(name)})"
     if isinstance(value, bool) or not isinstance(value, kind):
         what = "a whole number" if whole else "a number"
         raise UsageError(f"{name} must be {what}, got {value!r}")

@@ -35,3 +35,15 @@ def size(name: str) -> Size:
     if name not in SIZES:
         raise UsageError(f"unknown size {name!r}: choose one of {', '.join(SIZES)}")
     return SIZES[name]
+
+
+def own_size(n_layers: int, d_model: int) -> Size:
+    """A shape of one's own, with the training of a small one."""
+    n_heads = default_heads(d_model)
+    return Size(n_layers, d_model, n_heads, context=128, batch=16, tokens=1_000_000)
+
+
+def default_heads(d_model: int, numbers: int = 32) -> int:
+    """As many heads as divide the width into parts of at least so many numbers."""
+    most = max(1, d_model // numbers)
+    return next(n for n in range(most, 0, -1) if d_model % n == 0)

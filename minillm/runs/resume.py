@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.files import is_temporary, writing
-from minillm.learning.config import DEFAULT, TrainConfig
+from minillm.learning.config import DEFAULT, WORDS, TrainConfig, translated
 from minillm.learning.data import EncodedCorpus, load
 from minillm.runs import checkpoint, lock
 from minillm.runs.run import folder_of, read_record, read_tokenizer
@@ -27,7 +27,7 @@ def settle(
 
     Raises UsageError or DataError.
     """
-    sources = sources or sources_of(config)
+    sources = translated(sources or sources_of(config))
     if resume:
         config, sources = resumed(config, sources)
     else:
@@ -67,7 +67,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     }
     options = dict(record["options"])
     if "size" in asked:  # compared by what it means
-        options |= {"layers": None, "width": None, "heads": None}
+        options |= dict.fromkeys(WORDS.values())
     if "tokens" in asked:
         options["steps"] = None
     options |= {**asked, "out": config.out}
@@ -157,7 +157,7 @@ def new_folder(config: TrainConfig) -> Path:
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         return path
-    shape = config.size or f"{config.layers}x{config.width}"
+    shape = config.size or f"{config.n_layers}x{config.d_model}"
     runs = Path("runs")
     with writing(runs):
         runs.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from minillm.errors import DataError
 from minillm.kinds import check
-from minillm.learning.config import TrainConfig
+from minillm.learning.config import TrainConfig, translated
 from minillm.learning.flat import FlatParameters
 from minillm.models import LanguageModel, ModelConfig, build, count
 from minillm.reading import TOKENIZER, Missing, read_bytes, read_json
@@ -120,7 +120,7 @@ def read_record(path) -> dict:
         _check(record)
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: not the record of a run ({error})") from None
-    return record
+    return record | {name: translated(record[name]) for name in ("options", "sources")}
 
 
 def _check(record: dict) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 from minillm.errors import DataError, UsageError
-from minillm.learning.config import DEFAULT, TrainConfig
+from minillm.learning.config import DEFAULT, TrainConfig, option
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.flat import FlatParameters
 from minillm.runs import checkpoint
@@ -11,7 +11,7 @@ from minillm.runs.run import checkpoint_of, read_record
 
 # What a run takes over from the one it builds on, whose weights would not fit else.
 SHAPE = (
-    *("size", "layers", "width", "heads", "context", "arch"),
+    *("size", "n_layers", "d_model", "n_heads", "context", "arch"),
     *("norm", "positions", "tied", "bias", "tokenizer", "vocab"),
 )
 
@@ -31,8 +31,8 @@ def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
         given = asked != usual[name] or (sources or {}).get(name, DEFAULT) != DEFAULT
         if given and asked != options[name]:
             raise UsageError(
-                f"--{name} {asked}: the run {config.base} has {options[name]}, and its "
-                f"weights fit no other"
+                f"{option(name)} {asked}: the run {config.base} has {options[name]}, "
+                f"and its weights fit no other"
             )
     return replace(config, **{name: options[name] for name in SHAPE})
 

@@ -7,8 +7,10 @@ from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
 from minillm.learning.config import (
     TrainConfig,
     check_arch,
+    peak_lr,
 )
-from minillm.models import ARCHITECTURES, architectures_for, usual
+from minillm.models import architectures_for, usual
+from minillm.models.sizes import default_heads
 from minillm.nn.config import MOST_LAYERS
 from minillm.text import OBJECTIVES
 
@@ -136,13 +138,12 @@ class Ladder:
         d^(−0.8) was the best at both ends of the series; an LSTM's is twice as high.
         """
         arch = architecture(objective, arch)
-        rate *= ARCHITECTURES[arch].lr_factor
         steps = max(1, tokens // self.tokens_per_step)
         shortest_steps = max(1, (shortest or tokens) // self.tokens_per_step)
         return TrainConfig(
-            layers=self.layers,
-            width=width,
-            heads=heads(width),
+            n_layers=self.layers,
+            d_model=width,
+            n_heads=heads(width),
             context=self.context,
             arch=arch,
             objective=objective,
@@ -154,7 +155,7 @@ class Ladder:
             vocab=98 if tokenizer == "chars" else None,
             batch=self.batch,
             steps=steps,
-            lr=rate * self.lr * (32 / width) ** 0.8,
+            lr=peak_lr(width, arch, at_32=rate * self.lr),
             schedule="wsd",
             warmup=min(self.warmup, shortest_steps // 10),
             beta2=0.99,
@@ -258,6 +259,5 @@ def architecture(objective: str, arch: str | None) -> str:
 
 
 def heads(width: int) -> int:
-    """As many heads as divide the width into parts of about 16."""
-    divisors = [n for n in range(1, width + 1) if width % n == 0]
-    return min(divisors, key=lambda n: abs(n * HEAD_WIDTH - width))
+    """Those of a model of this width in a series."""
+    return default_heads(width, HEAD_WIDTH)

@@ -22,7 +22,7 @@ def quick(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("demos"))
         for name, chosen in DEMOS.items():
-            settings = {**chosen.settings, "width": 16, "steps": 2, "batch": 8}
+            settings = {**chosen.settings, "d_model": 16, "steps": 2, "batch": 8}
             patch.setitem(DEMOS, name, replace(chosen, settings=settings))
         yield
 

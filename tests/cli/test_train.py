@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minillm import models
-from minillm.learning.config import TrainConfig
+from minillm.learning.config import TrainConfig, word
 from minillm_cli.main import main
 from minillm_cli.train import command
 
@@ -40,7 +40,7 @@ def read_record(run: str) -> dict:
 def test_every_field_is_an_option_with_the_field_s_default():
     options = {param.name: param for param in command.params}
     for field in dataclasses.fields(TrainConfig):
-        assert options[field.name].default == field.default
+        assert options[word(field.name)].default == field.default
 
 
 def test_json_is_the_record_and_nothing_else(minillm, book, tmp_path):
@@ -103,6 +103,17 @@ def test_a_record_repeats_its_run(minillm, run, tmp_path):
     assert first["results"]["val_loss"] == second["results"]["val_loss"]
     assert second["sources"]["steps"] == "file"
     assert second["sources"]["out"] == "command line"
+
+
+def test_a_file_has_one_word_for_a_setting(minillm, tmp_path):
+    own, out = tmp_path / "own.toml", str(tmp_path / "a")
+    argv = ["train", "--config", str(own), "--data", str(tmp_path / "none.txt")]
+    own.write_text("n_layers = 1\nwidth = 30\nn_heads = 4\n", encoding="utf-8")
+    code, _, err = minillm(*argv, "--out", out)
+    assert (code, "width 30 cannot be divided among 4 heads" in err) == (2, True)
+    own.write_text("layers = 1\nn_layers = 1\n", encoding="utf-8")
+    code, _, err = minillm(*argv, "--out", out)
+    assert (code, "layers is given twice, once as n_layers" in err) == (2, True)
 
 
 def test_resume_asks_for_nothing_but_the_folder(minillm, run):

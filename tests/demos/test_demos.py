@@ -125,7 +125,7 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def shorten(name: str, steps: int) -> None:
-        settings = {**DEMOS[name].settings, "width": 16, "steps": steps, "batch": 8}
+        settings = {**DEMOS[name].settings, "d_model": 16, "steps": steps, "batch": 8}
         monkeypatch.setitem(DEMOS, name, replace(DEMOS[name], settings=settings))
 
     return shorten

@@ -27,9 +27,9 @@ TEXTS = {
 }
 OPTIONS = {
     "tokenizer": "chars",
-    "layers": 1,
-    "width": 16,
-    "heads": 2,
+    "n_layers": 1,
+    "d_model": 16,
+    "n_heads": 2,
     "context": 24,
     "batch": 8,
     "accumulate": 2,

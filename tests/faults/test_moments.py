@@ -19,9 +19,9 @@ from minillm.learning.data import prepare
 from minillm.runs import checkpoint
 
 OPTIONS = {
-    "layers": 1,
-    "width": 8,
-    "heads": 2,
+    "n_layers": 1,
+    "d_model": 8,
+    "n_heads": 2,
     "context": 8,
     "batch": 8,
     "steps": 3,

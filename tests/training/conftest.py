@@ -9,9 +9,9 @@ from minillm.learning.learner import Learner
 from minillm.runs.train import train
 
 QUICK = {
-    "layers": 2,
-    "width": 16,
-    "heads": 2,
+    "n_layers": 2,
+    "d_model": 16,
+    "n_heads": 2,
     "context": 16,
     "batch": 8,
     "steps": 10,

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import UsageError
-from minillm.learning.config import TOKENIZERS, TrainConfig, default_heads
+from minillm.learning.config import TOKENIZERS, TrainConfig
 from minillm.models import SIZES
+from minillm.models.sizes import default_heads
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -28,11 +29,11 @@ def test_the_default_is_nano():
 
 
 def test_a_shape_of_one_s_own_has_no_name():
-    own = TrainConfig(layers=3, width=100).resolve()
-    assert (own.size, own.layers, own.width) == (None, 3, 100)
-    assert 100 % own.heads == 0
-    assert TrainConfig(size="tiny", layers=3).resolve().size is None
-    assert TrainConfig(layers=3).resolve().width == SIZES["nano"].d_model
+    own = TrainConfig(n_layers=3, d_model=100).resolve()
+    assert (own.size, own.n_layers, own.d_model) == (None, 3, 100)
+    assert 100 % own.n_heads == 0
+    assert TrainConfig(size="tiny", n_layers=3).resolve().size is None
+    assert TrainConfig(n_layers=3).resolve().d_model == SIZES["nano"].d_model
     assert TrainConfig(size="tiny", batch=3, context=9).resolve().size == "tiny"
 
 
@@ -43,6 +44,15 @@ def test_heads_divide_any_width(width):
     assert heads == 1 or width // heads >= 32
 
 
+def test_the_words_of_the_command_name_the_shape_too():
+    words = TrainConfig.from_json({"layers": 3, "width": 64, "heads": 2})
+    assert words == TrainConfig(n_layers=3, d_model=64, n_heads=2)
+    with pytest.raises(UsageError, match="width and d_model are one setting: give one"):
+        TrainConfig.from_json({"width": 64, "d_model": 64})
+    with pytest.raises(UsageError, match=r"^d_model \(--width\) must be at least 1"):
+        TrainConfig.from_json({"width": 0})
+
+
 def test_tokens_become_steps():
     config = TrainConfig(size="nano", tokens=10_000, batch=4, context=50).resolve()
     assert (config.steps, config.tokens) == (50, None)
@@ -51,7 +61,7 @@ def test_tokens_become_steps():
 
 def test_a_shape_that_cannot_be_is_refused_before_any_text_is_read():
     with pytest.raises(UsageError, match="width 10 cannot be divided among 3"):
-        TrainConfig(width=10, heads=3).resolve()
+        TrainConfig(d_model=10, n_heads=3).resolve()
 
 
 def test_a_vocabulary_that_is_learned_has_a_default_size():
@@ -80,9 +90,9 @@ def test_paths_and_numbers_are_understood_as_text():
     ("option", "value"),
     [
         ("size", "huge"),
-        ("layers", 0),
-        ("width", -1),
-        ("heads", 1.5),
+        ("n_layers", 0),
+        ("d_model", -1),
+        ("n_heads", 1.5),
         ("batch", True),
         ("steps", "10"),
         ("tokens", 0),

@@ -35,11 +35,11 @@ class Drawn:
 def learn(windows, vocab_size: int, train_steps, **options) -> Learner:
     """A Learner whose model was trained on these windows of `vocab_size` tokens."""
     config = TrainConfig(
-        layers=2,
-        heads=2,
+        n_layers=2,
+        n_heads=2,
         device="cpu",
         weight_decay=0.0,
-        **{"width": 32, "batch": 32, "lr": 0.01, **options},
+        **{"d_model": 32, "batch": 32, "lr": 0.01, **options},
     ).resolve()
     specials = (MASK,) if config.objective == "mlm" else ()
     alphabet = "".join(map(chr, range(ord("a"), ord("a") + vocab_size - 1)))
@@ -140,7 +140,7 @@ def test_an_lstm_remembers_for_a_while(train_steps):
 
 def test_a_repetition_is_found_by_its_content(train_steps):
     windows = Periodic()
-    learner = learn(windows, 12, train_steps, context=16, steps=400, width=48)
+    learner = learn(windows, 12, train_steps, context=16, steps=400, d_model=48)
     nats = nats_of_targets(learner.model, windows.at(UNSEEN, 64))
     seen_before = np.arange(1, 17) > windows.periods(UNSEEN, 64)
     assert nats[seen_before].mean() < 0.2
@@ -173,7 +173,7 @@ def test_masked_tokens_are_restored_from_both_sides(train_steps):
     ],
 )
 def test_a_short_text_is_learned(quick_train, texts, objective, arch, below):
-    record = quick_train("a", objective=objective, arch=arch, steps=150, width=32)
+    record = quick_train("a", objective=objective, arch=arch, steps=150, d_model=32)
     uniform = np.log(record["config"]["vocab_size"])
     assert record["results"]["val_loss"] < below * uniform
 
@@ -184,9 +184,9 @@ def test_a_text_that_follows_is_told_by_what_it_is_about(tmp_path):
         objective="mlm+nsp",
         data=toy.spec,
         tokenizer="chars",
-        layers=1,
-        width=32,
-        heads=2,
+        n_layers=1,
+        d_model=32,
+        n_heads=2,
         context=32,
         batch=32,
         steps=400,

@@ -12,7 +12,7 @@ from minillm.learning.config import TrainConfig
 from minillm.learning.worker import Worker
 from minillm.runs import memory
 
-OPTIONS = {"layers": 4, "width": 64, "context": 1024, "batch": 64}
+OPTIONS = {"n_layers": 4, "d_model": 64, "context": 1024, "batch": 64}
 
 
 def resolved(**options) -> TrainConfig:
@@ -104,7 +104,7 @@ def test_memory_that_runs_out_in_a_step_is_one_line(quick_train, workers, monkey
 
 def test_a_model_of_absurd_size_is_refused_at_once(quick_train):
     with pytest.raises(DeviceError, match=r"needs at least .*no batch would fit"):
-        quick_train("a", layers=10_000, width=65_536)
+        quick_train("a", n_layers=10_000, d_model=65_536)
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.7, True), (1.15, True), (1.5, False)])

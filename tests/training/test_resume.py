@@ -72,7 +72,7 @@ def test_other_workers_do_not_make_it_another_run(quick_train):
         ("seed", 1),
         ("lr", 0.5),
         ("steps", 11),
-        ("width", 32),
+        ("d_model", 32),
         ("tokenizer", "bytes"),
         ("objective", "mlm"),
     ],
@@ -211,7 +211,7 @@ def test_a_run_is_resumed_as_it_began(texts, unfinished, options, words):
 
 
 def test_what_agrees_may_be_said_again(texts, unfinished):
-    asked = TrainConfig(out=unfinished, tokens=128 * 10, layers=2, keep=1)
+    asked = TrainConfig(out=unfinished, tokens=128 * 10, n_layers=2, keep=1)
     record = train(asked, text=texts["clm"], resume=True, draw=False)
     assert record["status"] == "finished"
     assert record["options"]["keep"] == 1

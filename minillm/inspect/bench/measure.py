@@ -127,7 +127,7 @@ def _shapes(sizes, layers, width, heads, vocab, batch, context) -> list:
         raise UsageError("give --size or a shape of your own, not both")
     if layers is None or width is None:
         raise UsageError("a shape of your own needs --layers and --width")
-    config = TrainConfig(layers=layers, width=width, heads=heads, **own)
+    config = TrainConfig(n_layers=layers, d_model=width, n_heads=heads, **own)
     return [(None, config.resolve())]
 
 

@@ -24,9 +24,9 @@ class Contender(contextlib.ExitStack):
         shape = job.shape
         _, batch, length = job.batches.shape
         config = TrainConfig(
-            layers=shape.n_layers,
-            width=shape.d_model,
-            heads=shape.n_heads,
+            n_layers=shape.n_layers,
+            d_model=shape.d_model,
+            n_heads=shape.n_heads,
             context=length - 1,
             batch=batch,
             weight_decay=job.weight_decay,

@@ -4,8 +4,9 @@ import math
 
 from minillm.backend import Backend
 from minillm.errors import UsageError
-from minillm.learning.config import TrainConfig, default_heads
+from minillm.learning.config import TrainConfig
 from minillm.models import ModelConfig, count
+from minillm.models.sizes import default_heads
 
 MOST_LAYERS = 160
 MOST_PARAMETERS = 1e15
@@ -60,9 +61,9 @@ def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfi
 def memory_bytes(shape: ModelConfig, workers: int = 1) -> int:
     """The predicted peak of training it with the default batch."""
     config = TrainConfig(
-        layers=shape.n_layers,
-        width=shape.d_model,
-        heads=shape.n_heads,
+        n_layers=shape.n_layers,
+        d_model=shape.d_model,
+        n_heads=shape.n_heads,
         context=shape.context,
     ).resolve()
     at_a_time = config.sequences_at_a_time(Backend.numbers_at_a_time, workers)

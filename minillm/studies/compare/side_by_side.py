@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from minillm.learning.config import WORDS
 from minillm.studies.compare.runs import RunRead, read_run
 from minillm.text import OBJECTIVES
 
@@ -9,7 +10,7 @@ from minillm.text import OBJECTIVES
 NOT_COMPARED = {"out", "eval_every", "save_every", "keep", "start", "branch"}
 # What may differ along a series of sizes: the size, and what follows from it.
 OF_SIZE = {
-    *("size", "layers", "width", "heads", "lr", "min_lr", "seed", "warmup"),
+    *("size", "n_layers", "d_model", "n_heads", "lr", "min_lr", "seed", "warmup"),
     *("steps", "tokens", "workers", "device"),
 }
 RESULTS = (
@@ -92,7 +93,11 @@ def _settings(run: RunRead) -> dict:
     """Options, text and place of a run, by name."""
     options = run.get("options") or run.get("config") or {}
     return {
-        **{name: v for name, v in options.items() if name not in NOT_COMPARED},
+        **{
+            WORDS.get(name, name): value
+            for name, value in options.items()
+            if name not in NOT_COMPARED
+        },
         "data": run.get("data", "name"),
         "data_sha256": _short(run.get("data", "sha256")),
         "tokenizer": run.get("data", "tokenizer", "kind"),
