@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minillm.errors import DataError
-from minillm.learning.config import TrainConfig
-from minillm.learning.streams import VALIDATION
+from minillm.learning.config import VALIDATION, TrainConfig
 from minillm.text import (
     OBJECTIVES,
     Batch,

@@ -27,6 +27,11 @@ WORDS = {"layers": "n_layers", "width": "d_model", "heads": "n_heads"}
 DEFAULT = "default"  # the source of an option that nobody gave
 OPTIONAL = ("out", "start", "base")
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
+# The last part of a seed, (seed, step, this): draws of weights, of the objective and
+# of the validation batch are derived anew from it, so that a resumed run, a run with
+# other workers and a run on another device draw the same. 0 stays free: NumPy takes
+# (seed, epoch), which shuffles the windows (text/examples.py), for (seed, epoch, 0).
+WEIGHTS, OBJECTIVE, VALIDATION = 1, 2, 3
 # Of fewer tokens at a time, matrix products are slow at any width.
 LEAST_TOKENS = 512
 

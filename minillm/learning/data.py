@@ -37,7 +37,7 @@ def prepare(
     lost of it. Raises DataError for a missing or unreadable corpus.
     """
     kind = OBJECTIVES[config.objective].kind
-    corpus = load(config.data, kind)
+    corpus = read_corpus(config.data, kind)
     for line in corpus.notes if note else ():
         note(line)
     if note and corpus.n_bytes > LARGE:
@@ -70,7 +70,7 @@ def prepare(
     return text
 
 
-def load(
+def read_corpus(
     data: str, kind: str, *, whole: bool = False, known_labels: Sequence[str] = ()
 ) -> Corpus | Table:
     """What examples of this kind are made of. With `whole` all rows of a file are its

@@ -2,20 +2,23 @@
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from minillm import backend
-from minillm.errors import DivergedError, UsageError
-from minillm.learning.config import TrainConfig
+from minillm.errors import DataError, DivergedError, UsageError
+from minillm.files import replacing
+from minillm.learning.arrays import fill, read_about, write_arrays
+from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import clip_scale, global_norm, new_optimizer
+from minillm.learning.optimizer import clip_scale, global_norm, moments, new_optimizer
 from minillm.learning.process import one_blas_thread
 from minillm.learning.schedule import learning_rate
-from minillm.learning.streams import WEIGHTS
 from minillm.learning.worker import Worker, Workplace
 from minillm.learning.workers import Workers, choose_workers
 from minillm.models import LanguageModel, build
@@ -23,13 +26,23 @@ from minillm.models import LanguageModel, build
 
 @dataclass(frozen=True)
 class Step:
-    """What a step came to. `number` counts from 0; the loss is in nats per target, the
-    norm is that of the whole gradient before it is clipped."""
+    """What a step came to. `number` counts from 0. The loss and the norm are read from
+    the device when they are asked for."""
 
     number: int
     lr: float
-    loss: float
-    norm: float
+    losses: list = field(repr=False)  # each worker's share
+    squares: list = field(repr=False)  # the squared norms of the parts of the gradient
+
+    @cached_property
+    def loss(self) -> float:
+        """Nats per target."""
+        return backend.to_numpy(sum(self.losses)).item()
+
+    @cached_property
+    def norm(self) -> float:
+        """That of the whole gradient, before it is clipped."""
+        return global_norm(self.squares)
 
 
 class Learner:
@@ -61,8 +74,8 @@ class Learner:
             self.workers = choose_workers(str(workers), config.batch, device)
             kind, n = self.workers
             if model is None:
-                shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
+                shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 model = build(shape, rng)
             flat = FlatParameters(model, shared=kind == "processes" and n > 1)
             self.work = Workplace(
@@ -91,17 +104,46 @@ class Learner:
         # Methods of `Worker`. Each call waits for every worker: nobody adds up before
         # all gradients are there, and no weight moves before the norm of the whole
         # gradient is known.
-        loss = backend.to_numpy(sum(self._workers.call("compute", number))).item()
-        norm = global_norm(self._workers.call("reduce"))
-        check_finite(number + 1, loss=loss, gradient_norm=norm, learning_rate=lr)
-        self._workers.call("update", number, lr, clip_scale(norm, self.config.clip))
+        losses = self._workers.call("compute", number)
+        squares = self._workers.call("reduce")
+        step = Step(number, lr, losses, squares)
+        figures = {"loss": step.loss, "gradient_norm": step.norm, "learning_rate": lr}
+        check_finite(number + 1, **figures)
+        scale = clip_scale(step.norm, self.config.clip)
+        self._workers.call("update", number, lr, scale)
         self.next = number + 1
-        return Step(number, lr, loss, norm)
+        return step
 
     def evaluate(self, every: int = 1) -> Score:
         """How the model predicts the validation part: all that `text.validation` holds,
         or every so many parts of it."""
         return sum(self._opened().call("evaluate", every), Score())
+
+    def save(self, path: str | Path) -> None:
+        """Write the weights, the optimizer's moments and the number of the next step
+        to one file. Raises DataError where the disk refuses."""
+        with replacing(Path(path)) as temporary:
+            write_arrays(temporary, self._arrays(), {"next": str(self.next)})
+
+    def load(self, path: str | Path) -> None:
+        """Go on from what `save` wrote, of a model and an optimizer like these.
+
+        Raises DataError for any other file, and changes nothing then.
+        """
+        path = Path(path)
+        number = read_about(path).get("next", "")
+        if not number.isdecimal():
+            raise DataError(f"{path}: was not written by Learner.save")
+        fill(self._arrays(), path)
+        self.next = int(number)
+
+    def _arrays(self) -> dict:
+        flat, optimizer = self.work.flat, self.work.optimizer
+        weights = flat.views(flat.data).items()
+        return {
+            **{f"model.{name}": view for name, view in weights},
+            **moments(flat, optimizer),
+        }
 
     def __enter__(self) -> "Learner":
         if self._workers is not None:

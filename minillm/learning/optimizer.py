@@ -19,6 +19,15 @@ def new_optimizer(config: TrainConfig, flat: FlatParameters) -> "AdamW | SGD":
     )
 
 
+def moments(flat: FlatParameters, optimizer: "AdamW | SGD") -> dict:
+    """The optimizer's moments by name, as views: {"m.blocks.0…": array, …}."""
+    return {
+        f"{kind}.{name}": view
+        for kind, buffer in optimizer.state.items()
+        for name, view in flat.views(buffer).items()
+    }
+
+
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
 

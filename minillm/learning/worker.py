@@ -12,11 +12,10 @@ import numpy as np
 
 from minillm import backend
 from minillm.learning.batches import make_batch
-from minillm.learning.config import TrainConfig
+from minillm.learning.config import OBJECTIVE, TrainConfig
 from minillm.learning.evaluate import Score, evaluate
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import SGD, AdamW, squared_norm
-from minillm.learning.streams import OBJECTIVE
 from minillm.models import LanguageModel
 from minillm.nn import Noise
 from minillm.text import Batch, Shuffled, Tokenizer

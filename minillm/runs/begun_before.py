@@ -4,7 +4,7 @@ from pathlib import Path
 
 from minillm.errors import DataError
 from minillm.learning.config import SUBWORDS, TrainConfig
-from minillm.learning.data import TABLES, load
+from minillm.learning.data import TABLES, read_corpus
 from minillm.runs.record import FORMAT
 from minillm.runs.run import hashes, read_record
 from minillm.text import OBJECTIVES
@@ -33,7 +33,7 @@ def _read_alike(config: TrainConfig) -> bool:
     kind = OBJECTIVES[config.objective].kind
     if config.tokenizer not in SUBWORDS or kind in TABLES:
         return True
-    corpus = load(config.data, kind)
+    corpus = read_corpus(config.data, kind)
     texts = [corpus.train, corpus.val]
     if kind == "passages":
         if config.tokenizer == "wordpiece":  # makes nothing of white space

@@ -17,11 +17,6 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-import safetensors
-from safetensors.numpy import load_file, save_file
-
-from minillm import backend
 from minillm.errors import DataError
 from minillm.files import (
     free_name,
@@ -32,7 +27,9 @@ from minillm.files import (
     write_json,
 )
 from minillm.kinds import COUNT, Number
+from minillm.learning.arrays import fill, header, write_arrays
 from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import moments
 from minillm.reading import MANIFEST, RECORD, Damaged, Missing, check_file, read_object
 
 FOLDER = "checkpoints"  # of a run's, where they lie
@@ -45,8 +42,6 @@ KEYS = {"format", "step", "files"}  # of a manifest
 KIND = {"format": Number(1, 2**31, whole=True), "step?": COUNT, "files": {str: dict}}
 NAMES = (*FILES, "manifest.json")  # of all that lies in one
 HEADER = 100_000_000  # the library reads no longer one
-# As NumPy calls them. Another type has the file's own name.
-TYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 
 
 def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
@@ -56,8 +51,8 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
     """
     target = at(folder, state["step"])
     with replacing_folder(target, NAMES) as temporary:
-        save_arrays(temporary / WEIGHTS, flat.views(flat.data))
-        save_arrays(temporary / MOMENTS, _moments(flat, optimizer))
+        write_arrays(temporary / WEIGHTS, flat.views(flat.data))
+        write_arrays(temporary / MOMENTS, moments(flat, optimizer))
         write_json(temporary / "state.json", state)
         for name in FILES:  # safetensors lets nobody else read what it writes
             shutil.copymode(temporary / "state.json", temporary / name)
@@ -83,9 +78,9 @@ def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
 
     Raises DataError where names, shapes or types differ from the model's.
     """
-    _copy(path / WEIGHTS, flat.views(flat.data))
+    fill(flat.views(flat.data), path / WEIGHTS)
     if optimizer is not None:
-        _copy(path / MOMENTS, _moments(flat, optimizer))
+        fill(moments(flat, optimizer), path / MOMENTS)
     return _state(path)
 
 
@@ -232,45 +227,6 @@ def at(folder: Path, step: int | None) -> Path:
     return folder / f"step-{step or 0:06d}"
 
 
-def save_arrays(path: Path, arrays: dict) -> None:
-    """Write arrays by name. The library's writer ignores strides and would scramble a
-    transposed array: each is made contiguous first."""
-    host = {
-        name: np.ascontiguousarray(backend.to_numpy(array))
-        for name, array in arrays.items()
-    }
-    save_file(host, path)
-
-
-def header(path: Path) -> dict[str, tuple[str, tuple]]:
-    """The type and the shape of each array in a safetensors file by its name, without
-    the arrays. Raises DataError when it is damaged."""
-    with _undamaged(path), safetensors.safe_open(path, "numpy") as file:
-        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-        return {
-            name: (TYPES.get(part.get_dtype(), part.get_dtype()), (*part.get_shape(),))
-            for name, part in parts.items()
-        }
-
-
-def load_arrays(path: Path) -> dict:
-    """The arrays of a safetensors file by name. Raises DataError when it is damaged."""
-    with _undamaged(path):
-        return load_file(path)
-
-
-@contextlib.contextmanager
-def _undamaged(path: Path) -> Iterator[None]:
-    try:
-        yield
-    # The last two: numbers of a type that NumPy does not have, as bfloat16.
-    except (
-        *(OSError, ValueError, safetensors.SafetensorError),
-        *(TypeError, AttributeError),
-    ) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-
-
 def _all(folder: Path) -> list[Path]:
     """Every checkpoint of a folder, oldest first."""
     try:
@@ -293,51 +249,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(
             f"{error.filename or path}: cannot be read ({error.strerror})"
         ) from None
-
-
-def _moments(flat: FlatParameters, optimizer) -> dict:
-    """The optimizer's moments by name, as views."""
-    return {
-        f"{kind}.{name}": view
-        for kind, buffer in optimizer.state.items()
-        for name, view in flat.views(buffer).items()
-    }
-
-
-def _copy(path: Path, places: dict) -> None:
-    """Copy the arrays of a file into the places of the same names: all, or none. The
-    file's header is held against the places before an array is read."""
-    there = header(path)
-    if set(places) != set(there):
-        odd = min(set(places) ^ set(there))
-        raise DataError(
-            f"{path}: {odd} is in the model or in the file, but not in both"
-        )
-    for name, place in places.items():
-        _check_place(path, name, *there[name], place)
-    copy_arrays(load_arrays(path), places, path)
-
-
-def copy_arrays(arrays: dict, places: dict, path: Path) -> None:
-    """Copy the arrays of a file into the places of the same names: all, or none.
-
-    Raises DataError where shapes or types differ, or a number is not finite.
-    """
-    for name, place in places.items():
-        array = arrays[name]
-        _check_place(path, name, array.dtype, array.shape, place)
-        if not np.isfinite(array).all():
-            raise DataError(f"{path}: {name} has numbers that are not finite")
-    for name, place in places.items():
-        place[...] = backend.of(place).asarray(arrays[name])
-
-
-def _check_place(path: Path, name: str, dtype, shape: tuple, place) -> None:
-    if (str(dtype), shape) != (str(place.dtype), place.shape):
-        raise DataError(
-            f"{path}: {name} is {dtype} of shape {shape}, the model's is {place.dtype} "
-            f"of shape {place.shape}"
-        )
 
 
 def _agrees(path: Path, fingerprint: dict) -> bool:

@@ -1,14 +1,18 @@
-"""`eval`: a finished run on the validation part of a text, its own or another."""
+"""A trained model measured: `eval` on a text, its own or another, and its speed."""
 
 import os
+import time
+
+import numpy as np
 
 from minillm import backend
 from minillm.errors import DataError, UsageError
 from minillm.learning.batches import LIMIT, all_batches, count_tokens, named_in_errors
 from minillm.learning.config import TrainConfig
-from minillm.learning.data import encode, load, lost
+from minillm.learning.data import encode, lost, read_corpus
 from minillm.learning.encoded import bytes_per_token
 from minillm.learning.evaluate import Score, evaluate, summarise
+from minillm.models import GPT, LSTMModel
 from minillm.reading import check_file
 from minillm.text import OBJECTIVES, Corpus, Table
 
@@ -20,7 +24,7 @@ def _own_text(run, kind: str) -> Corpus | Table:
     data, sha256 = run.config.data, run.record["data"]["sha256"]
     if os.path.exists(data) and not os.path.isdir(data):
         check_file(data, os.stat(data))
-    corpus = load(data, kind, known_labels=run.labels)
+    corpus = read_corpus(data, kind, known_labels=run.labels)
     if corpus.sha256 != sha256 and data != TrainConfig.data:
         raise DataError(
             f"{data}: is not the text that {run.path} was trained on (another sha256), "
@@ -56,7 +60,7 @@ def evaluate_run(
     if data is None:
         corpus = _own_text(run, kind)
     else:
-        corpus = load(data, kind, whole=True, known_labels=run.labels)
+        corpus = read_corpus(data, kind, whole=True, known_labels=run.labels)
     for line in corpus.notes if note else ():
         note(line)
     val = encode(corpus, "val", kind, run.tokenizer, run.labels)
@@ -79,3 +83,16 @@ def evaluate_run(
         "lost": missing.share,
         "data": {"name": corpus.name, "sha256": corpus.sha256},
     }
+
+
+def seconds_per_token(model: GPT | LSTMModel, n: int = 48) -> float:
+    """The median time of decoding one token with the cache, batch 1."""
+    n = min(n, model.config.context - 1)
+    cache = model.new_cache(1)
+    seconds = []
+    for _ in range(n + 1):
+        begun = time.perf_counter()
+        model.decode(np.zeros((1, 1), np.int32), cache)
+        backend.current().synchronize()
+        seconds.append(time.perf_counter() - begun)
+    return float(np.median(seconds[1:] or seconds))

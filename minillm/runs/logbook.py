@@ -7,18 +7,43 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from minillm.backend import to_numpy
+from minillm.backend import current, to_numpy
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.files import write_json
+from minillm.learning.evaluate import interim_share, summarise
 from minillm.learning.learner import Learner, Step, check_finite
 from minillm.learning.schedule import branch_step, learning_rate
 from minillm.learning.worker import batch_at
 from minillm.runs import branching, checkpoint
+from minillm.runs.evaluation import seconds_per_token
 from minillm.runs.metrics import Metrics, Stopwatch
 from minillm.runs.resume import FREE, differences
 from minillm.runs.run import hashes, read_record
+from minillm.runs.warm_start import warm_start
 
 FAR = 1e30  # beyond any loss that is finite, or any seconds
+
+
+class Silent:
+    """A reporter that says nothing: the methods a reporter has."""
+
+    def start(self, record: dict) -> None:
+        """The record as far as it is known before the first step."""
+
+    def step(self, line: dict) -> None:
+        """A line of metrics.jsonl."""
+
+    def evaluated(self, step: int, result: dict) -> None:
+        """The figures of an evaluation."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know."""
+
+    def finish(self, record: dict) -> None:
+        """The whole record."""
+
+    def close(self) -> None:
+        """No more will come: the run is over, or an error ended it."""
 
 
 class Logbook:
@@ -41,10 +66,12 @@ class Logbook:
         )
         self.branch = branch_step(learner.config)
         self.step = 0
-        self.written = []  # checkpoints of this sitting
+        self.every = interim_share(self.work.validation)
+        self.result = None  # of the last step's evaluation, if there was one
+        self.written = []  # checkpoints of this session
         # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
         self.best = None
-        self.earlier = 0.0  # seconds of the sittings before
+        self.earlier = 0.0  # seconds of the sessions before
 
     def begin(self) -> None:
         """Write what is known before the first step."""
@@ -59,6 +86,7 @@ class Logbook:
         newest = checkpoint.latest(self.checkpoints, self.work.flat.size)
         if newest is None:
             self.reporter.note(f"{self.folder}: no whole checkpoint: from the start")
+            warm_start(self.learner)
             begun = hashes(read_record(self.folder))
             state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0, **begun}
         else:
@@ -140,31 +168,50 @@ class Logbook:
         self.watch = Stopwatch(self.earlier)
         self.reporter.start(self.record)
 
-    def add_step(self, step: Step, result: dict | None) -> None:
-        """Take in a step, and the figures of its evaluation if there was one."""
-        if result is not None:
-            self._compare(result)
-            if self.step < self.work.config.steps:  # the last is told when all is
-                self.reporter.evaluated(self.step, result)
+    def add(self, step: Step) -> None:
+        """Take in a step; where it is time, the model is evaluated after it."""
+        self.step = step.number + 1
+        due = self.step % self.learner.config.eval_every == 0 or self.is_done
+        self.result = self._evaluate(self.every) if due else None
+        if due:
+            self._compare(self.result)
+            if not self.is_done:  # the last is told when all is
+                self.reporter.evaluated(self.step, self.result)
         line = self.metrics.add(
             self.step,
             step.loss,
             lr=step.lr,
             grad_norm=step.norm,
             seconds=self.watch.seconds,
-            val_loss=None if result is None else result["val_loss"],
+            val_loss=self.result["val_loss"] if due else None,
         )
         if line is not None:
             self.reporter.step(line)
+
+    def _evaluate(self, every: int = 1) -> dict:
+        """The figures of the model as it is. Their seconds do not count."""
+        with self.watch.paused():
+            score = self.learner.evaluate(every)
+        per_token = self.learner.text.bytes_per_token
+        result = summarise(score, self.learner.config.objective, per_token)
+        check_finite(self.step, validation_loss=result["val_loss"])
+        return result
 
     def _compare(self, result: dict) -> None:
         if self.best is None or result["val_loss"] <= self.best["val_loss"]:
             self.best = {"step": self.step, "val_loss": result["val_loss"]}
 
     @property
-    def is_best(self) -> bool:
-        """Whether the last step was evaluated, and as no worse than any before."""
-        return self.best is not None and self.best["step"] == self.step
+    def is_done(self) -> bool:
+        return self.step == self.learner.config.steps
+
+    @property
+    def wants_checkpoint(self) -> bool:
+        """Whether the last step is one to come back to: no evaluation was better, a
+        longer run may branch off here, or it is time."""
+        best = self.best is not None and self.best["step"] == self.step
+        due = self.step % self.learner.config.save_every == 0 or self.is_done
+        return best or due or self.step == self.branch
 
     def save(self) -> None:
         """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
@@ -240,10 +287,15 @@ class Logbook:
             exit_code=130 if number == signal.SIGINT else 143,
         )
 
-    def finish(self, result: dict, **measured) -> dict:
+    def finish(self) -> dict:
         """The record of a run that is done, with its results."""
-        config = self.work.config
+        config, model = self.learner.config, self.learner.model
+        result = self.result
+        if result is None or self.every > 1:
+            result = self._evaluate()
         seconds = self.watch.seconds
+        writes = model.continues_text
+        decoding = seconds_per_token(model) if writes else None
         tokens = round(config.steps * self.metrics.tokens_per_step)
         self.reporter.evaluated(self.step, result)
         self.record["results"] = {
@@ -253,7 +305,8 @@ class Logbook:
             **result,
             "tokens_per_second": tokens / seconds,
             "seconds": seconds,
-            **measured,
+            "peak_memory_bytes": current().memory()["peak"],
+            "decode_seconds_per_token": decoding,
             "best": self.best,
         }
         self._write_record("finished")

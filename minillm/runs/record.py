@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+from pathlib import Path
 
 import numpy as np
 
@@ -9,8 +10,7 @@ import minillm
 from minillm import backend
 from minillm.backend import products
 from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
-from minillm.learning.config import TrainConfig
-from minillm.learning.data import EncodedCorpus
+from minillm.learning.learner import Learner
 from minillm.models import ModelConfig, count
 
 # Of run.json. 2: texts are cut between words, and files of JSON lines read as texts;
@@ -97,16 +97,11 @@ NEEDED_OF_FINISHED = {
 }
 
 
-def new_record(
-    config: TrainConfig,
-    shape: ModelConfig,
-    text: EncodedCorpus,
-    sources: dict,
-    workers: tuple,
-) -> dict:
-    """What is known before the first step. `options` repeats the run; `model` rebuilds
-    its shape."""
-    kind, n = workers
+def new_record(learner: Learner, folder: Path, sources: dict) -> dict:
+    """What is known of a run before its first step. `options` repeats it; `model`
+    rebuilds its shape."""
+    config, text, shape = learner.config, learner.text, learner.model.config
+    kind, n = learner.workers
     return {
         "format": FORMAT,
         "status": "running",
@@ -116,7 +111,7 @@ def new_record(
             "size": config.size,
             **shape.to_json(),
         },
-        "options": config.to_json(),
+        "options": config.to_json() | {"out": str(folder)},
         "model": shape.to_json(),
         "sources": sources,
         "data": {

@@ -1,14 +1,12 @@
-"""Settle and resume: the settings of a run, and the folder that it may write to."""
+"""Settle and resume: the settings of a run, and what its folder holds already."""
 
-import contextlib
-import itertools
 import shlex
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
-from minillm.files import is_temporary, writing
+from minillm.files import is_temporary
 from minillm.learning.config import DEFAULT, WORDS, TrainConfig, translated
-from minillm.learning.data import EncodedCorpus, load
+from minillm.learning.data import EncodedCorpus, read_corpus
 from minillm.runs import checkpoint, lock
 from minillm.runs.run import folder_of, read_record, read_tokenizer
 from minillm.runs.warm_start import shaped
@@ -133,7 +131,7 @@ def finished(
         if record["status"] == "diverged":
             way = "choose another --out, with a smaller --lr"
         raise UsageError(f"{path}: holds this run, {record['status']}: {way}")
-    text = text or load(config.data, OBJECTIVES[config.objective].kind)
+    text = text or read_corpus(config.data, OBJECTIVES[config.objective].kind)
     if record["data"]["sha256"] != text.sha256:
         raise UsageError(
             f"{path}: already holds a run on another text, or {config.data} has "
@@ -148,34 +146,6 @@ def holds_nothing_yet(path: Path) -> bool:
     run.json is there."""
     names = {item.name for item in path.iterdir() if not is_temporary(item)}
     return names <= {lock.NAME} or names == {lock.NAME, "tokenizer.json"}
-
-
-def new_folder(config: TrainConfig) -> Path:
-    """Make the folder of a new run: `out`, or one of its own under runs/."""
-    if config.out is not None:
-        path = Path(config.out)
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-        return path
-    shape = config.size or f"{config.n_layers}x{config.d_model}"
-    runs = Path("runs")
-    with writing(runs):
-        runs.mkdir(exist_ok=True)
-    for i in itertools.count(1):
-        path = runs / f"{shape}-{config.objective}-{i}"
-        with writing(path), contextlib.suppress(FileExistsError):
-            path.mkdir()  # fails where another process was quicker
-            return path
-
-
-def check_unbegun(folder: Path) -> None:
-    """UsageError where another process was quicker to begin a run here. Only who holds
-    the lock may ask."""
-    if (folder / "run.json").exists():
-        raise UsageError(
-            f"{folder}: another process has begun a run here meanwhile: choose another "
-            f"--out"
-        )
 
 
 def differences(record: dict, config: TrainConfig) -> list[tuple]:

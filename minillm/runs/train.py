@@ -1,32 +1,23 @@
 """`train`: from settings to a run folder and its record."""
 
-import contextlib
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 from minillm import backend
 from minillm.backend import Backend, products
 from minillm.errors import UsageError
-from minillm.files import sweep
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
-from minillm.learning.evaluate import interim_share, summarise
-from minillm.learning.learner import Learner, check_finite
+from minillm.learning.learner import Learner
 from minillm.learning.process import keep_freed_memory
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
-from minillm.runs import branching, checkpoint, memory
-from minillm.runs.begun_before import check_reading
-from minillm.runs.decoding_speed import seconds_per_token
+from minillm.runs import memory
+from minillm.runs.begin import begun
 from minillm.runs.interrupt import Interrupts
-from minillm.runs.lock import locked
-from minillm.runs.logbook import Logbook
-from minillm.runs.record import new_record
-from minillm.runs.reporter import Silent
-from minillm.runs.resume import check_unbegun, finished, new_folder, settle
+from minillm.runs.logbook import Logbook, Silent
+from minillm.runs.resume import finished, settle
 from minillm.runs.run import read_tokenizer
-from minillm.runs.warm_start import check_labels, copy_weights
-from minillm.text import Tokenizer
 
 
 def train(
@@ -58,41 +49,47 @@ def train(
     config, sources = settle(config, sources, resume)
     record = finished(config, resume, text)
     if record is not None:
-        reporter.note(
-            f"{config.out} holds this run already, finished: delete it or choose "
-            f"another --out to train again"
-        )
-        if draw and not (Path(config.out) / "loss.svg").exists():
-            _draw(Path(config.out))  # it was killed, or the disk was full
-        return record
+        return _again(record, Path(config.out), reporter, draw)
+    keep_freed_memory()
     with backend.use(config.device) as device:
-        workers = choose_workers(config.workers, config.batch, device)
-        for line in _notes(config, device, workers):
-            reporter.note(line)
-        keep_freed_memory()
-        if text is None:
-            text = prepare(config, _tokenizer(config, resume), reporter.note)
+        text = text or prepare(config, _tokenizer(config, resume), reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
-        run = config, shape, workers[1], device
-        with memory.within(*run):
-            if told := memory.tight(*run):
-                reporter.note(told)
+        _, n = choose_workers(config.workers, config.batch, device)
+        with memory.within(config, shape, n, device):
             learner = Learner(config, text, workers=config.workers)
-            for told in filter(None, [text.cut(config.context), text.repeated(config)]):
-                reporter.note(told)
-            if config.base and not config.fresh and not _has_checkpoint(config, resume):
-                check_labels(config.base, text)
-                copy_weights(config.base, learner.work.flat)
-            folder = Path(config.out) if resume else new_folder(config)
-            config = replace(config, out=str(folder))
-            record = new_record(config, shape, text, sources, workers)
-            with locked(folder), contextlib.closing(reporter):
-                book = Logbook(folder, record, learner, reporter)
-                _begin(book, config, resume)
-                record = _run(book, learner)
+            for line in _notes(learner, device):
+                reporter.note(line)
+            with begun(learner, sources, reporter, resume) as book:
+                record = _steps(book, learner)
     if draw:
-        _draw(folder)
+        _draw(book.folder)
     reporter.finish(record)
+    return record
+
+
+def _steps(book: Logbook, learner: Learner) -> dict:
+    """Take the steps that are left. Returns the record with its results."""
+    # The learner last: its workers are forked with the signals in hand.
+    with Interrupts() as interrupts, learner:
+        book.start()
+        for number in range(book.step, learner.config.steps):
+            step = learner.step(number)
+            book.add(step)  # an evaluation too, where it is time
+            if book.wants_checkpoint or interrupts.signal:
+                book.save()
+            if interrupts.signal and not book.is_done:
+                book.interrupted(interrupts.signal)
+        return book.finish()
+
+
+def _again(record: dict, folder: Path, reporter, draw: bool) -> dict:
+    """The record of a run that is finished already."""
+    reporter.note(
+        f"{folder} holds this run already, finished: delete it or choose another --out "
+        f"to train again"
+    )
+    if draw and not (folder / "loss.svg").exists():
+        _draw(folder)  # it was killed, or the disk was full
     return record
 
 
@@ -102,75 +99,24 @@ def _draw(folder: Path) -> None:
     draw_curve(folder)
 
 
-def _notes(config: TrainConfig, device: Backend, workers: tuple[str, int]) -> list[str]:
-    """What this machine lacks of what was asked for or installed, and a schedule that
-    was hardly meant."""
-    problem = products.library()["problem"] if device.kind == "cpu" else None
-    missed = missed_wish(config.workers, workers[0])
-    return [*filter(None, [missed, problem, odd_warmup(config)])]
-
-
-def _tokenizer(config: TrainConfig, resume: bool) -> Tokenizer | None:
+def _tokenizer(config: TrainConfig, resume: bool):
     """The one there is already: this run's own, or that of the run it builds on."""
     there = config.out if resume else config.base
     return read_tokenizer(there) if there else None
 
 
-def _has_checkpoint(config: TrainConfig, resume: bool) -> bool:
-    """Whether there are weights to go on with."""
-    return (
-        resume and checkpoint.latest(Path(config.out) / checkpoint.FOLDER) is not None
-    )
-
-
-def _begin(book: Logbook, config: TrainConfig, resume: bool) -> None:
-    """Bring the folder and the weights to where this sitting's first step begins."""
-    sweep(book.folder)
-    if resume or config.start:
-        check_reading(book.folder if resume else config.start, book.record)
-    if not resume:
-        check_unbegun(book.folder)
-        stem = branching.stem_of(config) if config.start else None
-        book.begin()
-        if stem:
-            branching.copy_stem(stem, book.folder)
-    if resume or config.start:
-        book.go_on()
-
-
-def _run(book: Logbook, learner: Learner) -> dict:
-    """The steps that are left. Returns the record with its results."""
-    config, text = learner.config, learner.text
-    share = interim_share(learner.work.validation)
-    # The workers last: they are forked with the signals in hand.
-    with book.telling_divergence(), Interrupts() as interrupts, learner:
-
-        def evaluate(every: int = 1) -> dict:
-            with book.watch.paused():
-                score = learner.evaluate(every)
-            result = summarise(score, config.objective, text.bytes_per_token)
-            check_finite(book.step, validation_loss=result["val_loss"])
-            return result
-
-        result = None
-        book.start()
-        for number in range(book.step, config.steps):
-            step = learner.step(number)
-            book.step = number + 1
-            last = book.step == config.steps
-            due = book.step % config.eval_every == 0 or last
-            result = evaluate(share) if due else None
-            book.add_step(step, result)
-            wanted = book.is_best or book.step == book.branch or last
-            if wanted or book.step % config.save_every == 0 or interrupts.signal:
-                book.save()
-            if interrupts.signal and not last:
-                book.interrupted(interrupts.signal)
-        if result is None or share > 1:
-            result = evaluate()
-        writes = learner.model.continues_text
-        decoding = seconds_per_token(learner.model) if writes else None
-        peak = backend.current().memory()["peak"]  # while the workers are there
-    return book.finish(
-        result, peak_memory_bytes=peak, decode_seconds_per_token=decoding
+def _notes(learner: Learner, device: Backend) -> Iterator[str]:
+    """In words: where this machine or text lacks something, or a setting is odd."""
+    config, text, (kind, n) = learner.config, learner.text, learner.workers
+    problem = products.library()["problem"] if device.kind == "cpu" else None
+    yield from filter(
+        None,
+        [
+            missed_wish(config.workers, kind),
+            problem,
+            odd_warmup(config),
+            memory.tight(config, learner.model.config, n, device),
+            text.cut(config.context),
+            text.repeated(config),
+        ],
     )

@@ -3,10 +3,11 @@
 from dataclasses import fields, replace
 
 from minillm.errors import DataError, UsageError
+from minillm.learning.arrays import copy_arrays, read_arrays
 from minillm.learning.config import DEFAULT, TrainConfig, option
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.flat import FlatParameters
-from minillm.runs import checkpoint
+from minillm.learning.learner import Learner
 from minillm.runs.run import checkpoint_of, read_record
 
 # What a run takes over from the one it builds on, whose weights would not fit else.
@@ -37,6 +38,15 @@ def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
     return replace(config, **{name: options[name] for name in SHAPE})
 
 
+def warm_start(learner: Learner) -> None:
+    """Begin with the weights of the run that `base` names, if it does. Raises
+    DataError."""
+    config = learner.config
+    if config.base and not config.fresh:
+        check_labels(config.base, learner.text)
+        copy_weights(config.base, learner.work.flat)
+
+
 def check_labels(path: str, text: EncodedCorpus) -> None:
     """DataError where a classifier would go on with other labels than it knows."""
     known = read_record(path)["data"].get("labels")
@@ -55,7 +65,7 @@ def copy_weights(path: str, flat: FlatParameters) -> None:
     Raises DataError where nothing fits.
     """
     chosen = checkpoint_of(path)
-    arrays = checkpoint.load_arrays(chosen / "model.safetensors")
+    arrays = read_arrays(chosen / "model.safetensors")
     places = {
         name.removeprefix("body."): place
         for name, place in flat.views(flat.data).items()
@@ -64,7 +74,7 @@ def copy_weights(path: str, flat: FlatParameters) -> None:
     common = set(places) & set(arrays)
     if not common:
         raise DataError(f"{path}: its weights have no name in common with this model's")
-    checkpoint.copy_arrays(
+    copy_arrays(
         {name: arrays[name] for name in common},
         {name: places[name] for name in common},
         chosen,

@@ -16,7 +16,7 @@ from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.reading import Damaged, Missing, read_object
 from minillm.runs import lock
-from minillm.runs import reporter as training
+from minillm.runs import logbook as training
 from minillm.runs.resume import holds_nothing_yet
 from minillm.runs.run import read_record
 from minillm.runs.train import train

@@ -9,7 +9,7 @@ import numpy as np
 
 from minillm.learning.process import one_blas_thread
 from minillm.models import build, count
-from minillm.runs.decoding_speed import seconds_per_token
+from minillm.runs.evaluation import seconds_per_token
 from minillm.series.plan import Plan
 
 ROUNDS = 5  # the fastest counts: whatever disturbs a round only adds to it

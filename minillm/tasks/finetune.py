@@ -15,10 +15,10 @@ from minillm import backend
 from minillm.errors import Interrupted, UsageError
 from minillm.files import write_json
 from minillm.learning.config import TrainConfig
-from minillm.learning.data import EncodedCorpus, load, prepare
+from minillm.learning.data import EncodedCorpus, prepare, read_corpus
 from minillm.models import architectures_for
-from minillm.runs.reporter import Silent
-from minillm.runs.resume import new_folder
+from minillm.runs.begin import new_folder
+from minillm.runs.logbook import Silent
 from minillm.runs.run import (
     Run,
     load_run,
@@ -160,7 +160,7 @@ def _sitting(
     config: TrainConfig, text: EncodedCorpus, baselines: bool, reporter
 ) -> dict:
     """Train what is missing, and measure."""
-    table = load(config.data, OBJECTIVES[config.objective].kind)
+    table = read_corpus(config.data, OBJECTIVES[config.objective].kind)
     result = {
         "base": config.base,
         "task": config.objective,

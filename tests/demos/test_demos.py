@@ -16,7 +16,7 @@ from minillm.demos.questions import (
     repeated_words,
 )
 from minillm.errors import Interrupted, UsageError
-from minillm.runs.reporter import Silent
+from minillm.runs.logbook import Silent
 from minillm.text import MASK
 from minillm.text.generated import TOYS
 from minillm.text.toys.brackets import CLOSE, OPEN

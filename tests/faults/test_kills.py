@@ -14,7 +14,7 @@ import pytest
 
 from minillm import TrainConfig, train
 from minillm.runs import checkpoint
-from minillm.runs.reporter import Silent
+from minillm.runs.logbook import Silent
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 

@@ -6,7 +6,7 @@ import pytest
 
 from minillm import finetune, generate, load_run, train
 from minillm.errors import UsageError
-from minillm.runs.reporter import Silent
+from minillm.runs.logbook import Silent
 from minillm.tasks import answers
 from minillm.tasks.answers import scores
 from minillm.text.table import load_table

@@ -10,7 +10,7 @@ import pytest
 from minillm import classify, finetune, load_run, train
 from minillm.errors import DataError, Interrupted, UsageError
 from minillm.runs.evaluation import evaluate_run
-from minillm.runs.reporter import Silent
+from minillm.runs.logbook import Silent
 
 QUICK = {"device": "cpu", "workers": "1"}
 

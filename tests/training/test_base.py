@@ -8,6 +8,7 @@ import pytest
 
 from minillm import load_run, train
 from minillm.errors import DataError, UsageError
+from minillm.learning.arrays import read_arrays
 from minillm.learning.config import TrainConfig
 from minillm.runs import checkpoint
 
@@ -25,7 +26,7 @@ def labelled(tmp_path):
 
 def weights(path) -> dict:
     newest = checkpoint.latest(path / "checkpoints")
-    return checkpoint.load_arrays(newest / "model.safetensors")
+    return read_arrays(newest / "model.safetensors")
 
 
 def test_a_run_on_a_base_begins_with_its_weights(quick_train, tmp_path, book):

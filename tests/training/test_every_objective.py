@@ -14,7 +14,7 @@ from minillm.learning.data import prepare
 from minillm.learning.evaluate import Score, evaluate, score
 from minillm.learning.learner import Learner
 from minillm.learning.worker import Worker, batch_at
-from minillm.runs.reporter import Silent
+from minillm.runs.logbook import Silent
 
 STORY = "".join(
     f"The sea rose. A lamp was lit. She read a book of {i}.\n\n" for i in range(80)

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from minillm.errors import DivergedError, UsageError
+from minillm.errors import DataError, DivergedError, UsageError
+from minillm.learning.arrays import write_arrays
 from minillm.learning.learner import Learner
 from minillm.runs.train import train
 
@@ -89,6 +90,48 @@ def test_no_weight_moves_where_the_gradient_is_lost(learner):
     np.testing.assert_array_equal(weights, before)
     assert caught.value.step == 2
     assert np.isnan(caught.value.figures["loss"])
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_saved_and_loaded_a_learner_goes_on_as_if_nothing_had_been(
+    learner, tmp_path, workers
+):
+    with learner(workers) as whole:
+        for number in range(3):
+            whole.step(number)
+        whole.save(tmp_path / "third")
+        expected = [whole.step(number).loss for number in (3, 4)]
+    with learner(workers) as again:
+        again.load(tmp_path / "third")
+        assert again.next == 3
+        assert [again.step(number).loss for number in (3, 4)] == expected
+    np.testing.assert_array_equal(again.work.flat.data, whole.work.flat.data)
+    assert [path.name for path in tmp_path.iterdir()] == ["third"]
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: path.write_bytes(b"no"), "cannot be read"),
+        (lambda path: None, "cannot be read"),
+        (
+            lambda path: write_arrays(path, {"a": np.zeros(2)}),
+            "was not written by Learner.save",
+        ),
+        (
+            lambda path: write_arrays(path, {"a": np.zeros(2)}, {"next": "3"}),
+            "is in the model or in the file, but not in both",
+        ),
+    ],
+)
+def test_a_file_of_something_else_changes_nothing(learner, tmp_path, write, words):
+    write(tmp_path / "file")
+    learner = learner()
+    before = learner.work.flat.data.copy()
+    with pytest.raises(DataError, match=f"file: .*{words}"):
+        learner.load(tmp_path / "file")
+    np.testing.assert_array_equal(learner.work.flat.data, before)
+    assert learner.next == 0
 
 
 @needs_fork

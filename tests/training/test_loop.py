@@ -17,11 +17,12 @@ import pytest
 
 from minillm.backend import products
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
+from minillm.learning import learner
+from minillm.learning.arrays import read_arrays
 from minillm.learning.config import TrainConfig
 from minillm.learning.evaluate import Score, Tally
 from minillm.learning.worker import Worker
 from minillm.runs import checkpoint
-from minillm.runs import train as loop
 from minillm.runs.run import read_record
 from minillm.runs.train import Silent, train
 
@@ -196,7 +197,7 @@ def broken_mkl() -> dict:
 def test_a_reporter_hears_once_of_what_is_missing(quick_train, monkeypatch):
     monkeypatch.setattr(products, "library", broken_mkl)
     # as where there is no fork
-    monkeypatch.setattr(loop, "choose_workers", lambda *_: ("threads", 2))
+    monkeypatch.setattr(learner, "choose_workers", lambda *_: ("threads", 2))
     asked = {"auto": [], "2": [], "threads:2": [], "processes:2": ["processes:2"]}
     for i, (workers, named) in enumerate(asked.items()):
         reporter = at_no_time()
@@ -393,7 +394,7 @@ def first_step(quick_train, tmp_path):
         for name, rate in (("still", 0.0), ("moved", lr)):
             quick_train(name, lr=rate, schedule="constant", **options)
             newest = checkpoint.latest(tmp_path / name / "checkpoints")
-            weights.append(checkpoint.load_arrays(newest / "model.safetensors"))
+            weights.append(read_arrays(newest / "model.safetensors"))
         still, moved = weights
         return {name: moved[name] - still[name] for name in still}
 
@@ -460,7 +461,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(
         assert "no checkpoint yet" in str(caught.value)
     else:
         assert newest.name in str(caught.value)
-        for array in checkpoint.load_arrays(newest / "model.safetensors").values():
+        for array in read_arrays(newest / "model.safetensors").values():
             assert np.isfinite(array).all()
     for line in lines_of(tmp_path / "a"):
         assert all(map(math.isfinite, line.values()))
@@ -501,7 +502,7 @@ def test_a_model_that_is_lost_at_its_last_step_is_not_called_finished(
     quick_train, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        "minillm.runs.train.summarise", lambda *_: {"val_loss": math.nan}
+        "minillm.runs.logbook.summarise", lambda *_: {"val_loss": math.nan}
     )
     with pytest.raises(DivergedError, match="validation loss nan"):
         quick_train("a", steps=2, eval_every=5)
@@ -518,7 +519,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
     options = {"steps": 20, "save_every": 5}
     whole = quick_train("whole", **options)
     with monkeypatch.context() as patch:
-        action = lambda: patch.setattr(checkpoint, "save_file", full)  # noqa: E731
+        action = lambda: patch.setattr("safetensors.numpy.save_file", full)  # noqa: E731
         with pytest.raises(DataError, match=r"step-000010: .*No space left") as caught:
             quick_train("parts", reporter=At(7, action), **options)
     assert "\n" not in str(caught.value)

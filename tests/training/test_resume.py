@@ -188,7 +188,7 @@ def test_two_that_begin_in_one_folder_at_once_are_one_run(
         quick_train("a", steps=3)
         return tmp_path / "a"
 
-    monkeypatch.setattr("minillm.runs.train.new_folder", slower)
+    monkeypatch.setattr("minillm.runs.begin.new_folder", slower)
     with pytest.raises(UsageError, match="another process has begun a run here"):
         quick_train("a", steps=2)
     assert read_record(tmp_path / "a")["results"]["steps"] == 3

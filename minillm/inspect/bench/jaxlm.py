@@ -9,8 +9,8 @@ import numpy as np
 
 from minillm.backend.memory import family_bytes
 from minillm.inspect.bench.contest import Job
+from minillm.learning.config import WEIGHTS
 from minillm.learning.process import keep_freed_memory
-from minillm.learning.streams import WEIGHTS
 from minillm.models import ModelConfig, build
 
 

@@ -6,10 +6,9 @@ import numpy as np
 
 from minillm import backend
 from minillm.inspect.bench.contest import Job
-from minillm.learning.config import TrainConfig
+from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.learner import Learner
 from minillm.learning.process import keep_freed_memory
-from minillm.learning.streams import WEIGHTS
 from minillm.models import build
 from minillm.text import train_tokenizer
 

@@ -1,0 +1,73 @@
+"""Begin a run, or go on with it: its folder is locked, its weights are in place."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from minillm.errors import UsageError
+from minillm.files import sweep, writing
+from minillm.learning.config import TrainConfig
+from minillm.learning.learner import Learner
+from minillm.runs import branching
+from minillm.runs.begun_before import check_reading
+from minillm.runs.lock import locked
+from minillm.runs.logbook import Logbook
+from minillm.runs.record import new_record
+from minillm.runs.warm_start import warm_start
+
+
+@contextlib.contextmanager
+def begun(learner: Learner, sources: dict, reporter, resume: bool) -> Iterator[Logbook]:
+    """The logbook of a run whose next step may come: with `resume` of the run in `out`,
+    else of a new one. Its folder is locked for the length of the block.
+
+    Raises UsageError or DataError.
+    """
+    config = learner.config
+    if not resume:
+        warm_start(learner)
+    folder = Path(config.out) if resume else new_folder(config)
+    record = new_record(learner, folder, sources)
+    with locked(folder), contextlib.closing(reporter):
+        sweep(folder)
+        book = Logbook(folder, record, learner, reporter)
+        if resume or config.start:
+            check_reading(folder if resume else config.start, record)
+        if resume:
+            book.go_on()
+        else:
+            _begin(book, config)
+        with book.telling_divergence():
+            yield book
+
+
+def _begin(book: Logbook, config: TrainConfig) -> None:
+    if (book.folder / "run.json").exists():
+        raise UsageError(
+            f"{book.folder}: another process has begun a run here meanwhile: choose "
+            f"another --out"
+        )
+    stem = branching.stem_of(config) if config.start else None
+    book.begin()
+    if stem:
+        branching.copy_stem(stem, book.folder)
+        book.go_on()
+
+
+def new_folder(config: TrainConfig) -> Path:
+    """Make the folder of a new run: `out`, or one of its own under runs/."""
+    if config.out is not None:
+        path = Path(config.out)
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+    shape = config.size or f"{config.n_layers}x{config.d_model}"
+    runs = Path("runs")
+    with writing(runs):
+        runs.mkdir(exist_ok=True)
+    for i in itertools.count(1):
+        path = runs / f"{shape}-{config.objective}-{i}"
+        with writing(path), contextlib.suppress(FileExistsError):
+            path.mkdir()  # fails where another process was quicker
+            return path
