@@ -31,13 +31,13 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
     dialogue = Dialogue(run, template=template, **settings)
     written = template.replace("{user}", "").replace("{assistant}", "")
     output.note_lost(dialogue.run.tokenizer, "the template", written)
-    told = set()
+    shown = set()
     for message in _messages():
         lost = dialogue.run.tokenizer.lost([message]).told("the message")
         for line in (lost, unseen(dialogue.run, dialogue.prompt(message))):
-            if line not in told:
+            if line not in shown:
                 output.note(line)
-            told.add(line)
+            shown.add(line)
         for piece in dialogue.reply(message):
             if not json:
                 click.echo(piece, nl=False)

@@ -181,9 +181,9 @@ def shared(function):
                     WRITTEN.check(ctx, param)
             return function(*args, **kwargs)
         except UsageError as error:
-            told = str(error)
-            name = told.partition(" ")[0].lstrip("-").replace("-", "_")
-            raise UsageError(told + place_of(ctx, name)) from error
+            message = str(error)
+            name = message.partition(" ")[0].lstrip("-").replace("-", "_")
+            raise UsageError(message + place_of(ctx, name)) from error
 
     command = click.option(
         "--json", is_flag=True, help="Print one JSON object on stdout."
@@ -213,7 +213,7 @@ def sources() -> dict[str, str]:
 
 def place_of(ctx: click.Context, name: str) -> str:
     """The place in the environment or in a file that a parameter's value is from, in
-    brackets; nothing where it is from elsewhere, or there is none of this name."""
+    brackets; nothing where it is from elsewhere, or there is no such parameter."""
     match ctx.get_parameter_source(name):
         case ParameterSource.ENVIRONMENT:
             return f" (environment: {ctx.auto_envvar_prefix}_{name.upper()})"

@@ -155,7 +155,7 @@ def show(data: str, kind: str | None, json: bool) -> None:
     if json:
         return output.print_json(record)
     beginning = record.pop("beginning")
-    output.print_table(["table" if heads else "corpus", "value"], told(record))
+    output.print_table(["table" if heads else "corpus", "value"], about(record))
     if heads:
         beginning = [[cell[:80] for cell in row] for row in beginning]
         output.print_table(heads, beginning)
@@ -215,7 +215,7 @@ def of_table(data: str, kind: str, toy) -> dict:
     }
 
 
-def told(record: dict) -> list[list]:
+def about(record: dict) -> list[list]:
     """A record as rows of a table, without what is not known."""
     rows = []
     for name, value in record.items():

@@ -59,7 +59,7 @@ def command(run: str, no_baselines: bool, json: bool, **settings) -> None:
 
 
 def print_classes(result: dict) -> None:
-    """How well each class is told, and what it is taken for."""
+    """How well each class is recognised, and which others it is taken for."""
     figures = ("precision", "recall", "f1")
     rows = [
         [label, *(f"{row[name]:.1%}" for name in figures), row["n"]]
@@ -76,9 +76,9 @@ def print_classes(result: dict) -> None:
 
 def print_baselines(result: dict) -> None:
     """Beside what it has to beat."""
-    told = {"majority": "always the commonest class", "scratch": "from new weights"}
+    labels = {"majority": "always the commonest class", "scratch": "from new weights"}
     rows = {"fine-tuned": result} | {
-        told[name]: baseline for name, baseline in result["baselines"].items()
+        labels[name]: baseline for name, baseline in result["baselines"].items()
     }
     # Only what was measured is there.
     columns = {

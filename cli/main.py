@@ -57,7 +57,7 @@ SECTIONS = {
     },
 }
 LONG = 2_000  # characters of an error, which may quote a stranger's file
-COMMANDS = {name: told for part in SECTIONS.values() for name, told in part.items()}
+COMMANDS = {name: help for part in SECTIONS.values() for name, help in part.items()}
 
 
 class Commands(click.Group):
@@ -120,10 +120,10 @@ def answer(argv: list[str] | None = None) -> int:
                 traceback.print_exc()
             code, message = explain(error)
             if message:
-                told = "minillm: " + " ".join(message.split())
-                if len(told) > LONG:  # what is wrong is said at its end
-                    told = f"{told[: LONG // 2]} ... {told[-LONG // 2 :]}"
-                click.echo(told, err=True, color=True)
+                line = "minillm: " + " ".join(message.split())
+                if len(line) > LONG:  # what is wrong is said at its end
+                    line = f"{line[: LONG // 2]} ... {line[-LONG // 2 :]}"
+                click.echo(line, err=True, color=True)
         return code
 
 

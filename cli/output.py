@@ -56,14 +56,14 @@ def evaluation_rows(result: dict, unit: str) -> list[list[str]]:
     """The figures of an evaluation, as rows for `print_table`; `unit` is the loss's."""
     rows = [[f"validation loss ({unit})", f"{result['val_loss']:.4f}"]]
     # Only what means something for the objective is there.
-    for name, told, form in (
+    for name, label, form in (
         ("val_perplexity", "validation perplexity", ".2f"),
         ("val_bits_per_byte", "validation bits per byte", ".3f"),
         ("val_accuracy", "validation accuracy", ".1%"),
         ("val_next_sentence_accuracy", "next-sentence accuracy", ".1%"),
     ):
         if result.get(name) is not None:
-            rows.append([told, format(result[name], form)])
+            rows.append([label, format(result[name], form)])
     return rows
 
 
@@ -113,7 +113,7 @@ def say_next_of(record: dict, run: str) -> None:
 
 
 def note(text: str | None) -> None:
-    """Something the user should know, on stderr; nothing where there is none."""
+    """Something the user should know, on stderr; nothing for an empty text."""
     if text:
         click.echo(f"note: {text}", err=True)
 
@@ -133,8 +133,8 @@ def left_out(excluded: list[dict]) -> str:
     """How many rows of a table were left out, and why."""
     from minillm.laws.table import left_out
 
-    told = f": {left_out(excluded)}" if excluded else ""
-    return f"{len(excluded)} left out{told}"
+    names = f": {left_out(excluded)}" if excluded else ""
+    return f"{len(excluded)} left out{names}"
 
 
 def say_next(command: str) -> None:

@@ -20,7 +20,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     """Show the named sizes and what each one costs.
 
     FLOPs are exact for training, forward and backward; memory is the predicted peak
-    of a training process on the CPU, but for its text, which comes on top.
+    of a training process on the CPU, without its text, which comes on top.
     """
     from minillm.backend import Backend
     from minillm.figures import short
@@ -67,7 +67,7 @@ def command(vocab: int, batch: int | None, workers: int, json: bool) -> None:
     output.print_table(heads, rows)
     click.echo("shape: layers × width; embedding, others: parameters; FLOPs: a token's")
     click.echo(
-        "in training; memory: of training, but for its text, which comes on top;"
+        "in training; memory: of training, without its text, which comes on top;"
     )
     click.echo("tokens: what `minillm train --size` trains on by default")
     output.say_next("minillm train --size nano")

@@ -132,6 +132,6 @@ def print_results(record: dict) -> None:
     if (
         best and best["step"] < results["steps"]
     ):  # of what evaluations on the way look at
-        told = f"{best['val_loss']:.4f} after step {best['step']} (kept)"
-        rows.insert(1, ["lowest on the way", told])
+        text = f"{best['val_loss']:.4f} after step {best['step']} (kept)"
+        rows.insert(1, ["lowest on the way", text])
     output.print_table(["result", "value"], rows)

@@ -32,7 +32,7 @@ LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # other workers and a run on another device draw the same. 0 stays free: NumPy takes
 # (seed, epoch), which shuffles the windows (text/examples.py), for (seed, epoch, 0).
 WEIGHTS, OBJECTIVE, VALIDATION = 1, 2, 3
-# Of fewer tokens at a time, matrix products are slow at any width.
+# Matrix products of fewer tokens at a time are slow at any width.
 LEAST_TOKENS = 512
 
 

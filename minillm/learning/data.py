@@ -65,8 +65,8 @@ def prepare(
         train_lost=lost(corpus, "train", kind, tokenizer, train),
         val_lost=lost(corpus, "val", kind, tokenizer, val),
     )
-    if note and (told := (text.train_lost + text.val_lost).told(corpus.name)):
-        note(told)
+    if note and (message := (text.train_lost + text.val_lost).told(corpus.name)):
+        note(message)
     return text
 
 

@@ -66,7 +66,8 @@ class EncodedCorpus:
 
     @property
     def bytes_per_token(self) -> float | None:
-        """Of the validation part; None where some bytes are of no token."""
+        """UTF-8 bytes per token of the validation part; None where some bytes are of no
+        token."""
         return bytes_per_token(
             self.tokenizer, self.val_bytes, self.val_tokens, self.val_lost
         )
@@ -142,5 +143,5 @@ def bytes_per_token(
 ) -> float | None:
     """None where some bytes are of no token: those of white space, or of characters
     that are read as unknown ones."""
-    told = tokenizer.keeps_spaces and not lost.n
-    return n_bytes / max(n_tokens, 1) if told else None
+    complete = tokenizer.keeps_spaces and not lost.n
+    return n_bytes / max(n_tokens, 1) if complete else None

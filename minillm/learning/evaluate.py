@@ -110,7 +110,7 @@ def summarise(found: Score, objective: str, bytes_per_token: float | None) -> di
 
     `val_loss` is what training makes less: nats for each target, for each label, or
     one of each together. Bits per byte compare models of different vocabularies; they
-    are None but for causal models, as others read the text around what they predict.
+    are None for all but causal models: others read the text around a prediction.
     """
     tokens, labels = found.tokens, found.labels
     if objective == "classify":

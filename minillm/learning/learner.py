@@ -185,9 +185,9 @@ def check_finite(step: int, **figures: float) -> None:
     """Raise DivergedError unless all of these, which a step gave, are finite. `step`
     counts from 1."""
     if not all(map(math.isfinite, figures.values())):
-        told = ", ".join(
+        values = ", ".join(
             f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
         )
         raise DivergedError(
-            f"diverged in step {step}: {told}; try a smaller --lr", step, figures
+            f"diverged in step {step}: {values}; try a smaller --lr", step, figures
         )

@@ -36,19 +36,19 @@ def cooldown_begins(config: TrainConfig) -> int:
 
 def odd_warmup(config: TrainConfig) -> str | None:
     """What to tell about a warm-up that leaves the rest of the schedule no room."""
-    told = f"--warmup {config.warmup}: "
+    begin = f"--warmup {config.warmup}: "
     if config.steps == 1 and config.warmup <= 1:
         return None
     if config.warmup >= config.steps:
         last = learning_rate(config, config.steps - 1)
         return (
-            f"{told}as long as the run of {config.steps} steps, or longer: the rate "
+            f"{begin}as long as the run of {config.steps} steps, or longer: the rate "
             f"only rises, to {last:.3g} of {config.lr:.3g}"
         )
     if config.schedule == "wsd" and config.warmup > cooldown_begins(config):
         return (
-            f"{told}the cooldown begins after step {cooldown_begins(config)}: the rate "
-            f"drops where the warm-up ends"
+            f"{begin}the cooldown begins after step {cooldown_begins(config)}: the "
+            f"rate drops where the warm-up ends"
         )
     return None
 

@@ -96,7 +96,7 @@ def trained(folder: Path, numbers: int) -> Path:
     """The newest checkpoint, for who wants the trained model, of so many numbers, and
     not another.
 
-    Raises DataError where there is none, and where it is damaged.
+    Raises DataError where there is no checkpoint, or a damaged one.
     """
     every = _all(folder)
     if not every:
@@ -117,7 +117,7 @@ def trained(folder: Path, numbers: int) -> Path:
 
 
 def latest(folder: Path, numbers: int | None = None) -> Path | None:
-    """The newest checkpoint that is whole; None where there is none."""
+    """The newest checkpoint that is whole, or None."""
     every = reversed(_all(folder))
     return next((path for path in every if is_whole(path, numbers)), None)
 
@@ -190,7 +190,7 @@ def prune(
     what a crash has left; nothing that holds other files.
 
     Where `folder` is a link, on a larger disk perhaps, others may have theirs there:
-    only what is among `written`, this sitting's own, is removed.
+    only what is among `written`, this session's own, is removed.
     """
     spared = {at(folder, step) for step in spared}
     old = [path for path in _all(folder)[:-keep] if path not in spared]

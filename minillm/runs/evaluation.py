@@ -69,8 +69,8 @@ def evaluate_run(
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
     found = sum((evaluate(run.model, each, at_a_time) for each in batches), Score())
     missing = lost(corpus, "val", kind, run.tokenizer, val)
-    if note and (told := missing.told(corpus.name)):
-        note(told)
+    if note and (message := missing.told(corpus.name)):
+        note(message)
     per_token = None
     if kind == "windows":
         size = len(corpus.val.encode())

@@ -15,7 +15,7 @@ from minillm.errors import DataError, UsageError
 from minillm.files import open_own, writing
 
 NAME = ".lock"
-# Of this byte of the file, which it does not have: the others can be read meanwhile.
+# The byte of the file that is locked, beyond its end: the others can be read.
 PLACE = 1 << 20
 NUMBER = re.compile(rb"\d{0,20}\s?\n?")
 

@@ -79,7 +79,7 @@ class Logbook:
         self._write_record("running")
 
     def go_on(self) -> None:
-        """Go back to the newest whole checkpoint, or to the start where there is none.
+        """Go back to the newest whole checkpoint, or to the start.
 
         Raises DataError where it belongs to another model, text or tokenizer.
         """
@@ -163,7 +163,7 @@ class Logbook:
         )
 
     def start(self) -> None:
-        """The first step of this sitting comes next. Called when workers have been
+        """The first step of this session comes next. Called when workers have been
         forked, for a reporter may start a thread."""
         self.watch = Stopwatch(self.earlier)
         self.reporter.start(self.record)
@@ -175,7 +175,7 @@ class Logbook:
         self.result = self._evaluate(self.every) if due else None
         if due:
             self._compare(self.result)
-            if not self.is_done:  # the last is told when all is
+            if not self.is_done:  # the last one is reported by `finish`
                 self.reporter.evaluated(self.step, self.result)
         line = self.metrics.add(
             self.step,
@@ -248,8 +248,8 @@ class Logbook:
             yield
         except DivergedError as error:
             self._write_record("diverged")
-            told = self._diverged(error.step, error.figures)
-            write_json(self.folder / "diverged.json", told)
+            found = self._diverged(error.step, error.figures)
+            write_json(self.folder / "diverged.json", found)
             newest = checkpoint.latest(self.checkpoints)
             kept = f"{newest} is kept" if newest else "there was no checkpoint yet"
             message = f"{error}; {kept}"

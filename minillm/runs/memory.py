@@ -13,8 +13,8 @@ from minillm.learning.config import TrainConfig
 from minillm.models import ModelConfig
 from minillm.models.count import memory_bytes
 
-# Of the prediction. It is within a fifth of the measured peak, but of a causal model's
-# attention over a very long context it counts the half that is never made.
+# Shares of the prediction. It is within a fifth of the measured peak; of a causal
+# model's attention over a very long context it counts the half that is never made.
 SURE = 0.5
 TIGHT = 0.8
 # For each token of a whole batch, which every worker makes before it takes its share:

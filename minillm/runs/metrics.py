@@ -124,7 +124,7 @@ def _step_of(line: bytes) -> int | None:
 
 
 class Stopwatch:
-    """Seconds of training, in this sitting and those before."""
+    """Seconds of training, in this session and those before."""
 
     def __init__(self, earlier: float):
         self._began = time.perf_counter() - earlier

@@ -49,7 +49,7 @@ class Reporter:
         elif time.perf_counter() - self.last_line > SECONDS_BETWEEN_LINES:
             self.last_line = time.perf_counter()
             step = f"step {line['step']}/{self.steps}"
-            self.console.print(f"{step}  {told(line, self.steps)}")
+            self.console.print(f"{step}  {summary(line, self.steps)}")
 
     def evaluated(self, step: int, result: dict) -> None:
         # Those on the way look at a share of the validation part only.
@@ -76,10 +76,10 @@ class _Fields(ProgressColumn):
 
     def render(self, task) -> Text:
         line = task.fields.get("line")
-        return Text(told(line, task.total) if line else "")
+        return Text(summary(line, task.total) if line else "")
 
 
-def told(line: dict, steps: int) -> str:
+def summary(line: dict, steps: int) -> str:
     """A line of metrics in words, in a run of so many steps."""
     left = clock(line["seconds"] * (steps - line["step"]) / line["step"])
     speed = f"{line['tokens_per_second']:,.0f} tokens/s"

@@ -13,8 +13,8 @@ from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
 from minillm.learning.learner import Learner
 from minillm.models import ModelConfig, count
 
-# Of run.json. 2: texts are cut between words, and files of JSON lines read as texts;
-# without a number: 1. See "Results that moved" in minillm/README.md.
+# The format of run.json. 2: texts are cut between words, and files of JSON lines read
+# as texts; without a number: 1. See "Results that moved" in minillm/README.md.
 FORMAT = 2
 
 # What a record may hold, as far as anybody looks at it: `kinds.check`. One of another
@@ -154,7 +154,7 @@ def flops(tokens: float, shape: ModelConfig) -> dict:
 
 
 def versions() -> dict:
-    """Of what the numbers depend on; `mkl` where it multiplied."""
+    """The versions that the numbers depend on; `mkl` where it multiplied."""
     found = products.library()
     multiplied = found["name"] == "MKL" and backend.current().kind == "cpu"
     return {

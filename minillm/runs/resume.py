@@ -44,7 +44,7 @@ def sources_of(config: TrainConfig) -> dict:
 def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     """The options of the run in `config.out` and where they came from.
 
-    What is asked for now must agree with them, but for what is free to change. Raises
+    Settings that are given now must agree with them, except those in FREE. Raises
     UsageError or DataError.
     """
     if config.out is None:

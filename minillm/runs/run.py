@@ -76,7 +76,7 @@ def read_tokenizer(path) -> Tokenizer:
 
 
 def hashes(record: dict) -> dict:
-    """Of what a run's steps depend on beside its options."""
+    """The hashes of what a run's steps depend on beside its options."""
     data = record["data"]
     return {
         "data_sha256": data["sha256"],
@@ -93,7 +93,7 @@ def folder_of(path) -> Path:
 def checkpoint_of(path) -> Path:
     """The checkpoint that a path means: it is one, or a run, whose newest is meant.
 
-    Raises DataError where there is none, or it is damaged.
+    Raises DataError for a missing or damaged one.
     """
     path = Path(path)
     shape = ModelConfig.from_json(read_record(path)["model"])
