@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from minillm.runs.progress import Reporter, clock, told, told_evaluation
+from minillm.runs.progress import Reporter, clock, summary, told_evaluation
 
 LINE = {"step": 25, "loss": 1.2345, "tokens_per_second": 12345.6, "seconds": 10.0}
 
@@ -27,7 +27,7 @@ def watched():
 
 
 def test_the_time_left_follows_from_the_steps_so_far():
-    assert told(LINE, 100) == "loss 1.234  12,346 tokens/s  0:30 left"
+    assert summary(LINE, 100) == "loss 1.234  12,346 tokens/s  0:30 left"
 
 
 @pytest.mark.parametrize(
