@@ -5,11 +5,15 @@ import io
 import json
 import re
 import shlex
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minillm.backend import faster_names, registry
+from minillm.testing import check_body
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -133,17 +137,54 @@ def test_the_tour_names_every_op_that_has_a_faster_body():
     assert set(faster_names()) <= named
 
 
-def test_the_op_of_the_tour_and_its_faster_body_pass_their_checks(monkeypatch):
-    # Registered for this test alone.
+OWN = (ROOT / "minillm" / "ADD_YOUR_OWN.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def own_code(monkeypatch) -> list[str]:
+    """The pieces of code of ADD_YOUR_OWN.md; what they register is gone afterwards."""
     monkeypatch.setattr(registry, "_bodies", dict(registry._bodies))
     monkeypatch.setattr(registry, "_definitions", dict(registry._definitions))
-    tour = (ROOT / "minillm" / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", tour, re.M | re.S)
     # A reader may have added it to the house, where its name is taken.
-    code = code.replace("softplus", "softplus_of_the_tour")
+    code = OWN.replace("softplus", "softplus_of_the_tour")
+    return re.findall(r"^```python\n(.*?)^```", code, re.M | re.S)
+
+
+def test_an_op_of_one_s_own_and_its_faster_body_pass_their_checks(own_code):
+    code = own_code[0]
     exec(code, {})
     with pytest.raises(AssertionError, match="softplus"):
         exec(code.replace("return xp.maximum(x, 0) +", "return xp.maximum(x, 1) +"), {})
+
+
+def test_its_body_for_cuda_is_the_same_formula(own_code, monkeypatch):
+    """With NumPy for CuPy, and `fuse` for a function that changes nothing."""
+    stand_in = types.SimpleNamespace(**vars(np), fuse=lambda function: function)
+    monkeypatch.setitem(sys.modules, "cupy", stand_in)
+    names = {}
+    exec(own_code[0] + own_code[1], names)
+    registry._bodies["cpu", "softplus_of_the_tour"] = names["fused"]
+    check_body(names["softplus_of_the_tour"], names["x"])
+
+
+@pytest.mark.gpu
+def test_its_body_for_cuda_passes_its_check(own_code):
+    exec("".join(own_code), {})
+
+
+@pytest.mark.parametrize("page", ["README.md", "ADD_YOUR_OWN.md"])
+def test_the_files_that_add_your_own_names_are_there(page):
+    text = (ROOT / "minillm" / page).read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:minillm|tests|cli)/[\w/]+\.py)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_question_of_the_tour_has_an_answer():
+    for page in ("README.md", "ADD_YOUR_OWN.md"):
+        text = (ROOT / "minillm" / page).read_text(encoding="utf-8")
+        after = text.split("*Question:*")[1:]
+        assert after
+        assert all("<summary>Answer</summary>" in part for part in after)
 
 
 def test_the_lines_of_the_tour_are_short():
