@@ -10,24 +10,28 @@ import mmap
 import numpy as np
 
 from minillm import backend
+from minillm.errors import UsageError
 from minillm.nn import Module
+from minillm.tensor import Tensor
 
 
 class FlatParameters:
     """Moves a model's parameters into one buffer and remembers where each one lies.
 
+    module: the model, or a list of its parameters, which are then known by numbers.
     Those that weight decay acts on (two and more axes) come first, so that decay is one
     slice: `data[:n_decayed]`. Each begins at a multiple of the backend's alignment.
-    With `shared` the buffers are seen by forked processes as well. Raises ValueError
-    for a module without parameters, or with two of one name.
+    With `shared` the buffers are seen by forked processes as well. Raises UsageError
+    for a module without parameters, with two of one name, for what is no parameter, and
+    for parameters of two types.
     """
 
-    def __init__(self, module: Module, *, shared: bool = False):
-        named = list(module.named_parameters())
-        _check_names([name for name, _ in named])
+    def __init__(self, module: Module | list[Tensor], *, shared: bool = False):
+        named = _named(module)
         where = backend.of(named[0][1].data)
         self.dtype = named[0][1].dtype
         self._shared = shared
+        self._tensors = dict(named)
         step = where.alignment // self.dtype.itemsize
         self.places = {}  # name -> (where it begins, shape)
         self.size = 0
@@ -39,10 +43,11 @@ class FlatParameters:
             if decays:
                 self.n_decayed = self.size
         self.data = self.zeros()
-        views = self.views(self.data)
+        self._values = self.views(self.data)
+        self._gradients = {}
         for name, p in named:
-            views[name][...] = p.data
-            p.data = views[name]
+            self._values[name][...] = p.data
+            p.data = self._values[name]
 
     def zeros(self):
         """A buffer of the same layout, for gradients or an optimizer's moments."""
@@ -58,24 +63,53 @@ class FlatParameters:
             for name, (begin, shape) in self.places.items()
         }
 
-    def collect_gradients(self, module: Module, buffer) -> None:
+    def collect_gradients(self, module: Module | list[Tensor], buffer) -> None:
         """From now on, backward adds the module's gradients into this buffer.
 
-        Raises ValueError for a parameter that has no place in it.
+        Raises UsageError for a parameter that has no place in it.
         """
         views = self.views(buffer)
-        for name, p in module.named_parameters():
+        for name, p in _named(module):
             if name not in views:
-                raise ValueError(
+                raise UsageError(
                     f"the parameter {name} is new since the flat buffer was made: "
                     f"make another one, or set its requires_grad to False"
                 )
             p.grad = views[name]
+        self._gradients = views
+
+    def gather(self, buffer) -> None:
+        """Bring what somebody put in the place of a view back into the buffers: a value
+        (`p.data = …`), a gradient (`p.grad = …`; None counts as 0)."""
+        for name, p in self._tensors.items():
+            value, gradient = self._values[name], self._gradients[name]
+            if p.data is not value:
+                value[...], p.data = p.data, value
+            if p.grad is not gradient:
+                gradient[...], p.grad = 0 if p.grad is None else p.grad, gradient
 
 
-def _check_names(names: list[str]) -> None:
-    if not names:
-        raise ValueError("the module has no parameter: no leaf requires a gradient")
+def _named(module: Module | list[Tensor]) -> list[tuple[str, Tensor]]:
+    """(name, parameter) of a module or of a list, checked."""
+    if isinstance(module, Module):
+        named = list(module.named_parameters())
+    else:
+        named = [(str(i), p) for i, p in enumerate(module)]
+        for name, p in named:
+            if not isinstance(p, Tensor) or not p.requires_grad or p.made_by:
+                raise UsageError(
+                    f"tensor {name} is no parameter: it must be a leaf with "
+                    f"requires_grad=True"
+                )
+    if not named:
+        raise UsageError("the module has no parameter: no leaf requires a gradient")
+    names = [name for name, _ in named]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise ValueError(f"two parameters have the name {min(twice)}: rename a key")
+        raise UsageError(f"two parameters have the name {min(twice)}: rename a key")
+    if len({id(p) for _, p in named}) < len(named):
+        raise UsageError("a parameter is listed twice")
+    types = sorted({str(p.dtype) for _, p in named})
+    if len(types) > 1:
+        raise UsageError(f"parameters must be of one type, got {' and '.join(types)}")
+    return named

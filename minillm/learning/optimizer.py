@@ -1,8 +1,9 @@
-"""AdamW and plain gradient descent, on slices of the flat parameter buffer."""
+"""AdamW and gradient descent, on slices of the flat parameter buffer."""
 
 import math
 
 from minillm.backend import kernel, to_numpy, xp
+from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.flat import FlatParameters
 
@@ -28,30 +29,69 @@ def moments(flat: FlatParameters, optimizer: "AdamW | SGD") -> dict:
     }
 
 
-class AdamW:
+class Optimizer:
+    """What optimizers have in common: a loop of one's own needs `step`, `zero_grad` and
+    `lr`; a Learner hands over flat parameters and calls `update` for each of its parts.
+
+    parameters: a module, a list of its tensors, or FlatParameters. Their arrays and
+    gradients become views of one buffer each. Decay acts on matrices and embeddings
+    only, not on gains and biases.
+    """
+
+    def __init__(self, parameters, *, lr: float, weight_decay: float):
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.steps = 0  # of `step`
+        self.state = {}
+        self.gradient = None
+        if isinstance(parameters, FlatParameters):
+            self.flat = parameters
+        else:
+            self.flat = FlatParameters(parameters)
+            self.gradient = self.flat.zeros()
+            self.flat.collect_gradients(parameters, self.gradient)
+
+    def step(self) -> None:
+        """Move all parameters by their gradients."""
+        self.flat.gather(self.gradient)
+        self.steps += 1
+        whole = slice(0, self.flat.size)
+        self.update(whole, self.gradient, lr=self.lr, step=self.steps, scale=1.0)
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero: backward adds to what is there."""
+        self.flat.gather(self.gradient)
+        self.gradient[...] = 0
+
+    def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
+        """Move a part of the parameters. `step` counts from 1; the gradient is
+        multiplied by `scale` first."""
+        raise NotImplementedError
+
+
+class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
 
-    The moments are corrected for their start at zero from step 1 on. Decay acts on
-    matrices and embeddings only, not on gains and biases.
+        optimizer = AdamW(model, lr=3e-3)
+
+    The moments are corrected for their start at zero from step 1 on.
     """
 
     def __init__(
         self,
-        flat: FlatParameters,
+        parameters,
         *,
+        lr: float = 1e-3,
         beta1: float = 0.9,
         beta2: float = 0.99,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ):
-        self.flat = flat
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
         self.settings = {"beta1": beta1, "beta2": beta2, "eps": eps}
-        self.weight_decay = weight_decay
-        self.state = {"m": flat.zeros(), "v": flat.zeros()}
+        self.state = {"m": self.flat.zeros(), "v": self.flat.zeros()}
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
-        """Move a part of the parameters. `step` counts from 1; the gradient is
-        multiplied by `scale` first."""
         for piece, decay in _by_decay(part, self.flat.n_decayed, self.weight_decay):
             adamw(
                 self.flat.data[piece],
@@ -66,18 +106,43 @@ class AdamW:
             )
 
 
-class SGD:
-    """Plain gradient descent with decoupled weight decay. It has no state."""
+class SGD(Optimizer):
+    """Gradient descent with decoupled weight decay, and momentum if it is asked for:
+    v = momentum · v + g, and −lr · v, or with `nesterov` −lr · (g + momentum · v)
+    (Sutskever et al. 2013, section 2)."""
 
-    def __init__(self, flat: FlatParameters, *, weight_decay: float = 0.0):
-        self.flat = flat
-        self.weight_decay = weight_decay
-        self.state = {}
+    def __init__(
+        self,
+        parameters,
+        *,
+        lr: float = 0.1,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ):
+        if nesterov and not momentum:
+            raise UsageError("nesterov=True needs a momentum above 0")
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
+        self.momentum = momentum
+        self.nesterov = nesterov
+        self.state = {"velocity": self.flat.zeros()} if momentum else {}
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
         for piece, decay in _by_decay(part, self.flat.n_decayed, self.weight_decay):
-            data = self.flat.data[piece]
-            sgd(data, grad[piece], lr=lr, weight_decay=decay, scale=scale)
+            data, g = self.flat.data[piece], grad[piece]
+            if not self.momentum:
+                sgd(data, g, lr=lr, weight_decay=decay, scale=scale)
+                continue
+            sgd_momentum(
+                data,
+                g,
+                self.state["velocity"][piece],
+                lr=lr,
+                momentum=self.momentum,
+                nesterov=self.nesterov,
+                weight_decay=decay,
+                scale=scale,
+            )
 
 
 @kernel
@@ -95,6 +160,16 @@ def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale)
 def sgd(data, grad, *, lr, weight_decay, scale):
     """One step of gradient descent, in place on data."""
     data -= lr * (grad * scale + weight_decay * data)
+
+
+@kernel
+def sgd_momentum(data, grad, velocity, *, lr, momentum, nesterov, weight_decay, scale):
+    """One step of gradient descent with momentum, in place on data and velocity."""
+    g = grad * scale
+    velocity *= momentum
+    velocity += g
+    move = g + momentum * velocity if nesterov else velocity
+    data -= lr * (move + weight_decay * data)
 
 
 @kernel

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from minillm import Tensor
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import AdamW, clip_scale, global_norm, squared_norm
+from minillm.learning.optimizer import SGD, AdamW, clip_scale, global_norm, squared_norm
 from minillm.models import ModelConfig, build
 from minillm.text import Batch
 
@@ -389,3 +390,35 @@ def test_ten_steps_of_adamw_are_pytorchs(arch, make):
         scale = clip_scale(global_norm([squared_norm(gradient)]), 1.0)
         ours.update(slice(0, flat.size), gradient, lr=1e-3, step=step, scale=scale)
         assert loss.item() == pytest.approx(loss_of_peer.item(), rel=1e-5), step
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (
+            lambda p: SGD(p, lr=0.1, momentum=0.9),
+            lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+        ),
+        (
+            lambda p: SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+            lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+        ),
+        (
+            lambda p: AdamW(p, lr=0.01, beta2=0.999),
+            lambda p: torch.optim.Adam(p, lr=0.01),
+        ),
+    ],
+)
+def test_a_loop_of_one_s_own_is_pytorchs(ours, theirs):
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(20, 3)), rng.normal(size=(3, 2))
+    mine, peer = Tensor(w.copy(), requires_grad=True), torch.tensor(w).requires_grad_()
+    ours, theirs = ours([mine]), theirs([peer])
+    for _ in range(10):
+        ours.zero_grad()
+        (((Tensor(x) @ mine) ** 2).mean() - mine.sum()).backward()
+        ours.step()
+        theirs.zero_grad()
+        (((torch.tensor(x) @ peer) ** 2).mean() - peer.sum()).backward()
+        theirs.step()
+        np.testing.assert_allclose(mine.numpy(), peer.detach().numpy(), rtol=1e-9)

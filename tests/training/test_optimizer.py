@@ -1,0 +1,138 @@
+"""Optimizers in a loop of one's own: step, zero_grad and lr."""
+
+import numpy as np
+import pytest
+
+from minillm import Tensor
+from minillm.errors import UsageError
+from minillm.learning.optimizer import SGD, AdamW
+from minillm.nn import Initializer, Linear, Module
+
+MAKERS = {
+    "adamw": lambda parameters: AdamW(parameters, lr=0.1),
+    "sgd": lambda parameters: SGD(parameters, lr=0.05),
+    "momentum": lambda parameters: SGD(parameters, lr=0.02, momentum=0.9),
+    "nesterov": lambda p: SGD(p, lr=0.02, momentum=0.9, nesterov=True),
+}
+
+
+class Line(Module):
+    def __init__(self):
+        self.layer = Linear(3, 2, init=Initializer(np.random.default_rng(0)))
+
+    def __call__(self, x):
+        return self.layer(x)
+
+
+@pytest.fixture
+def problem():
+    """Points of a line in space, and the loss of a guess at it."""
+    x = np.random.default_rng(1).normal(size=(40, 3)).astype(np.float32)
+    y = x @ np.array([[1, 2], [3, 4], [5, 6]], np.float32) + 1
+    return lambda model: ((model(Tensor(x)) - Tensor(y)) ** 2).mean()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_loop_of_one_s_own_finds_the_line(problem, name):
+    model = Line()
+    optimizer = MAKERS[name](model)
+    for _ in range(300):
+        loss = problem(model)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert problem(model).numpy().item() < 1e-3
+
+
+def test_a_list_of_tensors_will_do(problem):
+    w = Tensor(np.zeros((3, 2), np.float32), requires_grad=True)
+    b = Tensor(np.zeros(2, np.float32), requires_grad=True)
+    optimizer = AdamW([w, b], lr=0.1)
+    for _ in range(300):
+        optimizer.zero_grad()
+        problem(lambda x: x @ w + b).backward()
+        optimizer.step()
+    np.testing.assert_allclose(b.numpy(), 1, atol=0.01)
+    np.testing.assert_allclose(w.numpy()[:, 0], [1, 3, 5], atol=0.01)
+
+
+def test_the_rate_may_change_on_the_way(problem):
+    model = Line()
+    optimizer = SGD(model, lr=0.0)
+    before = model.layer.weight.numpy().copy()
+    problem(model).backward()
+    optimizer.step()
+    np.testing.assert_array_equal(model.layer.weight.numpy(), before)
+    optimizer.lr = 0.5
+    gradient = model.layer.weight.grad.copy()
+    optimizer.step()
+    np.testing.assert_allclose(
+        model.layer.weight.numpy(), before - 0.5 * gradient, rtol=1e-6
+    )
+
+
+def test_nothing_cuts_a_gradient_off_its_buffer(problem):
+    """A gradient of None, one that was replaced, a value that was replaced: the next
+    step takes what is there."""
+    model, other = Line(), Line()
+    optimizer, expected = SGD(model, lr=0.1), SGD(other, lr=0.1)
+    for spoil in (
+        lambda: setattr(model.layer.weight, "grad", None),
+        lambda: model.zero_grad(),
+        lambda: setattr(model.layer.bias, "data", model.layer.bias.data.copy()),
+    ):
+        spoil()
+        for each, net in ((optimizer, model), (expected, other)):
+            each.zero_grad()
+            problem(net).backward()
+        model.layer.weight.grad = model.layer.weight.grad.copy()
+        optimizer.step()
+        expected.step()
+        np.testing.assert_array_equal(
+            model.layer.weight.numpy(), other.layer.weight.numpy()
+        )
+        np.testing.assert_array_equal(
+            model.layer.bias.numpy(), other.layer.bias.numpy()
+        )
+
+
+def test_gradients_add_up_until_they_are_zeroed(problem):
+    model = Line()
+    optimizer = SGD(model)
+    problem(model).backward()
+    once = model.layer.weight.grad.copy()
+    problem(model).backward()
+    np.testing.assert_allclose(model.layer.weight.grad, 2 * once, rtol=1e-6)
+    optimizer.zero_grad()
+    assert not model.layer.weight.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (lambda: Module(), "the module has no parameter"),
+        (list, "the module has no parameter"),
+        (lambda: [Tensor(np.zeros(2))], "tensor 0 is no parameter"),
+        (lambda: [Line().layer.weight * 2], "tensor 0 is no parameter"),
+        (lambda: [np.zeros(2)], "tensor 0 is no parameter"),
+        (lambda: [Line().layer.weight] * 1 + ["w"], "tensor 1 is no parameter"),
+        (
+            lambda: [Tensor(np.zeros(2, t), requires_grad=True) for t in "fd"],
+            "parameters must be of one type, got float32 and float64",
+        ),
+    ],
+)
+def test_what_is_no_parameter_is_one_line(parameters, words):
+    with pytest.raises(UsageError, match=words):
+        SGD(parameters(), momentum=0.9)
+
+
+def test_a_parameter_is_given_once():
+    w = Tensor(np.zeros(2), requires_grad=True)
+    with pytest.raises(UsageError, match="listed twice"):
+        AdamW([w, w])
+
+
+def test_nesterov_needs_momentum():
+    with pytest.raises(UsageError, match="needs a momentum above 0"):
+        SGD(Line(), nesterov=True)
