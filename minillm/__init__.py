@@ -6,7 +6,9 @@ __version__ = "0.1.0"
 
 # Each name and the room it comes from, opened when the name is first used.
 _ROOMS = {
+    "AdamW": "minillm.learning.optimizer",
     "Learner": "minillm.learning.learner",
+    "SGD": "minillm.learning.optimizer",
     "Tensor": "minillm.ops.methods",  # with its operators
     "TrainConfig": "minillm.learning.config",
     "advise": "minillm.studies.advice",
@@ -27,6 +29,7 @@ _ROOMS = {
     "report": "minillm.studies.page",
     "scale": "minillm.series",
     "search": "minillm.tasks",
+    "threads": "minillm.learning.process",
     "train": "minillm.runs.train",
     "use": "minillm.backend",
 }

@@ -13,7 +13,7 @@ from minillm import backend, ops
 from minillm.backend import products, xp
 from minillm.backend.memory import total_bytes
 from minillm.inspect.bench import matmul_peak
-from minillm.learning.process import one_blas_thread
+from minillm.learning.process import threads
 from minillm.learning.workers import available_cores
 from minillm.tensor import Tensor, no_grad
 
@@ -85,7 +85,7 @@ def _products() -> dict:
         ways = {"MKL": products.matmul, **ways}
     x, weight = np.ones((1024, 128), np.float32), np.ones((128, 512), np.float32)
     flops = 2 * x.size * weight.shape[1]
-    with one_blas_thread():
+    with threads(1):
         speeds = {
             name: flops / _seconds(functools.partial(multiply, x, weight), 20)
             for name, multiply in ways.items()

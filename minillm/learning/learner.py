@@ -17,7 +17,7 @@ from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import clip_scale, global_norm, moments, new_optimizer
-from minillm.learning.process import one_blas_thread
+from minillm.learning.process import threads
 from minillm.learning.schedule import learning_rate
 from minillm.learning.worker import Worker, Workplace
 from minillm.learning.workers import Workers, choose_workers
@@ -151,7 +151,7 @@ class Learner:
         kind, n = self.workers
         with contextlib.ExitStack() as exits:
             exits.enter_context(backend.use(self.config.device))
-            exits.enter_context(one_blas_thread())
+            exits.enter_context(threads(1))  # a worker is one core's work
             # What overflows shows in the loss or in the norm of the gradient.
             exits.enter_context(
                 np.errstate(over="ignore", invalid="ignore", divide="ignore")

@@ -9,6 +9,8 @@ import sys
 
 from threadpoolctl import threadpool_limits
 
+from minillm.errors import UsageError
+
 # What ends a process, with what each does by default.
 SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 HANG_UP = getattr(signal, "SIGHUP", None)  # a terminal that closes; not on Windows
@@ -19,10 +21,17 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
 
-def one_blas_thread():
-    """A context in which BLAS uses one thread: a worker is one core's work, and the
-    products of small models are too short to share."""
-    return threadpool_limits(limits=1, user_api="blas")
+def threads(n: int):
+    """Let BLAS, which multiplies matrices for NumPy, use n threads: from now on, or
+    for the length of a block (`with threads(1):`).
+
+    The products of small models are too short to share: with one thread, a loop of
+    one's own is several times faster on cores that others use too. Training sets one
+    thread for each of its workers by itself. Raises UsageError.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise UsageError(f"threads must be a whole number of at least 1, got {n!r}")
+    return threadpool_limits(limits=n, user_api="blas")
 
 
 def keep_freed_memory() -> bool:

@@ -7,7 +7,7 @@ training for this.
 
 import numpy as np
 
-from minillm.learning.process import one_blas_thread
+from minillm.learning.process import threads
 from minillm.models import build, count
 from minillm.runs.evaluation import seconds_per_token
 from minillm.series.plan import Plan
@@ -28,7 +28,7 @@ def time_decoding(plan: Plan, vocab_size: int) -> list[dict]:
         models[width] = build(shape, np.random.default_rng(0))
     seconds = dict.fromkeys(models)
     if all(model.continues_text for model in models.values()):
-        with one_blas_thread():
+        with threads(1):
             rounds = [
                 [seconds_per_token(model) for model in models.values()]
                 for _ in range(ROUNDS)

@@ -9,7 +9,7 @@ import numpy as np
 from minillm import backend
 from minillm.errors import UsageError
 from minillm.learning.config import LEAST_TOKENS
-from minillm.learning.process import one_blas_thread
+from minillm.learning.process import threads
 from minillm.models import LanguageModel
 from minillm.runs.run import Run
 from minillm.tensor import no_grad
@@ -30,7 +30,7 @@ def reading(model: LanguageModel) -> Iterator[None]:
     """Where the model's weights lie, without gradients, on one core: two of them took
     three times as long over models of 2 × 32."""
     where = backend.of(model.tokens.weight.data)
-    with backend.running(where), no_grad(), one_blas_thread():
+    with backend.running(where), no_grad(), threads(1):
         yield
 
 

@@ -14,7 +14,11 @@ import minillm
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"minillm": "minillm", "cli": "minillm_cli", "data": "minillm_data"}
-FOR_THE_CHECKOUT = {"minillm/README.md", "data/law.svg"}  # the tour, README's picture
+FOR_THE_CHECKOUT = {
+    "minillm/README.md",
+    "minillm/ADD_YOUR_OWN.md",
+    "data/law.svg",
+}  # the tour, README's picture
 
 
 @pytest.fixture(scope="module")

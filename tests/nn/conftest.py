@@ -8,7 +8,7 @@ import pytest
 
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import AdamW
-from minillm.learning.process import one_blas_thread
+from minillm.learning.process import threads
 from minillm.testing import check_gradients
 
 
@@ -44,7 +44,7 @@ def learn():
         optimizer = AdamW(flat)
         rng = np.random.default_rng(0)
         losses = []
-        with one_blas_thread():
+        with threads(1):
             for step in range(1, steps + 1):
                 gradient[...] = 0
                 loss = model.loss(draw(rng))

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
-from minillm import Tensor
+from minillm import SGD, AdamW, Tensor, threads
 from minillm.errors import UsageError
-from minillm.learning.optimizer import SGD, AdamW
 from minillm.nn import Initializer, Linear, Module
 
 MAKERS = {
@@ -136,3 +136,20 @@ def test_a_parameter_is_given_once():
 def test_nesterov_needs_momentum():
     with pytest.raises(UsageError, match="needs a momentum above 0"):
         SGD(Line(), nesterov=True)
+
+
+def blas_threads() -> set[int]:
+    pools = threadpool_info()
+    return {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"}
+
+
+def test_threads_of_blas_are_set_for_a_block_or_from_now_on():
+    with threads(2):
+        with threads(1):
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
+        threads(1)
+        assert blas_threads() == {1}
+    for n in (0, -1, 1.5, True, "2"):
+        with pytest.raises(UsageError, match="at least 1, got"):
+            threads(n)

@@ -10,7 +10,7 @@ from minillm.inspect.bench.contest import Job
 from minillm.inspect.bench.peak import matmul_peak
 from minillm.inspect.bench.profile import Profile
 from minillm.learning.config import TrainConfig
-from minillm.learning.process import one_blas_thread
+from minillm.learning.process import threads
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.models import ModelConfig, count, size
 
@@ -52,7 +52,7 @@ def bench(
     contest.check_peers(against)
     named = _shapes(sizes, layers, width, heads, vocab, batch, context)
     rows = []
-    with backend.use(device) as where, one_blas_thread():
+    with backend.use(device) as where, threads(1):
         n_most = 1
         for name, config in named:
             if note and against:
