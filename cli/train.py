@@ -88,8 +88,9 @@ def setting(name: str, help: str, metavar: str | None = None, choices=None):
 @setting("branch", "Let a longer run --start here.")
 @common.follow_links
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--overwrite", is_flag=True, help="Remove the run in --out first.")
 @common.shared
-def command(resume: bool, json: bool, **options) -> None:
+def command(resume: bool, overwrite: bool, json: bool, **options) -> None:
     """Train a language model on a text."""
     from minillm import train
     from minillm.runs.progress import Reporter
@@ -101,6 +102,7 @@ def command(resume: bool, json: bool, **options) -> None:
         reporter=Reporter(),
         sources=sources,
         resume=resume,
+        overwrite=overwrite,
     )
     if json:
         output.print_json(record)

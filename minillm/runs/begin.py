@@ -5,16 +5,21 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from minillm.errors import UsageError
-from minillm.files import sweep, writing
+from minillm.errors import DataError, UsageError
+from minillm.files import leads_away, remove_folder, sweep, writing
 from minillm.learning.config import TrainConfig
 from minillm.learning.learner import Learner
-from minillm.runs import branching
+from minillm.runs import branching, checkpoint
 from minillm.runs.begun_before import check_reading
 from minillm.runs.lock import locked
 from minillm.runs.logbook import Logbook
 from minillm.runs.record import new_record
 from minillm.runs.warm_start import warm_start
+
+FILES = (
+    *("run.json", "metrics.jsonl", "tokenizer.json", "diverged.json", "loss.svg"),
+    "finetune.json",
+)
 
 
 @contextlib.contextmanager
@@ -53,6 +58,31 @@ def _begin(book: Logbook, config: TrainConfig) -> None:
     if stem:
         branching.copy_stem(stem, book.folder)
         book.go_on()
+
+
+def remove_run(config: TrainConfig, resume: bool) -> None:
+    """Remove the run in `out`, if there is one, and nothing else that lies there.
+
+    Raises UsageError where it cannot be meant, or somebody is at work on it; DataError
+    for checkpoints that lie elsewhere.
+    """
+    if config.out is None:
+        raise UsageError("--overwrite needs --out: which run?")
+    if resume:
+        raise UsageError("--overwrite or --resume: a run cannot do both")
+    folder = Path(config.out)
+    if not (folder / "run.json").exists():
+        return
+    with locked(folder):
+        checkpoints = folder / checkpoint.FOLDER
+        if checkpoints.is_dir() and leads_away(checkpoints):
+            raise DataError(f"{checkpoints}: leads elsewhere: remove it yourself")
+        for path in [*checkpoints.glob("step-*")]:
+            remove_folder(path, checkpoint.NAMES)
+        with contextlib.suppress(OSError):  # something else lies in it
+            checkpoints.rmdir()
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
 
 
 def new_folder(config: TrainConfig) -> Path:

@@ -1,5 +1,7 @@
 """run.json: how to repeat a run, and what came of it."""
 
+import functools
+import hashlib
 import importlib.metadata
 import platform
 from pathlib import Path
@@ -153,12 +155,24 @@ def flops(tokens: float, shape: ModelConfig) -> dict:
     }
 
 
+@functools.cache
+def code() -> str:
+    """A hash of the package's own files: other code may give other numbers."""
+    package = Path(minillm.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
 def versions() -> dict:
     """The versions that the numbers depend on; `mkl` where it multiplied."""
     found = products.library()
     multiplied = found["name"] == "MKL" and backend.current().kind == "cpu"
     return {
         "minillm": minillm.__version__,
+        "code": code(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "tokenizers": importlib.metadata.version("tokenizers"),

@@ -51,6 +51,13 @@ def load_run(path) -> Run:
     return Run(path, record, config, model, read_tokenizer(path))
 
 
+def is_unfinished(path) -> bool:
+    """Whether a folder holds a run that goes on with `resume`."""
+    if not (Path(path) / "run.json").exists():
+        return False
+    return read_record(path)["status"] in ("running", "interrupted")
+
+
 def read_tokenizer(path) -> Tokenizer:
     """What turned text into numbers in a run, or in the one a checkpoint is of.
 

@@ -1,5 +1,6 @@
 """`train`: from settings to a run folder and its record."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from minillm.learning.process import keep_freed_memory
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.runs import memory
-from minillm.runs.begin import begun
+from minillm.runs.begin import begun, remove_run
 from minillm.runs.interrupt import Interrupts
 from minillm.runs.logbook import Logbook, Silent
+from minillm.runs.record import code
 from minillm.runs.resume import finished, settle
-from minillm.runs.run import read_tokenizer
+from minillm.runs.run import is_unfinished, read_tokenizer
 
 
 def train(
@@ -25,7 +27,8 @@ def train(
     *,
     reporter=None,
     sources: dict | None = None,
-    resume: bool = False,
+    resume: bool | str = False,
+    overwrite: bool = False,
     text: EncodedCorpus | None = None,
     draw: bool = True,
     **options,
@@ -34,10 +37,11 @@ def train(
 
     Give a TrainConfig or its fields by name: `train(size="nano", data="my.txt")`.
     `reporter` hears of every step (see `Silent`); `sources` says where each option came
-    from; `resume` goes on with the run in `out`; `start` in the configuration begins
-    where the cooldown of a shorter run began; `text` spares preparing the corpus
-    again; `draw` makes loss.svg. A folder that holds this very run, finished, is not
-    trained again: its record is returned.
+    from; `resume` goes on with the run in `out`, with "auto" if there is an unfinished
+    one; `start` in the configuration begins where the cooldown of a shorter run began;
+    `text` spares preparing the corpus again; `draw` makes loss.svg. A folder that holds
+    this very run, finished, is not trained again: its record is returned, unless
+    `overwrite` removes what is there.
 
     Raises UsageError, DataError, DeviceError, DivergedError or Interrupted.
     """
@@ -45,11 +49,15 @@ def train(
         config = TrainConfig.from_json(options)
     elif options:
         raise UsageError("give a TrainConfig or its fields, not both")
-    reporter = reporter or Silent()
+    if resume == "auto":
+        resume = not overwrite and config.out is not None and is_unfinished(config.out)
+    if overwrite:
+        remove_run(config, resume)
     config, sources = settle(config, sources, resume)
     record = finished(config, resume, text)
     if record is not None:
         return _again(record, Path(config.out), reporter, draw)
+    reporter = reporter or Silent()
     keep_freed_memory()
     with backend.use(config.device) as device:
         text = text or prepare(config, _tokenizer(config, resume), reporter.note)
@@ -84,10 +92,16 @@ def _steps(book: Logbook, learner: Learner) -> dict:
 
 def _again(record: dict, folder: Path, reporter, draw: bool) -> dict:
     """The record of a run that is finished already."""
-    reporter.note(
-        f"{folder} holds this run already, finished: delete it or choose another --out "
-        f"to train again"
+    other = record["versions"].get("code") not in (None, code())
+    by = ", by another version of minillm's code" if other else ""
+    note = (
+        f"{folder}: finished already{by}: nothing trained; choose another --out, or "
+        f"--overwrite this one"
     )
+    if reporter is None:
+        warnings.warn(note, stacklevel=3)
+    else:
+        reporter.note(note)
     if draw and not (folder / "loss.svg").exists():
         _draw(folder)  # it was killed, or the disk was full
     return record

@@ -193,10 +193,7 @@ def _sitting(
 
 def _trained(config: TrainConfig, text: EncodedCorpus, rows, reporter) -> dict:
     """Train a run, or what is left of it, and measure it on rows."""
-    unfinished = Path(config.out, "run.json").exists() and (
-        read_record(config.out)["status"] in ("running", "interrupted")
-    )
-    record = train(config, text=text, reporter=reporter, resume=unfinished)
+    record = train(config, text=text, reporter=reporter, resume="auto")
     return {
         "run": config.out,
         "loss": record["results"]["val_loss"],

@@ -74,7 +74,7 @@ def test_a_second_call_says_that_the_run_is_there(minillm, quick):
     code, out, err = minillm("demo", "copy", *ONE, "--json")
     assert code == 0
     assert json.loads(out)["run"] == "runs/demo-copy"
-    assert "holds this run already" in err
+    assert "finished already" in err
     assert "step" not in err
 
 

@@ -179,7 +179,7 @@ def test_a_second_call_trains_nothing_and_tells_the_same(quick):
     told = Told()
     assert demo("copy", **ONE, reporter=told) == first
     assert told.steps == []
-    assert "holds this run already" in told.notes[0]
+    assert "finished already" in told.notes[0]
 
 
 def test_another_seed_is_another_run(quick):

@@ -90,7 +90,7 @@ def test_no_room_for_the_curve(sees, run, quick, full):
     full(4_000)
     sees(*again, code=3, says=r"run/loss\.svg: cannot be written.*run is finished")
     full()
-    sees(*again, code=0, says="holds this run already")
+    sees(*again, code=0, says="finished already")
     assert (run / "loss.svg").exists()
 
 

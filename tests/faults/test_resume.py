@@ -232,7 +232,7 @@ def test_a_finished_run_without_its_last_checkpoint_ends_again(
     for name in ("train_loss", "val_loss", "steps"):
         assert after["results"][name] == before["results"][name]
     sees("generate", "run", "She", code=0)
-    sees(*RESUME, code=0, says="holds this run already, finished")
+    sees(*RESUME, code=0, says="finished already: nothing trained")
 
 
 @pytest.mark.parametrize("content", [None, "{}"], ids=["missing", "damaged"])

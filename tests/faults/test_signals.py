@@ -75,7 +75,7 @@ def test_in_the_last_evaluation_the_run_is_finished(sees, run, trains, arrives):
     shutil.rmtree(run)
     arrives(Worker, "evaluate", signal.SIGINT, call=6)
     sees(*trains, code=0)
-    sees(*trains, code=0, says="holds this run already, finished")
+    sees(*trains, code=0, says="finished already: nothing trained")
 
 
 @pytest.mark.parametrize(("number", "code", "word"), SIGNALS)
@@ -87,7 +87,7 @@ def test_after_the_last_step_a_run_is_finished(
     drawing = name == "_draw"  # by then the record is written
     says = f"^minillm: {word}$" if drawing else ""
     sees(*trains, code=code if drawing else 0, says=says)
-    sees(*trains, code=0, says="holds this run already, finished")
+    sees(*trains, code=0, says="finished already: nothing trained")
     assert weights(here) == weights(trained)
     assert (here / "run" / "loss.svg").exists()
 

@@ -56,10 +56,19 @@ def texts(book):
 def quick_train(config, tmp_path, texts):
     """A function that does a quick run in a folder of this name; its record."""
 
-    def run(name: str, *, reporter=None, resume=False, draw=False, **options) -> dict:
+    def run(
+        name: str,
+        *,
+        reporter=None,
+        resume=False,
+        overwrite=False,
+        draw=False,
+        **options,
+    ) -> dict:
         made = config(out=str(tmp_path / name), **options)
         text = texts[made.objective] if made.tokenizer == "chars" else None
-        return train(made, text=text, reporter=reporter, resume=resume, draw=draw)
+        how = {"reporter": reporter, "resume": resume, "overwrite": overwrite}
+        return train(made, text=text, draw=draw, **how)
 
     return run
 

@@ -110,7 +110,8 @@ def test_what_was_finished_is_read_as_ever(tmp_path):
     run = load_run(tmp_path / "run")
     assert generate(run, "the ", max_tokens=3)
     assert evaluate_run(run)["val_tokens"] > 0
-    record = train(**options, draw=False)  # holds this run already
+    with pytest.warns(UserWarning, match="run: finished already: nothing trained"):
+        record = train(**options, draw=False)
     assert "format" not in record
 
 

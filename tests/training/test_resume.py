@@ -57,13 +57,58 @@ def test_the_same_run_finished_is_handed_back(quick_train, tmp_path):
         reporter = Listening()
         assert quick_train("a", reporter=reporter, resume=resume) == record
         assert reporter.steps == 0
-        assert "already, finished" in reporter.notes[0]
+        assert "finished already" in reporter.notes[0]
     assert everything_in(tmp_path) == before
 
 
 def test_other_workers_do_not_make_it_another_run(quick_train):
     record = quick_train("a")
-    assert quick_train("a", workers="threads:2", keep=5, save_every=1) == record
+    with pytest.warns(UserWarning, match="a: finished already: nothing trained"):
+        again = quick_train("a", workers="threads:2", keep=5, save_every=1)
+    assert again == record
+
+
+def test_a_run_of_other_code_is_said_to_be_one(quick_train, monkeypatch):
+    quick_train("a")
+    monkeypatch.setattr("minillm.runs.train.code", lambda: "other")
+    with pytest.warns(UserWarning, match="finished already, by another version of"):
+        quick_train("a")
+
+
+def test_overwrite_trains_again_and_leaves_what_is_no_run(quick_train, tmp_path):
+    quick_train("a", steps=8)
+    (tmp_path / "a" / "notes.txt").write_text("mine", encoding="utf-8")
+    (tmp_path / "a" / "checkpoints" / "mine").mkdir()
+    record = quick_train("a", steps=12, overwrite=True)
+    assert record["results"]["steps"] == 12
+    assert (tmp_path / "a" / "notes.txt").read_text("utf-8") == "mine"
+    names = {path.name for path in (tmp_path / "a" / "checkpoints").iterdir()}
+    assert names >= {"mine", "step-000012"}
+    assert "step-000008" not in names
+    lines = (tmp_path / "a" / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) == 12
+
+
+def test_overwrite_wants_a_run_that_it_may_remove(quick_train, tmp_path):
+    with pytest.raises(UsageError, match="--overwrite needs --out"):
+        train(overwrite=True)
+    with pytest.raises(UsageError, match="cannot do both"):
+        quick_train("a", overwrite=True, resume=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="is not empty and holds no run"):
+        quick_train("b", overwrite=True)
+    assert (tmp_path / "b" / "notes.txt").exists()
+
+
+def test_auto_resumes_what_is_unfinished_and_begins_what_is_not(
+    quick_train, unfinished, tmp_path
+):
+    record = quick_train("parts", resume="auto")
+    assert record["status"] == "finished"
+    assert quick_train("new", resume="auto", steps=2)["results"]["steps"] == 2
+    whole = quick_train("whole")
+    assert whole["results"]["val_loss"] == record["results"]["val_loss"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +138,8 @@ def test_a_text_that_has_changed_makes_another_run(book, config, tmp_path):
     moved = tmp_path / "moved.txt"
     text.rename(moved)
     again = config(out=str(tmp_path / "a"), data=str(moved))
-    assert train(again, draw=False) == record
+    with pytest.warns(UserWarning, match="finished already"):
+        assert train(again, draw=False) == record
     moved.write_text(moved.read_text(encoding="utf-8") + "!", encoding="utf-8")
     with pytest.raises(UsageError, match="another text"):
         train(again, draw=False)
@@ -248,7 +294,7 @@ def test_a_record_from_before_a_setting_was_there_is_the_same_run(
     file.write_text(json.dumps(record), encoding="utf-8")
     reporter = Listening()
     quick_train("a", reporter=reporter)
-    assert "already, finished" in reporter.notes[0]
+    assert "finished already" in reporter.notes[0]
 
 
 def test_a_start_that_cannot_be_claims_no_folder(quick_train, tmp_path):
