@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import safetensors
@@ -145,6 +145,14 @@ def remove_folder(path: Path, names: Container[str]) -> bool:
             return False
     shutil.rmtree(path, ignore_errors=True)
     return not path.exists()
+
+
+def remove_files(folder: Path, names: Iterable[str]) -> None:
+    """Remove the files of these names, and the folder if nothing else lies in it."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def leads_away(folder: Path) -> bool:

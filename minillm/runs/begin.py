@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
-from minillm.files import leads_away, remove_folder, sweep, writing
+from minillm.files import leads_away, remove_files, remove_folder, sweep, writing
 from minillm.learning.config import TrainConfig
 from minillm.learning.learner import Learner
 from minillm.runs import branching, checkpoint
@@ -60,8 +60,9 @@ def _begin(book: Logbook, config: TrainConfig) -> None:
         book.go_on()
 
 
-def remove_run(config: TrainConfig, resume: bool) -> None:
-    """Remove the run in `out`, if there is one, and nothing else that lies there.
+def remove_run(config: TrainConfig, resume: bool) -> bool:
+    """Remove the run in `out`, and nothing else that lies there; returns whether there
+    was one.
 
     Raises UsageError where it cannot be meant, or somebody is at work on it; DataError
     for checkpoints that lie elsewhere.
@@ -72,17 +73,16 @@ def remove_run(config: TrainConfig, resume: bool) -> None:
         raise UsageError("--overwrite or --resume: a run cannot do both")
     folder = Path(config.out)
     if not (folder / "run.json").exists():
-        return
+        return False
     with locked(folder):
         checkpoints = folder / checkpoint.FOLDER
         if checkpoints.is_dir() and leads_away(checkpoints):
             raise DataError(f"{checkpoints}: leads elsewhere: remove it yourself")
         for path in [*checkpoints.glob("step-*")]:
             remove_folder(path, checkpoint.NAMES)
-        with contextlib.suppress(OSError):  # something else lies in it
-            checkpoints.rmdir()
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
+        remove_files(checkpoints, ())
+        remove_files(folder, FILES)
+    return True
 
 
 def new_folder(config: TrainConfig) -> Path:

@@ -51,10 +51,9 @@ def train(
         raise UsageError("give a TrainConfig or its fields, not both")
     if resume == "auto":
         resume = not overwrite and config.out is not None and is_unfinished(config.out)
-    if overwrite:
-        remove_run(config, resume)
+    removed = overwrite and remove_run(config, resume)
     config, sources = settle(config, sources, resume)
-    record = finished(config, resume, text)
+    record = None if removed else finished(config, resume, text)
     if record is not None:
         return _again(record, Path(config.out), reporter, draw)
     reporter = reporter or Silent()
