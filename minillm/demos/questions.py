@@ -11,10 +11,11 @@ from minillm.tasks.reading import reading
 from minillm.text import MASK, Batch
 from minillm.text.corpus import blocks
 from minillm.text.documents import ELSEWHERE, FOLLOWS, sentences
-from minillm.text.toys.brackets import Brackets
-from minillm.text.toys.induction import LETTERS, Induction
-from minillm.text.toys.topics import Topics
-from minillm.text.toys.toy import Rows, Toy
+from minillm.text.source import Rows
+from minillm.text.synthetic.brackets import Brackets
+from minillm.text.synthetic.induction import LETTERS, Induction
+from minillm.text.synthetic.recipe import Toy
+from minillm.text.synthetic.topics import Topics
 
 BETWEEN = " |"  # two texts; the second begins with the space before it
 SECOND = {FOLLOWS: "follows", ELSEWHERE: "from elsewhere"}

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
-from minillm.text import recipe
-from minillm.text.generated import TOYS
-from minillm.text.toys.toy import Toy
+from minillm.text.synthetic import recipe
+from minillm.text.synthetic.by_name import TOYS
+from minillm.text.synthetic.recipe import Toy
 
 # How much of the way from chance to the best possible score a model has to go.
 SOLVED = 0.95

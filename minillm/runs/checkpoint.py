@@ -239,7 +239,10 @@ def save_arrays(path: Path, arrays: dict) -> None:
         name: np.ascontiguousarray(backend.to_numpy(array))
         for name, array in arrays.items()
     }
-    save_file(host, path)
+    try:
+        save_file(host, path)
+    except safetensors.SafetensorError as error:  # what the disk refuses, in its words
+        raise OSError(str(error)) from error
 
 
 def header(path: Path) -> dict[str, tuple[str, tuple]]:

@@ -7,8 +7,8 @@ tables is the laboratory's calibration weight.
 
 import numpy as np
 
-from minillm.text import draws
-from minillm.text.facts import Facts
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.facts import Facts
 
 
 def memoriser_loss(facts: Facts, drawn: np.ndarray, room: int) -> float:
@@ -21,7 +21,7 @@ def memoriser_loss(facts: Facts, drawn: np.ndarray, room: int) -> float:
     kept = np.flatnonzero(counts > 0)
     if len(kept) > room:
         kept = kept[np.argsort(-counts[kept], kind="stable")[:room]]
-    unknown = 1 - facts.law[kept].sum() / draws.WHOLE
+    unknown = 1 - facts.law[kept].sum() / rng.WHOLE
     return facts.entropy_per_record + np.log(facts.values) * unknown
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from minillm.errors import DataError, UsageError
 from minillm.runs.run import Run, load_run
 from minillm.tasks.embedding import embed
-from minillm.tasks.lines import numbered, read_lines
+from minillm.text.text_file import numbered, read_lines
 
 FEWEST = 10  # texts: the means and spreads of fewer are chance
 # A spread of less, as a share of what a coordinate of a vector of length 1 measures, is

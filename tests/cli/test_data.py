@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from minillm.text.catalogue import catalogue
-from minillm.text.generated import GENERATED, TOYS
+from minillm.text.sources.catalogue import catalogue
+from minillm.text.synthetic.by_name import GENERATED, TOYS
 
 
 @pytest.fixture(autouse=True)

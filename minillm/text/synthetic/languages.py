@@ -19,8 +19,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from minillm.text import draws
-from minillm.text.toys.toy import Rows, Toy
+from minillm.text.source import Rows
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.recipe import Toy
 
 LABELS = "north", "south"
 CONSONANTS, VOWELS = "bdfgjklmnprstvz", "aeiou"
@@ -65,7 +66,7 @@ class Languages(Toy):
     def words(self) -> tuple[list[str], list[str]]:
         """The vocabularies of both languages, of the same size."""
         every = [consonant + vowel for consonant in CONSONANTS for vowel in VOWELS]
-        order = draws.uniform(self.seed, SPELLING, len(every)).argsort(kind="stable")
+        order = rng.uniform(self.seed, SPELLING, len(every)).argsort(kind="stable")
         n = self.syllables
         spelled = [every[i] for i in order[:n]]
         # The second syllable stands so many places behind the first, on a circle. If
@@ -81,12 +82,12 @@ class Languages(Toy):
         return self._rows(TRAIN, self.rows), self._rows(HELD_OUT, self.rows // 10)
 
     def _rows(self, purpose: int, n: int) -> Rows:
-        labels = draws.uniform(self.seed, purpose, n) % 2
+        labels = rng.uniform(self.seed, purpose, n) % 2
         shape = n, self.length
-        numbers = draws.uniform(self.seed, purpose + 1, n * self.length).reshape(shape)
-        borrowed = numbers < self.borrowed * draws.WHOLE
+        numbers = rng.uniform(self.seed, purpose + 1, n * self.length).reshape(shape)
+        borrowed = numbers < self.borrowed * rng.WHOLE
         vocabularies = np.array(self.words)  # (2, words)
-        numbers = draws.uniform(self.seed, purpose + 2, n * self.length).reshape(shape)
+        numbers = rng.uniform(self.seed, purpose + 2, n * self.length).reshape(shape)
         places = numbers % vocabularies.shape[1]
         sentences = vocabularies[labels[:, None] ^ borrowed, places].tolist()
         return [

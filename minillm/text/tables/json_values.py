@@ -5,10 +5,9 @@ import re
 from collections.abc import Iterator
 
 from minillm.reading import distinct
-from minillm.text.columns import BadRow
+from minillm.text.tables.columns import BadRow
 
 BETWEEN = re.compile(r"[\s\ufeff]*")
-SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 def read_values(text: str, hint: str = "") -> Iterator[tuple[int, object]]:

@@ -1,17 +1,15 @@
 """Generated texts and tasks by name: `facts`, `lexicon:words=500,seed=2`, `reverse`."""
 
 from minillm.errors import UsageError
-from minillm.text.facts import Facts
-from minillm.text.known import KnownText
-from minillm.text.lexicon import Lexicon
-from minillm.text.recipe import named
-from minillm.text.toys.brackets import Brackets
-from minillm.text.toys.induction import Induction
-from minillm.text.toys.languages import Languages
-from minillm.text.toys.numbers import Numbers
-from minillm.text.toys.strings import Copy, Reverse
-from minillm.text.toys.topics import Topics
-from minillm.text.toys.toy import Toy
+from minillm.text.synthetic.brackets import Brackets
+from minillm.text.synthetic.facts import Facts
+from minillm.text.synthetic.induction import Induction
+from minillm.text.synthetic.languages import Languages
+from minillm.text.synthetic.lexicon import Lexicon
+from minillm.text.synthetic.numbers import Numbers
+from minillm.text.synthetic.recipe import KnownText, Toy, named
+from minillm.text.synthetic.strings import Copy, Reverse
+from minillm.text.synthetic.topics import Topics
 
 GENERATED = {kind.name: kind for kind in (Facts, Lexicon)}
 TOYS = {

@@ -18,9 +18,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from minillm.text import draws
-from minillm.text.known import KnownText
-from minillm.text.start_cost import start_cost
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.excess_entropy import excess_entropy
+from minillm.text.synthetic.recipe import KnownText
 
 TRAIN, VALIDATION, VALUES = 1, 2, 3  # purposes of the random streams
 LARGEST_VALIDATION = 200_000  # records
@@ -58,7 +58,7 @@ class Facts(KnownText):
     @cached_property
     def law(self) -> np.ndarray:
         """P(key) in parts of 2⁴⁸, the most frequent first: (keys,) int64."""
-        return draws.zipf(self.keys, 1 + self.a)
+        return rng.zipf(self.keys, 1 + self.a)
 
     @property
     def value_length(self) -> int:
@@ -68,20 +68,20 @@ class Facts(KnownText):
     @cached_property
     def lines(self) -> list[str]:
         """The record of each key, with its line end."""
-        values = draws.uniform(self.seed, VALUES, self.keys) % self.values
+        values = rng.uniform(self.seed, VALUES, self.keys) % self.values
         width = self.value_length
         return [f"{k}={v:0{width}}\n" for k, v in enumerate(values.tolist(), 1)]
 
     @cached_property
     def entropy_per_record(self) -> float:
         """H in nats: the key's."""
-        return draws.entropy(self.law)
+        return rng.entropy(self.law)
 
     @cached_property
     def characters_per_record(self) -> float:
         """The mean length of a record, with its line end."""
         digits = np.char.str_len(np.arange(1, self.keys + 1).astype(str))
-        mean = float(digits @ self.law) / draws.WHOLE
+        mean = float(digits @ self.law) / rng.WHOLE
         return mean + self.value_length + 2
 
     @property
@@ -97,21 +97,21 @@ class Facts(KnownText):
     @cached_property
     def start_cost(self) -> float:
         """Nats that a window loses because it begins inside a record."""
-        return start_cost(self.lines, self.law[None] / draws.WHOLE, np.ones((1, 1)))
+        return excess_entropy(self.lines, self.law[None] / rng.WHOLE, np.ones((1, 1)))
 
     def excess(self, n: float, known: int | None = None) -> float:
         """Nats per record that the ideal memoriser loses beyond H after n records.
 
         `known`: how many keys, the most frequent, it has room for (default: all).
         """
-        p = self.law / draws.WHOLE
+        p = self.law / rng.WHOLE
         room = len(p) if known is None else known
         unknown = p[:room] @ np.exp(n * np.log1p(-p[:room])) + p[room:].sum()
         return float(np.log(self.values) * unknown)
 
     def drawn(self, purpose: int, n: int) -> np.ndarray:
         """The keys of n records, counted from 0: (n,)."""
-        return draws.chosen(self.law, draws.uniform(self.seed, purpose, n))
+        return rng.chosen(self.law, rng.uniform(self.seed, purpose, n))
 
     def texts(self) -> tuple[str, str]:
         """The text to train on and the text to validate."""

@@ -10,7 +10,7 @@ the information between past and future (the excess entropy of Crutchfield and F
 import numpy as np
 
 
-def start_cost(words: list[str], within: np.ndarray, moves: np.ndarray) -> float:
+def excess_entropy(words: list[str], within: np.ndarray, moves: np.ndarray) -> float:
     """C in nats, for words that are drawn from the classes of a Markov chain.
 
     words: each with the character that ends it, none equal to another. within[c, w]:

@@ -5,7 +5,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from minillm.text.columns import JOINT, NAMES, BadRow, Places, choose, joined, told
+from minillm.text.source import ROLES
+from minillm.text.tables.columns import JOINT, BadRow, Places, choose, joined, told
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 ANSWERING = ("assistant", "gpt", "model", "bot")  # the roles whose turns are answers
@@ -15,7 +16,7 @@ class RecordReader:
     """Takes the texts of a kind out of JSON objects, and remembers where from."""
 
     def __init__(self, kind: str, asked: Mapping[str, Sequence[str]]) -> None:
-        self.example = json.dumps(dict.fromkeys(NAMES[kind], "..."))
+        self.example = json.dumps(dict.fromkeys(ROLES[kind], "..."))
         self._kind = kind
         self._asked = asked
         self._chosen: dict[tuple[str, ...], list[Places | None]] = {}
@@ -32,7 +33,7 @@ class RecordReader:
             return None
         return [
             joined([self._text(line, role, values[n], len(columns)) for n in columns])
-            for role, columns in zip(NAMES[self._kind], places, strict=True)
+            for role, columns in zip(ROLES[self._kind], places, strict=True)
         ]
 
     def notes(self) -> list[str]:

@@ -5,24 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minillm.errors import DataError
-from minillm.text.archive import plain_name, read_text
-from minillm.text.cells import LONGEST, READINGS, read_cells
-from minillm.text.columns import (
-    NAMES,
-    BadRow,
+from minillm.text.source import (
+    DELIMITED,
+    JSON,
+    ROLES,
     Source,
-    choose,
     example,
-    listed,
-    plain,
-    taker,
+    suffix_of,
 )
-from minillm.text.header import HIGHEST, lay_out
-from minillm.text.json_values import SUFFIXES as JSON
-from minillm.text.json_values import read_values
-from minillm.text.records import RecordReader, fields
+from minillm.text.tables.columns import BadRow, choose, listed, plain, taker
+from minillm.text.tables.delimited import LONGEST, read_cells
+from minillm.text.tables.header import HIGHEST, lay_out
+from minillm.text.tables.json_values import read_values
+from minillm.text.tables.objects import RecordReader, fields
+from minillm.text.text_file import read_text
 
-SUFFIXES = (*READINGS, *JSON)
+SUFFIXES = (*DELIMITED, *JSON)
 KINDS = ("labels", "pairs", "text")  # in this order a file is taken for one
 
 Texts = tuple[int, str, str]  # the line they begin in, and the two texts of a row
@@ -39,7 +37,7 @@ def read_rows(
     """
     source.check(kind)
     path = Path(source.path)
-    suffix = suffix_of(path)
+    suffix = suffix_of(path.name)
     if suffix not in SUFFIXES:
         raise DataError(
             f"{path}: a table is a file whose name ends in .tsv, .csv or .jsonl"
@@ -56,20 +54,15 @@ def read_rows(
     return rows, [f"{path.name}: {'; '.join(notes)}"] if notes else []
 
 
-def suffix_of(path: Path) -> str:
-    """The end of a file's name in lower case; that of a .gz does not count."""
-    return Path(plain_name(path.name)).suffix.lower()
-
-
 def kind_of(data: str) -> str | None:
     """What a file seems to hold, by the columns that are named in it or asked for:
     "labels", "pairs" or "text". None where there is no file with the name of a table.
     Raises DataError for one that is no text."""
     source = Source.parse(data)
-    suffix = suffix_of(Path(source.path))
+    suffix = suffix_of(source.path)
     if suffix not in SUFFIXES or not os.path.isfile(source.path):
         return None
-    asked = [kind for kind in KINDS if set(source.columns) == set(NAMES[kind])]
+    asked = [kind for kind in KINDS if set(source.columns) == set(ROLES[kind])]
     if asked:
         return asked[0]
     text = read_text(Path(source.path))
@@ -105,7 +98,7 @@ def _cell_rows(
         if len(cells) <= last:
             raise BadRow(
                 line,
-                f"too few cells, {len(cells)}, for {' and '.join(NAMES[kind])}; put "
+                f"too few cells, {len(cells)}, for {' and '.join(ROLES[kind])}; put "
                 f"{delimiter!r} between the cells",
             )
         if any(cells[layout.width :]):
@@ -138,7 +131,7 @@ def _json_rows(text: str, kind: str, asked) -> tuple[list[Texts], list[str]]:
 
 def _checked(line: int, first: str, second: str, kind: str) -> tuple[str, str]:
     texts = first.strip(), second.strip()
-    for title, text in zip(NAMES[kind], texts, strict=True):
+    for title, text in zip(ROLES[kind], texts, strict=True):
         if not text:
             raise BadRow(line, f"the {title} is empty; fill it or leave the row out")
         if "\0" in text:

@@ -25,8 +25,8 @@ from typing import ClassVar
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.text import draws
-from minillm.text.toys.toy import Toy
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.recipe import Toy
 
 # Of a word. With its space an odd number, so that a word can begin at every place of a
 # window of 64 or 128 characters.
@@ -104,11 +104,11 @@ class Induction(Toy):
 
     def drawn(self, purpose: int, n: int) -> str:
         """A text of n words."""
-        ends = draws.uniform(self.seed, purpose, n) % self.length == 0
+        ends = rng.uniform(self.seed, purpose, n) % self.length == 0
         ends[-1] = True
         line = np.cumsum(ends) - ends  # (n,): the line of each word
-        which = draws.uniform(self.seed, purpose + 1, n) % self.words
-        numbers = draws.uniform(self.seed, purpose + 2, (line[-1] + 1) * self.letters)
+        which = rng.uniform(self.seed, purpose + 1, n) % self.words
+        numbers = rng.uniform(self.seed, purpose + 2, (line[-1] + 1) * self.letters)
         order = numbers.reshape(-1, self.letters).argsort(1, kind="stable")
         spelled = order[:, : self.words * LETTERS].reshape(-1, self.words, LETTERS)
         codes = np.full((n, LETTERS + 1), ord(" "), np.uint8)

@@ -1,4 +1,4 @@
-"""Recipe of what is generated: a name, and parameters within limits."""
+"""Recipe of what is generated: a name, parameters within limits, and what is known."""
 
 import math
 from collections.abc import Mapping
@@ -58,6 +58,42 @@ class Recipe:
             if getattr(self, field.name) != field.default
         ]
         return ":".join([self.name, *filter(None, [",".join(changed)])])
+
+
+class KnownText(Recipe):
+    """A text drawn from a law that is known: the base of `Facts` and `Lexicon`.
+
+    A subclass offers `characters` (the expected ones of both texts), `texts()`,
+    `entropy` (nats per character) and `start_cost` (nats per window).
+    """
+
+    def floor(self, context: int) -> float:
+        """The least mean loss of windows of `context` characters: nats per character.
+
+        It lies above the entropy, for a window begins in the middle
+        (`excess_entropy.py`).
+        """
+        return self.entropy + self.start_cost / context
+
+
+class Toy(Recipe):
+    """A task whose best answer is known.
+
+    `kind` says what comes of it: of "pairs" and "labels" `parts()`, rows to train on
+    and rows held out; of a "text" and of "documents" `texts()`, one for each, with
+    `entropy` (nats per character).
+
+    `chance` is the share of answers that is right for whoever always gives the most
+    frequent one, `best` that of an ideal model. An answer is a whole target, a label,
+    whether one part of a document follows another, or a character of a text, of which
+    an ideal model sees a window: there it is `best(context)`, and `floor(context)` is
+    the least loss.
+    """
+
+    kind: ClassVar[str]
+    objective: ClassVar[str]  # that it was made for
+    seeds: ClassVar[tuple[int, int]] = (0, 2**32 - 1)
+    chance: float
 
 
 def named(data: str, recipes: Mapping[str, type[Recipe]]) -> Recipe | None:

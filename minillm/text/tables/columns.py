@@ -1,13 +1,9 @@
 """Which columns of a table, or keys of an object, hold what: by known names, or as the
 user says (`labels.csv:text=review,label=stars`)."""
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from operator import itemgetter
-
-from minillm.errors import UsageError
 
 # What each kind of file is read for, and the names of the columns that it may stand in,
 # the first found. Texts that belong together ("+") are joined by a line break; one with
@@ -52,10 +48,6 @@ NAMES = {
 }
 NOTHING: Mapping[str, Sequence[str]] = {}
 JOINT = "\n"
-FOLLOW = "links=follow"
-ROLES = "source|target|text|label|links"
-ASKED = re.compile(rf"(.+?):((?:{ROLES})=.*)", re.S)
-ITEM = re.compile(rf"(?:^|,)({ROLES})=")
 SHOWN, LONGEST_NAME = 8, 80  # names in a message, and their characters
 
 # The parts of a form, and whether each may be missing.
@@ -78,54 +70,6 @@ class BadRow(Exception):
 
     def __init__(self, line: int, what: str):
         super().__init__(f"line {line:,}: {what}")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A path, and how what lies there is to be read.
-
-    `columns` says for each role ("text", "label") which columns hold it.
-    """
-
-    path: str
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    follow_links: bool = False
-
-    @classmethod
-    def parse(cls, data: str) -> "Source":
-        """What `--data` takes: a path, and after a colon the columns of each role.
-
-        Those of one role are joined by "+"; each is given by its name, or by its number
-        from 1. Raises UsageError for links that are neither followed nor refused, and
-        for what is said twice.
-        """
-        found = None if os.path.lexists(data) else ASKED.fullmatch(data)
-        if not found:
-            return cls(data)
-        _, *items = ITEM.split(found[2])
-        given = dict(zip(items[::2], items[1::2], strict=True))
-        if 2 * len(given) < len(items):
-            raise UsageError(f"{data}: says one thing twice")
-        links = given.pop("links", "refuse")
-        if links not in ("follow", "refuse"):
-            raise UsageError(f"{data}: links={links} is not understood; give {FOLLOW}")
-        columns = {role: tuple(told.split("+")) for role, told in given.items()}
-        return cls(found[1], columns, links == "follow")
-
-    def check(self, kind: str) -> None:
-        """Raises UsageError where the columns given are not those of a kind."""
-        if self.columns and set(self.columns) != set(NAMES[kind]):
-            raise UsageError(
-                f"{self.path}: the columns of {kind} are given as {example(kind)}"
-            )
-
-
-def following(data: str) -> str:
-    """What `--data` takes for a folder whose links lead anywhere."""
-    source = Source.parse(data)
-    if source.follow_links or not os.path.isdir(source.path):
-        return data
-    return f"{data}{',' if source.columns else ':'}{FOLLOW}"
 
 
 def choose(
@@ -191,11 +135,6 @@ def _short(name: str) -> str:
     """On one line, and the beginning of a long one."""
     name = " ".join(name.split()).encode("utf-8", "backslashreplace").decode()
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-
-
-def example(kind: str, column: str = "NAME") -> str:
-    """How the columns of a kind are asked for."""
-    return ",".join(f"{role}={column}" for role in NAMES[kind])
 
 
 def _known(forms: Sequence[Form], names: Sequence[str]) -> Places | None:

@@ -25,8 +25,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from minillm.text import draws
-from minillm.text.toys.toy import Toy
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.recipe import Toy
 
 OPEN, CLOSE = "([{<", ")]}>"
 # Purposes of the random streams: shapes and kinds of both texts, hiding for `best`.
@@ -104,8 +104,8 @@ class Brackets(Toy):
         With r brackets to come at depth d, (d + 2)(r − d) / 2r(d + 1) of the balanced
         endings open another one (Arnold and Sleep 1980).
         """
-        shape = draws.uniform(self.seed, purpose, n * self.width).reshape(n, -1)
-        kinds = draws.uniform(self.seed, purpose + 1, n * self.pairs) % self.kinds
+        shape = rng.uniform(self.seed, purpose, n * self.width).reshape(n, -1)
+        kinds = rng.uniform(self.seed, purpose + 1, n * self.pairs) % self.kinds
         kinds = kinds.reshape(n, -1)
         lines = np.empty((n, self.width), np.uint8)
         stack = np.zeros((n, self.pairs + 1), np.uint8)
@@ -114,7 +114,7 @@ class Brackets(Toy):
         for place in range(self.width):
             r = self.width - place
             opens = shape[:, place] * (2 * r * (depth + 1)) < (
-                (depth + 2) * (r - depth) << draws.BITS
+                (depth + 2) * (r - depth) << rng.BITS
             )
             new = kinds[rows, np.minimum(opened, self.pairs - 1)]
             lines[:, place] = np.where(
@@ -135,10 +135,10 @@ def _ideal(task: Brackets, context: int) -> tuple[float, float]:
     vocabulary = n_symbols + 2  # also the line end, and the one for the unknown
     hidden = n_symbols  # what is no bracket tells no more than [MASK]
     chosen, fate, other = (
-        draws.uniform(task.seed, HIDING + i, truth.size).reshape(truth.shape)
+        rng.uniform(task.seed, HIDING + i, truth.size).reshape(truth.shape)
         for i in range(3)
     )
-    chosen, fate = chosen / draws.WHOLE < 0.15, fate / draws.WHOLE
+    chosen, fate = chosen / rng.WHOLE < 0.15, fate / rng.WHOLE
     random = np.minimum(other % vocabulary, hidden)
     shown = np.where(chosen & (fate < 0.8), hidden, truth)
     shown = np.where(chosen & (fate >= 0.8) & (fate < 0.9), random, shown)

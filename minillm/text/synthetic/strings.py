@@ -18,8 +18,9 @@ from typing import ClassVar
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.text import draws
-from minillm.text.toys.toy import Rows, Toy
+from minillm.text.source import Rows
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.recipe import Toy
 
 LENGTHS, LETTERS = 1, 2  # purposes of the random streams
 
@@ -67,9 +68,9 @@ class Strings(Toy):
         n_held_out = self.rows // 10
         n = self.rows + n_held_out
         # Twice as many as needed, for some are drawn again.
-        lengths = draws.uniform(self.seed, LENGTHS, 2 * n)
+        lengths = rng.uniform(self.seed, LENGTHS, 2 * n)
         lengths = self.shortest + lengths % (self.longest - self.shortest + 1)
-        letters = draws.uniform(self.seed, LETTERS, 2 * n * self.longest) % self.letters
+        letters = rng.uniform(self.seed, LETTERS, 2 * n * self.longest) % self.letters
         codes = (ord("a") + letters).astype(np.uint8).reshape(2 * n, -1)
         drawn = zip(codes, lengths.tolist(), strict=True)
         sources = dict.fromkeys(

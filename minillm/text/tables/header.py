@@ -8,19 +8,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from minillm.text.cells import Row
-from minillm.text.columns import (
+from minillm.text.source import ROLES, example
+from minillm.text.tables.columns import (
     FORMS,
-    NAMES,
     BadRow,
     Places,
     choose,
-    example,
     is_number,
     listed,
     plain,
     told,
 )
+from minillm.text.tables.delimited import Row
 
 HIGHEST = 6  # rows among which a header is looked for
 FEW = 5  # rows that do not show what a column holds
@@ -67,7 +66,7 @@ def lay_out(
             _refuse_twice(line, first, places)
     else:
         _refuse_other_names(line, first, kind)
-        places = [(column,) for column in range(len(NAMES[kind]))]
+        places = [(column,) for column in range(len(ROLES[kind]))]
     if place:
         notes.append(f"{_lines(rows[:place])} above the header: not read")
     if not named and kind == "labels" and _labels_itself(rows, places, known_labels):
@@ -124,7 +123,7 @@ def _found(line: int, cells: list[str], kind: str, asked: Asked) -> list[Places]
     """The columns that a header names, or that are asked for by number."""
     places = choose(cells, kind, asked)
     if None in places:
-        lacking = dict(zip(NAMES[kind], places, strict=True))
+        lacking = dict(zip(ROLES[kind], places, strict=True))
         (name, *_) = [" + ".join(asked[r]) for r in lacking if lacking[r] is None]
         raise BadRow(line, f"no column {name!r}; there are {listed(cells)}")
     return places
@@ -207,7 +206,7 @@ def _refuse_other_names(line: int, cells: list[str], kind: str) -> None:
     if any(choose(cells, kind)):
         raise BadRow(
             line,
-            f"a header that names one column only; name {' and '.join(NAMES[kind])}, "
+            f"a header that names one column only; name {' and '.join(ROLES[kind])}, "
             f"or say which they are: FILE:{example(kind)}",
         )
 

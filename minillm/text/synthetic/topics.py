@@ -21,8 +21,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from minillm.text import draws
-from minillm.text.toys.toy import Toy
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.recipe import Toy
 
 LETTERS = 2  # of a topic
 WORD = 4  # letters; a sentence is a word
@@ -75,11 +75,11 @@ class Topics(Toy):
 
     def _topics(self, purpose: int, n: int) -> np.ndarray:
         """The topic of each document."""
-        return draws.uniform(self.seed, purpose, n) % self.topics
+        return rng.uniform(self.seed, purpose, n) % self.topics
 
     def _text(self, purpose: int, n: int) -> str:
         shape = n, SENTENCES, WORD
-        drawn = draws.uniform(self.seed, purpose + 1, math.prod(shape)).reshape(shape)
+        drawn = rng.uniform(self.seed, purpose + 1, math.prod(shape)).reshape(shape)
         letters = LETTERS * self._topics(purpose, n)[:, None, None] + drawn % LETTERS
         codes = np.full((n, SENTENCES, WORD + 2), ord(" "), np.uint8)
         codes[:, :, :WORD] = ord("a") + letters

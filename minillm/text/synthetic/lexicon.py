@@ -17,9 +17,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from minillm.text import draws
-from minillm.text.known import KnownText
-from minillm.text.start_cost import start_cost, stationary
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.excess_entropy import excess_entropy, stationary
+from minillm.text.synthetic.recipe import KnownText
 
 # Purposes of the random streams: classes and words of both texts, then the language.
 TRAIN, VALIDATION, GRAMMAR, SPELLING = 1, 3, 5, 6
@@ -70,15 +70,15 @@ class Lexicon(KnownText):
 
         What follows a class is Zipf too, in an order of its own.
         """
-        law = draws.zipf(self.classes, 1.0)
-        numbers = draws.uniform(self.seed, GRAMMAR, self.classes**2)
+        law = rng.zipf(self.classes, 1.0)
+        numbers = rng.uniform(self.seed, GRAMMAR, self.classes**2)
         order = numbers.reshape(self.classes, -1).argsort(1, kind="stable")
         return law[order.argsort(1)]
 
     @cached_property
     def laws(self) -> list[np.ndarray]:
         """P(word | class) in parts of 2⁴⁸, class by class: (size,) int64 each."""
-        return [draws.zipf(size, 1 + self.a) for size in self.sizes]
+        return [rng.zipf(size, 1 + self.a) for size in self.sizes]
 
     @cached_property
     def spelled(self) -> list[str]:
@@ -86,7 +86,7 @@ class Lexicon(KnownText):
 
         A word has as many syllables as its rank has digits: frequent words are short.
         """
-        numbers = iter(draws.uniform(self.seed, SPELLING, 20 * self.words).tolist())
+        numbers = iter(rng.uniform(self.seed, SPELLING, 20 * self.words).tolist())
         ranks = [rank for size in self.sizes for rank in range(1, size + 1)]
         words: dict[str, None] = {}
         for rank in ranks:
@@ -106,7 +106,7 @@ class Lexicon(KnownText):
     def entropy_per_word(self) -> float:
         """Nats: of the next class, and of the word in its class."""
         nats = [
-            draws.entropy(row) + draws.entropy(law)
+            rng.entropy(row) + rng.entropy(law)
             for row, law in zip(self.moves, self.laws, strict=True)
         ]
         return float(self._frequency @ nats)
@@ -124,17 +124,17 @@ class Lexicon(KnownText):
     @cached_property
     def start_cost(self) -> float:
         """Nats that a window loses because it begins inside a word."""
-        return start_cost(self.spelled, self._within, self.moves / draws.WHOLE)
+        return excess_entropy(self.spelled, self._within, self.moves / rng.WHOLE)
 
     def drawn(self, purpose: int, n: int) -> np.ndarray:
         """The places in `spelled` of n words: (n,)."""
-        classes = self._chain(draws.uniform(self.seed, purpose, n))
-        numbers = draws.uniform(self.seed, purpose + 1, n)
+        classes = self._chain(rng.uniform(self.seed, purpose, n))
+        numbers = rng.uniform(self.seed, purpose + 1, n)
         words = np.empty(n, np.int64)
         first = 0
         for c, law in enumerate(self.laws):
             here = classes == c
-            words[here] = first + draws.chosen(law, numbers[here])
+            words[here] = first + rng.chosen(law, numbers[here])
             first += len(law)
         return words
 
@@ -152,7 +152,7 @@ class Lexicon(KnownText):
 
     def _chain(self, numbers: np.ndarray) -> np.ndarray:
         """The class of each word: (n,) uint8. Class 0 stands before the first."""
-        columns = [draws.chosen(row, numbers) for row in self.moves]
+        columns = [rng.chosen(row, numbers) for row in self.moves]
         after = np.stack(columns, 1).astype(np.uint8).tobytes()
         now = 0
         classes = bytearray()
@@ -164,7 +164,7 @@ class Lexicon(KnownText):
     @cached_property
     def _frequency(self) -> np.ndarray:
         """π: (classes,)."""
-        return stationary(self.moves / draws.WHOLE)
+        return stationary(self.moves / rng.WHOLE)
 
     @cached_property
     def _within(self) -> np.ndarray:
@@ -172,7 +172,7 @@ class Lexicon(KnownText):
         rows = np.zeros((self.classes, self.words))
         first = 0
         for row, law in zip(rows, self.laws, strict=True):
-            row[first : first + len(law)] = law / draws.WHOLE
+            row[first : first + len(law)] = law / rng.WHOLE
             first += len(law)
         return rows
 

@@ -14,8 +14,9 @@ Known is the answer. A tenth of the numbers is held out; an ideal model gets all
 from dataclasses import dataclass
 from typing import ClassVar
 
-from minillm.text import draws
-from minillm.text.toys.toy import Rows, Toy
+from minillm.text.source import Rows
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.recipe import Toy
 
 ORDER = 1  # the purpose of the random stream
 ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -53,7 +54,7 @@ class Numbers(Toy):
 
     def parts(self) -> tuple[Rows, Rows]:
         """Rows to train on, and rows held out."""
-        order = draws.uniform(self.seed, ORDER, self.below).argsort(kind="stable")
+        order = rng.uniform(self.seed, ORDER, self.below).argsort(kind="stable")
         rows = [(words(n), str(n)) for n in order.tolist()]
         if self.to_words:
             rows = [(digits, text) for text, digits in rows]

@@ -1,13 +1,13 @@
-"""Long texts in pieces, so that no step needs many times the memory of the text."""
+"""Long texts in chunks, so that no step needs many times the memory of the text."""
 
 import re
 from collections.abc import Iterator
 
 from minillm.errors import UsageError
 
-PIECE_CHARACTERS = 1 << 16
+CHUNK_CHARACTERS = 1 << 16
 SAMPLE_CHARACTERS = 4_000_000
-SAMPLE_PIECES = 64
+SAMPLE_CHUNKS = 64
 
 # White space as Unicode and the tokenizers have it; Python's has four characters more.
 SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
@@ -18,16 +18,16 @@ EDGE = re.compile(f"{NO_SPACE}(?={SPACE})|[^\\W_](?={_PUNCTUATION})")
 _LAST_EDGE = re.compile(f"(?s:.*)(?:{EDGE.pattern})")
 
 
-def pieces(text: str) -> Iterator[str]:
-    """All of a text in consecutive pieces of at most 65,536 characters.
+def chunks(text: str) -> Iterator[str]:
+    """All of a text in consecutive chunks of at most 65,536 characters.
 
     A cut comes between two words, before white space or punctuation: BPE and wordpiece
-    part them there in any case, so that the pieces give the ids of the whole. A longer
+    part them there in any case, so that the chunks give the ids of the whole. A longer
     word stays whole. Raises UsageError at a lone surrogate.
     """
     start = 0
-    while len(text) - start > PIECE_CHARACTERS:
-        stop = start + PIECE_CHARACTERS
+    while len(text) - start > CHUNK_CHARACTERS:
+        stop = start + CHUNK_CHARACTERS
         # What follows the last character decides too.
         edge = _LAST_EDGE.match(text, start, stop + 1) or EDGE.search(text, stop)
         stop = edge.end() if edge else len(text)
@@ -37,20 +37,20 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def sample(text: str) -> Iterator[str]:
-    """Pieces of about four million characters in all, spread evenly over a text."""
+    """Chunks of about four million characters in all, spread evenly over a text."""
     if len(text) <= SAMPLE_CHARACTERS:
-        yield from pieces(text)
+        yield from chunks(text)
         return
-    for i in range(SAMPLE_PIECES):
-        start = i * len(text) // SAMPLE_PIECES
-        yield _checked(text[start : start + SAMPLE_CHARACTERS // SAMPLE_PIECES])
+    for i in range(SAMPLE_CHUNKS):
+        start = i * len(text) // SAMPLE_CHUNKS
+        yield _checked(text[start : start + SAMPLE_CHARACTERS // SAMPLE_CHUNKS])
 
 
-def _checked(piece: str) -> str:
-    """The same piece; UsageError where it holds half a character."""
+def _checked(chunk: str) -> str:
+    """The same chunk; UsageError where it holds half a character."""
     try:
-        piece.encode("utf-8")
+        chunk.encode("utf-8")
     except UnicodeEncodeError as error:
-        half = ascii(piece[error.start])
+        half = ascii(chunk[error.start])
         raise UsageError(f"not valid Unicode: {half} is half a character") from error
-    return piece
+    return chunk

@@ -22,10 +22,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from minillm import reading
-from minillm.decoding import decoded
 from minillm.errors import DataError
 
-SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz")
 MOST_BYTES = 1 << 30  # of all files together, unpacked
 MOST_FILES = 100_000
 # Text is packed to a third, logs to a thirtieth; what grows more is to fill memory.
@@ -45,11 +43,6 @@ class Member:
     path: str
     kind: str
     open: Callable[[], IO[bytes]]
-
-
-def is_archive(path: Path) -> bool:
-    """Whether its name ends as that of an archive."""
-    return path.name.lower().endswith(SUFFIXES)
 
 
 def read_archive(archive: Path) -> dict[str, bytes]:
@@ -156,29 +149,6 @@ def unpacked(archive: Path) -> bytes:
     if len(whole) > most:
         raise _too_large(str(archive), most)
     return whole
-
-
-def read_text(path: Path) -> str:
-    """A file's text exactly as it stands (line endings too), less a byte order mark.
-
-    A name that ends in .gz is unpacked. Raises DataError if it cannot be read, is too
-    large, or is no text (with the offset of the first bad byte).
-    """
-    return decoded(read_bytes(path), str(path))
-
-
-def plain_name(name: str) -> str:
-    """The name of a file that was packed by itself: `a.csv` of `a.csv.gz`."""
-    plain = name[:-3] if name.lower().endswith(".gz") else name
-    return name if plain.lower().endswith(".tar") else plain
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's bytes; those of a file packed by itself (.gz) unpacked. Raises DataError
-    where it cannot be read."""
-    if plain_name(path.name) != path.name:
-        return unpacked(path)
-    return reading.read_bytes(path, reading.TEXT, pipe=True)
 
 
 def _read(file: IO[bytes], most: int) -> bytes:
