@@ -66,7 +66,6 @@ def server(here, monkeypatch):
         "download",
         functools.partial(download, schemes=("http",), timeout=0.5),
     )
-    monkeypatch.setattr()
     monkeypatch.setenv("MINILLM_CACHE", str(here / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     yield server

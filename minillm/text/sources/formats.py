@@ -8,8 +8,12 @@ from minillm.text.source import DELIMITED, JSON
 from minillm.text.tables.columns import BadRow, choose, joined, listed
 from minillm.text.tables.delimited import read_cells
 from minillm.text.tables.header import HIGHEST, lay_out
-from minillm.text.tables.json_values import read_values
-from minillm.text.tables.objects import LONE_SURROGATE, RecordReader, fields
+from minillm.text.tables.objects import (
+    LONE_SURROGATE,
+    RecordReader,
+    fields,
+    read_values,
+)
 
 Asked = Mapping[str, Sequence[str]]
 # The texts of a file, each with the line it begins in, or None: it is read as it

@@ -3,13 +3,25 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from minillm.json_values import NotJSON, json_values
 from minillm.text.source import ROLES
 from minillm.text.tables.columns import JOINT, BadRow, Places, choose, joined, told
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 ANSWERING = ("assistant", "gpt", "model", "bot")  # the roles whose turns are answers
+
+
+def read_values(text: str, hint: str = "") -> Iterator[tuple[int, object]]:
+    """Every value of a JSON file and the line it begins in; of an array its elements.
+
+    Raises BadRow for what is no JSON, with a hint at what would be right.
+    """
+    try:
+        yield from json_values(text, elements=True)
+    except NotJSON as error:
+        raise BadRow(error.begun, f"not JSON ({error}){hint}") from None
 
 
 class RecordReader:

@@ -16,8 +16,7 @@ from minillm.text.source import (
 from minillm.text.tables.columns import BadRow, choose, listed, plain, taker
 from minillm.text.tables.delimited import LONGEST, read_cells
 from minillm.text.tables.header import HIGHEST, lay_out
-from minillm.text.tables.json_values import read_values
-from minillm.text.tables.objects import RecordReader, fields
+from minillm.text.tables.objects import RecordReader, fields, read_values
 from minillm.text.text_file import read_text
 
 SUFFIXES = (*DELIMITED, *JSON)
