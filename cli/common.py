@@ -150,7 +150,7 @@ def follow_links(function):
 
     @functools.wraps(function)
     def command(*args, data: str | None, follow_links: bool, **kwargs):
-        from minillm.text.source import following
+        from minillm.text.data_spec import following
 
         data = following(data) if data and follow_links else data
         return function(*args, data=data, **kwargs)

@@ -68,7 +68,9 @@ def list_(json: bool) -> None:
         title="Generated tasks, whose best answer is known",
     )
     for recipe in (*GENERATED.values(), *TOYS.values()):
-        click.echo(f"{recipe.name} takes {', '.join(recipe.limits)}: {recipe.example}")
+        click.echo(
+            f"{recipe.name} takes {', '.join(recipe.limits())}: {recipe.example}"
+        )
     output.say_next("minillm data get NAME")
 
 
@@ -143,11 +145,10 @@ def show(data: str, kind: str | None, json: bool) -> None:
     be packed (.zip, .tar.gz); or a file of rows, .tsv, .csv or .jsonl: pairs (source,
     target) or labels (text, label).
     """
-    from minillm.text.synthetic.by_name import TOYS
-    from minillm.text.synthetic.recipe import named
-    from minillm.text.tables.rows import kind_of
+    from minillm.text.synthetic.by_name import generated_task
+    from minillm.text.table_files.rows import kind_of
 
-    toy = named(data, TOYS)
+    toy = generated_task(data)
     seems = None if kind or toy else kind_of(data)
     kind = kind or seems or (toy.kind if toy else "text")
     heads = HEADS.get(kind)

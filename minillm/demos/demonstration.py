@@ -2,13 +2,12 @@
 
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 
 from minillm.demos.questions import ask
 from minillm.demos.table import SOLVED, Demo, named
 from minillm.errors import Interrupted
 from minillm.runs.resume import sources_of
-from minillm.runs.run import load_run, read_record
+from minillm.runs.run import is_unfinished, load_run
 from minillm.runs.train import train
 
 SHOWN = 10  # examples
@@ -35,15 +34,12 @@ def demo(
     chosen = named(name)
     out = out or f"runs/demo-{name}" + (f"-s{seed}" if seed else "")
     config = chosen.config(seed=seed, out=out, device=device, workers=workers)
-    unfinished = Path(out, "run.json").exists() and (
-        read_record(out)["status"] in ("running", "interrupted")
-    )
     try:
         train(
             config,
             # Seed 0 is asked for as well: a run of another one must not go on as it.
             sources={**sources_of(config), "seed": "argument"},
-            resume=unfinished,
+            resume=is_unfinished(out),
             reporter=reporter,
         )
     except Interrupted as stop:

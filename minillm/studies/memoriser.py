@@ -1,8 +1,8 @@
 """A model whose law is known: it counts, and does nothing else.
 
-On `facts` the laws of an ideal memoriser are sums (`minillm/text/facts.py`). A table of
-counts comes as near to it as a model can, and trains in no time: a series of such
-tables is the laboratory's calibration weight.
+On `facts` the laws of an ideal memoriser are sums (`minillm/text/synthetic/facts.py`).
+A table of counts comes as near to it as a model can, and trains in no time: a series of
+such tables is the laboratory's calibration weight.
 """
 
 import numpy as np

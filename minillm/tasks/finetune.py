@@ -21,6 +21,7 @@ from minillm.runs.reporter import Silent
 from minillm.runs.resume import new_folder
 from minillm.runs.run import (
     Run,
+    is_unfinished,
     load_run,
     read_record,
     read_tokenizer,
@@ -193,10 +194,8 @@ def _sitting(
 
 def _trained(config: TrainConfig, text: EncodedCorpus, rows, reporter) -> dict:
     """Train a run, or what is left of it, and measure it on rows."""
-    unfinished = Path(config.out, "run.json").exists() and (
-        read_record(config.out)["status"] in ("running", "interrupted")
-    )
-    record = train(config, text=text, reporter=reporter, resume=unfinished)
+    resume = is_unfinished(config.out)
+    record = train(config, text=text, reporter=reporter, resume=resume)
     return {
         "run": config.out,
         "loss": record["results"]["val_loss"],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.errors import DataError
-from minillm.text.source import Source, exists, is_archive
+from minillm.text.data_spec import Source, exists, is_archive
 from minillm.text.text_file import is_blank, read_text, texts_of
 
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")

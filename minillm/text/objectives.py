@@ -1,6 +1,6 @@
 """Objectives: what a model has to predict, as a function from examples to a batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.text.batch import IGNORED, Batch
 from minillm.text.documents import Passage
-from minillm.text.template import BOS, MASK, Framed
+from minillm.text.template import BOS, MASK
 from minillm.text.tokenizer import Tokenizer
 
 # Of BERT's masked language model (Devlin et al. 2019, section 3.1): the share of tokens
@@ -65,15 +65,8 @@ def next_sentence(
     BERT's two objectives at once (Devlin et al. 2019, section 3.1). Label 0: it does.
     """
     room = tokenizer.room(context, pair=True)
-    pairs = [passage.pair(room, rng) for passage in passages]
-    framed = _framed([(a, b) for a, b, _ in pairs], tokenizer, context)
-    batch = Batch(
-        framed.ids,
-        mask=framed.mask,
-        segments=framed.segments,
-        labels=np.array([label for *_, label in pairs], np.int32),
-        n_labels=len(pairs),
-    )
+    *texts, labels = zip(*(each.pair(room, rng) for each in passages), strict=True)
+    batch = _labelled(zip(*texts, strict=True), labels, tokenizer, context)
     return hide(batch, rng, tokenizer, whole_words)
 
 
@@ -89,8 +82,8 @@ def seq2seq(
     Teacher forcing: the decoder reads [BOS] and the right tokens, whatever it would
     have said (Sutskever et al. 2014). Draws nothing from `rng`.
     """
-    source = _framed([(a,) for a, _ in pairs], tokenizer, context)
-    target = _framed([(b,) for _, b in pairs], tokenizer, context)
+    source = _padded(((a,) for a, _ in pairs), tokenizer, context)
+    target = _padded(((b,) for _, b in pairs), tokenizer, context)
     # A target that was cut does not end where it is cut.
     room = tokenizer.room(context)
     kept = target.mask.copy()
@@ -115,14 +108,8 @@ def classify(
     context: int,
 ) -> Batch:
     """Say which class a text is of. Draws nothing from `rng`."""
-    framed = _framed([(text,) for text, _ in texts], tokenizer, context)
-    return Batch(
-        framed.ids,
-        mask=framed.mask,
-        segments=framed.segments,
-        labels=np.array([label for _, label in texts], np.int32),
-        n_labels=len(texts),
-    )
+    ids, labels = zip(*texts, strict=True)
+    return _labelled(zip(ids, strict=True), labels, tokenizer, context)
 
 
 def hide(
@@ -165,10 +152,18 @@ def word_beginnings(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     return np.maximum.accumulate(np.where(inside, 0, np.arange(ids.shape[1])), axis=1)
 
 
-def _framed(rows: Sequence[tuple], tokenizer: Tokenizer, context: int) -> Framed:
+def _labelled(
+    rows: Iterable[tuple], labels: Sequence[int], tokenizer: Tokenizer, context: int
+) -> Batch:
+    """One text or two a row, and its class."""
+    batch = _padded(rows, tokenizer, context)
+    return replace(batch, labels=np.array(labels, np.int32), n_labels=len(labels))
+
+
+def _padded(rows: Iterable[tuple], tokenizer: Tokenizer, context: int) -> Batch:
     """One text or two a row, in the tokenizer's template and padded to one length."""
-    framed = [tokenizer.frame(*texts, room=context) for texts in rows]
-    return tokenizer.pad(framed, 1 if context % MULTIPLE else MULTIPLE)
+    multiple = 1 if context % MULTIPLE else MULTIPLE
+    return tokenizer.batch(rows, room=context, multiple_of=multiple)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
-from minillm.text.source import Rows, Source, exists
+from minillm.text.data_spec import Rows, Source, exists
 
 FEWEST_ROWS = 5
 KINDS = ("pairs", "labels")
@@ -56,7 +56,7 @@ def load_table(
     """
     # Whoever trains on a text opens this file too, and none of these.
     from minillm.text.synthetic.by_name import TOYS, generated_task
-    from minillm.text.tables.rows import read_rows
+    from minillm.text.table_files.rows import read_rows
 
     if kind not in KINDS:
         raise UsageError(f"a table of {kind!r}: there are {' and '.join(KINDS)}")

@@ -8,7 +8,14 @@ from pathlib import Path
 from minillm import reading
 from minillm.decoding import decoded
 from minillm.errors import DataError
-from minillm.text.source import DELIMITED, JSON, NOTEBOOK, Source, plain_name, suffix_of
+from minillm.text.data_spec import (
+    DELIMITED,
+    JSON,
+    NOTEBOOK,
+    Source,
+    plain_name,
+    suffix_of,
+)
 
 # What a text shows by its beginning, where more is learnt of it than its words.
 LOOKS = {

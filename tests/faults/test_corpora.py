@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from minillm.text.tables.columns import BadRow
-from minillm.text.tables.delimited import read_cells
+from minillm.text.table_files.columns import BadRow
+from minillm.text.table_files.delimited import read_cells
 
 LINE = "She read all the books of the sea. 她读海。\n"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from minillm.errors import DataError
 from minillm.text.corpus import load_corpus
-from minillm.text.source import is_archive
+from minillm.text.data_spec import is_archive
 from minillm.text.sources import archive
 from minillm.text.sources.archive import read_archive
 

@@ -62,7 +62,7 @@ def test_a_seed_gives_another_text(known):
 
 def test_a_longer_text_begins_with_the_shorter(known, text):
     size = {"records": 500} if known.name == "facts" else {"length": 500}
-    same = {name: getattr(known, name) for name in known.limits}
+    same = {name: getattr(known, name) for name in known.limits()}
     assert text.startswith(type(known)(**{**same, **size}).texts()[0])
 
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 
 from minillm.errors import DataError
-from minillm.text.source import DELIMITED, JSON
-from minillm.text.tables.columns import BadRow, choose, joined, listed
-from minillm.text.tables.delimited import read_cells
-from minillm.text.tables.header import HIGHEST, lay_out
-from minillm.text.tables.objects import (
+from minillm.text.data_spec import DELIMITED, JSON
+from minillm.text.table_files.columns import BadRow, choose, joined, listed
+from minillm.text.table_files.delimited import read_cells
+from minillm.text.table_files.header import HIGHEST, lay_out
+from minillm.text.table_files.objects import (
     LONE_SURROGATE,
     RecordReader,
     fields,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from minillm.decoding import NoTextError, decoded
 from minillm.errors import DataError
-from minillm.text.source import Source
+from minillm.text.data_spec import Source
 from minillm.text.sources.archive import read_archive
 from minillm.text.sources.folder import files_below
-from minillm.text.tables.columns import listed
+from minillm.text.table_files.columns import listed
 from minillm.text.text_file import is_blank, read_bytes, texts_of
 
 

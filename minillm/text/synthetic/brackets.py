@@ -21,12 +21,11 @@ this far sooner.
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
 
 import numpy as np
 
 from minillm.text.synthetic import rng
-from minillm.text.synthetic.recipe import Toy
+from minillm.text.synthetic.recipe import SEED, Toy, parameter
 
 OPEN, CLOSE = "([{<", ")]}>"
 # Purposes of the random streams: shapes and kinds of both texts, hiding for `best`.
@@ -38,21 +37,15 @@ SAMPLE = 2_000  # lines for `best`
 class Brackets(Toy):
     """`lines` of `pairs` pairs of `kinds` kinds; a tenth as many for validation."""
 
-    kinds: int = 2
-    pairs: int = 4
-    lines: int = 300_000
-    seed: int = 0
+    kinds: int = parameter(2, 1, 4)
+    pairs: int = parameter(4, 1, 50)
+    lines: int = parameter(300_000, 100, 1_000_000)
+    seed: int = SEED
 
     name = "brackets"
     kind = "text"
     objective = "mlm"
     example = "brackets:kinds=4,pairs=10"
-    limits: ClassVar = {
-        "kinds": (1, 4),
-        "pairs": (1, 50),
-        "lines": (100, 1_000_000),
-        "seed": Toy.seeds,
-    }
 
     @property
     def title(self) -> str:

@@ -14,13 +14,12 @@ One that has room for N keys loses H + ln V · Σ_{k>N} p_k, which falls as N^�
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
 from minillm.text.synthetic import rng
 from minillm.text.synthetic.excess_entropy import excess_entropy
-from minillm.text.synthetic.recipe import KnownText
+from minillm.text.synthetic.recipe import SEED, KnownText, parameter
 
 TRAIN, VALIDATION, VALUES = 1, 2, 3  # purposes of the random streams
 LARGEST_VALIDATION = 200_000  # records
@@ -35,21 +34,14 @@ class Facts(KnownText):
     The exponents above need more keys than the records or the model can exhaust.
     """
 
-    a: float = 0.5
-    keys: int = 1_000
-    values: int = 100
-    records: int = 1_700_000
-    seed: int = 0
+    a: float = parameter(0.5, -1.0, 3.0)
+    keys: int = parameter(1_000, 2, 1_000_000)
+    values: int = parameter(100, 1, 1_000_000_000)
+    records: int = parameter(1_700_000, 100, 100_000_000)
+    seed: int = SEED
 
     name = "facts"
     example = "facts:a=0.3,keys=10000,seed=1"
-    limits: ClassVar = {
-        "a": (-1.0, 3.0),
-        "keys": (2, 1_000_000),
-        "values": (1, 1_000_000_000),
-        "records": (100, 100_000_000),
-        "seed": (0, 2**32 - 1),
-    }
 
     @property
     def title(self) -> str:

@@ -20,13 +20,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from string import ascii_lowercase as ALPHABET
-from typing import ClassVar
 
 import numpy as np
 
 from minillm.errors import UsageError
 from minillm.text.synthetic import rng
-from minillm.text.synthetic.recipe import Toy
+from minillm.text.synthetic.recipe import SEED, Toy, parameter
 
 # Of a word. With its space an odd number, so that a word can begin at every place of a
 # window of 64 or 128 characters.
@@ -44,24 +43,17 @@ class Induction(Toy):
     end after any of them.
     """
 
-    words: int = 2
-    letters: int = 12
-    length: int = 16
-    size: int = 800_000
-    seed: int = 0
+    words: int = parameter(2, 1, 6)
+    letters: int = parameter(12, 4, 26)
+    length: int = parameter(16, 1, 1_000)
+    size: int = parameter(800_000, 1_000, 10_000_000)
+    seed: int = SEED
 
     name = "induction"
     kind = "text"
     objective = "clm"
     title = "lines of a few new words, repeated: look back for what followed"
     example = "induction:words=3,letters=16"
-    limits: ClassVar = {
-        "words": (1, 6),
-        "letters": (4, 26),
-        "length": (1, 1_000),
-        "size": (1_000, 10_000_000),
-        "seed": Toy.seeds,
-    }
 
     def __post_init__(self):
         super().__post_init__()

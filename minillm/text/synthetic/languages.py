@@ -15,13 +15,12 @@ where it is a draw. A model that knows no words is right half of the time.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from minillm.text.source import Rows
+from minillm.text.data_spec import Rows
 from minillm.text.synthetic import rng
-from minillm.text.synthetic.recipe import Toy
+from minillm.text.synthetic.recipe import SEED, Toy, parameter
 
 LABELS = "north", "south"
 CONSONANTS, VOWELS = "bdfgjklmnprstvz", "aeiou"
@@ -35,24 +34,17 @@ class Languages(Toy):
     """`rows` sentences of `length` words from the pairs of `syllables` syllables, and a
     tenth as many held out; a word is `borrowed` with this probability."""
 
-    syllables: int = 6
-    length: int = 5
-    borrowed: float = 0.2
-    rows: int = 20_000
-    seed: int = 0
+    syllables: int = parameter(6, 2, 75)
+    length: int = parameter(5, 1, 100)
+    borrowed: float = parameter(0.2, 0.0, 0.5)
+    rows: int = parameter(20_000, 10, 200_000)
+    seed: int = SEED
 
     name = "languages"
     kind = "labels"
     objective = "classify"
     title = "sentences in two invented languages of the same syllables -> which"
     example = "languages:syllables=8,borrowed=0.1"
-    limits: ClassVar = {
-        "syllables": (2, 75),
-        "length": (1, 100),
-        "borrowed": (0.0, 0.5),
-        "rows": (10, 200_000),
-        "seed": Toy.seeds,
-    }
     chance = 0.5
 
     @property

@@ -13,13 +13,12 @@ where π is how often each class occurs and a word's length counts its space.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 
 from minillm.text.synthetic import rng
 from minillm.text.synthetic.excess_entropy import excess_entropy, stationary
-from minillm.text.synthetic.recipe import KnownText
+from minillm.text.synthetic.recipe import SEED, KnownText, parameter
 
 # Purposes of the random streams: classes and words of both texts, then the language.
 TRAIN, VALIDATION, GRAMMAR, SPELLING = 1, 3, 5, 6
@@ -37,21 +36,14 @@ class Lexicon(KnownText):
     The default is for small models: some million characters show every word often.
     """
 
-    a: float = 0.0
-    classes: int = 8
-    words: int = 500
-    length: int = 2_000_000
-    seed: int = 0
+    a: float = parameter(0.0, -1.0, 3.0)
+    classes: int = parameter(8, 2, 12)
+    words: int = parameter(500, 50, 200_000)
+    length: int = parameter(2_000_000, 100, 100_000_000)
+    seed: int = SEED
 
     name = "lexicon"
     example = "lexicon:words=2000,seed=1"
-    limits: ClassVar = {
-        "a": (-1.0, 3.0),
-        "classes": (2, 12),
-        "words": (50, 200_000),
-        "length": (100, 100_000_000),
-        "seed": (0, 2**32 - 1),
-    }
 
     @property
     def title(self) -> str:

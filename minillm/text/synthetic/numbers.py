@@ -12,11 +12,10 @@ Known is the answer. A tenth of the numbers is held out; an ideal model gets all
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from minillm.text.source import Rows
+from minillm.text.data_spec import Rows
 from minillm.text.synthetic import rng
-from minillm.text.synthetic.recipe import Toy
+from minillm.text.synthetic.recipe import SEED, Toy, parameter
 
 ORDER = 1  # the purpose of the random stream
 ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -29,20 +28,15 @@ TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "nin
 class Numbers(Toy):
     """The numbers below `below`, from words to digits, or with `to_words=1` back."""
 
-    below: int = 1_000
-    to_words: int = 0
-    seed: int = 0
+    below: int = parameter(1_000, 20, 10_000)
+    to_words: int = parameter(0, 0, 1)
+    seed: int = SEED
 
     name = "numbers"
     kind = "pairs"
     objective = "seq2seq"
     best = 1.0
     example = "numbers:below=10000,to_words=1"
-    limits: ClassVar = {
-        "below": (20, 10_000),
-        "to_words": (0, 1),
-        "seed": Toy.seeds,
-    }
 
     @property
     def title(self) -> str:

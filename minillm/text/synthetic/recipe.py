@@ -1,26 +1,32 @@
 """Recipe of what is generated: a name, parameters within limits, and what is known."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import fields
-from typing import ClassVar
+from dataclasses import field, fields
+from typing import Any, ClassVar
 
 from minillm.errors import UsageError
+
+
+def parameter(usual: float, low: float, high: float) -> Any:
+    """A parameter of a recipe: its usual value, and the least and the largest."""
+    return field(default=usual, metadata={"limits": (low, high)})
+
+
+SEED = parameter(0, 0, 2**32 - 1)
 
 
 class Recipe:
     """How something is generated: the base of `KnownText` and `Toy`.
 
-    A subclass is a frozen dataclass of numbers, its parameters. It offers `title`: what
-    comes of it, in a few words. Raises UsageError for a number outside its limits.
+    A subclass is a frozen dataclass of numbers, each a `parameter`. It offers `title`:
+    what comes of it, in a few words. Raises UsageError for a number outside its limits.
     """
 
     name: ClassVar[str]
     example: ClassVar[str]
-    limits: ClassVar[dict[str, tuple[float, float]]]  # the ends of every parameter
 
     def __post_init__(self):
-        for name, (low, high) in self.limits.items():
+        for name, (low, high) in self.limits().items():
             value = getattr(self, name)
             whole = isinstance(low, int)
             kind = int if whole else (int, float)
@@ -36,15 +42,20 @@ class Recipe:
                 )
 
     @classmethod
+    def limits(cls) -> dict[str, tuple[float, float]]:
+        """The least and the largest value of every parameter."""
+        return {each.name: each.metadata["limits"] for each in fields(cls)}
+
+    @classmethod
     def parse(cls, text: str) -> "Recipe":
         """The recipe with parameters like `a=0.3,seed=1`. Raises UsageError."""
         given = {}
         for item in text.split(","):
             name, equals, value = (part.strip() for part in item.partition("="))
-            if not equals or name not in cls.limits or name in given:
+            if not equals or name not in cls.limits() or name in given:
                 raise UsageError(
                     f"{cls.name}: {item!r} is not understood; give "
-                    f"{', '.join(cls.limits)}, each once, as in {cls.example}"
+                    f"{', '.join(cls.limits())}, each once, as in {cls.example}"
                 )
             given[name] = _number(value)
         return cls(**given)
@@ -53,9 +64,9 @@ class Recipe:
     def spec(self) -> str:
         """What `--data` takes for it: the name and the parameters that differ."""
         changed = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
-            if getattr(self, field.name) != field.default
+            f"{each.name}={getattr(self, each.name)}"
+            for each in fields(self)
+            if getattr(self, each.name) != each.default
         ]
         return ":".join([self.name, *filter(None, [",".join(changed)])])
 
@@ -92,20 +103,7 @@ class Toy(Recipe):
 
     kind: ClassVar[str]
     objective: ClassVar[str]  # that it was made for
-    seeds: ClassVar[tuple[int, int]] = (0, 2**32 - 1)
     chance: float
-
-
-def named(data: str, recipes: Mapping[str, type[Recipe]]) -> Recipe | None:
-    """The one of `recipes` that `data` names, `facts` or `facts:a=0.3`, or None.
-
-    Raises UsageError for parameters that cannot be.
-    """
-    name, colon, parameters = data.partition(":")
-    if name not in recipes:
-        return None
-    recipe = recipes[name]
-    return recipe.parse(parameters) if colon else recipe()
 
 
 def _number(text: str) -> int | float | str:

@@ -13,14 +13,13 @@ ideal model gets all of them right and one that learns by heart none.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.text.source import Rows
+from minillm.text.data_spec import Rows
 from minillm.text.synthetic import rng
-from minillm.text.synthetic.recipe import Toy
+from minillm.text.synthetic.recipe import SEED, Toy, parameter
 
 LENGTHS, LETTERS = 1, 2  # purposes of the random streams
 
@@ -30,22 +29,15 @@ class Strings(Toy):
     """`rows` different strings of `shortest` to `longest` of the first `letters` of
     the alphabet, and a tenth as many held out."""
 
-    letters: int = 26
-    shortest: int = 3
-    longest: int = 8
-    rows: int = 20_000
-    seed: int = 0
+    letters: int = parameter(26, 2, 26)
+    shortest: int = parameter(3, 1, 64)
+    longest: int = parameter(8, 1, 64)
+    rows: int = parameter(20_000, 10, 200_000)
+    seed: int = SEED
 
     kind = "pairs"
     objective = "seq2seq"
     best = 1.0
-    limits: ClassVar = {
-        "letters": (2, 26),
-        "shortest": (1, 64),
-        "longest": (1, 64),
-        "rows": (10, 200_000),
-        "seed": Toy.seeds,
-    }
 
     def __post_init__(self):
         super().__post_init__()

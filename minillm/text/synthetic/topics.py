@@ -17,12 +17,11 @@ document, which has the same topic by chance with a probability p. An ideal read
 import math
 from dataclasses import dataclass
 from string import ascii_lowercase as ALPHABET
-from typing import ClassVar
 
 import numpy as np
 
 from minillm.text.synthetic import rng
-from minillm.text.synthetic.recipe import Toy
+from minillm.text.synthetic.recipe import SEED, Toy, parameter
 
 LETTERS = 2  # of a topic
 WORD = 4  # letters; a sentence is a word
@@ -35,20 +34,15 @@ TRAIN, VALIDATION = 1, 3
 class Topics(Toy):
     """`documents` on one of `topics` topics each, and a tenth as many to validate."""
 
-    topics: int = 8
-    documents: int = 8_000
-    seed: int = 0
+    topics: int = parameter(8, 2, len(ALPHABET) // LETTERS)
+    documents: int = parameter(8_000, 100, 100_000)
+    seed: int = SEED
 
     name = "topics"
     kind = "documents"
     objective = "mlm+nsp"
     title = "documents of one topic each: does a second text follow the first?"
     example = "topics:topics=4,documents=2000"
-    limits: ClassVar = {
-        "topics": (2, len(ALPHABET) // LETTERS),
-        "documents": (100, 100_000),
-        "seed": Toy.seeds,
-    }
     chance = 0.5
 
     @property

@@ -14,7 +14,8 @@ from typing import ClassVar
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.text.template import BARE_TEMPLATE, PAD, Framed, Template, pad
+from minillm.text.batch import Batch
+from minillm.text.template import BARE_TEMPLATE, PAD, Template, pad
 from minillm.text.tokenizer.chunks import chunks
 
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
@@ -171,10 +172,16 @@ class Tokenizer(ABC):
 
     def pad(
         self, rows: Sequence[tuple[np.ndarray, np.ndarray]], multiple_of: int = 1
-    ) -> Framed:
+    ) -> Batch:
         """What `frame` gave for several texts as arrays of one length, filled up with
         [PAD]. Where there is none any token will do: the mask leaves it out."""
         return pad(rows, self.specials.get(PAD, 0), multiple_of)
+
+    def batch(
+        self, texts: Iterable[tuple], *, room: int, multiple_of: int = 1
+    ) -> Batch:
+        """The ids of one text or two a row, framed and padded to one length."""
+        return self.pad([self.frame(*each, room=room) for each in texts], multiple_of)
 
     @property
     def unknown_id(self) -> int | None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.generation.purpose import open_run
 from minillm.generation.sampling import softmax
-from minillm.runs.run import Run
+from minillm.runs.run import Run, open_run
 from minillm.tensor import no_grad
 from minillm.text import MASK, Tokenizer
 

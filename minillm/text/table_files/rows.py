@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minillm.errors import DataError
-from minillm.text.source import (
+from minillm.text.data_spec import (
     DELIMITED,
     JSON,
     ROLES,
@@ -13,10 +13,10 @@ from minillm.text.source import (
     example,
     suffix_of,
 )
-from minillm.text.tables.columns import BadRow, choose, listed, plain, taker
-from minillm.text.tables.delimited import LONGEST, read_cells
-from minillm.text.tables.header import HIGHEST, lay_out
-from minillm.text.tables.objects import RecordReader, fields, read_values
+from minillm.text.table_files.columns import BadRow, choose, listed, plain, taker
+from minillm.text.table_files.delimited import LONGEST, read_cells
+from minillm.text.table_files.header import HIGHEST, lay_out
+from minillm.text.table_files.objects import RecordReader, fields, read_values
 from minillm.text.text_file import read_text
 
 SUFFIXES = (*DELIMITED, *JSON)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from minillm.json_values import NotJSON, json_values
-from minillm.text.source import ROLES
-from minillm.text.tables.columns import JOINT, BadRow, Places, choose, joined, told
+from minillm.text.data_spec import ROLES
+from minillm.text.table_files.columns import JOINT, BadRow, Places, choose, joined, told
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 ANSWERING = ("assistant", "gpt", "model", "bot")  # the roles whose turns are answers

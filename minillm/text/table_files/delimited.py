@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from minillm.text.tables.columns import BadRow
+from minillm.text.table_files.columns import BadRow
 
 WIDEST = 10_000  # cells of a row
 LONGEST = 131_072  # characters of a text: the limit of the csv module

@@ -6,7 +6,7 @@ import pytest
 import minillm
 from minillm.errors import UsageError
 from minillm.generation import fill
-from minillm.generation.gaps import encode_with_gaps
+from minillm.generation.fill import encode_with_gaps
 from minillm.runs.train import train
 
 

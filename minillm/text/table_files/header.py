@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from minillm.text.source import ROLES, example
-from minillm.text.tables.columns import (
+from minillm.text.data_spec import ROLES, example
+from minillm.text.table_files.columns import (
     FORMS,
     BadRow,
     Places,
@@ -19,7 +19,7 @@ from minillm.text.tables.columns import (
     plain,
     told,
 )
-from minillm.text.tables.delimited import Row
+from minillm.text.table_files.delimited import Row
 
 HIGHEST = 6  # rows among which a header is looked for
 FEW = 5  # rows that do not show what a column holds
