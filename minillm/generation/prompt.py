@@ -47,8 +47,8 @@ def begin(
         options = {"never": never, "first": _first(run, openings)}
         return Decoder(run.model, ids, cached=cached, **options), openings
     context = run.model.config.context
-    ids = run.tokenizer.encode_all(prompts)
-    sources = run.tokenizer.batch(zip(ids, strict=True), room=context)
+    rows = [(ids,) for ids in run.tokenizer.encode_all(prompts)]
+    sources = run.tokenizer.batch(rows, room=context)
     model = run.model.conditioned(sources.ids, sources.mask)
     begun = [[specials[BOS]] for _ in prompts]
     return Decoder(model, begun, cached=cached, never=never), [Opening()] * len(prompts)

@@ -22,7 +22,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             *("BOS", "CLS", "EOS", "MASK", "PAD", "SEP", "UNK"),
             *("BERT_TEMPLATE", "SEQ2SEQ_TEMPLATE"),
             *("PAIR_SPECIALS", "SEQ2SEQ_SPECIALS"),
-            "Template",
+            *("Framed", "Template"),
         ],
         "tokenizer.base": ["Lost", "Tokenizer"],
         "tokenizer.load": ["load_tokenizer"],

@@ -15,8 +15,8 @@ from minillm.text.data_spec import Source, exists, is_archive
 from minillm.text.text_file import is_blank, read_text, texts_of
 
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
-# A name of a corpus, with what may follow it: there is no file of such a name here,
-# or `./` before it.
+# What a name looks like, with parameters or without. Whatever holds a dot or a slash in
+# front of a colon is a path, and the names need not be opened.
 NAME = re.compile(r"[\w-]+(:.*)?", re.S)
 TEXTS = "text", "documents"  # the kinds of tasks that are a text
 Columns = Mapping[str, Sequence[str]]  # of a role, that the user asks for

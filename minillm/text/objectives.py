@@ -1,6 +1,6 @@
 """Objectives: what a model has to predict, as a function from examples to a batch."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,8 +65,9 @@ def next_sentence(
     BERT's two objectives at once (Devlin et al. 2019, section 3.1). Label 0: it does.
     """
     room = tokenizer.room(context, pair=True)
-    *texts, labels = zip(*(each.pair(room, rng) for each in passages), strict=True)
-    batch = _labelled(zip(*texts, strict=True), labels, tokenizer, context)
+    pairs = [passage.pair(room, rng) for passage in passages]
+    texts, labels = [pair[:2] for pair in pairs], [label for *_, label in pairs]
+    batch = _labelled(texts, labels, tokenizer, context)
     return hide(batch, rng, tokenizer, whole_words)
 
 
@@ -82,8 +83,8 @@ def seq2seq(
     Teacher forcing: the decoder reads [BOS] and the right tokens, whatever it would
     have said (Sutskever et al. 2014). Draws nothing from `rng`.
     """
-    source = _padded(((a,) for a, _ in pairs), tokenizer, context)
-    target = _padded(((b,) for _, b in pairs), tokenizer, context)
+    source = _padded([(a,) for a, _ in pairs], tokenizer, context)
+    target = _padded([(b,) for _, b in pairs], tokenizer, context)
     # A target that was cut does not end where it is cut.
     room = tokenizer.room(context)
     kept = target.mask.copy()
@@ -108,8 +109,8 @@ def classify(
     context: int,
 ) -> Batch:
     """Say which class a text is of. Draws nothing from `rng`."""
-    ids, labels = zip(*texts, strict=True)
-    return _labelled(zip(ids, strict=True), labels, tokenizer, context)
+    labels = [label for _, label in texts]
+    return _labelled([(text,) for text, _ in texts], labels, tokenizer, context)
 
 
 def hide(
@@ -153,14 +154,14 @@ def word_beginnings(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
 
 
 def _labelled(
-    rows: Iterable[tuple], labels: Sequence[int], tokenizer: Tokenizer, context: int
+    rows: Sequence[tuple], labels: Sequence[int], tokenizer: Tokenizer, context: int
 ) -> Batch:
     """One text or two a row, and its class."""
     batch = _padded(rows, tokenizer, context)
     return replace(batch, labels=np.array(labels, np.int32), n_labels=len(labels))
 
 
-def _padded(rows: Iterable[tuple], tokenizer: Tokenizer, context: int) -> Batch:
+def _padded(rows: Sequence[tuple], tokenizer: Tokenizer, context: int) -> Batch:
     """One text or two a row, in the tokenizer's template and padded to one length."""
     multiple = 1 if context % MULTIPLE else MULTIPLE
     return tokenizer.batch(rows, room=context, multiple_of=multiple)

@@ -17,6 +17,7 @@ SEQ2SEQ_SPECIALS = (PAD, BOS, EOS)
 TEXTS = ("$A", "$B")
 PART = re.compile("[^:]+(:[01])?")  # $A or [SEP]:1
 
+Framed = Batch  # texts in their frame, of which nothing is to be predicted yet
 # A special token's name, or "$A" or "$B" for a text; and the segment it belongs to.
 Part = tuple[str, int]
 
