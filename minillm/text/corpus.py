@@ -6,12 +6,12 @@ import os
 import platform
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.errors import DataError
-from minillm.text.data_spec import Source, exists, is_archive
+from minillm.text.data_spec import Columns, Source, exists, is_archive
 from minillm.text.text_file import is_blank, read_text, texts_of
 
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
@@ -19,7 +19,6 @@ _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
 # front of a colon is a path, and the names need not be opened.
 NAME = re.compile(r"[\w-]+(:.*)?", re.S)
 TEXTS = "text", "documents"  # the kinds of tasks that are a text
-Columns = Mapping[str, Sequence[str]]  # of a role, that the user asks for
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ as in `labels.csv:text=review,label=stars` or `folder:links=follow`."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from minillm.errors import DataError, UsageError
 # What each kind of file holds: the roles of its columns.
 ROLES = {"pairs": ("source", "target"), "labels": ("text", "label"), "text": ("text",)}
 Rows = list[tuple[str, str]]  # of pairs, or of labels
+Columns = Mapping[str, Sequence[str]]  # of each role, as they are asked for
 # Files that are not one text, by the ends of their names.
 JSON = (".jsonl", ".ndjson", ".json")
 DELIMITED = (".csv", ".tsv")
@@ -31,7 +32,7 @@ class Source:
     """
 
     path: str
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: Columns = field(default_factory=dict)
     follow_links: bool = False
 
     @classmethod

@@ -1,7 +1,7 @@
 """The texts of one file: most files are one text, JSON and tables may hold many."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from minillm.text.data_spec import (
     DELIMITED,
     JSON,
     NOTEBOOK,
+    Columns,
     Source,
     plain_name,
     suffix_of,
@@ -65,7 +66,7 @@ class Texts:
 def texts_of(
     path: str,
     text: str,
-    asked: Mapping[str, Sequence[str]],
+    asked: Columns,
     *,
     rows: bool = False,
     name: str | None = None,

@@ -1,11 +1,11 @@
 """Texts in files that are not one text: JSON, tables, notebooks."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from minillm.errors import DataError
-from minillm.text.data_spec import DELIMITED, JSON
-from minillm.text.table_files.columns import BadRow, choose, joined, listed
+from minillm.text.data_spec import DELIMITED, JSON, Columns
+from minillm.text.table_files.columns import BadRow, choose, has_columns, joined, listed
 from minillm.text.table_files.delimited import read_cells
 from minillm.text.table_files.header import HIGHEST, lay_out
 from minillm.text.table_files.objects import (
@@ -15,13 +15,12 @@ from minillm.text.table_files.objects import (
     read_values,
 )
 
-Asked = Mapping[str, Sequence[str]]
 # The texts of a file, each with the line it begins in, or None: it is read as it
 # stands; and in words how it was read.
 Found = tuple[list[tuple[int, str]] | None, str]
 
 
-def texts_of(name: str, suffix: str, text: str, asked: Asked, *, rows: bool) -> Found:
+def texts_of(name: str, suffix: str, text: str, asked: Columns, *, rows: bool) -> Found:
     """See `text_file.texts_of`. Raises DataError."""
     try:
         if suffix in JSON:
@@ -33,7 +32,7 @@ def texts_of(name: str, suffix: str, text: str, asked: Asked, *, rows: bool) -> 
     return _of_notebook(text)
 
 
-def _of_json(text: str, asked: Asked, rows: bool) -> Found:
+def _of_json(text: str, asked: Columns, rows: bool) -> Found:
     """The texts of objects, or of strings; the first value shows whether there are."""
     found, without, names = [], [], ()
     try:
@@ -68,7 +67,7 @@ def _of_json(text: str, asked: Asked, rows: bool) -> Found:
     return found, "; ".join(notes)
 
 
-def _of_table(text: str, suffix: str, asked: Asked, rows: bool) -> Found:
+def _of_table(text: str, suffix: str, asked: Columns, rows: bool) -> Found:
     """A column of a table, or the table as it stands."""
     try:
         _, table = read_cells(text, suffix) if asked or rows else ("", [])
@@ -79,7 +78,7 @@ def _of_table(text: str, suffix: str, asked: Asked, rows: bool) -> Found:
     heads = [cells for _, cells in table[:HIGHEST]]
     if rows and not asked:
         asked = next(filter(None, map(_labelled, heads)), {})
-    if not asked and not any(None not in choose(head, "text") for head in heads):
+    if not asked and not any(has_columns(head, "text") for head in heads):
         return None, "a table, read as it stands; FILE:text=NAME reads a column of it"
     layout = lay_out(table, "text", asked)
     (columns,) = layout.places
@@ -90,7 +89,7 @@ def _of_table(text: str, suffix: str, asked: Asked, rows: bool) -> Found:
     return texts, "; ".join(layout.notes) or "a table, each text by itself"
 
 
-def _labelled(names: Sequence[str]) -> Asked:
+def _labelled(names: Sequence[str]) -> Columns:
     """The columns that hold the texts where names are those of a table of labels."""
     texts, labels = choose(names, "labels")
     return {"text": [names[n] for n in texts]} if texts and labels else {}

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 
+from minillm.text.data_spec import Columns
+
 # What each kind of file is read for, and the names of the columns that it may stand in,
 # the first found. Texts that belong together ("+") are joined by a line break; one with
 # a question mark may be missing.
@@ -46,7 +48,6 @@ NAMES = {
         ),
     },
 }
-NOTHING: Mapping[str, Sequence[str]] = {}
 JOINT = "\n"
 SHOWN, LONGEST_NAME = 8, 80  # names in a message, and their characters
 
@@ -73,7 +74,7 @@ class BadRow(Exception):
 
 
 def choose(
-    names: Sequence[str], kind: str, asked: Mapping[str, Sequence[str]] = NOTHING
+    names: Sequence[str], kind: str, asked: Columns | None = None
 ) -> list[Places | None]:
     """For each role of a kind the places of its columns among `names`, None where there
     are none: by the names that are `asked` for, else by the known ones."""
@@ -82,6 +83,11 @@ def choose(
         _asked(asked[role], compared) if asked else _known(forms, compared)
         for role, forms in FORMS[kind].items()
     ]
+
+
+def has_columns(names: Sequence[str], kind: str, asked: Columns | None = None) -> bool:
+    """Whether all columns of a kind are among these names."""
+    return None not in choose(names, kind, asked)
 
 
 def told(kind: str, chosen: Mapping[tuple[str, ...], Sequence[Places]]) -> list[str]:

@@ -5,15 +5,16 @@ a header is lost. What is not plain is said, or refused with its line.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from minillm.text.data_spec import ROLES, example
+from minillm.text.data_spec import ROLES, Columns, example
 from minillm.text.table_files.columns import (
     FORMS,
     BadRow,
     Places,
     choose,
+    has_columns,
     is_number,
     listed,
     plain,
@@ -28,7 +29,6 @@ HEADS = {
     kind: {name for form in list(forms.values())[-1] for name, _ in form}
     for kind, forms in FORMS.items()
 }
-Asked = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Layout:
 
 
 def lay_out(
-    rows: list[Row], kind: str, asked: Asked, known_labels: Sequence[str] = ()
+    rows: list[Row], kind: str, asked: Columns, known_labels: Sequence[str] = ()
 ) -> Layout:
     """Find the header of a table of a kind, and leave it out.
 
@@ -101,7 +101,7 @@ def _n_used(rows: list[Row], places: Sequence[Places]) -> int:
     return max(*read, max(filled, default=0)) + 1
 
 
-def _place_of_header(rows: list[Row], kind: str, asked: Asked) -> int | None:
+def _place_of_header(rows: list[Row], kind: str, asked: Columns) -> int | None:
     """Which of the first rows names the columns of a kind, or those asked for."""
     for place, (_, cells) in enumerate(rows[:HIGHEST]):
         wanted = {
@@ -110,16 +110,15 @@ def _place_of_header(rows: list[Row], kind: str, asked: Asked) -> int | None:
             for name in names
             if not is_number(name, len(cells))
         }
-        known = None not in choose(cells, kind)
+        known = has_columns(cells, kind)
         if known or (
-            wanted.intersection(map(plain, cells))
-            and None not in choose(cells, kind, asked)
+            wanted.intersection(map(plain, cells)) and has_columns(cells, kind, asked)
         ):
             return place
     return None
 
 
-def _found(line: int, cells: list[str], kind: str, asked: Asked) -> list[Places]:
+def _found(line: int, cells: list[str], kind: str, asked: Columns) -> list[Places]:
     """The columns that a header names, or that are asked for by number."""
     places = choose(cells, kind, asked)
     if None in places:
@@ -201,7 +200,7 @@ def _refuse_twice(line: int, cells: list[str], places: Sequence[Places]) -> None
 def _refuse_other_names(line: int, cells: list[str], kind: str) -> None:
     """BadRow for the header of another kind, and for one that is only half known."""
     (other,) = {"pairs", "labels"} - {kind}
-    if None not in choose(cells, other):
+    if has_columns(cells, other):
         raise BadRow(line, f"the columns are those of {other}, not of {kind}")
     if any(choose(cells, kind)):
         raise BadRow(
@@ -214,9 +213,8 @@ def _refuse_other_names(line: int, cells: list[str], kind: str) -> None:
 def _refuse_another_header(rows: list[Row], kind: str) -> None:
     """BadRow for a header in the middle, of other columns than those above."""
     for line, cells in rows:
-        if not HEADS[kind].isdisjoint(map(str.casefold, cells)) and None not in choose(
-            cells, kind
-        ):
+        heads = not HEADS[kind].isdisjoint(map(str.casefold, cells))
+        if heads and has_columns(cells, kind):
             raise BadRow(
                 line,
                 "a header in the middle; leave out what stands above it, or give files "

@@ -3,10 +3,10 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from minillm.json_values import NotJSON, json_values
-from minillm.text.data_spec import ROLES
+from minillm.text.data_spec import ROLES, Columns
 from minillm.text.table_files.columns import JOINT, BadRow, Places, choose, joined, told
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -27,7 +27,7 @@ def read_values(text: str, hint: str = "") -> Iterator[tuple[int, object]]:
 class RecordReader:
     """Takes the texts of a kind out of JSON objects, and remembers where from."""
 
-    def __init__(self, kind: str, asked: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, kind: str, asked: Columns) -> None:
         self.example = json.dumps(dict.fromkeys(ROLES[kind], "..."))
         self._kind = kind
         self._asked = asked

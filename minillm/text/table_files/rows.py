@@ -13,7 +13,7 @@ from minillm.text.data_spec import (
     example,
     suffix_of,
 )
-from minillm.text.table_files.columns import BadRow, choose, listed, plain, taker
+from minillm.text.table_files.columns import BadRow, has_columns, listed, plain, taker
 from minillm.text.table_files.delimited import LONGEST, read_cells
 from minillm.text.table_files.header import HIGHEST, lay_out
 from minillm.text.table_files.objects import RecordReader, fields, read_values
@@ -77,7 +77,7 @@ def kind_of(data: str) -> str | None:
     kinds = [
         kind
         for kind in (KINDS if suffix in JSON else KINDS[:2])
-        if any(None not in choose(head, kind) for head in heads)
+        if any(has_columns(head, kind) for head in heads)
     ]
     names = {plain(name) for head in heads for name in head}
     if kinds[:2] == ["labels", "pairs"] and names.isdisjoint(("label", "class")):
