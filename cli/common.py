@@ -137,7 +137,7 @@ def given_texts(texts: tuple[str, ...], file: str | None) -> list[str]:
 
     Raises UsageError where there is neither, DataError for a file without text.
     """
-    from minillm.tasks.lines import read_lines
+    from minillm.text.text_file import read_lines
     from minillm_cli.output import note
 
     if not texts and file is None:
@@ -150,7 +150,7 @@ def follow_links(function):
 
     @functools.wraps(function)
     def command(*args, data: str | None, follow_links: bool, **kwargs):
-        from minillm.text.columns import following
+        from minillm.text.data_spec import following
 
         data = following(data) if data and follow_links else data
         return function(*args, data=data, **kwargs)

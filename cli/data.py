@@ -36,8 +36,8 @@ def command(ctx: click.Context) -> None:
 def list_(json: bool) -> None:
     """List the corpora and the tasks that have a name."""
     from minillm.figures import short
-    from minillm.text.catalogue import cached, catalogue
-    from minillm.text.generated import GENERATED, TOYS
+    from minillm.text.sources.catalogue import cached, catalogue
+    from minillm.text.synthetic.by_name import GENERATED, TOYS
 
     corpora = [{**STDLIB, "entropy": None}]
     corpora += [
@@ -68,7 +68,9 @@ def list_(json: bool) -> None:
         title="Generated tasks, whose best answer is known",
     )
     for recipe in (*GENERATED.values(), *TOYS.values()):
-        click.echo(f"{recipe.name} takes {', '.join(recipe.limits)}: {recipe.example}")
+        click.echo(
+            f"{recipe.name} takes {', '.join(recipe.limits())}: {recipe.example}"
+        )
     output.say_next("minillm data get NAME")
 
 
@@ -104,7 +106,7 @@ def get(name: str, json: bool) -> None:
     """Download a corpus, verify it, and print where it lies."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-    from minillm.text.catalogue import catalogue, fetch
+    from minillm.text.sources.catalogue import catalogue, fetch
 
     columns = (
         "{task.description}",
@@ -143,11 +145,10 @@ def show(data: str, kind: str | None, json: bool) -> None:
     be packed (.zip, .tar.gz); or a file of rows, .tsv, .csv or .jsonl: pairs (source,
     target) or labels (text, label).
     """
-    from minillm.text.generated import TOYS
-    from minillm.text.recipe import named
-    from minillm.text.table_file import kind_of
+    from minillm.text.synthetic.by_name import generated_task
+    from minillm.text.table_files.rows import kind_of
 
-    toy = named(data, TOYS)
+    toy = generated_task(data)
     seems = None if kind or toy else kind_of(data)
     kind = kind or seems or (toy.kind if toy else "text")
     heads = HEADS.get(kind)

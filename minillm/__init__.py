@@ -1,48 +1,29 @@
 """minillm: a from-scratch language-model engine in pure arrays."""
 
-import importlib
+from minillm.lazy import lazy_names
 
 __version__ = "0.1.0"
-
-# Each name and the room it comes from, opened when the name is first used.
-_ROOMS = {
-    "AdamW": "minillm.learning.optimizer",
-    "Learner": "minillm.learning.learner",
-    "SGD": "minillm.learning.optimizer",
-    "Tensor": "minillm.ops.methods",  # with its operators
-    "TrainConfig": "minillm.learning.config",
-    "advise": "minillm.studies.advice",
-    "classify": "minillm.tasks",
-    "compare": "minillm.studies.compare",
-    "debug": "minillm.backend",
-    "demo": "minillm.demos",
-    "embed": "minillm.tasks",
-    "fill": "minillm.generation",
-    "finetune": "minillm.tasks",
-    "fit": "minillm.laws.fitting",
-    "fit_isoflop": "minillm.laws.isoflop",
-    "generate": "minillm.generation",
-    "load_run": "minillm.runs.run",
-    "no_grad": "minillm.tensor",
-    "op": "minillm.tensor",
-    "prepare": "minillm.learning.data",
-    "report": "minillm.studies.page",
-    "scale": "minillm.series",
-    "search": "minillm.tasks",
-    "threads": "minillm.learning.process",
-    "train": "minillm.runs.train",
-    "use": "minillm.backend",
-}
-__all__ = sorted(_ROOMS)
-
-
-def __getattr__(name: str):
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'minillm' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_ROOMS[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "backend": ["debug", "use"],
+        "demos": ["demo"],
+        "generation": ["fill", "generate"],
+        "laws.fitting": ["fit"],
+        "laws.isoflop": ["fit_isoflop"],
+        "learning.config": ["TrainConfig"],
+        "learning.data": ["prepare"],
+        "learning.learner": ["Learner"],
+        "learning.optimizer": ["AdamW", "SGD"],
+        "learning.process": ["threads"],
+        "ops.methods": ["Tensor"],  # with its operators
+        "runs.run": ["load_run"],
+        "runs.train": ["train"],
+        "series": ["scale"],
+        "studies.advice": ["advise"],
+        "studies.compare": ["compare"],
+        "studies.page": ["report"],
+        "tasks": ["classify", "embed", "finetune", "search"],
+        "tensor": ["no_grad", "op"],
+    },
+)

@@ -18,8 +18,6 @@ import time
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-import safetensors
-
 from minillm.errors import DataError
 
 # Not on Windows, where `is_symlink` alone has to tell.
@@ -44,8 +42,8 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, safetensors.SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise DataError(
             f"{path}: cannot be written ({reason}): make room there or choose another "
             f"place"

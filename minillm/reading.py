@@ -170,14 +170,20 @@ def _not(
     try:
         yield
         return
-    except json.JSONDecodeError as error:
-        line, reason = line or error.lineno, error.msg
-    except RecursionError:
-        reason = "nested too deeply"
-    except ValueError as error:
-        reason = str(error).partition(";")[0]  # behind it is a hint for programmers
+    except (ValueError, RecursionError) as error:
+        reason = reason_of(error)
+        line = line or getattr(error, "lineno", None)
     where = f"line {line:,}, " if line else ""
     raise Damaged(f"{path}: cannot be read: {where}not {language} ({reason})")
+
+
+def reason_of(error: Exception) -> str:
+    """Why a parser takes a text for no JSON or TOML."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(error).partition(";")[0]  # behind it is a hint for programmers
 
 
 def distinct(pairs: list[tuple[str, Any]]) -> dict:

@@ -8,13 +8,14 @@ from minillm.generation import fill, generate
 from minillm.runs.run import Run
 from minillm.tasks import classify
 from minillm.tasks.reading import reading
-from minillm.text import MASK, Batch
+from minillm.text import MASK
 from minillm.text.corpus import blocks
+from minillm.text.data_spec import Rows
 from minillm.text.documents import ELSEWHERE, FOLLOWS, sentences
-from minillm.text.toys.brackets import Brackets
-from minillm.text.toys.induction import LETTERS, Induction
-from minillm.text.toys.topics import Topics
-from minillm.text.toys.toy import Rows, Toy
+from minillm.text.synthetic.brackets import Brackets
+from minillm.text.synthetic.induction import LETTERS, Induction
+from minillm.text.synthetic.recipe import Toy
+from minillm.text.synthetic.topics import Topics
 
 BETWEEN = " |"  # two texts; the second begins with the space before it
 SECOND = {FOLLOWS: "follows", ELSEWHERE: "from elsewhere"}
@@ -110,8 +111,7 @@ def follows(run: Run, asked: list[str]) -> list[str]:
     """What BERT's second objective has taught: the likelier label of each pair."""
     tokenizer, context = run.tokenizer, run.config.context
     pairs = [map(tokenizer.encode, each.split(BETWEEN)) for each in asked]
-    framed = tokenizer.pad([tokenizer.frame(a, b, room=context) for a, b in pairs])
-    batch = Batch(framed.ids, mask=framed.mask, segments=framed.segments)
+    batch = tokenizer.batch(pairs, room=context)
     with reading(run.model):
         logits = run.model.label_logits(run.model.read(batch), batch).numpy()
     return [SECOND[label] for label in logits.argmax(1)]

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
-from minillm.text import recipe
-from minillm.text.generated import TOYS
-from minillm.text.toys.toy import Toy
+from minillm.text.synthetic.by_name import generated_task
+from minillm.text.synthetic.recipe import Toy
 
 # How much of the way from chance to the best possible score a model has to go.
 SOLVED = 0.95
@@ -33,7 +32,7 @@ class Demo:
 
     @property
     def toy(self) -> Toy:
-        return recipe.named(self.task or self.name, TOYS)
+        return generated_task(self.task or self.name)
 
     def config(self, **options) -> TrainConfig:
         """The run to be trained."""

@@ -6,12 +6,11 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.generation.beams import beam_search
-from minillm.generation.beginning import Opening, begin, reads_source
 from minillm.generation.decoder import MOST_ROWS, Decoder
-from minillm.generation.purpose import open_run
+from minillm.generation.prompt import Opening, begin, reads_source
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
-from minillm.runs.run import Run
+from minillm.runs.run import Run, open_run
 
 WRITERS = ("clm", "seq2seq")
 # What the caches of the rows that are written at a time hold: 256 MB of float32.

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from minillm.errors import UsageError
 from minillm.generation.continuation import stream, usual_sampling
-from minillm.generation.purpose import open_run
 from minillm.generation.text_stream import TextStream
-from minillm.runs.run import Run
+from minillm.runs.run import Run, open_run
 
 TEMPLATE = "User: {user}\nAssistant: {assistant}\n"
 

@@ -1,14 +1,10 @@
 """JSON as a table: an object a line, a list of objects, or an object of columns."""
 
-import json
-import re
-
 from minillm import reading
 from minillm.errors import DataError
-from minillm.reading import distinct
+from minillm.json_values import NotJSON, json_values
 
 EXAMPLE = '{"N": 1e4, "loss": 3.2}'
-SPACE = re.compile(r"\s*")
 
 
 def read_json(text: str, source: str) -> tuple[list[str], list[list], list[int]]:
@@ -16,7 +12,7 @@ def read_json(text: str, source: str) -> tuple[list[str], list[list], list[int]]
 
     A key that a row lacks is an empty cell. Raises DataError.
     """
-    values = json_values(text, source)
+    values = read_values(text, source)
     lines, records = map(list, zip(*values, strict=True))
     if len(values) == 1 and isinstance(records[0], list):
         lines, records = [], records[0]
@@ -46,37 +42,22 @@ def read_json(text: str, source: str) -> tuple[list[str], list[list], list[int]]
     return names, [[record.get(name) for record in records] for name in names], lines
 
 
-def json_values(text: str, source: str) -> list[tuple[int, object]]:
+def read_values(text: str, source: str) -> list[tuple[int, object]]:
     """The values in a text, one or many one after the other, and the line of each.
 
     Raises DataError.
     """
-    decoder = json.JSONDecoder(object_pairs_hook=distinct)
-    found, line, start = [], 1, SPACE.match(text).end()
-    line += text.count("\n", 0, start)
-    while start < len(text):
-        try:
-            value, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError) as error:
-            at = getattr(error, "pos", start)
-            what = str(error).partition(": line ")[0]
-            if isinstance(error, RecursionError):
-                what = "nested too deeply"
-            if not text[at:].strip():
-                what = "it ends before its last } or ]"
-            else:
-                line += text.count("\n", start, at)
-            raise DataError(
-                f"{source}, line {line}: cannot be read as JSON ({what})"
-            ) from None
-        try:
+    found = []
+    try:
+        for line, value in json_values(text):
             reading.examine(value, finite=False)
-        except ValueError as error:
-            raise DataError(f"{source}, line {line}: {error}") from None
-        found.append((line, value))
-        end = SPACE.match(text, end).end()
-        line += text.count("\n", start, end)
-        start = end
+            found.append((line, value))
+    except NotJSON as error:
+        raise DataError(
+            f"{source}, line {error.line}: cannot be read as JSON ({error})"
+        ) from None
+    except ValueError as error:
+        raise DataError(f"{source}, line {line}: {error}") from None
     return found
 
 

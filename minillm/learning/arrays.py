@@ -16,13 +16,17 @@ TYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64
 def write_arrays(path: Path, arrays: dict, about: dict[str, str] | None = None) -> None:
     """Write arrays by name, and a few words about them. The library's writer ignores
     strides and would scramble a transposed array: each is made contiguous first."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     host = {
         name: np.ascontiguousarray(backend.to_numpy(array))
         for name, array in arrays.items()
     }
-    save_file(host, path, about)
+    try:
+        save_file(host, path, about)
+    except SafetensorError as error:  # what the disk refuses, in its words
+        raise OSError(str(error)) from error
 
 
 def header(path: Path) -> dict[str, tuple[str, tuple]]:

@@ -22,7 +22,7 @@ from minillm.text import (
     Tokenizer,
     Windows,
 )
-from minillm.text.lost import NOTHING
+from minillm.text.tokenizer.base import NOTHING
 
 OFTEN = 20  # epochs
 # Letters; Chinese has no spaces, and a clause of it may be long.

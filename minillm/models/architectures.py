@@ -1,17 +1,13 @@
 """The architectures there are: one row in one table for each."""
 
+import importlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.models.bert import Bert
-from minillm.models.classifier import Classifier
-from minillm.models.encdec import EncoderDecoder
-from minillm.models.encoder import Encoder
-from minillm.models.gpt import GPT
 from minillm.models.language_model import LanguageModel
-from minillm.models.lstm import LSTMModel
 from minillm.nn.config import ModelConfig, check_choice
 
 PUBLISHED = ("norm", "positions", "tied")
@@ -19,28 +15,35 @@ PUBLISHED = ("norm", "positions", "tied")
 
 @dataclass(frozen=True)
 class Architecture:
-    """An architecture: its class, the objectives it can be trained for, the settings it
-    was published with where GPT's are others, and a factor of the learning rate."""
+    """An architecture: its class, as "file.Class" of this folder, the objectives it can
+    be trained for, the settings it was published with where GPT's are others, and a
+    factor of the learning rate."""
 
-    model: type[LanguageModel]
+    place: str
     objectives: tuple[str, ...]
     settings: dict = field(default_factory=dict)
     lr_factor: float = 1.0
 
+    @cached_property
+    def model(self) -> type[LanguageModel]:
+        """Its class: a file is opened when its architecture is asked for."""
+        file, _, name = self.place.partition(".")
+        return getattr(importlib.import_module(f"minillm.models.{file}"), name)
+
 
 # The first one that an objective names is its default.
 ARCHITECTURES = {
-    "gpt": Architecture(GPT, ("clm", "classify")),
+    "gpt": Architecture("gpt.GPT", ("clm", "classify")),
     # Times a transformer's rate: 1.7 and 3 were the best at widths 16 and 64.
-    "lstm": Architecture(LSTMModel, ("clm", "classify"), lr_factor=2.0),
-    "encoder": Architecture(Encoder, ("mlm", "classify")),
+    "lstm": Architecture("lstm.LSTMModel", ("clm", "classify"), lr_factor=2.0),
+    "encoder": Architecture("encoder.Encoder", ("mlm", "classify")),
     "bert": Architecture(
-        Bert,
+        "bert.Bert",
         ("mlm", "mlm+nsp", "classify"),
         settings={"norm": "post", "tied": True},
     ),
     "encdec": Architecture(
-        EncoderDecoder,
+        "encdec.EncoderDecoder",
         ("seq2seq",),
         settings={"norm": "post", "positions": "sinusoidal", "tied": True},
     ),
@@ -93,7 +96,11 @@ def build(
     """
     check(config)
     model = ARCHITECTURES[config.arch].model(config, rng, dtype)
-    return Classifier(model, rng) if config.n_classes else model
+    if not config.n_classes:
+        return model
+    from minillm.models.classifier import Classifier
+
+    return Classifier(model, rng)
 
 
 def continues_text(arch: str) -> bool:

@@ -1,12 +1,13 @@
 """A run is a folder: what can be read back from it."""
 
 import hashlib
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError
+from minillm.errors import DataError, UsageError
 from minillm.kinds import check
 from minillm.learning.config import TrainConfig, translated
 from minillm.learning.flat import FlatParameters
@@ -14,7 +15,7 @@ from minillm.models import LanguageModel, ModelConfig, build, count
 from minillm.reading import TOKENIZER, Missing, read_bytes, read_json
 from minillm.runs import checkpoint
 from minillm.runs.record import FORMAT, KIND, NEEDED, NEEDED_OF_FINISHED
-from minillm.text import Tokenizer, load_tokenizer
+from minillm.text import OBJECTIVES, Tokenizer, load_tokenizer
 
 # Numbers in the table of sinusoids: no weight in a file stands for them.
 MOST_POSITIONS = 1 << 26
@@ -51,11 +52,18 @@ def load_run(path) -> Run:
     return Run(path, record, config, model, read_tokenizer(path))
 
 
-def is_unfinished(path) -> bool:
-    """Whether a folder holds a run that goes on with `resume`."""
-    if not (Path(path) / "run.json").exists():
-        return False
-    return read_record(path)["status"] in ("running", "interrupted")
+def open_run(
+    run: Run | str, objectives: Container[str] = OBJECTIVES, task: str = ""
+) -> Run:
+    """The run itself, or that of a path, if it was trained with one of `objectives`.
+
+    Raises UsageError for any other: it cannot do the `task`.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    if run.config.objective not in objectives:
+        kind = OBJECTIVES[run.config.objective].model
+        raise UsageError(f"{run.path}: is {kind}: it cannot {task}")
+    return run
 
 
 def read_tokenizer(path) -> Tokenizer:
@@ -128,6 +136,12 @@ def read_record(path) -> dict:
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: not the record of a run ({error})") from None
     return record | {name: translated(record[name]) for name in ("options", "sources")}
+
+
+def is_unfinished(path) -> bool:
+    """Whether a run lies there that was stopped, and can go on."""
+    begun = Path(path, "run.json").exists()
+    return begun and read_record(path)["status"] in ("running", "interrupted")
 
 
 def _check(record: dict) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.laws.fitting import fit
 from minillm.studies.memoriser import memoriser_series, slope
-from minillm.text.facts import Facts
+from minillm.text.synthetic.facts import Facts
 
 EXPONENT_LIMIT = 0.02
 ENTROPY_LIMIT = 0.005  # relative

@@ -19,8 +19,8 @@ from minillm.runs.run import Run, load_run, read_record
 from minillm.studies.compare.runs import refuse_file
 from minillm.tensor import no_grad
 from minillm.text import load_corpus, validation_windows
-from minillm.text.facts import Facts
-from minillm.text.generated import generated
+from minillm.text.synthetic.by_name import generated
+from minillm.text.synthetic.facts import Facts
 
 LIMIT = 65_536  # validation tokens that are looked at, at most
 AT_A_TIME = 64  # sequences

@@ -1,14 +1,14 @@
 """A model whose law is known: it counts, and does nothing else.
 
-On `facts` the laws of an ideal memoriser are sums (`minillm/text/facts.py`). A table of
-counts comes as near to it as a model can, and trains in no time: a series of such
-tables is the laboratory's calibration weight.
+On `facts` the laws of an ideal memoriser are sums (`minillm/text/synthetic/facts.py`).
+A table of counts comes as near to it as a model can, and trains in no time: a series of
+such tables is the laboratory's calibration weight.
 """
 
 import numpy as np
 
-from minillm.text import draws
-from minillm.text.facts import Facts
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.facts import Facts
 
 
 def memoriser_loss(facts: Facts, drawn: np.ndarray, room: int) -> float:
@@ -21,7 +21,7 @@ def memoriser_loss(facts: Facts, drawn: np.ndarray, room: int) -> float:
     kept = np.flatnonzero(counts > 0)
     if len(kept) > room:
         kept = kept[np.argsort(-counts[kept], kind="stable")[:room]]
-    unknown = 1 - facts.law[kept].sum() / draws.WHOLE
+    unknown = 1 - facts.law[kept].sum() / rng.WHOLE
     return facts.entropy_per_record + np.log(facts.values) * unknown
 
 

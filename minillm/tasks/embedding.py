@@ -7,10 +7,10 @@ import numpy as np
 
 from minillm import backend
 from minillm.files import replacing
-from minillm.runs.run import Run, load_run
+from minillm.runs.run import Run, open_run
 from minillm.tasks.reading import batches, encoded, reading
 from minillm.tensor import Tensor
-from minillm.text import Batch, Framed
+from minillm.text import Batch
 from minillm.text.template import BARE_TEMPLATE
 
 
@@ -22,7 +22,7 @@ def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:
     windows of it. `run` is a run of any architecture (`load_run`) or the path of one.
     Raises UsageError for an empty text.
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = open_run(run)
     texts = [texts] if isinstance(texts, str) else texts
     config, tokenizer = run.model.config, run.tokenizer
     template = tokenizer.template or BARE_TEMPLATE
@@ -36,18 +36,18 @@ def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:
     owners = np.array(owners, np.int64)
     sums = np.zeros((len(texts), config.d_model), np.float32)
     with reading(run.model):
-        for rows, framed in batches(run, windows):
-            own = framed.mask & ~np.isin(framed.ids, frame)  # the text's own tokens
-            np.add.at(sums, owners[rows], _sums(_last_layer(run.model, framed), own))
+        for rows, batch in batches(run, windows):
+            own = batch.mask & ~np.isin(batch.ids, frame)  # the text's own tokens
+            np.add.at(sums, owners[rows], _sums(_last_layer(run.model, batch), own))
     # The length takes care of the number of tokens.
     return sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
 
-def _last_layer(model, framed: Framed) -> Tensor:
+def _last_layer(model, batch: Batch) -> Tensor:
     """What it makes of each token.   -> (B, T, D)"""
     if model.config.arch == "encdec":
-        return model.encode(framed.ids, mask=framed.mask)
-    return model.read(Batch(framed.ids, mask=framed.mask, segments=framed.segments))
+        return model.encode(batch.ids, mask=batch.mask)
+    return model.read(batch)
 
 
 def _sums(x: Tensor, own: np.ndarray) -> np.ndarray:

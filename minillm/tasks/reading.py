@@ -13,7 +13,7 @@ from minillm.learning.process import threads
 from minillm.models import LanguageModel
 from minillm.runs.run import Run
 from minillm.tensor import no_grad
-from minillm.text import Framed
+from minillm.text import Batch
 
 
 def encoded(run: Run, texts: Sequence[str]) -> list[np.ndarray]:
@@ -36,8 +36,8 @@ def reading(model: LanguageModel) -> Iterator[None]:
 
 def batches(
     run: Run, texts: Sequence[np.ndarray]
-) -> Iterator[tuple[np.ndarray, Framed]]:
-    """Which texts make a batch, and these, framed and padded.   (B,), (B, T)
+) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Which texts make a batch, and the batch.   (B,), (B, T)
 
     A text that is longer than the context loses its end.
     """
@@ -51,6 +51,5 @@ def batches(
     while begin < len(order):
         longest, _ = tokenizer.frame(texts[order[begin]], room=config.context)
         rows = order[begin : begin + max(1, most // len(longest))]
-        framed = [tokenizer.frame(texts[row], room=config.context) for row in rows]
-        yield rows, tokenizer.pad(framed)
+        yield rows, tokenizer.batch([(texts[r],) for r in rows], room=config.context)
         begin += len(rows)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm.errors import DataError, UsageError
-from minillm.runs.run import Run, load_run
+from minillm.runs.run import Run, open_run
 from minillm.tasks.embedding import embed
-from minillm.tasks.lines import numbered, read_lines
+from minillm.text.text_file import numbered, read_lines
 
 FEWEST = 10  # texts: the means and spreads of fewer are chance
 # A spread of less, as a share of what a coordinate of a vector of length 1 measures, is
@@ -47,7 +47,7 @@ def search(
     """
     if top < 1:
         raise UsageError(f"top must be at least 1, got {top}")
-    run = run if isinstance(run, Run) else load_run(run)
+    run = open_run(run)
     wanted = embed(run, [query.strip()])  # as the texts are
     if isinstance(corpus, str | os.PathLike):
         texts = read_lines(corpus, note)

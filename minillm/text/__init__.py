@@ -1,71 +1,31 @@
 """Text in, integer batches out: corpora, tokenizers, examples, objectives."""
 
-from minillm.text.batch import IGNORED, Batch
-from minillm.text.corpus import Corpus, load_corpus
-from minillm.text.documents import Documents, Passages, passages
-from minillm.text.examples import (
-    Shuffled,
-    Windows,
-    all_windows,
-    spread,
-    validation_windows,
-)
-from minillm.text.generated import generated
-from minillm.text.lost import Lost
-from minillm.text.objectives import MASKED_SHARE, OBJECTIVES, causal, masked
-from minillm.text.table import Table, load_table
-from minillm.text.template import (
-    BERT_TEMPLATE,
-    BOS,
-    CLS,
-    EOS,
-    MASK,
-    PAD,
-    PAIR_SPECIALS,
-    SEP,
-    SEQ2SEQ_SPECIALS,
-    SEQ2SEQ_TEMPLATE,
-    UNK,
-    Framed,
-    Template,
-)
-from minillm.text.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from minillm.lazy import lazy_names
 
-__all__ = [
-    "BERT_TEMPLATE",
-    "BOS",
-    "CLS",
-    "EOS",
-    "IGNORED",
-    "MASK",
-    "MASKED_SHARE",
-    "OBJECTIVES",
-    "PAD",
-    "PAIR_SPECIALS",
-    "SEP",
-    "SEQ2SEQ_SPECIALS",
-    "SEQ2SEQ_TEMPLATE",
-    "UNK",
-    "Batch",
-    "Corpus",
-    "Documents",
-    "Framed",
-    "Lost",
-    "Passages",
-    "Shuffled",
-    "Table",
-    "Template",
-    "Tokenizer",
-    "Windows",
-    "all_windows",
-    "causal",
-    "generated",
-    "load_corpus",
-    "load_table",
-    "load_tokenizer",
-    "masked",
-    "passages",
-    "spread",
-    "train_tokenizer",
-    "validation_windows",
-]
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "batch": ["IGNORED", "Batch"],
+        "corpus": ["Corpus", "load_corpus"],
+        "documents": ["Documents", "Passages", "passages"],
+        "examples": [
+            "Shuffled",
+            "Windows",
+            "all_windows",
+            "spread",
+            "validation_windows",
+        ],
+        "objectives": ["MASKED_SHARE", "OBJECTIVES", "causal", "masked"],
+        "synthetic.by_name": ["generated"],
+        "table": ["Table", "load_table"],
+        "template": [
+            *("BOS", "CLS", "EOS", "MASK", "PAD", "SEP", "UNK"),
+            *("BERT_TEMPLATE", "SEQ2SEQ_TEMPLATE"),
+            *("PAIR_SPECIALS", "SEQ2SEQ_SPECIALS"),
+            *("Framed", "Template"),
+        ],
+        "tokenizer.base": ["Lost", "Tokenizer"],
+        "tokenizer.load": ["load_tokenizer"],
+        "tokenizer.train": ["train_tokenizer"],
+    },
+)

@@ -6,25 +6,19 @@ import os
 import platform
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minillm.decoding import NoTextError, decoded
 from minillm.errors import DataError
-from minillm.text.archive import is_archive, read_archive, read_bytes, read_text
-from minillm.text.catalogue import catalogue, fetch
-from minillm.text.columns import Source, listed
-from minillm.text.folder import files_below
-from minillm.text.generated import GENERATED, TOYS, generated, generated_task
-from minillm.text.known import KnownText
-from minillm.text.stdlib import fit_for_validation, standard_library
-from minillm.text.text_file import Texts, texts_of
-from minillm.text.toys.toy import Toy
+from minillm.text.data_spec import Columns, Source, exists, is_archive
+from minillm.text.text_file import is_blank, read_text, texts_of
 
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
+# What a name looks like, with parameters or without. Whatever holds a dot or a slash in
+# front of a colon is a path, and the names need not be opened.
+NAME = re.compile(r"[\w-]+(:.*)?", re.S)
 TEXTS = "text", "documents"  # the kinds of tasks that are a text
-Columns = Mapping[str, Sequence[str]]  # of a role, that the user asks for
 
 
 @dataclass(frozen=True)
@@ -70,45 +64,50 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
     data = os.fspath(data)
     if data == "stdlib":
         return _from_standard_library()
-    if known := generated(data) or generated_task(data, *TEXTS):
-        return _from_law(known)
-    entries = catalogue()
-    if data in entries:
-        entry = entries[data]
-        text = read_text(fetch(data))
-        return _from_text(data, text, f"{entry.title} ({entry.licence})")
+    if NAME.fullmatch(data) and (corpus := _by_name(data)):
+        return corpus
     source = Source.parse(data)
     source.check("text")
     path = Path(source.path)
-    if os.path.isdir(source.path):
-        return _from_folder(path, source)
+    if os.path.isdir(source.path) or (exists(source.path) and is_archive(path)):
+        return _from_many_files(path, source)
     if exists(source.path):
-        read = _from_archive if is_archive(path) else _from_file
-        return read(path, source.columns)
-    tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
-    names = ["stdlib", *entries, *GENERATED, *tasks]
-    near = difflib.get_close_matches(data, names, n=1)
+        return _from_file(path, source.columns)
+    near = difflib.get_close_matches(data, _names(), n=1)
     hint = f": did you mean {near[0]!r}?" if near else ""
     raise DataError(
-        f"{data!r}: no such file or folder, nor a corpus ({', '.join(names)}){hint}"
+        f"{data!r}: no such file or folder, nor a corpus ({', '.join(_names())}){hint}"
     )
 
 
-def exists(data: str) -> bool:
-    """Whether a path names something. Raises DataError where it may not be known."""
-    try:
-        os.stat(data)
-    except PermissionError as error:
-        raise DataError(f"{error.filename}: {error.strerror}") from error
-    except (OSError, ValueError):  # too long a name, or one that cannot be
-        return False
-    return True
+def _by_name(data: str) -> Corpus | None:
+    """The corpus of a name, generated or public; None where it is none."""
+    from minillm.text.sources.catalogue import catalogue, fetch
+    from minillm.text.synthetic.by_name import generated, generated_task
+
+    if known := generated(data) or generated_task(data, *TEXTS):
+        corpus = _corpus(known.spec, *known.texts(), known.title)
+        return replace(corpus, entropy=known.entropy)
+    entry = catalogue().get(data)
+    if entry is None:
+        return None
+    text = read_text(fetch(data))
+    return _from_text(data, text, f"{entry.title} ({entry.licence})")
+
+
+def _names() -> list[str]:
+    """All that have one."""
+    from minillm.text.sources.catalogue import catalogue
+    from minillm.text.synthetic.by_name import GENERATED, TOYS
+
+    tasks = [name for name, toy in TOYS.items() if toy.kind in TEXTS]
+    return ["stdlib", *catalogue(), *GENERATED, *tasks]
 
 
 def _from_file(path: Path, columns: Columns) -> Corpus:
     found = texts_of(str(path), read_text(path), columns)
-    texts = _by_path(path.name, found)
-    if all(map(_is_blank, texts.values())):
+    texts = found.by_path(path.name)
+    if all(map(is_blank, texts.values())):
         raise DataError(f"{path}: holds no text")
     notes = (f"{path.name}: {found.note}",) if found.note else ()
     if len(texts) > 1:
@@ -117,70 +116,24 @@ def _from_file(path: Path, columns: Columns) -> Corpus:
     return replace(_from_text(path.name, text, "a text file"), notes=notes)
 
 
+def _from_many_files(place: Path, source: Source) -> Corpus:
+    from minillm.text.sources.many_files import texts_in
+
+    what = "a folder" if place.is_dir() else "an archive"
+    texts, whole, notes = texts_in(place, source)
+    return _from_many(place, texts, what, "text files" if whole else "texts", notes)
+
+
 def _from_text(name: str, text: str, note: str) -> Corpus:
     cut = _tail(text)
     return _corpus(name, text[:cut], text[cut:], note)
-
-
-def _from_folder(folder: Path, source: Source) -> Corpus:
-    paths = sorted(files_below(folder, follow_links=source.follow_links))
-    files = ((p.relative_to(folder).as_posix(), str(p), read_bytes(p)) for p in paths)
-    return _from_files(folder, files, source.columns, "a folder")
-
-
-def _from_archive(archive: Path, columns: Columns) -> Corpus:
-    files = (
-        (path, f"{archive}, {path!r}", raw)
-        for path, raw in read_archive(archive).items()
-    )
-    return _from_files(archive, files, columns, "an archive")
-
-
-def _from_files(
-    place: Path, files: Iterable[tuple[str, str, bytes]], columns: Columns, what: str
-) -> Corpus:
-    """A corpus of files: their paths at a place, their names in errors, their bytes.
-    What is no text is left out, and said."""
-    texts, read, left_out = {}, {}, []
-    kind = "text files"
-    for path, name, raw in files:
-        try:
-            text = decoded(raw, name)
-        except NoTextError as error:
-            left_out.append(f"{path} ({error.what})")
-            continue
-        found = texts_of(path, text, columns, name=name)
-        if found.note and not _is_blank(text):
-            read.setdefault(found.note, []).append(path)
-        if found.as_it_stands:
-            texts[path] = text
-        else:
-            kind = "texts"
-            texts |= _by_path(path, found)
-    notes = [f"{place}, {listed(paths)}: {told}" for told, paths in read.items()]
-    if left_out:
-        notes.append(
-            f"{place}: left out as no text, {len(left_out):,}: {listed(left_out)}"
-        )
-    if all(map(_is_blank, texts.values())):
-        more = f"; {listed(left_out)}" if left_out else ""
-        raise DataError(f"{place}: no file in it holds text{more}")
-    return _from_many(place, texts, what, kind, tuple(notes))
-
-
-def _by_path(path: str, found: Texts) -> dict[str, str]:
-    """The texts of one file as if each were a file of its own."""
-    if len(found.texts) == 1:
-        ((_, text),) = found.texts
-        return {path: text}
-    return {f"{path}/{n}": text for n, (_, text) in enumerate(found.texts, 1)}
 
 
 def _from_many(
     place: Path, texts: dict[str, str], what: str, kind: str, notes: tuple[str, ...]
 ) -> Corpus:
     """A corpus of the texts that were found at a place, by their paths there."""
-    documents = {path: text for path, text in texts.items() if not _is_blank(text)}
+    documents = {path: text for path, text in texts.items() if not is_blank(text)}
     # Packed with the folder or from within it: the same text, cut in the same place.
     shared = posixpath.commonpath([posixpath.dirname(path) for path in documents])
     documents = {
@@ -198,6 +151,8 @@ def _from_many(
 
 
 def _from_standard_library() -> Corpus:
+    from minillm.text.sources.stdlib import fit_for_validation, standard_library
+
     documents = standard_library()
     size = sum(map(len, documents.values())) * 3 // 100
     train, val = _split(documents, size, fit_for_validation)
@@ -208,11 +163,6 @@ def _from_standard_library() -> Corpus:
 def _from_documents(name: str, train: list[str], val: list[str], note: str) -> Corpus:
     corpus = _corpus(name, "\n".join(train), "\n".join(val), note)
     return replace(corpus, files={"train": train, "val": val})
-
-
-def _from_law(known: KnownText | Toy) -> Corpus:
-    corpus = _corpus(known.spec, *known.texts(), known.title)
-    return replace(corpus, entropy=known.entropy)
 
 
 def _corpus(name: str, train: str, val: str, note: str) -> Corpus:
@@ -266,10 +216,6 @@ def _path_hash(path: str) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()
 
 
-def _is_blank(text: str) -> bool:
-    return not text or text.isspace()
-
-
 def blocks(text: str) -> list[str]:
     """The parts of a text between empty lines, as documents stand in BERT's files."""
-    return [part for part in _EMPTY_LINES.split(text) if not _is_blank(part)]
+    return [part for part in _EMPTY_LINES.split(text) if not is_blank(part)]

@@ -8,7 +8,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.text.batch import IGNORED, Batch
 from minillm.text.documents import Passage
-from minillm.text.template import BOS, MASK, Framed
+from minillm.text.template import BOS, MASK
 from minillm.text.tokenizer import Tokenizer
 
 # Of BERT's masked language model (Devlin et al. 2019, section 3.1): the share of tokens
@@ -66,14 +66,8 @@ def next_sentence(
     """
     room = tokenizer.room(context, pair=True)
     pairs = [passage.pair(room, rng) for passage in passages]
-    framed = _framed([(a, b) for a, b, _ in pairs], tokenizer, context)
-    batch = Batch(
-        framed.ids,
-        mask=framed.mask,
-        segments=framed.segments,
-        labels=np.array([label for *_, label in pairs], np.int32),
-        n_labels=len(pairs),
-    )
+    texts, labels = [pair[:2] for pair in pairs], [label for *_, label in pairs]
+    batch = _labelled(texts, labels, tokenizer, context)
     return hide(batch, rng, tokenizer, whole_words)
 
 
@@ -89,8 +83,8 @@ def seq2seq(
     Teacher forcing: the decoder reads [BOS] and the right tokens, whatever it would
     have said (Sutskever et al. 2014). Draws nothing from `rng`.
     """
-    source = _framed([(a,) for a, _ in pairs], tokenizer, context)
-    target = _framed([(b,) for _, b in pairs], tokenizer, context)
+    source = _padded([(a,) for a, _ in pairs], tokenizer, context)
+    target = _padded([(b,) for _, b in pairs], tokenizer, context)
     # A target that was cut does not end where it is cut.
     room = tokenizer.room(context)
     kept = target.mask.copy()
@@ -115,14 +109,8 @@ def classify(
     context: int,
 ) -> Batch:
     """Say which class a text is of. Draws nothing from `rng`."""
-    framed = _framed([(text,) for text, _ in texts], tokenizer, context)
-    return Batch(
-        framed.ids,
-        mask=framed.mask,
-        segments=framed.segments,
-        labels=np.array([label for _, label in texts], np.int32),
-        n_labels=len(texts),
-    )
+    labels = [label for _, label in texts]
+    return _labelled([(text,) for text, _ in texts], labels, tokenizer, context)
 
 
 def hide(
@@ -165,10 +153,18 @@ def word_beginnings(ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     return np.maximum.accumulate(np.where(inside, 0, np.arange(ids.shape[1])), axis=1)
 
 
-def _framed(rows: Sequence[tuple], tokenizer: Tokenizer, context: int) -> Framed:
+def _labelled(
+    rows: Sequence[tuple], labels: Sequence[int], tokenizer: Tokenizer, context: int
+) -> Batch:
+    """One text or two a row, and its class."""
+    batch = _padded(rows, tokenizer, context)
+    return replace(batch, labels=np.array(labels, np.int32), n_labels=len(labels))
+
+
+def _padded(rows: Sequence[tuple], tokenizer: Tokenizer, context: int) -> Batch:
     """One text or two a row, in the tokenizer's template and padded to one length."""
-    framed = [tokenizer.frame(*texts, room=context) for texts in rows]
-    return tokenizer.pad(framed, 1 if context % MULTIPLE else MULTIPLE)
+    multiple = 1 if context % MULTIPLE else MULTIPLE
+    return tokenizer.batch(rows, room=context, multiple_of=multiple)
 
 
 @dataclass(frozen=True)

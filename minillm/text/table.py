@@ -9,11 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError
-from minillm.text.columns import Source
-from minillm.text.corpus import exists
-from minillm.text.generated import TOYS, generated_task
-from minillm.text.table_file import read_rows
-from minillm.text.toys.toy import Rows
+from minillm.text.data_spec import Rows, Source, exists
 
 FEWEST_ROWS = 5
 KINDS = ("pairs", "labels")
@@ -58,6 +54,10 @@ def load_table(
     single label, or nothing that can be held out; UsageError for a task of another kind
     and for parameters that cannot be.
     """
+    # Whoever trains on a text opens this file too, and none of these.
+    from minillm.text.synthetic.by_name import TOYS, generated_task
+    from minillm.text.table_files.rows import read_rows
+
     if kind not in KINDS:
         raise UsageError(f"a table of {kind!r}: there are {' and '.join(KINDS)}")
     data = os.fspath(data)

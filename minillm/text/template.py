@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 from minillm.errors import UsageError
+from minillm.text.batch import Batch
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 BOS, EOS = "[BOS]", "[EOS]"
@@ -16,6 +17,7 @@ SEQ2SEQ_SPECIALS = (PAD, BOS, EOS)
 TEXTS = ("$A", "$B")
 PART = re.compile("[^:]+(:[01])?")  # $A or [SEP]:1
 
+Framed = Batch  # texts in their frame, of which nothing is to be predicted yet
 # A special token's name, or "$A" or "$B" for a text; and the segment it belongs to.
 Part = tuple[str, int]
 
@@ -90,23 +92,11 @@ class Template:
         return self.pair
 
 
-@dataclass(frozen=True, eq=False)
-class Framed:
-    """Framed texts of one length.
-
-    `ids` (B, T) int32 and `segments` (B, T) int32, padded on the right with [PAD] and
-    0; `mask` (B, T) bool is False at padding.
-    """
-
-    ids: np.ndarray
-    segments: np.ndarray
-    mask: np.ndarray
-
-
 def pad(
     rows: Sequence[tuple[np.ndarray, np.ndarray]], pad_id: int, multiple_of: int = 1
-) -> Framed:
-    """Pairs of ids and segments as arrays of the longest's length, rounded up.
+) -> Batch:
+    """Framed texts, pairs of ids and segments, in rows of the longest's length, rounded
+    up: padded on the right with [PAD] and segment 0. Nothing is to be predicted yet.
 
     Raises UsageError for a `multiple_of` below 1.
     """
@@ -114,16 +104,16 @@ def pad(
         raise UsageError(f"multiple_of must be at least 1, got {multiple_of}")
     longest = max((len(ids) for ids, _ in rows), default=0)
     shape = (len(rows), -(-longest // multiple_of) * multiple_of)
-    framed = Framed(
+    batch = Batch(
         ids=np.full(shape, pad_id, np.int32),
         segments=np.zeros(shape, np.int32),
         mask=np.zeros(shape, bool),
     )
     for i, (ids, segments) in enumerate(rows):
-        framed.ids[i, : len(ids)] = ids
-        framed.segments[i, : len(ids)] = segments
-        framed.mask[i, : len(ids)] = True
-    return framed
+        batch.ids[i, : len(ids)] = ids
+        batch.segments[i, : len(ids)] = segments
+        batch.mask[i, : len(ids)] = True
+    return batch
 
 
 def _fitting(n_a: int, n_b: int, room: int) -> tuple[int, int]:

@@ -1,18 +1,22 @@
-"""The texts of one file of a corpus: most files are one text, JSON may hold many."""
+"""The texts of one file: most files are one text, JSON and tables may hold many."""
 
-import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from minillm import reading
+from minillm.decoding import decoded
 from minillm.errors import DataError
-from minillm.text.archive import plain_name
-from minillm.text.cells import READINGS, read_cells
-from minillm.text.columns import BadRow, choose, joined, listed
-from minillm.text.header import HIGHEST, lay_out
-from minillm.text.json_values import SUFFIXES as JSON
-from minillm.text.json_values import read_values
-from minillm.text.records import LONE_SURROGATE, RecordReader, fields
+from minillm.text.data_spec import (
+    DELIMITED,
+    JSON,
+    NOTEBOOK,
+    Columns,
+    Source,
+    plain_name,
+    suffix_of,
+)
 
 # What a text shows by its beginning, where more is learnt of it than its words.
 LOOKS = {
@@ -21,7 +25,25 @@ LOOKS = {
     "{\\rtf": "RTF, read with its commands; save it as plain text",
     '{"': "looks like JSON, read as it stands; a name in .jsonl has its texts read",
 }
-Asked = Mapping[str, Sequence[str]]
+
+
+def read_text(path: Path) -> str:
+    """A file's text exactly as it stands (line endings too), less a byte order mark.
+
+    A name that ends in .gz is unpacked. Raises DataError if it cannot be read, is too
+    large, or is no text (with the offset of the first bad byte).
+    """
+    return decoded(read_bytes(path), str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; those of a file packed by itself (.gz) unpacked. Raises DataError
+    where it cannot be read."""
+    if plain_name(path.name) == path.name:
+        return reading.read_bytes(path, reading.TEXT, pipe=True)
+    from minillm.text.sources.archive import unpacked
+
+    return unpacked(path)
 
 
 @dataclass(frozen=True)
@@ -33,9 +55,21 @@ class Texts:
     note: str = ""
     as_it_stands: bool = False
 
+    def by_path(self, path: str) -> dict[str, str]:
+        """The texts of a file at this path as if each were a file of its own."""
+        if len(self.texts) == 1:
+            ((_, text),) = self.texts
+            return {path: text}
+        return {f"{path}/{n}": text for n, (_, text) in enumerate(self.texts, 1)}
+
 
 def texts_of(
-    path: str, text: str, asked: Asked, *, rows: bool = False, name: str | None = None
+    path: str,
+    text: str,
+    asked: Columns,
+    *,
+    rows: bool = False,
+    name: str | None = None,
 ) -> Texts:
     """What a file of this path holds: the text itself, the texts of JSON objects, what
     was typed into a notebook, or the column of a table that is `asked` for.
@@ -45,99 +79,51 @@ def texts_of(
     of all. Raises DataError, with the line and the file's `name`, for JSON that breaks
     off and for a column that is not there.
     """
-    suffix = Path(plain_name(path)).suffix.lower()
-    try:
-        if suffix in JSON:
-            return _of_json(text, asked, rows)
-        if suffix in READINGS:
-            return _of_table(text, suffix, asked, rows)
-    except BadRow as error:
-        raise DataError(f"{name or path}, {error}") from None
-    if suffix == ".ipynb":
-        return _of_notebook(text)
-    beginning = text[:99].lstrip().casefold()
-    looks = (told for begin, told in LOOKS.items() if beginning.startswith(begin))
-    return _unchanged(text, next(looks, ""))
+    suffix = suffix_of(path)
+    if suffix in (*JSON, *DELIMITED, NOTEBOOK):
+        from minillm.text.sources import formats
 
-
-def _unchanged(text: str, note: str) -> Texts:
+        found, note = formats.texts_of(name or path, suffix, text, asked, rows=rows)
+        if found is not None:
+            return Texts(found, note)
+    else:
+        beginning = text[:99].lstrip().casefold()
+        looks = (told for begin, told in LOOKS.items() if beginning.startswith(begin))
+        note = next(looks, "")
     return Texts([(1, text)], note, as_it_stands=True)
 
 
-def _of_json(text: str, asked: Asked, rows: bool) -> Texts:
-    """The texts of objects, or of strings; the first value shows whether there are."""
-    found, without, names = [], [], ()
-    try:
-        for line, value in read_values(text):
-            record = {"text": value} if isinstance(value, str) else value
-            record = record if isinstance(record, dict) else {}
-            if not (found or without):
-                names, _ = fields(record)
-                reader = RecordReader(
-                    "text", asked or (_labelled(names) if rows else {})
-                )
-            texts = reader.texts(line, record)
-            if texts is None and not (found or without):
-                break
-            if texts and texts[0].strip():
-                found.append((line, texts[0]))
-            else:
-                without.append(f"{line:,}")
-    except BadRow:
-        if found:  # it breaks off
-            raise
-    if not found and asked:
-        lacking = " + ".join(asked["text"])
-        raise BadRow(1, f"no {lacking!r}; there are {listed(names)}")
+def read_lines(
+    path: str | os.PathLike, note: Callable[[str], None] | None = None
+) -> dict[int, str]:
+    """The lines of a UTF-8 file by their number, counted from 1, without blank ones.
+
+    Of a table whose columns are known, or are given as in `reviews.csv:text=title`, and
+    of JSON objects they are the texts, by the line they begin in, or by their own
+    number where a line holds several; `note(text)` is told so. Raises DataError for a
+    file that cannot be read or holds nothing else.
+    """
+    source = Source.parse(os.fspath(path))
+    source.check("text")
+    text = read_text(Path(source.path))
+    texts = texts_of(source.path, text, source.columns, rows=True)
+    if texts.note and note:
+        note(f"{source.path}: {texts.note}")
+    found = {line: each.strip() for line, each in texts.texts if each.strip()}
+    if texts.as_it_stands:
+        found = numbered(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    elif len(dict(texts.texts)) < len(texts.texts):
+        found = numbered([each for _, each in texts.texts])
     if not found:
-        keys = f" (its keys are {listed(names)})" if names else ""
-        told = f"JSON without a text that is known{keys}, read as it stands"
-        return _unchanged(text, f"{told}; FILE:text=KEY names one")
-    notes = ["JSON, each text by itself", *reader.notes()]
-    if without:
-        notes.append(f"left out without a text: line {listed(without)}")
-    return Texts(found, "; ".join(notes))
+        raise DataError(f"{path}: holds no text")
+    return found
 
 
-def _of_table(text: str, suffix: str, asked: Asked, rows: bool) -> Texts:
-    """A column of a table, or the table as it stands."""
-    try:
-        _, table = read_cells(text, suffix) if asked or rows else ("", [])
-    except BadRow:
-        if asked:
-            raise
-        table = []
-    heads = [cells for _, cells in table[:HIGHEST]]
-    if rows and not asked:
-        asked = next(filter(None, map(_labelled, heads)), {})
-    if not asked and not any(None not in choose(head, "text") for head in heads):
-        return _unchanged(
-            text, "a table, read as it stands; FILE:text=NAME reads a column of it"
-        )
-    layout = lay_out(table, "text", asked)
-    (columns,) = layout.places
-    texts = [
-        (line, joined([cells[n] for n in columns if n < len(cells)]))
-        for line, cells in layout.rows
-    ]
-    return Texts(texts, "; ".join(layout.notes) or "a table, each text by itself")
+def numbered(texts: Sequence[str]) -> dict[int, str]:
+    """Texts by their number, counted from 1, without blank ones."""
+    return {n: text.strip() for n, text in enumerate(texts, 1) if text.strip()}
 
 
-def _labelled(names: Sequence[str]) -> Asked:
-    """The columns that hold the texts where names are those of a table of labels."""
-    texts, labels = choose(names, "labels")
-    return {"text": [names[n] for n in texts]} if texts and labels else {}
-
-
-def _of_notebook(text: str) -> Texts:
-    try:
-        book = json.loads(text)
-        cells = book["cells"] if "cells" in book else book["worksheets"][0]["cells"]
-        sources = [cell.get("source", cell.get("input", "")) for cell in cells]
-        typed = joined(["".join(source) + "\n" for source in sources])
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        return _unchanged(text, "no notebook that is known, read as it stands")
-    return Texts(
-        [(1, LONE_SURROGATE.sub("\ufffd", typed))],
-        "a notebook: what was typed, not what came out",
-    )
+def is_blank(text: str) -> bool:
+    """Whether nothing can be seen of it."""
+    return not text or text.isspace()

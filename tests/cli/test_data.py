@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from minillm.text.catalogue import catalogue
-from minillm.text.generated import GENERATED, TOYS
+from minillm.text.sources.catalogue import catalogue
+from minillm.text.synthetic.by_name import GENERATED, TOYS
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def test_list_knows_the_entropy_of_what_is_generated(minillm):
     out = minillm("data", "list")[1]
     for kind in GENERATED.values():
         assert f"{kind().entropy:.5f}" in out
-        assert ", ".join(kind.limits) in out
+        assert ", ".join(kind.limits()) in out
 
 
 def test_list_names_every_task_and_what_it_is_for(minillm):
@@ -40,7 +40,7 @@ def test_list_names_every_task_and_what_it_is_for(minillm):
     for task in tasks:
         toy = TOYS[task["name"]]
         assert (task["kind"], task["objective"]) == (toy.kind, toy.objective)
-        assert f"{toy.name} takes {', '.join(toy.limits)}: {toy.example}" in out
+        assert f"{toy.name} takes {', '.join(toy.limits())}: {toy.example}" in out
 
 
 @pytest.mark.parametrize("toy", TOYS.values())

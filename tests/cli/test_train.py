@@ -154,7 +154,7 @@ def test_generate_continues_the_prompt(minillm, run):
 def test_an_architecture_that_cannot_write_is_sent_to_eval(
     minillm, book, tmp_path, monkeypatch
 ):
-    only_hidden = models.architectures.Architecture(models.Encoder, ("clm",))
+    only_hidden = models.architectures.Architecture("encoder.Encoder", ("clm",))
     monkeypatch.setitem(models.ARCHITECTURES, "gpt", only_hidden)
     out = str(tmp_path / "a")
     code, _, err = minillm("train", *SHORT, "--data", book, "--out", out)

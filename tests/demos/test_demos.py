@@ -18,8 +18,8 @@ from minillm.demos.questions import (
 from minillm.errors import Interrupted, UsageError
 from minillm.runs.logbook import Silent
 from minillm.text import MASK
-from minillm.text.generated import TOYS
-from minillm.text.toys.brackets import CLOSE, OPEN
+from minillm.text.synthetic.brackets import CLOSE, OPEN
+from minillm.text.synthetic.by_name import TOYS
 
 ONE = {"device": "cpu", "workers": "1"}
 ASKED = "pairs", "labels"  # the kinds of tasks whose rows are the questions

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from minillm.errors import DataError
-from minillm.text import archive
+from minillm.text.sources import archive
 
 TEXT = ("She read all the books of the sea. 她读海。\n" * 99).encode()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from minillm.text.cells import read_cells
-from minillm.text.columns import BadRow
+from minillm.text.table_files.columns import BadRow
+from minillm.text.table_files.delimited import read_cells
 
 LINE = "She read all the books of the sea. 她读海。\n"
 

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from minillm.text import catalogue
-from minillm.text.catalogue import Entry, download
+from minillm.text.sources import catalogue
+from minillm.text.sources.catalogue import Entry, download
 
 TEXT = ("She read all the books of the sea. 她读海。\n" * 200).encode()
 
@@ -66,7 +66,6 @@ def server(here, monkeypatch):
         "download",
         functools.partial(download, schemes=("http",), timeout=0.5),
     )
-    monkeypatch.setattr("minillm.text.corpus.catalogue", lambda: {"book": entry})
     monkeypatch.setenv("MINILLM_CACHE", str(here / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     yield server

@@ -6,9 +6,9 @@ import pytest
 from minillm.errors import UsageError
 from minillm.generation import Decoder, beam_search, continuation, generate, stream
 from minillm.generation.beams import log_softmax
-from minillm.generation.beginning import Opening, begin
-from minillm.generation.beginning import unseen as unseen_part
 from minillm.generation.continuation import usual_sampling
+from minillm.generation.prompt import Opening, begin
+from minillm.generation.prompt import unseen as unseen_part
 from minillm.text import EOS
 
 # Of different lengths: none, a usual one, one that is cut to the context of 8.

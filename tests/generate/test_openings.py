@@ -6,7 +6,7 @@ import pytest
 import minillm
 from minillm.generation import Dialogue, generate, stream
 from minillm.generation.beams import log_softmax
-from minillm.generation.beginning import begin, encode_prompt
+from minillm.generation.prompt import begin, encode_prompt
 from minillm.runs.train import train
 from minillm.text import train_tokenizer
 

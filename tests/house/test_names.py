@@ -1,4 +1,4 @@
-"""What `import minillm` offers."""
+"""What `import minillm`, and packages whose names are opened later, offer."""
 
 import subprocess
 import sys
@@ -6,11 +6,21 @@ import sys
 import pytest
 
 import minillm
+from minillm import models, text
+from minillm.text import tokenizer
 
 
 @pytest.mark.parametrize("name", minillm.__all__)
 def test_every_name_opens_its_room(name):
     assert callable(getattr(minillm, name))
+
+
+@pytest.mark.parametrize("package", [minillm, models, text, tokenizer])
+def test_every_name_of_a_package_is_there(package):
+    assert set(package.__all__) <= set(dir(package))
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute"):
+        _ = package.corpsu
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -18,7 +18,7 @@ from minillm.studies.emergence import (
     measure,
 )
 from minillm.text import train_tokenizer
-from minillm.text.facts import Facts
+from minillm.text.synthetic.facts import Facts
 
 FACTS = Facts(a=-1.0, keys=9, values=100, records=3_000)
 DATA = FACTS.spec

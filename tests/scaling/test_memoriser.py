@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from minillm.studies.memoriser import memoriser_loss, memoriser_series, slope
-from minillm.text.draws import WHOLE
-from minillm.text.facts import Facts
+from minillm.text.synthetic.facts import Facts
+from minillm.text.synthetic.rng import WHOLE
 
 FACTS = Facts(a=1.0, keys=1_000, values=20)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minillm.tasks.metrics import confusion, report
+from minillm.tasks.classification import confusion, report
 
 LABELS = ["cat", "dog", "owl"]
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.errors import DataError
-from minillm.text import archive
-from minillm.text.archive import is_archive, read_archive
 from minillm.text.corpus import load_corpus
+from minillm.text.data_spec import is_archive
+from minillm.text.sources import archive
+from minillm.text.sources.archive import read_archive
 
 TEXTS = {f"{place}/{i}.txt": f"text {i} 文\n" * 40 for place in "ab" for i in range(9)}
 KINDS = {"zip": "zip", "tar": "tar", "gztar": "tar.gz"}

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.text import catalogue as module
-from minillm.text.catalogue import Entry, cached, catalogue, download, fetch
+from minillm.text.sources import catalogue as module
+from minillm.text.sources.catalogue import Entry, cached, catalogue, download, fetch
 
 CONTENT = "".join(f"line {i}, 第{i}行\n" for i in range(20_000)).encode("utf-8")
 

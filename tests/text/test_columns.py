@@ -9,7 +9,8 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.text import load_table
-from minillm.text.columns import FORMS, Source, choose
+from minillm.text.data_spec import Source
+from minillm.text.table_files.columns import FORMS, choose
 
 N = 12
 KINDS = "good", "bad"

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from minillm.errors import DataError
-from minillm.text import stdlib
 from minillm.text.corpus import load_corpus
+from minillm.text.sources import stdlib
 
 
 def lines(n: int, word: str = "line") -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.text import load_corpus
-from minillm.text.columns import following
-from minillm.text.folder import files_below
+from minillm.text.data_spec import following
+from minillm.text.sources.folder import files_below
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 

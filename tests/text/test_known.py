@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from minillm.errors import UsageError
-from minillm.text import draws, load_corpus
-from minillm.text.facts import Facts
-from minillm.text.generated import GENERATED, generated
-from minillm.text.lexicon import Lexicon
-from minillm.text.start_cost import start_cost, stationary
+from minillm.text import load_corpus
+from minillm.text.synthetic import rng
+from minillm.text.synthetic.by_name import GENERATED, generated
+from minillm.text.synthetic.excess_entropy import excess_entropy, stationary
+from minillm.text.synthetic.facts import Facts
+from minillm.text.synthetic.lexicon import Lexicon
 
 SMALL = {
     "facts": Facts(a=0.7, keys=300, values=50, records=60_000, seed=1),
@@ -61,7 +62,7 @@ def test_a_seed_gives_another_text(known):
 
 def test_a_longer_text_begins_with_the_shorter(known, text):
     size = {"records": 500} if known.name == "facts" else {"length": 500}
-    same = {name: getattr(known, name) for name in known.limits}
+    same = {name: getattr(known, name) for name in known.limits()}
     assert text.startswith(type(known)(**{**same, **size}).texts()[0])
 
 
@@ -96,30 +97,30 @@ def test_the_default_is_long_enough_for_an_hour():
 
 
 def test_a_zipf_law_is_what_it_says():
-    law = draws.zipf(1_000, 1.5)
+    law = rng.zipf(1_000, 1.5)
     p = np.arange(1, 1_001) ** -1.5
-    assert law.sum() == draws.WHOLE
-    assert law / draws.WHOLE == pytest.approx(p / p.sum(), rel=1e-8)
+    assert law.sum() == rng.WHOLE
+    assert law / rng.WHOLE == pytest.approx(p / p.sum(), rel=1e-8)
 
 
 def test_a_law_of_a_million_ranks_has_room():
     """Of equal ranks, where the sum is the largest there is."""
-    law = draws.zipf(1_000_000, 0.0)
-    assert law.sum() == draws.WHOLE
-    assert law[1:].min() == law[1:].max() == draws.WHOLE // 1_000_000
+    law = rng.zipf(1_000_000, 0.0)
+    assert law.sum() == rng.WHOLE
+    assert law[1:].min() == law[1:].max() == rng.WHOLE // 1_000_000
 
 
 def test_every_number_chooses_its_own_part():
-    law = np.array([1, 0, 3]) << (draws.BITS - 2)
-    ends = np.array([0, 1, 2, 4]) * (draws.WHOLE // 4)
+    law = np.array([1, 0, 3]) << (rng.BITS - 2)
+    ends = np.array([0, 1, 2, 4]) * (rng.WHOLE // 4)
     numbers = np.append(ends[:-1], ends - 1)[[0, 1, 2, 4, 5, 6]]
-    assert draws.chosen(law, numbers).tolist() == [0, 2, 2, 0, 2, 2]
+    assert rng.chosen(law, numbers).tolist() == [0, 2, 2, 0, 2, 2]
 
 
 def test_keys_are_met_as_often_as_their_law_says():
     facts = SMALL["facts"]
     counts = np.bincount(facts.drawn(1, facts.records), minlength=facts.keys)
-    expected = facts.law / draws.WHOLE * facts.records
+    expected = facts.law / rng.WHOLE * facts.records
     chi_square = ((counts - expected) ** 2 / expected).sum() / (facts.keys - 1)
     assert 0.8 < chi_square < 1.25
 
@@ -138,9 +139,9 @@ def test_classes_follow_each_other_as_the_chain_says():
     counts = np.zeros((3, 3))
     np.add.at(counts, (classes[:-1], classes[1:]), 1)
     found = counts / counts.sum(1, keepdims=True)
-    assert found == pytest.approx(lexicon.moves / draws.WHOLE, abs=0.015)
+    assert found == pytest.approx(lexicon.moves / rng.WHOLE, abs=0.015)
     often = np.bincount(classes) / 60_000
-    assert often == pytest.approx(stationary(lexicon.moves / draws.WHOLE), abs=0.015)
+    assert often == pytest.approx(stationary(lexicon.moves / rng.WHOLE), abs=0.015)
 
 
 # The entropy
@@ -184,7 +185,7 @@ def test_no_compressor_is_below_the_entropy(known, text):
 
 def test_the_ideal_memoriser_loses_what_the_sum_says():
     facts = SMALL["facts"]
-    p = facts.law / draws.WHOLE
+    p = facts.law / rng.WHOLE
     exact = np.log(50) * sum(pk * (1 - pk) ** 70 for pk in p)
     assert facts.excess(70) == pytest.approx(exact)
     assert facts.excess(1e9, known=40) == pytest.approx(np.log(50) * p[40:].sum())
@@ -222,7 +223,7 @@ def test_what_a_window_start_costs_is_counted_in_a_chain():
     entropy = per_word / (pi @ within @ [len(word) for word in language])
     # Long enough for a whole word after the first: the letters tell its class.
     counted = start_cost_of_text("".join(drawn), entropy, 9)
-    assert start_cost(language, within, moves) == pytest.approx(counted, abs=0.02)
+    assert excess_entropy(language, within, moves) == pytest.approx(counted, abs=0.02)
 
 
 # Names and parameters

@@ -2,8 +2,8 @@
 
 import pytest
 
-from minillm.text.lost import NOTHING, Lost
 from minillm.text.tokenizer import train_tokenizer
+from minillm.text.tokenizer.base import NOTHING, Lost
 
 
 @pytest.mark.parametrize(

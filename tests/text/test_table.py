@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from minillm.errors import DataError, UsageError
 from minillm.text import load_table
-from minillm.text.columns import Source
-from minillm.text.table_file import read_rows
+from minillm.text.data_spec import Source
+from minillm.text.table_files.rows import read_rows
 
 GREETINGS = [
     ("good morning", "早上好"),

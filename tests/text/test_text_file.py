@@ -5,8 +5,8 @@ import json
 import pytest
 
 from minillm.errors import DataError
-from minillm.tasks.lines import read_lines
 from minillm.text import load_corpus
+from minillm.text.text_file import read_lines
 
 WORDS = "一二三 words and more words of it. " * 9
 TEXTS = [f"{i}: {WORDS}" for i in range(30)]

@@ -14,14 +14,14 @@ from minillm.errors import DataError, UsageError
 from minillm.text import load_corpus, load_table, masked, train_tokenizer
 from minillm.text.corpus import blocks
 from minillm.text.documents import FOLLOWS, Documents, passages, sentences
-from minillm.text.generated import TOYS
 from minillm.text.objectives import MASK
-from minillm.text.toys.brackets import CLOSE, OPEN, Brackets, from_the_rest
-from minillm.text.toys.induction import VALIDATION, Induction
-from minillm.text.toys.languages import Languages
-from minillm.text.toys.numbers import Numbers, words
-from minillm.text.toys.strings import Copy, Reverse
-from minillm.text.toys.topics import LETTERS, SENTENCES, WORD, Topics
+from minillm.text.synthetic.brackets import CLOSE, OPEN, Brackets, from_the_rest
+from minillm.text.synthetic.by_name import TOYS
+from minillm.text.synthetic.induction import VALIDATION, Induction
+from minillm.text.synthetic.languages import Languages
+from minillm.text.synthetic.numbers import Numbers, words
+from minillm.text.synthetic.strings import Copy, Reverse
+from minillm.text.synthetic.topics import LETTERS, SENTENCES, WORD, Topics
 
 TABLES = [toy for toy in TOYS.values() if toy.kind in ("pairs", "labels")]
 TEXTS = [toy for toy in TOYS.values() if toy.kind in ("text", "documents")]

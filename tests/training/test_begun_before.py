@@ -7,12 +7,12 @@ import pytest
 
 from minillm.errors import DataError
 from minillm.generation import generate
+from minillm.runs import begun_before
+from minillm.runs.begun_before import read_alike
 from minillm.runs.evaluation import evaluate_run
 from minillm.runs.record import FORMAT
 from minillm.runs.run import load_run, read_record
 from minillm.runs.train import train
-from minillm.text import earlier
-from minillm.text.earlier import read_alike
 
 LINE = "the sea and a lamp that she read about in many books"
 SHAPE = {"layers": 1, "width": 16, "context": 16, "batch": 4, "steps": 4}
@@ -136,5 +136,5 @@ def test_a_later_format_is_refused(tmp_path):
     ],
 )
 def test_which_texts_are_read_alike(monkeypatch, text, kind, alike):
-    monkeypatch.setattr(earlier, "PIECE_CHARACTERS", 16)
+    monkeypatch.setattr(begun_before, "CHUNK_CHARACTERS", 16)
     assert read_alike(text, kind) == alike

@@ -11,7 +11,7 @@ from minillm.runs.train import train
 from minillm.tensor import no_grad
 from minillm.text import train_tokenizer
 from minillm.text.objectives import MASK
-from minillm.text.toys.topics import Topics
+from minillm.text.synthetic.topics import Topics
 
 UNSEEN = 1_000_000  # a step far beyond those that were trained
 

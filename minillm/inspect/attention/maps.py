@@ -9,10 +9,10 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.generation import generate
-from minillm.generation.gaps import with_gaps
+from minillm.generation.fill import with_gaps
 from minillm.inspect.attention.labels import token_labels
 from minillm.inspect.attention.watch import Attention, watched
-from minillm.runs.run import Run, load_run
+from minillm.runs.run import Run, open_run
 from minillm.tensor import no_grad
 from minillm.text import BOS, MASK, Batch
 
@@ -57,7 +57,7 @@ def attention_maps(
     Raises UsageError for a model without attention, for a layer or head that is not
     there, and for a text that is empty or longer than the context.
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = open_run(run)
     config = run.model.config
     if config.arch == "lstm":
         raise UsageError(

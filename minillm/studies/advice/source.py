@@ -10,7 +10,7 @@ import numpy as np
 from minillm.errors import DataError, MinillmError, UsageError
 from minillm.kinds import check
 from minillm.laws.fitting import fit
-from minillm.laws.json_table import columns_of, json_values
+from minillm.laws.json_table import columns_of, read_values
 from minillm.laws.law import LawFit
 from minillm.laws.quantities import LETTERS, column_of, quantity_of, renamed
 from minillm.laws.table import Table, left_out, table_of
@@ -104,7 +104,7 @@ def _record(text: str, source: str) -> dict | None:
     """The record of a law that a text is; None where it is a table."""
     if not is_json(text):
         return None
-    values = json_values(text, source)
+    values = read_values(text, source)
     record = values[0][1]
     if len(values) > 1 or isinstance(record, list):
         return None

@@ -1,19 +1,15 @@
 """Tokenizers: text to ids and back, by subwords, by bytes or by characters."""
 
-from minillm.text.tokenizer.base import Tokenizer
-from minillm.text.tokenizer.bpe import BpeTokenizer
-from minillm.text.tokenizer.characters import UNKNOWN, ByteTokenizer, CharTokenizer
-from minillm.text.tokenizer.load import load_tokenizer
-from minillm.text.tokenizer.train import train_tokenizer
-from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
+from minillm.lazy import lazy_names
 
-__all__ = [
-    "UNKNOWN",
-    "BpeTokenizer",
-    "ByteTokenizer",
-    "CharTokenizer",
-    "Tokenizer",
-    "WordPieceTokenizer",
-    "load_tokenizer",
-    "train_tokenizer",
-]
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "base": ["Tokenizer"],
+        "bpe": ["BpeTokenizer"],
+        "characters": ["UNKNOWN", "ByteTokenizer", "CharTokenizer"],
+        "load": ["load_tokenizer"],
+        "train": ["train_tokenizer"],
+        "wordpiece": ["WordPieceTokenizer"],
+    },
+)

@@ -10,8 +10,8 @@ import math
 from typing import Any, NamedTuple
 
 from minillm.kinds import COUNT, Number, check
+from minillm.text.tokenizer.base import LARGEST_VOCAB
 
-LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 LONGEST = 1 << 18  # characters of a token; minillm learns from words of 2^16
 MOST_ADDED = 10_000  # tokens beside those of the model
 MOST_PARTS = 8  # in a sequence

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -13,12 +14,50 @@ from typing import ClassVar
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.files import replacing
-from minillm.text.lost import Lost
-from minillm.text.pieces import pieces
-from minillm.text.template import BARE_TEMPLATE, PAD, Framed, Template, pad
+from minillm.text.batch import Batch
+from minillm.text.template import BARE_TEMPLATE, PAD, Template, pad
+from minillm.text.tokenizer.chunks import chunks
 
+LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
+MOST_SHOWN = 10  # characters that are lost
 CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What is lost of a text on its way into token ids.
+
+    `n` of its `of` characters are read as one and the same unknown token; `characters`
+    are those that no token stands for, each once.
+    """
+
+    n: int = 0
+    of: int = 0
+    characters: str = ""
+
+    def __add__(self, other: "Lost") -> "Lost":
+        both = dict.fromkeys(self.characters + other.characters)
+        return Lost(self.n + other.n, self.of + other.of, "".join(both))
+
+    @property
+    def share(self) -> float:
+        return self.n / max(self.of, 1)
+
+    def told(self, text: str) -> str | None:
+        """In words, what is lost of a text that is called so; None: nothing is."""
+        if not self.n:
+            return None
+        share = f"{self.share:.1%}" if self.share >= 0.001 else "less than 0.1%"
+        shown = " ".join(map(repr, self.characters[:MOST_SHOWN]))
+        more = " ..." if len(self.characters) > MOST_SHOWN else ""
+        return (
+            f"the model has no token for {share} of the characters of {text}"
+            f"{shown and f' ({shown}{more})'}: it reads one and the same for all that "
+            f"it does not know"
+        )
+
+
+NOTHING = Lost()
 
 
 class Tokenizer(ABC):
@@ -47,14 +86,14 @@ class Tokenizer(ABC):
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate."""
-        return _joined(self._encode(pieces(text)))
+        return _joined(self._encode(chunks(text)))
 
     def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, as `encode` gives them, many texts at a time.
 
         Raises UsageError for a lone surrogate.
         """
-        cut = [list(pieces(text)) for text in texts]
+        cut = [list(chunks(text)) for text in texts]
         ids = self._encode(chain.from_iterable(cut))
         return [_joined(islice(ids, len(parts))) for parts in cut]
 
@@ -133,10 +172,16 @@ class Tokenizer(ABC):
 
     def pad(
         self, rows: Sequence[tuple[np.ndarray, np.ndarray]], multiple_of: int = 1
-    ) -> Framed:
+    ) -> Batch:
         """What `frame` gave for several texts as arrays of one length, filled up with
         [PAD]. Where there is none any token will do: the mask leaves it out."""
         return pad(rows, self.specials.get(PAD, 0), multiple_of)
+
+    def batch(
+        self, texts: Iterable[tuple], *, room: int, multiple_of: int = 1
+    ) -> Batch:
+        """The ids of one text or two a row, framed and padded to one length."""
+        return self.pad([self.frame(*each, room=room) for each in texts], multiple_of)
 
     @property
     def unknown_id(self) -> int | None:
@@ -172,6 +217,8 @@ class Tokenizer(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write tokenizer.json. Raises DataError where the disk refuses."""
+        from minillm.files import replacing
+
         with replacing(Path(path)) as temporary:
             temporary.write_bytes(self._json().encode("utf-8"))
 

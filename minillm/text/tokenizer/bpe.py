@@ -7,8 +7,8 @@ import numpy as np
 import tokenizers
 
 from minillm.errors import UsageError
-from minillm.text.pieces import sample
 from minillm.text.template import Template
+from minillm.text.tokenizer.chunks import sample
 from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words
 
 

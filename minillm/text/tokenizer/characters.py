@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from minillm.text.pieces import pieces
 from minillm.text.template import Template
 from minillm.text.tokenizer.base import Tokenizer
+from minillm.text.tokenizer.chunks import chunks
 
 ASCII = "\t\n" + "".join(map(chr, range(32, 127)))
 UNKNOWN = "\ufffd"
@@ -31,8 +31,8 @@ class ByteTokenizer(Tokenizer):
         return self._bytes[token]
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
-        for piece in parts:
-            yield np.frombuffer(piece.encode("utf-8"), np.uint8).astype(np.int32)
+        for chunk in parts:
+            yield np.frombuffer(chunk.encode("utf-8"), np.uint8).astype(np.int32)
 
     def _decode(self, ids: list[int]) -> str:
         return b"".join(self._bytes[i] for i in ids).decode("utf-8", "replace")
@@ -87,8 +87,8 @@ class CharTokenizer(Tokenizer):
         return "".join(each for each in dict.fromkeys(text) if each not in known)
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
-        for piece in parts:
-            yield self._ids[np.minimum(_codes(piece), len(self._ids) - 1)]
+        for chunk in parts:
+            yield self._ids[np.minimum(_codes(chunk), len(self._ids) - 1)]
 
     def _decode(self, ids: list[int]) -> str:
         return "".join(self._characters[i] for i in ids)
@@ -104,8 +104,8 @@ def ranked_characters(text: str) -> dict[str, int]:
     Equally frequent ones stand in the order of their code points.
     """
     counts = np.zeros(0x110000, np.int64)
-    for piece in pieces(text):
-        here = np.bincount(_codes(piece))
+    for chunk in chunks(text):
+        here = np.bincount(_codes(chunk))
         counts[: len(here)] += here
     codes = np.flatnonzero(counts)
     ranked = codes[np.argsort(-counts[codes], kind="stable")]

@@ -1,6 +1,7 @@
 """Tokenizers that the library `tokenizers` trains and runs: what they share."""
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -74,6 +75,19 @@ def _post_processor(template: Template, specials: Mapping[str, int]):
         pair=template.pair and template.pair.split(),
         special_tokens=[(name, specials[name]) for name in template.specials],
     )
+
+
+def from_json(settings: dict) -> tokenizers.Tokenizer:
+    """The library's tokenizer, from exactly what was checked."""
+    try:
+        with panics_told():
+            library = tokenizers.Tokenizer.from_str(json.dumps(settings))
+    except Exception as error:  # the library raises nothing narrower
+        raise ValueError(error) from error
+    ids = sorted(library.get_vocab().values())
+    if ids != list(range(len(ids))):
+        raise ValueError("its ids are not the whole numbers from 0")
+    return library
 
 
 def template_of(file: dict) -> Template | None:

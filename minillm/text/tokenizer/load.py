@@ -1,20 +1,13 @@
 """A tokenizer from its tokenizer.json."""
 
-import json
 from pathlib import Path
-
-import tokenizers
 
 from minillm.errors import DataError
 from minillm.kinds import check
 from minillm.reading import TOKENIZER, read_json
 from minillm.text.template import Template
-from minillm.text.tokenizer.allowed import check_parts
 from minillm.text.tokenizer.base import Tokenizer
-from minillm.text.tokenizer.bpe import BpeTokenizer
 from minillm.text.tokenizer.characters import ByteTokenizer, CharTokenizer
-from minillm.text.tokenizer.library import panics_told, template_of
-from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
 
 OWN = {  # of tokens that are bytes or characters
     "kind": ("bytes", "chars"),
@@ -44,13 +37,19 @@ def _own(settings: dict) -> Tokenizer:
 
 
 def _of_library(settings: dict) -> Tokenizer:
+    # Opened where they are needed, with the library `tokenizers`.
+    from minillm.text.tokenizer.allowed import check_parts
+    from minillm.text.tokenizer.bpe import BpeTokenizer
+    from minillm.text.tokenizer.library import from_json, template_of
+    from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
+
     check_parts(settings)
     types = tuple(settings[place]["type"] for place in ("model", "decoder"))
     if types not in (("BPE", "ByteLevel"), ("WordPiece", "WordPiece")):
         raise ValueError(f"{' and '.join(types)} do not go together")
     check(settings, {"pre_tokenizer": dict})
     words = settings["pre_tokenizer"]
-    template, library = template_of(settings), _from_json(settings)
+    template, library = template_of(settings), from_json(settings)
     if types[0] == "BPE":
         if words.get("pretokenizers", [words])[-1]["type"] != "ByteLevel":
             raise ValueError("nothing turns its text into bytes")
@@ -72,16 +71,3 @@ def _template(settings: dict) -> Template | None:
     """The template of a tokenizer of bytes or characters, None where it has none."""
     template = settings.get("template")
     return None if template is None else Template(**template)
-
-
-def _from_json(settings: dict) -> tokenizers.Tokenizer:
-    """The library's tokenizer, from exactly what was checked."""
-    try:
-        with panics_told():
-            library = tokenizers.Tokenizer.from_str(json.dumps(settings))
-    except Exception as error:  # the library raises nothing narrower
-        raise ValueError(error) from error
-    ids = sorted(library.get_vocab().values())
-    if ids != list(range(len(ids))):
-        raise ValueError("its ids are not the whole numbers from 0")
-    return library

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 
 from minillm.errors import UsageError
 from minillm.text.template import UNK, Template
-from minillm.text.tokenizer.allowed import LARGEST_VOCAB
-from minillm.text.tokenizer.base import Tokenizer
-from minillm.text.tokenizer.bpe import BpeTokenizer
+from minillm.text.tokenizer.base import LARGEST_VOCAB, Tokenizer
 from minillm.text.tokenizer.characters import ASCII, ByteTokenizer, CharTokenizer
-from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
 
 DEFAULT_VOCAB = 1_024
 # Without specials; for wordpiece a letter, which begins words and continues them.
@@ -60,5 +57,9 @@ def train_tokenizer(
         return CharTokenizer(ASCII, specials, template)
     if kind == "chars":
         return CharTokenizer.train(text, vocab_size, specials, template)
+    # Opened where they are needed, with the library `tokenizers`.
+    from minillm.text.tokenizer.bpe import BpeTokenizer
+    from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
+
     subwords = {"bpe": BpeTokenizer, "wordpiece": WordPieceTokenizer}[kind]
     return subwords.train(text, vocab_size or DEFAULT_VOCAB, specials, template)

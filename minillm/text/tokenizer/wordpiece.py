@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 import tokenizers
 
-from minillm.text.pieces import SPACE, sample
 from minillm.text.template import UNK, Template
 from minillm.text.tokenizer.characters import ranked_characters
+from minillm.text.tokenizer.chunks import SPACE, sample
 from minillm.text.tokenizer.library import LibraryTokenizer, n_words, refuse_words
 
 CONTINUING = "##"

@@ -1,0 +1,1 @@
+"""Sources of texts: files, folders, archives, the standard library, the web."""

@@ -1,1 +1,0 @@
-"""Small tasks whose best answer is known: what a model can learn, shown in a minute."""
