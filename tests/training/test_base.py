@@ -218,7 +218,8 @@ def test_a_finished_run_on_rows_is_known_again(quick_train, tmp_path, labelled):
     quick_train("base", steps=1)
     options = {"base": tmp_path / "base", "out": tmp_path / "wet"}
     record = labels_run(labelled, **options)
-    assert labels_run(labelled, **options) == record
+    with pytest.warns(UserWarning, match="finished already"):
+        assert labels_run(labelled, **options) == record
     with open(labelled, "a", encoding="utf-8") as file:
         file.write("a new sea\twet\n")
     with pytest.raises(UsageError, match="has changed since"):
