@@ -13,7 +13,8 @@ import math
 import numpy as np
 
 from minillm.backend.products import matmul
-from minillm.backend.registry import definition_of, faster, joint
+from minillm.backend.pullbacks import joint
+from minillm.backend.registry import definition_of, faster
 
 # Numbers that stay in a core's second-level cache while several passes run over them.
 CHUNK = 32_768

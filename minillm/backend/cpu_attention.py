@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm.backend.cpu import CALM, TINY
-from minillm.backend.registry import definition_of, faster, joint
+from minillm.backend.pullbacks import joint
+from minillm.backend.registry import definition_of, faster
 
 # Scores that are worked on at a time: with their gradients they fill a second-level
 # cache of a megabyte.

@@ -17,16 +17,6 @@ _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
 
 
-class joint:
-    """Marks one pullback that returns the gradients of all arguments together.
-
-    It stands here because bodies return it as the definitions do.
-    """
-
-    def __init__(self, pullback):
-        self.pullback = pullback
-
-
 def define(rule):
     """Make an op or kernel known by its name.
 
@@ -113,6 +103,6 @@ def kernel(rule):
     def run(*arrays, **settings):
         backend = switch.of(*arrays)
         body = body_of(rule, backend.kind)
-        return switch.run_in(backend, body, *arrays, **settings)
+        return switch.run_in(backend, body, arrays, settings)
 
     return run

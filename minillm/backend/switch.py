@@ -28,6 +28,7 @@ class _ArrayModule:
 
 
 xp = _ArrayModule()
+NOTHING = {}  # never written into
 
 
 def current() -> Backend:
@@ -43,7 +44,7 @@ def of(*arrays) -> Backend | None:
     found = None
     for array in arrays:
         backend = _by_array_type.get(type(array))
-        if backend is not None and backend is not found:
+        if backend is not found and backend is not None:
             if found is not None:
                 raise TypeError(
                     f"arrays on {found.name} and on {backend.name} in one op: "
@@ -63,7 +64,7 @@ def running(backend: Backend):
         _running.reset(token)
 
 
-def run_in(backend: Backend, function, *arrays, **settings):
+def run_in(backend: Backend, function, arrays, settings=NOTHING):
     """Call a function on arrays while `xp` means this backend."""
     if backend is (_running.get() or _chosen):
         return function(*arrays, **settings)
