@@ -1,13 +1,13 @@
 """Multi-head attention: the layers around the ops."""
 
 from minillm import backend
-from minillm.errors import UsageError
+from minillm.backend.layout import merge_heads, split_heads
 from minillm.nn.cache import KeyValueCache
+from minillm.nn.config import head_width
 from minillm.nn.init import Initializer
 from minillm.nn.layers import Linear
 from minillm.nn.module import Module
 from minillm.ops import attention, cross_attention, self_attention
-from minillm.ops.attention import merge_heads, split_heads
 from minillm.tensor import Tensor
 
 
@@ -18,7 +18,8 @@ class MultiHeadAttention(Module):
     """
 
     def __init__(self, width, n_heads, *, init: Initializer, causal, bias=True):
-        self.n_heads = _checked(n_heads, width)
+        head_width(width, n_heads)  # refused where it does not divide
+        self.n_heads = n_heads
         self.causal = causal
         self.qkv = Linear(width, 3 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
@@ -48,7 +49,8 @@ class CrossAttention(Module):
     """Queries from x, keys and values from a memory: what an encoder made of a text."""
 
     def __init__(self, width, n_heads, *, init: Initializer, bias=True):
-        self.n_heads = _checked(n_heads, width)
+        head_width(width, n_heads)  # refused where it does not divide
+        self.n_heads = n_heads
         self.q = Linear(width, width, init=init, bias=bias)
         self.kv = Linear(width, 2 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
@@ -65,12 +67,6 @@ class CrossAttention(Module):
     def flops(self, n_keys: int) -> float:
         """As in `MultiHeadAttention`."""
         return 4 * n_keys * self.out.weight.shape[0]
-
-
-def _checked(n_heads: int, width: int) -> int:
-    if width % n_heads:
-        raise UsageError(f"width {width} cannot be divided among {n_heads} heads")
-    return n_heads
 
 
 def to_key_mask(mask):

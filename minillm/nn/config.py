@@ -45,11 +45,7 @@ class ModelConfig:
             _check_count(name, getattr(self, name), at_least=1)
         _check_count("d_ff", self.d_ff, at_least=0)
         _check_count("n_classes", self.n_classes, at_least=0)
-        if self.d_model % self.n_heads:
-            raise UsageError(
-                f"width {self.d_model} cannot be divided among {self.n_heads} heads: "
-                f"choose a width that is a multiple of the number of heads"
-            )
+        head_width(self.d_model, self.n_heads)
         check_choice("norm", self.norm, ("pre", "post"))
         check_choice("positions", self.positions, ("learned", "sinusoidal"))
         check_choice("init", self.init, INITS)
@@ -71,6 +67,17 @@ class ModelConfig:
         if unknown:
             raise UsageError(f"unknown model setting {unknown[0]!r}")
         return cls(**record)
+
+
+def head_width(width: int, n_heads: int) -> int:
+    """The numbers of a token that each head sees. Raises UsageError where the width
+    cannot be divided among the heads."""
+    if width % n_heads:
+        raise UsageError(
+            f"width {width} cannot be divided among {n_heads} heads: choose a width "
+            f"that is a multiple of the number of heads"
+        )
+    return width // n_heads
 
 
 def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:
