@@ -18,6 +18,7 @@ from minillm.backend.registry import (
     kernel,
     observed,
     plain,
+    runs_plain,
 )
 from minillm.backend.switch import (
     add_backend,
@@ -50,6 +51,7 @@ __all__ = [
     "plain",
     "run_in",
     "running",
+    "runs_plain",
     "to_numpy",
     "use",
     "xp",

@@ -2,14 +2,18 @@
 
 What stands in `ops/` is the definition: the maths, in `xp`. A body registered here
 takes the same arguments and keeps the same contract. `with plain():` runs the
-definition instead; `tests/ops/test_bodies.py` compares the two.
+definition instead, MINILLM_PLAIN=1 in the environment does so in the whole process, its
+threads and workers: a breakpoint in `ops/` is then hit. `tests/ops/test_bodies.py`
+compares the two.
 """
 
 import contextlib
 import contextvars
 import functools
+import os
 
 from minillm.backend import switch
+from minillm.errors import UsageError
 
 _bodies: dict[tuple[str, str], object] = {}
 _definitions: dict[str, object] = {}
@@ -52,7 +56,7 @@ def body_of(rule, kind: str):
     """What runs for a definition: its faster body on such a backend, or itself."""
     name = rule.__name__
     body = rule
-    if not _plain.get() and _definitions[name] is rule:
+    if not runs_plain() and _definitions[name] is rule:
         body = _bodies.get((kind, name), rule)
     observer = _observer.get()
     return body if observer is None else observer(name, body)
@@ -71,6 +75,23 @@ def plain():
         yield
     finally:
         _plain.reset(token)
+
+
+def runs_plain() -> bool:
+    """Whether ops run as they are defined: in a block of `plain()`, or everywhere, by
+    MINILLM_PLAIN. Raises UsageError where that is neither 0 nor 1."""
+    return _plain.get() or _process_is_plain()
+
+
+@functools.cache  # every call of an op asks
+def _process_is_plain() -> bool:
+    asked = os.environ.get("MINILLM_PLAIN", "")
+    if asked not in ("", "0", "1"):
+        raise UsageError(
+            f"MINILLM_PLAIN={asked!r:.60}: 1 runs each op as it is defined, 0 its "
+            f"faster body"
+        )
+    return asked == "1"
 
 
 @contextlib.contextmanager
