@@ -11,6 +11,8 @@ There is no double backward: a pullback computes on arrays and records nothing.
 import contextlib
 import contextvars
 import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +44,17 @@ class Tensor:
     Operators (`x + y`, `x > 0`) and methods (`x.sum()`) need the ops, which need this
     file: `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
+
+    def _needs_ops(self, *_inputs, **_settings) -> Any:
+        raise TypeError("a Tensor has operators once minillm.ops is imported")
+
+    # For type checkers. No ==, which would take the hash away.
+    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = _needs_ops
+    __neg__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _needs_ops
+    exp = log = sqrt = tanh = sum = mean = max = argmax = _needs_ops
+    reshape = transpose = _needs_ops
+    T: "Tensor"
 
     grad = None
     requires_grad = False
@@ -147,7 +160,7 @@ class Tensor:
 PLAIN = {bool, int, float, str, tuple, slice, type(None)}
 
 
-def op(rule=None, *, check=None):
+def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callable:
     """Make a differentiable op on Tensors out of a rule on arrays.
 
     The rule takes arrays (its positional arguments, None where one is left out) and
@@ -239,7 +252,7 @@ def _record(result, name, inputs, pullbacks) -> None:
 
 
 @contextlib.contextmanager
-def no_grad():
+def no_grad() -> Iterator[None]:
     """Record nothing, in this thread, for the length of the block."""
     token = _recording.set(False)
     try:

@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import sys
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,7 +14,7 @@ _debugging = contextvars.ContextVar("debugging", default=False)
 
 
 @contextlib.contextmanager
-def debug():
+def debug() -> Iterator[None]:
     """Check every value and gradient, in this thread, for the length of the block.
 
     The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,

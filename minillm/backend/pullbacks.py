@@ -5,6 +5,8 @@ respect to one argument, or, where it is `joint`, to all of them. Here gradients
 arrays; `minillm/tensor.py` sends them from tensor to tensor.
 """
 
+from collections.abc import Callable
+
 from minillm.backend import switch
 from minillm.backend.arrays import argument, computing_type
 from minillm.backend.debug_mode import check_array, debugging
@@ -13,7 +15,7 @@ from minillm.backend.debug_mode import check_array, debugging
 class joint:
     """Marks one pullback that returns the gradients of all arguments together."""
 
-    def __init__(self, pullback):
+    def __init__(self, pullback: Callable):
         self.pullback = pullback
 
 

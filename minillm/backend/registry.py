@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import functools
 import os
+from collections.abc import Callable, Iterator
 
 from minillm.backend import switch
 from minillm.errors import UsageError
@@ -21,7 +22,7 @@ _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
 
 
-def define(rule):
+def define(rule: Callable) -> Callable:
     """Make an op or kernel known by its name.
 
     The names of this package stay its own: a `softmax` that someone else writes runs
@@ -37,12 +38,12 @@ def _is_ours(rule) -> bool:
     return (rule.__module__ or "").startswith("minillm.")  # None in an exec
 
 
-def definition_of(name: str):
+def definition_of(name: str) -> Callable:
     """The op as it is defined, for a body that meets a case which it does not cover."""
     return _definitions[name]
 
 
-def faster(name: str, kind: str = "cpu"):
+def faster(name: str, kind: str = "cpu") -> Callable:
     """Register a faster body for the op or kernel of this name."""
 
     def register(body):
@@ -52,7 +53,7 @@ def faster(name: str, kind: str = "cpu"):
     return register
 
 
-def body_of(rule, kind: str):
+def body_of(rule: Callable, kind: str) -> Callable:
     """What runs for a definition: its faster body on such a backend, or itself."""
     name = rule.__name__
     body = rule
@@ -68,7 +69,7 @@ def faster_names(kind: str = "cpu") -> list[str]:
 
 
 @contextlib.contextmanager
-def plain():
+def plain() -> Iterator[None]:
     """Run the definition of every op, in this thread, for the length of the block."""
     token = _plain.set(True)
     try:
@@ -95,7 +96,7 @@ def _process_is_plain() -> bool:
 
 
 @contextlib.contextmanager
-def observed(observer):
+def observed(observer: Callable) -> Iterator[None]:
     """For the length of the block, in this thread, run `observer(name, body)` in place
     of each body: a function that does what the body does, and looks on."""
     token = _observer.set(observer)
@@ -105,7 +106,7 @@ def observed(observer):
         _observer.reset(token)
 
 
-def inherit(function):
+def inherit(function: Callable) -> Callable:
     """The function with this thread's `plain`, `no_grad` and debug mode, for a worker.
 
     A new thread starts without them; call `inherit` in the thread that starts it.
@@ -113,7 +114,7 @@ def inherit(function):
     return functools.partial(contextvars.copy_context().run, function)
 
 
-def kernel(rule):
+def kernel(rule: Callable) -> Callable:
     """Make a function on arrays that has no gradient, such as an update in place.
 
     It runs in the backend of its first array, with that backend's faster body.

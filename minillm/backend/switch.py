@@ -8,6 +8,7 @@ enter `running(of(array))`, and `xp` follows.
 import contextlib
 import contextvars
 import re
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def of(*arrays) -> Backend | None:
 
 
 @contextlib.contextmanager
-def running(backend: Backend):
+def running(backend: Backend) -> Iterator[None]:
     """Let `xp` mean this backend, in this thread, for the length of the block."""
     token = _running.set(backend)
     try:
@@ -64,7 +65,7 @@ def running(backend: Backend):
         _running.reset(token)
 
 
-def run_in(backend: Backend, function, arrays, settings=NOTHING):
+def run_in(backend: Backend, function: Callable, arrays, settings: dict = NOTHING):
     """Call a function on arrays while `xp` means this backend."""
     if backend is (_running.get() or _chosen):
         return function(*arrays, **settings)

@@ -17,7 +17,15 @@ class MultiHeadAttention(Module):
     The causal mask is applied in the op (`ops/attention.py`), before the softmax.
     """
 
-    def __init__(self, width, n_heads, *, init: Initializer, causal, bias=True):
+    def __init__(
+        self,
+        width: int,
+        n_heads: int,
+        *,
+        init: Initializer,
+        causal: bool,
+        bias: bool = True,
+    ):
         head_width(width, n_heads)  # refused where it does not divide
         self.n_heads = n_heads
         self.causal = causal
@@ -48,7 +56,9 @@ class MultiHeadAttention(Module):
 class CrossAttention(Module):
     """Queries from x, keys and values from a memory: what an encoder made of a text."""
 
-    def __init__(self, width, n_heads, *, init: Initializer, bias=True):
+    def __init__(
+        self, width: int, n_heads: int, *, init: Initializer, bias: bool = True
+    ):
         head_width(width, n_heads)  # refused where it does not divide
         self.n_heads = n_heads
         self.q = Linear(width, width, init=init, bias=bias)

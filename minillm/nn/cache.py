@@ -1,5 +1,8 @@
 """Key–value caches, and an LSTM's state: what a layer remembers in decoding."""
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from minillm.backend import xp
 
 
@@ -19,8 +22,8 @@ class KeyValueCache:
         n_heads: int,
         capacity: int,
         head_width: int,
-        dtype,
-        padding=None,
+        dtype: DTypeLike,
+        padding: np.ndarray | None = None,
     ):
         self.k = xp.zeros((batch, n_heads, capacity, head_width), dtype=dtype)
         self.v = xp.zeros((batch, n_heads, capacity, head_width), dtype=dtype)
@@ -42,7 +45,7 @@ class KeyValueCache:
         columns = xp.arange(self.length)
         return (columns >= xp.asarray(self.padding)[:, None])[:, None, None, :]
 
-    def select(self, rows) -> None:
+    def select(self, rows: np.ndarray) -> None:
         """Go on with these sequences, in this order; one may be there several times."""
         on_device = xp.asarray(rows)
         self.k = self.k[on_device]
@@ -56,7 +59,12 @@ class DecoderCache(KeyValueCache):
     from the start.   kv (B, S, 2D), memory_key_mask (B, 1, 1, S) or None"""
 
     def __init__(
-        self, n_heads: int, capacity: int, kv, memory_key_mask=None, padding=None
+        self,
+        n_heads: int,
+        capacity: int,
+        kv,
+        memory_key_mask=None,
+        padding: np.ndarray | None = None,
     ):
         batch, _, both = kv.shape
         head_width = both // (2 * n_heads)
@@ -64,7 +72,7 @@ class DecoderCache(KeyValueCache):
         self.kv = kv
         self.memory_key_mask = memory_key_mask
 
-    def select(self, rows) -> None:
+    def select(self, rows: np.ndarray) -> None:
         super().select(rows)
         on_device = xp.asarray(rows)
         self.kv = self.kv[on_device]
@@ -80,7 +88,13 @@ class LSTMState:
     columns before each one's first token, in which its state stays empty.
     """
 
-    def __init__(self, batch: int, width: int, dtype, padding=None):
+    def __init__(
+        self,
+        batch: int,
+        width: int,
+        dtype: DTypeLike,
+        padding: np.ndarray | None = None,
+    ):
         self.hidden = xp.zeros((batch, width), dtype=dtype)
         self.cell = xp.zeros((batch, width), dtype=dtype)
         self.length = 0
@@ -94,7 +108,7 @@ class LSTMState:
         self.hidden, self.cell = hidden, cell
         self.length += 1
 
-    def select(self, rows) -> None:
+    def select(self, rows: np.ndarray) -> None:
         """Go on with these sequences, in this order; one may be there several times."""
         on_device = xp.asarray(rows)
         self.hidden = self.hidden[on_device]

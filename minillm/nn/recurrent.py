@@ -19,7 +19,7 @@ class LSTM(Module):
     keeps most of what it holds and gradients reach far back (Gers et al. 2000).
     """
 
-    def __init__(self, width, *, init: Initializer):
+    def __init__(self, width: int, *, init: Initializer):
         self.input = Linear(width, 4 * width, init=init)
         self.input.bias = init.gate_bias(width)
         self.recurrent = init.matrix(width, 4 * width)
