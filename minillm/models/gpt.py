@@ -1,5 +1,4 @@
-"""GPT: a transformer whose positions see what stands before them, and which can
-therefore go on with a text.
+"""GPT: a transformer with a causal mask, which can therefore go on with a text.
 
 Radford et al. 2018 and 2019.
 """

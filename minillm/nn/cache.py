@@ -1,4 +1,4 @@
-"""Key–value caches, and an LSTM's state: what a layer remembers in decoding."""
+"""Key–value caches, and an LSTM's state: the memory of a layer in decoding."""
 
 import numpy as np
 from numpy.typing import DTypeLike

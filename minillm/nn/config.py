@@ -9,7 +9,6 @@ from minillm.errors import UsageError
 MOST = 10**8
 MOST_LAYERS = 10_000
 
-
 INITS = ("gpt2", "fan_in")
 
 
@@ -89,4 +88,6 @@ def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:
 
 def check_choice(name: str, value, choices) -> None:
     if value not in choices:
-        raise UsageError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise UsageError(
+            f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
+        )

@@ -1,4 +1,4 @@
-"""Draws initial weights, on the host, from one random stream."""
+"""Weight initialisation, on the host, from one random stream."""
 
 import math
 from collections.abc import Callable

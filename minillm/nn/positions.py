@@ -1,4 +1,4 @@
-"""Positions: where a token stands, learned or as sines and cosines."""
+"""Position embeddings, learned or sinusoidal."""
 
 import math
 

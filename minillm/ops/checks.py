@@ -1,4 +1,4 @@
-"""Checks before an op runs, so that an error can show the shapes.
+"""Checks of an op's arguments, before it runs: an error then shows the shapes.
 
 `@op(check=...)` calls these with the op's own arguments, whichever body runs. Shapes
 are always known on the host. Ids and targets are looked at only where they lie on the

@@ -1,4 +1,4 @@
-"""Ops that take an axis away: sum, mean, max.
+"""Reductions: sum, mean and max over axes.
 
 `axis` is one axis, several, or None for all; negative axes count from the end.
 """

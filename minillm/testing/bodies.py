@@ -1,4 +1,4 @@
-"""Check of a faster body: does it do what its definition says?"""
+"""Check of a faster body against its definition."""
 
 from collections.abc import Callable
 
