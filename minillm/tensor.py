@@ -32,6 +32,10 @@ from minillm.backend.pullbacks import first_gradient, joint, one_each, shares_of
 _recording = contextvars.ContextVar("recording", default=True)
 
 
+def _needs_ops(*_inputs, **_settings) -> Any:
+    raise TypeError("a Tensor has operators once minillm.ops is imported")
+
+
 class Tensor:
     """An array that remembers the op it came from.
 
@@ -44,9 +48,6 @@ class Tensor:
     Operators (`x + y`, `x > 0`) and methods (`x.sum()`) need the ops, which need this
     file: `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
-
-    def _needs_ops(self, *_inputs, **_settings) -> Any:
-        raise TypeError("a Tensor has operators once minillm.ops is imported")
 
     # For type checkers. No ==, which would take the hash away.
     __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
