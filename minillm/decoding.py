@@ -1,6 +1,6 @@
-"""A file's bytes as text: UTF-8, or UTF-16 and UTF-32 with their mark.
+"""Text decoding: a file's bytes as UTF-8, or as UTF-16 and UTF-32 with their mark.
 
-What is no text is told by the bytes it begins with, and with the way to a text.
+Another kind of file is known by its first bytes; its error tells the way to a text.
 """
 
 import codecs

@@ -11,24 +11,29 @@ There is no double backward: a pullback computes on arrays and records nothing.
 import contextlib
 import contextvars
 import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from minillm import backend
-from minillm.backend import joint
 from minillm.backend.arrays import (
     HALF,
     any_half,
+    argument,
     as_float_array,
-    computing_type,
-    floating,
     plain_number,
     widened,
 )
 from minillm.backend.calls import Call
-from minillm.backend.debug_mode import calling_line, check_array, debugging, guarding
+from minillm.backend.debug_mode import debugging, watch
+from minillm.backend.pullbacks import first_gradient, joint, one_each, shares_of
 
 _recording = contextvars.ContextVar("recording", default=True)
+
+
+def _needs_ops(*_inputs, **_settings) -> Any:
+    raise TypeError("a Tensor has operators once minillm.ops is imported")
 
 
 class Tensor:
@@ -43,6 +48,14 @@ class Tensor:
     Operators (`x + y`, `x > 0`) and methods (`x.sum()`) need the ops, which need this
     file: `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
+
+    # For type checkers. No ==, which would take the hash away.
+    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = _needs_ops
+    __neg__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _needs_ops
+    exp = log = sqrt = tanh = sum = mean = max = argmax = _needs_ops
+    reshape = transpose = _needs_ops
+    T: "Tensor"
 
     grad = None
     requires_grad = False
@@ -148,7 +161,7 @@ class Tensor:
 PLAIN = {bool, int, float, str, tuple, slice, type(None)}
 
 
-def op(rule=None, *, check=None):
+def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callable:
     """Make a differentiable op on Tensors out of a rule on arrays.
 
     The rule takes arrays (its positional arguments, None where one is left out) and
@@ -175,7 +188,7 @@ def op(rule=None, *, check=None):
             for key, x in settings.items():
                 if type(x) not in PLAIN:
                     settings[key] = _setting_of(x, name, key)
-        arrays = [x.data if type(x) is Tensor else _array_of(x) for x in inputs]
+        arrays = [x.data if isinstance(x, Tensor) else argument(x) for x in inputs]
         device = backend.of(*arrays)
         if device is None:  # only Python numbers: float32, as in Tensor(2)
             device = backend.current()
@@ -186,16 +199,18 @@ def op(rule=None, *, check=None):
         if any_half(arrays):
             arrays, narrow = widened(arrays)
         body = backend.body_of(rule, device.kind)
-        answer = backend.run_in(device, body, *arrays, **settings)
+        answer = backend.run_in(device, body, arrays, settings)
         if not isinstance(answer, tuple) or len(answer) < 2:
             raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
         value, *pullbacks = answer
-        value = device.xp.asarray(value)  # a full sum may be no array but a number
+        if type(value) is not device.array_type:  # a full sum may be a number
+            value = device.xp.asarray(value)
         result = _wrap(value.astype(HALF) if narrow else value)
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if debugging():
-            _check_value(result, name, inputs, arrays, settings)
+            tensors = [x for x in inputs if isinstance(x, Tensor)]
+            watch(result, name, tensors, arrays, settings)
         return result
 
     apply.rule = rule
@@ -203,41 +218,42 @@ def op(rule=None, *, check=None):
     return apply
 
 
+def _setting_of(x, name: str, key: str):
+    """What a rule gets for a setting: anything but a Tensor or a NumPy number."""
+    if isinstance(x, Tensor):
+        if x.requires_grad and _recording.get():
+            raise TypeError(
+                f"{name} gives no gradient to its setting {key}: pass {key}.data, or "
+                f"write the formula in ops that take it as an array (a mask: "
+                f"softmax(scores + mask) @ v)"
+            )
+        x = x.data
+    return plain_number(x)
+
+
+def _wrap(array) -> Tensor:
+    """An array that is known to be fit, as a tensor."""
+    tensor = Tensor.__new__(Tensor)
+    tensor.data = array
+    return tensor
+
+
 def _record(result, name, inputs, pullbacks) -> None:
     wanted = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
-    if not any(wanted):
+    if True not in wanted:
         return
     result.requires_grad = True
     result.made_by = name
     if len(pullbacks) == 1 and isinstance(pullbacks[0], joint):
-        parents = tuple(x if w else None for x, w in zip(inputs, wanted, strict=True))
+        parents = [x if w else None for x, w in zip(inputs, wanted, strict=True)]
         result.edges = [(parents, pullbacks[0].pullback)]
-    elif len(pullbacks) == len(inputs) and all(map(callable, pullbacks)):
-        each = zip(inputs, wanted, pullbacks, strict=True)
-        result.edges = [((x,), pullback) for x, w, pullback in each if w]
     else:
-        kinds = ", ".join(type(pullback).__name__ for pullback in pullbacks)
-        raise TypeError(
-            f"{name} returns {kinds} beside its value: for {len(inputs)} arguments "
-            f"{len(inputs)} functions are needed, or one joint(function)"
-        )
-
-
-def _check_value(result, name, inputs, arrays, settings) -> None:
-    origin = f"{name} at {calling_line()}"
-    if result.requires_grad:
-        result.made_by = origin
-        places = {f"argument {i + 1}": array for i, array in enumerate(arrays)}
-        guard = guarding({**places, **settings, "the value": result.data}, origin)
-        result.edges = [
-            (parents, guard(pullback)) for parents, pullback in result.edges
-        ]
-    dtypes = [x.dtype for x in inputs if isinstance(x, Tensor)] or [result.dtype]
-    check_array(result.data, f"the value of {origin}", dtypes)
+        each = zip(inputs, wanted, one_each(pullbacks, len(inputs), name), strict=True)
+        result.edges = [((x,), pullback) for x, w, pullback in each if w]
 
 
 @contextlib.contextmanager
-def no_grad():
+def no_grad() -> Iterator[None]:
     """Record nothing, in this thread, for the length of the block."""
     token = _recording.set(False)
     try:
@@ -254,40 +270,22 @@ FREED = []  # the edges of a tensor whose history backward has already used up
 
 def backward(root: Tensor, grad=None) -> None:
     """Run the pullbacks of everything `root` was made from, last op first."""
-    if not _recording.get():
-        raise RuntimeError("backward() inside no_grad: nothing was recorded here")
-    if not root.requires_grad:
-        raise RuntimeError("backward() of a tensor that needs no gradient")
-    gradients = {id(root): _seed(root, grad)}
-    # Gradients that backward itself allocated. All others are borrowed from a pullback,
-    # which may have returned its own input or a view of saved values.
-    owned = set()
+    # Each tensor's gradient so far, and whether it is owned: backward allocated it, and
+    # may add to it in place. All others are borrowed from a pullback, which may have
+    # returned its own input or a view of saved values.
+    gradients = {root: (_seed(root, grad), False)}
     order = topological_order(root)
     while order:  # popped, so that what has been used is freed at once
         tensor = order.pop()
-        g = gradients.pop(id(tensor))
+        g, _ = gradients.pop(tensor)
         if tensor.retains_grad or not tensor.edges:
             _keep(tensor, g)
-        if not tensor.edges:
-            continue
-        device = backend.of(tensor.data)
         for parents, pullback in tensor.edges:
-            shares = backend.run_in(device, pullback, g)
-            shares = shares if isinstance(shares, (tuple, list)) else (shares,)
-            if len(shares) != len(parents):
-                raise TypeError(
-                    f"the pullback of {tensor.made_by} returned {len(shares)} "
-                    f"gradients for {len(parents)} arguments"
-                )
-            for parent, share in zip(parents, shares, strict=True):
-                if parent is not None:
-                    share = unbroadcast(share, parent.shape, tensor.made_by)
-                    if debugging():
-                        what = f"the gradient through {tensor.made_by}"
-                        types = computing_type(parent.dtype), g.dtype
-                        check_array(share, what, types)
-                    _accumulate(gradients, owned, parent, share)
-        tensor.edges = FREED
+            answer = backend.run_in(backend.of(tensor.data), pullback, [g])
+            for parent, share in shares_of(parents, answer, g, tensor.made_by):
+                gradients[parent] = _plus(gradients.get(parent), share)
+        if tensor.edges:
+            tensor.edges = FREED
 
 
 def topological_order(root: Tensor) -> list[Tensor]:
@@ -304,56 +302,28 @@ def topological_order(root: Tensor) -> list[Tensor]:
         tensor, inputs_done = stack.pop()
         if inputs_done:
             order.append(tensor)
-            continue
-        if id(tensor) in seen:
-            continue
-        seen.add(id(tensor))
-        if tensor.edges is FREED:
-            raise RuntimeError(
-                "backward() a second time through the same graph: it was freed by the "
-                "first; run the forward pass again"
-            )
-        stack.append((tensor, True))
-        for parents, _ in tensor.edges:
-            for parent in parents:
-                if parent is not None and id(parent) not in seen:
-                    stack.append((parent, False))
+        elif tensor not in seen:
+            seen.add(tensor)
+            if tensor.edges is FREED:
+                raise RuntimeError(
+                    "backward() a second time through the same graph: it was freed by "
+                    "the first; run the forward pass again"
+                )
+            stack.append((tensor, True))
+            for parents, _ in tensor.edges:
+                stack += [(parent, False) for parent in parents if parent is not None]
     return order
 
 
-def unbroadcast(g, shape: tuple, made_by: str = "an op"):
-    """Sum a gradient over the axes along which its array was broadcast to g's shape.
-
-    Raises ValueError for a gradient of any other shape, TypeError for what is no array,
-    both with the op that made it.
-    """
-    if not hasattr(g, "shape"):
-        raise TypeError(f"the gradient through {made_by} must be an array, not {g!r}")
-    if g.shape == shape:
-        return g
-    leading = g.ndim - len(shape)
-    if leading < 0 or any(
-        n not in (1, m) for n, m in zip(shape, g.shape[leading:], strict=True)
-    ):
-        raise ValueError(
-            f"the gradient through {made_by} has shape {g.shape}, which does not fit "
-            f"its argument of shape {shape}"
-        )
-    stretched = [leading + axis for axis, n in enumerate(shape) if n == 1]
-    return g.sum((*range(leading), *stretched)).reshape(shape)
-
-
-def _accumulate(gradients, owned, tensor, share) -> None:
-    key = id(tensor)
-    if share.dtype != tensor.dtype:
-        share = share.astype(computing_type(tensor.dtype))
-    if key not in gradients:
-        gradients[key] = share  # borrowed: most tensors are used once
-    elif key not in owned:
-        gradients[key] = gradients[key] + share
-        owned.add(key)
-    else:
-        gradients[key] += share
+def _plus(so_far, share) -> tuple:
+    """(gradient, owned) with one more share."""
+    if so_far is None:
+        return share, False  # most tensors are used once
+    g, owned = so_far
+    if not owned:
+        return g + share, True
+    g += share
+    return g, True
 
 
 def _keep(tensor, g) -> None:
@@ -366,55 +336,8 @@ def _keep(tensor, g) -> None:
 
 
 def _seed(root, grad):
-    device, dtype = backend.of(root.data), computing_type(root.dtype)
-    if grad is None:
-        if root.size != 1:
-            raise RuntimeError(
-                f"backward() of a tensor of shape {root.shape}: only a scalar has an "
-                f"obvious gradient; sum it up first or pass backward(grad)"
-            )
-        return device.xp.ones_like(root.data, dtype)
-    grad = _array_of(grad)
-    if backend.of(grad) is not device:
-        grad = device.xp.asarray(grad)
-    if grad.shape != root.shape:
-        raise ValueError(
-            f"gradient of shape {grad.shape} for a tensor of shape {root.shape}"
-        )
-    return grad.astype(dtype)
-
-
-# ------------------------------------------------------------------ tensors, arrays
-
-
-def _wrap(array) -> Tensor:
-    """An array that is known to be fit, as a tensor."""
-    tensor = Tensor.__new__(Tensor)
-    tensor.data = array
-    return tensor
-
-
-def _array_of(x):
-    """What a rule gets for an argument: an array, a Python number, or None."""
-    if backend.of(x):
-        return floating(x)
-    if isinstance(x, Tensor):
-        return x.data
-    if isinstance(x, np.generic):
-        x = x.item()  # see plain_number
-    if x is None or isinstance(x, (int, float)):
-        return x
-    return as_float_array(x)
-
-
-def _setting_of(x, name: str, key: str):
-    """What a rule gets for a setting: anything but a Tensor or a NumPy number."""
-    if isinstance(x, Tensor):
-        if x.requires_grad and _recording.get():
-            raise TypeError(
-                f"{name} gives no gradient to its setting {key}: pass {key}.data, or "
-                f"write the formula in ops that take it as an array (a mask: "
-                f"softmax(scores + mask) @ v)"
-            )
-        x = x.data
-    return plain_number(x)
+    if not _recording.get():
+        raise RuntimeError("backward() inside no_grad: nothing was recorded here")
+    if not root.requires_grad:
+        raise RuntimeError("backward() of a tensor that needs no gradient")
+    return first_gradient(root.data, grad.data if isinstance(grad, Tensor) else grad)

@@ -7,6 +7,7 @@
 from minillm.backend import cpu, cpu_attention  # noqa: F401  (register NumPy's bodies)
 from minillm.backend.base import Backend
 from minillm.backend.debug_mode import debug
+from minillm.backend.pullbacks import joint
 from minillm.backend.registry import (
     body_of,
     define,
@@ -14,10 +15,10 @@ from minillm.backend.registry import (
     faster,
     faster_names,
     inherit,
-    joint,
     kernel,
     observed,
     plain,
+    runs_plain,
 )
 from minillm.backend.switch import (
     add_backend,
@@ -50,6 +51,7 @@ __all__ = [
     "plain",
     "run_in",
     "running",
+    "runs_plain",
     "to_numpy",
     "use",
     "xp",

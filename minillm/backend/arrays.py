@@ -33,6 +33,18 @@ def floating(data):
     return array
 
 
+def argument(x):
+    """What a rule gets for an argument that is no Tensor: an array, a Python number, or
+    None."""
+    if switch.of(x):
+        return floating(x)
+    if isinstance(x, np.generic):
+        x = x.item()  # see plain_number
+    if x is None or isinstance(x, (int, float)):
+        return x
+    return as_float_array(x)
+
+
 def computing_type(dtype):
     """The type in which ops compute and gradients add up: float32 for half precision,
     which is for storage: it counts to 2048 exactly, and 256² overflows."""
@@ -42,7 +54,7 @@ def computing_type(dtype):
 def any_half(arrays) -> bool:
     """Whether one is of half precision. A plain loop: every call of an op asks."""
     for array in arrays:  # noqa: SIM110
-        if getattr(array, "dtype", None) == HALF:
+        if getattr(array, "itemsize", 0) == 2:
             return True
     return False
 

@@ -1,4 +1,4 @@
-"""Backend: what NumPy and CuPy have in common, and NumPy's own."""
+"""Backend: an array library and its device; NumPy's own, and the base of CuPy's."""
 
 import numpy as np
 

@@ -12,8 +12,10 @@ import math
 
 import numpy as np
 
+from minillm.backend.layout import as_rows
 from minillm.backend.products import matmul
-from minillm.backend.registry import definition_of, faster, joint
+from minillm.backend.pullbacks import joint
+from minillm.backend.registry import definition_of, faster
 
 # Numbers that stay in a core's second-level cache while several passes run over them.
 CHUNK = 32_768
@@ -28,18 +30,18 @@ TINY = 1e-20
 @faster("linear")
 def linear(x, weight, bias):
     """One product for all rows of the batch, the bias added in place."""
-    rows = _rows(x)
+    rows = as_rows(x)
     y = matmul(rows, weight)
     if bias is not None:
         y += bias
 
     def pull_bias(g):
-        return np.ones(len(rows), g.dtype) @ _rows(g)
+        return np.ones(len(rows), g.dtype) @ as_rows(g)
 
     return (
         y.reshape(*x.shape[:-1], weight.shape[1]),
-        lambda g: matmul(_rows(g), weight.T).reshape(x.shape),
-        lambda g: matmul(rows.T, _rows(g)),
+        lambda g: matmul(as_rows(g), weight.T).reshape(x.shape),
+        lambda g: matmul(rows.T, as_rows(g)),
         pull_bias,
     )
 
@@ -55,7 +57,7 @@ def embedding(table, *, ids):
             order = np.argsort(flat, kind="stable")
             ordered = flat[order]
             begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-            rows = np.take(_rows(g), order, axis=0)
+            rows = np.take(as_rows(g), order, axis=0)
             gradient[ordered[begins]] = np.add.reduceat(rows, begins, axis=0)
         return gradient
 
@@ -65,7 +67,7 @@ def embedding(table, *, ids):
 @faster("layer_norm")
 def layer_norm(x, gain, bias, *, eps=1e-5):
     """Means as matrix-vector products, everything else in place."""
-    rows = _rows(x)
+    rows = as_rows(x)
     width = max(rows.shape[1], 1)
     average = np.full(rows.shape[1], 1 / width, rows.dtype)
     unit = rows - (rows @ average)[:, None]
@@ -77,7 +79,7 @@ def layer_norm(x, gain, bias, *, eps=1e-5):
         y += bias
 
     def pullback(g):
-        g = _rows(g)
+        g = as_rows(g)
         gx = g * gain
         mean = (gx @ average)[:, None]
         product = gx * unit
@@ -134,7 +136,7 @@ def linear_cross_entropy(x, weight, *, targets, n_targets=None):
     A row of the logits' gradient is (e − total·one_hot) / (total·n), e = exp(logits):
     what is divided is not the row but the vectors it is multiplied with.
     """
-    rows, flat = _rows(x), np.ravel(targets)
+    rows, flat = as_rows(x), np.ravel(targets)
     kept = np.flatnonzero(flat >= 0)
     n = max(kept.size if n_targets is None else n_targets, 1)
     gx = np.zeros_like(rows) if kept.size < len(rows) else np.empty_like(rows)
@@ -201,9 +203,3 @@ def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale)
 def squared_norm(grad):
     """One pass, in the type of the gradient."""
     return np.dot(grad, grad)
-
-
-def _rows(x):
-    """(..., D) -> (N, D). A copy of a helper in `ops/`, on a floor above."""
-    width = x.shape[-1]  # with a width of 0, NumPy cannot tell what -1 stands for
-    return x.reshape(-1 if width else math.prod(x.shape[:-1]), width)

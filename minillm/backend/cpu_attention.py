@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm.backend.cpu import CALM, TINY
-from minillm.backend.registry import definition_of, faster, joint
+from minillm.backend.layout import split_heads
+from minillm.backend.pullbacks import joint
+from minillm.backend.registry import definition_of, faster
 
 # Scores that are worked on at a time: with their gradients they fill a second-level
 # cache of a megabyte.
@@ -50,16 +52,17 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
     """See `_attend`. Heads are views of the packed array: nothing is copied apart or
     together, forward or backward."""
     batch, length, width = qkv.shape
-    q, k, v = _heads(qkv, 3, n_heads)
+    q, k, v = split_heads(qkv, 3, n_heads)
     y = np.empty((batch, length, width // 3), qkv.dtype)
-    done = _attend(q, k, v, causal, mask, _heads(y, 1, n_heads)[0])
+    done = _attend(q, k, v, causal, mask, split_heads(y, 1, n_heads)[0])
     if done is None:
         definition = definition_of("self_attention")
         return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
 
     def pullback(g):
         packed = np.empty_like(qkv)
-        _gradients(done, _heads(g, 1, n_heads)[0], *_heads(packed, 3, n_heads))
+        (g_heads,) = split_heads(g, 1, n_heads)
+        _gradients(done, g_heads, *split_heads(packed, 3, n_heads))
         return packed
 
     return y, pullback
@@ -69,15 +72,16 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
 def cross_attention(q, kv, *, n_heads, mask=None):
     """See `_attend`, and `self_attention` for the heads."""
     y = np.empty_like(q, order="C")
-    (queries,), (k, v) = _heads(q, 1, n_heads), _heads(kv, 2, n_heads)
-    done = _attend(queries, k, v, False, mask, _heads(y, 1, n_heads)[0])
+    (queries,), (k, v) = split_heads(q, 1, n_heads), split_heads(kv, 2, n_heads)
+    done = _attend(queries, k, v, False, mask, split_heads(y, 1, n_heads)[0])
     if done is None:
         return definition_of("cross_attention")(q, kv, n_heads=n_heads, mask=mask)
 
     def pullback(g):
         gq, gkv = np.empty_like(q, order="C"), np.empty_like(kv, order="C")
-        (g_heads,) = _heads(g, 1, n_heads)
-        _gradients(done, g_heads, *_heads(gq, 1, n_heads), *_heads(gkv, 2, n_heads))
+        (g_heads,) = split_heads(g, 1, n_heads)
+        gq_heads, gkv_heads = split_heads(gq, 1, n_heads), split_heads(gkv, 2, n_heads)
+        _gradients(done, g_heads, *gq_heads, *gkv_heads)
         return gq, gkv
 
     return y, joint(pullback)
@@ -204,11 +208,3 @@ def _hide_future(e):
     n = e.shape[-2]
     if n > 1:
         e[..., -n:] *= np.tri(n, dtype=e.dtype)
-
-
-def _heads(x, parts, n_heads):
-    """(B, T, parts·D) -> parts views of shape (B, H, T, D/H). A copy of a helper in
-    `ops/`, on a floor above."""
-    batch, length, width = x.shape
-    heads = x.reshape(batch, length, parts, n_heads, width // (parts * n_heads))
-    return heads.transpose(2, 0, 3, 1, 4)

@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import sys
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,7 +14,7 @@ _debugging = contextvars.ContextVar("debugging", default=False)
 
 
 @contextlib.contextmanager
-def debug():
+def debug() -> Iterator[None]:
     """Check every value and gradient, in this thread, for the length of the block.
 
     The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,
@@ -42,25 +43,38 @@ def check_array(array, what: str, dtypes: list) -> None:
         raise TypeError(f"{what} is {array.dtype}, not {dtypes[0]}")
 
 
-def guarding(values: dict, origin: str):
-    """A decorator of pullbacks: they raise where, since now, an array or a list among
-    these arguments of their op was written into."""
-    before = {what: _contents(value) for what, value in values.items()}
+def watch(result, name: str, tensors: list, arrays: list, settings: dict) -> None:
+    """Check an op's value, and have its pullbacks raise where, since now, its value or
+    an array or a list among its arguments was written into.
 
-    def guard(pullback):
-        def guarded(g):
-            for what, value in values.items():
-                if debugging() and _contents(value) != before[what]:
-                    raise RuntimeError(
-                        f"{what} of {origin} was changed after the op ran and before "
-                        f"its gradient was taken, which would be that of another "
-                        f"place: change data after backward(), or a copy of it"
-                    )
-            return pullback(g)
+    `result` and `tensors`, those it was made from, are Tensors.
+    """
+    origin = f"{name} at {calling_line()}"
+    if result.requires_grad:
+        result.made_by = origin
+        places = {f"argument {i + 1}": array for i, array in enumerate(arrays)}
+        values = {**places, **settings, "the value": result.data}
+        before = {what: _contents(value) for what, value in values.items()}
+        result.edges = [
+            (parents, _guarded(pullback, values, before, origin))
+            for parents, pullback in result.edges
+        ]
+    dtypes = [x.dtype for x in tensors] or [result.dtype]
+    check_array(result.data, f"the value of {origin}", dtypes)
 
-        return guarded
 
-    return guard
+def _guarded(pullback, values: dict, before: dict, origin: str):
+    def guarded(g):
+        for what, value in values.items():
+            if debugging() and _contents(value) != before[what]:
+                raise RuntimeError(
+                    f"{what} of {origin} was changed after the op ran and before its "
+                    f"gradient was taken, which would be that of another place: "
+                    f"change data after backward(), or a copy of it"
+                )
+        return pullback(g)
+
+    return guarded
 
 
 def _contents(value):

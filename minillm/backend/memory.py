@@ -1,4 +1,4 @@
-"""Bytes of host memory: what this process took at most, and what the machine has."""
+"""Host memory in bytes: the peak of this process, and all that the machine has."""
 
 import contextlib
 import multiprocessing

@@ -2,14 +2,19 @@
 
 What stands in `ops/` is the definition: the maths, in `xp`. A body registered here
 takes the same arguments and keeps the same contract. `with plain():` runs the
-definition instead; `tests/ops/test_bodies.py` compares the two.
+definition instead, MINILLM_PLAIN=1 in the environment does so in the whole process, its
+threads and workers: a breakpoint in `ops/` is then hit. `tests/ops/test_bodies.py`
+compares the two.
 """
 
 import contextlib
 import contextvars
 import functools
+import os
+from collections.abc import Callable, Iterator
 
 from minillm.backend import switch
+from minillm.errors import UsageError
 
 _bodies: dict[tuple[str, str], object] = {}
 _definitions: dict[str, object] = {}
@@ -17,17 +22,7 @@ _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
 
 
-class joint:
-    """Marks one pullback that returns the gradients of all arguments together.
-
-    It stands here because bodies return it as the definitions do.
-    """
-
-    def __init__(self, pullback):
-        self.pullback = pullback
-
-
-def define(rule):
+def define(rule: Callable) -> Callable:
     """Make an op or kernel known by its name.
 
     The names of this package stay its own: a `softmax` that someone else writes runs
@@ -43,12 +38,12 @@ def _is_ours(rule) -> bool:
     return (rule.__module__ or "").startswith("minillm.")  # None in an exec
 
 
-def definition_of(name: str):
+def definition_of(name: str) -> Callable:
     """The op as it is defined, for a body that meets a case which it does not cover."""
     return _definitions[name]
 
 
-def faster(name: str, kind: str = "cpu"):
+def faster(name: str, kind: str = "cpu") -> Callable:
     """Register a faster body for the op or kernel of this name."""
 
     def register(body):
@@ -58,11 +53,11 @@ def faster(name: str, kind: str = "cpu"):
     return register
 
 
-def body_of(rule, kind: str):
+def body_of(rule: Callable, kind: str) -> Callable:
     """What runs for a definition: its faster body on such a backend, or itself."""
     name = rule.__name__
     body = rule
-    if not _plain.get() and _definitions[name] is rule:
+    if not runs_plain() and _definitions[name] is rule:
         body = _bodies.get((kind, name), rule)
     observer = _observer.get()
     return body if observer is None else observer(name, body)
@@ -74,7 +69,7 @@ def faster_names(kind: str = "cpu") -> list[str]:
 
 
 @contextlib.contextmanager
-def plain():
+def plain() -> Iterator[None]:
     """Run the definition of every op, in this thread, for the length of the block."""
     token = _plain.set(True)
     try:
@@ -83,8 +78,25 @@ def plain():
         _plain.reset(token)
 
 
+def runs_plain() -> bool:
+    """Whether ops run as they are defined: in a block of `plain()`, or everywhere, by
+    MINILLM_PLAIN. Raises UsageError where that is neither 0 nor 1."""
+    return _plain.get() or _process_is_plain()
+
+
+@functools.cache  # every call of an op asks
+def _process_is_plain() -> bool:
+    asked = os.environ.get("MINILLM_PLAIN", "")
+    if asked not in ("", "0", "1"):
+        raise UsageError(
+            f"MINILLM_PLAIN={asked!r:.60}: 1 runs each op as it is defined, 0 its "
+            f"faster body"
+        )
+    return asked == "1"
+
+
 @contextlib.contextmanager
-def observed(observer):
+def observed(observer: Callable) -> Iterator[None]:
     """For the length of the block, in this thread, run `observer(name, body)` in place
     of each body: a function that does what the body does, and looks on."""
     token = _observer.set(observer)
@@ -94,7 +106,7 @@ def observed(observer):
         _observer.reset(token)
 
 
-def inherit(function):
+def inherit(function: Callable) -> Callable:
     """The function with this thread's `plain`, `no_grad` and debug mode, for a worker.
 
     A new thread starts without them; call `inherit` in the thread that starts it.
@@ -102,7 +114,7 @@ def inherit(function):
     return functools.partial(contextvars.copy_context().run, function)
 
 
-def kernel(rule):
+def kernel(rule: Callable) -> Callable:
     """Make a function on arrays that has no gradient, such as an update in place.
 
     It runs in the backend of its first array, with that backend's faster body.
@@ -113,6 +125,6 @@ def kernel(rule):
     def run(*arrays, **settings):
         backend = switch.of(*arrays)
         body = body_of(rule, backend.kind)
-        return switch.run_in(backend, body, *arrays, **settings)
+        return switch.run_in(backend, body, arrays, settings)
 
     return run

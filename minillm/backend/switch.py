@@ -8,6 +8,7 @@ enter `running(of(array))`, and `xp` follows.
 import contextlib
 import contextvars
 import re
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class _ArrayModule:
 
 
 xp = _ArrayModule()
+NOTHING = {}  # never written into
 
 
 def current() -> Backend:
@@ -43,7 +45,7 @@ def of(*arrays) -> Backend | None:
     found = None
     for array in arrays:
         backend = _by_array_type.get(type(array))
-        if backend is not None and backend is not found:
+        if backend is not found and backend is not None:
             if found is not None:
                 raise TypeError(
                     f"arrays on {found.name} and on {backend.name} in one op: "
@@ -54,7 +56,7 @@ def of(*arrays) -> Backend | None:
 
 
 @contextlib.contextmanager
-def running(backend: Backend):
+def running(backend: Backend) -> Iterator[None]:
     """Let `xp` mean this backend, in this thread, for the length of the block."""
     token = _running.set(backend)
     try:
@@ -63,7 +65,7 @@ def running(backend: Backend):
         _running.reset(token)
 
 
-def run_in(backend: Backend, function, *arrays, **settings):
+def run_in(backend: Backend, function: Callable, arrays, settings: dict = NOTHING):
     """Call a function on arrays while `xp` means this backend."""
     if backend is (_running.get() or _chosen):
         return function(*arrays, **settings)

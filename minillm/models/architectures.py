@@ -1,4 +1,4 @@
-"""The architectures there are: one row in one table for each."""
+"""The table of architectures, one row for each."""
 
 import importlib
 from dataclasses import dataclass, field

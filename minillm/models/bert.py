@@ -13,13 +13,13 @@ from minillm.nn import (
     Block,
     Embedding,
     Initializer,
-    LayerNorm,
     Linear,
     ModelConfig,
     Module,
     Noise,
     drop,
     last_norm,
+    new_norm,
     normed,
     position_table,
     to_key_mask,
@@ -48,13 +48,13 @@ class Bert(LanguageModel):
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.positions = position_table(config, init)
         self.segments = Embedding(2, width, init=init)
-        self.embedding_norm = LayerNorm(width, init=init, bias=bias)
+        self.embedding_norm = new_norm(config, init)
         self.blocks = [
             Block(config, init, causal=False) for _ in range(config.n_layers)
         ]
         self.norm = last_norm(config, init)
         self.pooler = Linear(width, width, init=init, bias=bias)
-        self.transform = Transform(width, init=init, bias=bias)
+        self.transform = Transform(config, init)
         self.head = self.tokens.weight
         self.output_bias = init.zeros(config.vocab_size) if bias else None
         self.next_sentence = Linear(width, self.n_classes, init=init, bias=bias)
@@ -68,8 +68,7 @@ class Bert(LanguageModel):
         first. `mask` (B, T) is False at padding, which nothing may look at.
         """
         ids = self.on_device(ids)
-        x = self.tokens(ids) + self.positions[: ids.shape[1]]
-        x = x + self._segment_vectors(segments, ids.shape)
+        x = self.embed(ids) + self._segment_vectors(segments, ids.shape)
         x = drop(self.embedding_norm(x), noise)
         key_mask = to_key_mask(mask)
         for block in self.blocks:
@@ -111,9 +110,10 @@ class Bert(LanguageModel):
 class Transform(Module):
     """norm(GELU(x W + b)): what BERT puts before the output."""
 
-    def __init__(self, width, *, init: Initializer, bias=True):
-        self.dense = Linear(width, width, init=init, bias=bias)
-        self.norm = LayerNorm(width, init=init, bias=bias)
+    def __init__(self, config: ModelConfig, init: Initializer):
+        width = config.d_model
+        self.dense = Linear(width, width, init=init, bias=config.bias)
+        self.norm = new_norm(config, init)
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
         return self.norm(gelu(self.dense(x)))

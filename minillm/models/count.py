@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from minillm import backend
 from minillm.models.architectures import architecture, build
-from minillm.nn import CrossAttention, ModelConfig, MultiHeadAttention
+from minillm.nn import ModelConfig
 
 # A row for each token, position or segment, and what only the output has.
 TABLES = ("tokens", "positions", "segments", "head", "output_bias")
@@ -71,11 +71,7 @@ def _counted(config: ModelConfig) -> dict:
     if not config.n_classes:
         output += model.head.size
         matrices += model.head.size
-    attention = sum(
-        module.flops(config.context)
-        for module in model.modules()
-        if isinstance(module, MultiHeadAttention | CrossAttention)
-    )
+    attention = sum(module.flops(config.context) for module in model.modules())
     return {
         "total": total,
         "embedding": embedding,

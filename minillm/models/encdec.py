@@ -58,8 +58,8 @@ class EncoderDecoder(LanguageModel):
         both = 2 * LanguageModel.numbers_kept(config)
         return both + 8 * config.d_model + attention
 
-    def embed(self, ids, begin: int = 0, padding=None) -> Tensor:
-        """Tokens (times √D: section 3.4) plus positions.   (B, T) -> (B, T, D)"""
+    def embed(self, ids, begin: int = 0, padding: np.ndarray | None = None) -> Tensor:
+        """Token vectors (times √D: section 3.4) plus position vectors."""
         positions = position_vectors(self.positions, begin, ids.shape[1], padding)
         return self.tokens(ids) * math.sqrt(self.config.d_model) + positions
 
@@ -159,16 +159,10 @@ class Conditioned:
             raise UsageError(
                 f"a cache for {n_sequences} sequences and {len(self.memory)} sources"
             )
-        config, memory_key_mask = self.config, to_key_mask(self.memory_mask)
+        room, key_mask = self.config.context, to_key_mask(self.memory_mask)
         with no_grad():
             return [
-                DecoderCache(
-                    config.n_heads,
-                    config.context,
-                    kv=block.cross.kv(self.memory).data,
-                    memory_key_mask=memory_key_mask,
-                    padding=padding,
-                )
+                block.new_cache(self.memory, room, key_mask, padding)
                 for block in self.model.decoder
             ]
 

@@ -1,5 +1,4 @@
-"""GPT: a transformer whose positions see what stands before them, and which can
-therefore go on with a text.
+"""GPT: a transformer with a causal mask, which can therefore go on with a text.
 
 Radford et al. 2018 and 2019.
 """
@@ -18,7 +17,6 @@ from minillm.nn import (
     last_norm,
     normed,
     position_table,
-    position_vectors,
     to_key_mask,
 )
 from minillm.tensor import Tensor, no_grad
@@ -47,9 +45,7 @@ class GPT(LanguageModel):
 
         `mask` (B, T) is False where a token is padding, which nothing may look at.
         """
-        ids = self.on_device(ids)
-        x = self.tokens(ids) + self.positions[: ids.shape[1]]  # (B, T, D)
-        x = drop(x, noise)
+        x = drop(self.embed(self.on_device(ids)), noise)  # (B, T, D)
         key_mask = to_key_mask(mask)  # (B, 1, 1, T)
         for block in self.blocks:
             x = block(x, key_mask, noise)  # (B, T, D)
@@ -61,19 +57,8 @@ class GPT(LanguageModel):
         `padding` (B,) counts the columns to the left of each sequence's first token,
         where sequences differ in length.
         """
-        config = self.config
-        head_width = config.d_model // config.n_heads
-        return [
-            KeyValueCache(
-                n_sequences,
-                config.n_heads,
-                config.context,
-                head_width,
-                self.head.dtype,
-                padding,
-            )
-            for _ in self.blocks
-        ]
+        room = self.config.context
+        return [b.attention.new_cache(n_sequences, room, padding) for b in self.blocks]
 
     def decode(self, ids, cache: list[KeyValueCache]) -> np.ndarray:
         """Logits after the last of these tokens, which follow those in the cache.
@@ -83,8 +68,7 @@ class GPT(LanguageModel):
         begin, padding = cache[0].length, cache[0].padding
         ids = self.on_device(ids, begin)
         with no_grad():
-            x = self.tokens(ids)
-            x = x + position_vectors(self.positions, begin, ids.shape[1], padding)
+            x = self.embed(ids, begin, padding)
             for block, layer_cache in zip(self.blocks, cache, strict=True):
                 x = block.decode(x, layer_cache)
             logits = self.project(normed(x[:, -1], self.norm))

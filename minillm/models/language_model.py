@@ -4,7 +4,14 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import UsageError
-from minillm.nn import Embedding, Initializer, ModelConfig, Module, Noise
+from minillm.nn import (
+    Embedding,
+    Initializer,
+    ModelConfig,
+    Module,
+    Noise,
+    position_vectors,
+)
 from minillm.ops import IGNORED, cross_entropy, linear_cross_entropy
 from minillm.tensor import Tensor
 
@@ -25,6 +32,7 @@ class LanguageModel(Module):
 
     config: ModelConfig
     tokens: Embedding
+    positions: Tensor  # (context, D)
     head: Tensor  # (V, D)
 
     def token_head(self, init: Initializer) -> Tensor:
@@ -32,6 +40,14 @@ class LanguageModel(Module):
         if self.config.tied:
             return self.tokens.weight
         return init.output_table(self.config.vocab_size, self.config.d_model)
+
+    def embed(self, ids, begin: int = 0, padding: np.ndarray | None = None) -> Tensor:
+        """Token vectors plus position vectors.   ids (B, T) -> (B, T, D)
+
+        `begin` columns stand before these; `padding`: see `new_cache`.
+        """
+        positions = position_vectors(self.positions, begin, ids.shape[1], padding)
+        return self.tokens(ids) + positions
 
     @staticmethod
     def numbers_kept(config: ModelConfig) -> int:

@@ -55,9 +55,8 @@ class LSTMModel(LanguageModel):
         return normed(x, self.norm)
 
     def new_cache(self, n_sequences: int, padding=None) -> list[LSTMState]:
-        """One empty state for each layer. `padding`: see `LSTMState`."""
-        width, dtype = self.config.d_model, self.head.dtype
-        return [LSTMState(n_sequences, width, dtype, padding) for _ in self.blocks]
+        """One empty state for each layer. `padding`: see `Cache`."""
+        return [block.lstm.new_cache(n_sequences, padding) for block in self.blocks]
 
     def decode(self, ids, cache: list[LSTMState]) -> np.ndarray:
         """Logits after the last of these tokens, which follow those in the cache.

@@ -1,7 +1,7 @@
 """Layers: plain objects whose `__call__` is the formula."""
 
 from minillm.nn.attention import CrossAttention, MultiHeadAttention, to_key_mask
-from minillm.nn.block import Block, DecoderBlock, last_norm, normed
+from minillm.nn.block import Block, DecoderBlock
 from minillm.nn.cache import DecoderCache, KeyValueCache, LSTMState
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
@@ -10,6 +10,7 @@ from minillm.nn.module import Module
 from minillm.nn.noise import Noise, drop
 from minillm.nn.positions import position_table, position_vectors
 from minillm.nn.recurrent import LSTM, RecurrentBlock
+from minillm.nn.residual import last_norm, new_norm, normed
 
 __all__ = [
     "LSTM",
@@ -31,6 +32,7 @@ __all__ = [
     "RecurrentBlock",
     "drop",
     "last_norm",
+    "new_norm",
     "normed",
     "position_table",
     "position_vectors",

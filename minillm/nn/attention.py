@@ -1,13 +1,15 @@
 """Multi-head attention: the layers around the ops."""
 
+import numpy as np
+
 from minillm import backend
-from minillm.errors import UsageError
+from minillm.backend.layout import merge_heads, split_heads
 from minillm.nn.cache import KeyValueCache
+from minillm.nn.config import head_width
 from minillm.nn.init import Initializer
 from minillm.nn.layers import Linear
 from minillm.nn.module import Module
 from minillm.ops import attention, cross_attention, self_attention
-from minillm.ops.attention import merge_heads, split_heads
 from minillm.tensor import Tensor
 
 
@@ -17,23 +19,49 @@ class MultiHeadAttention(Module):
     The causal mask is applied in the op (`ops/attention.py`), before the softmax.
     """
 
-    def __init__(self, width, n_heads, *, init: Initializer, causal, bias=True):
-        self.n_heads = _checked(n_heads, width)
+    def __init__(
+        self,
+        width: int,
+        n_heads: int,
+        *,
+        init: Initializer,
+        causal: bool,
+        bias: bool = True,
+    ):
+        self.n_heads = n_heads
+        self.head_width = head_width(width, n_heads)
         self.causal = causal
         self.qkv = Linear(width, 3 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
     def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
         """`mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive."""
-        y = self_attention(
-            self.qkv(x), n_heads=self.n_heads, causal=self.causal, mask=mask
-        )
+        qkv = self.queries_keys_values(x)
+        y = self_attention(qkv, n_heads=self.n_heads, causal=self.causal, mask=mask)
         return self.out(y)
+
+    def queries_keys_values(
+        self, x: Tensor, begin: int = 0, padding: np.ndarray | None = None
+    ) -> Tensor:
+        """Queries, keys and values side by side: all that attention sees of x, whose
+        first column is number `begin`.   (B, T, D) -> (B, T, 3D)
+
+        Positions that turn queries and keys (rotary ones) belong here.
+        """
+        return self.qkv(x)
+
+    def new_cache(
+        self, batch: int, capacity: int, padding: np.ndarray | None = None
+    ) -> KeyValueCache:
+        """An empty cache with room for so many tokens. `padding`: see `Cache`."""
+        sides = batch, self.n_heads, capacity, self.head_width
+        return KeyValueCache(*sides, self.out.weight.dtype, padding)
 
     def decode(self, x: Tensor, cache: KeyValueCache) -> Tensor:
         """The same for tokens that follow those in the cache; remembers their keys and
         values. No gradient.   (B, t, D) -> (B, t, D)"""
-        q, k, v = split_heads(self.qkv(x).data, 3, self.n_heads)
+        qkv = self.queries_keys_values(x, cache.length, cache.padding)
+        q, k, v = split_heads(qkv.data, 3, self.n_heads)
         keys, values = cache.append(k, v)
         y = attention(q, keys, values, causal=self.causal, mask=cache.mask())
         return self.out(Tensor(merge_heads(y.data)))
@@ -47,8 +75,11 @@ class MultiHeadAttention(Module):
 class CrossAttention(Module):
     """Queries from x, keys and values from a memory: what an encoder made of a text."""
 
-    def __init__(self, width, n_heads, *, init: Initializer, bias=True):
-        self.n_heads = _checked(n_heads, width)
+    def __init__(
+        self, width: int, n_heads: int, *, init: Initializer, bias: bool = True
+    ):
+        head_width(width, n_heads)  # refused where it does not divide
+        self.n_heads = n_heads
         self.q = Linear(width, width, init=init, bias=bias)
         self.kv = Linear(width, 2 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
@@ -65,12 +96,6 @@ class CrossAttention(Module):
     def flops(self, n_keys: int) -> float:
         """As in `MultiHeadAttention`."""
         return 4 * n_keys * self.out.weight.shape[0]
-
-
-def _checked(n_heads: int, width: int) -> int:
-    if width % n_heads:
-        raise UsageError(f"width {width} cannot be divided among {n_heads} heads")
-    return n_heads
 
 
 def to_key_mask(mask):

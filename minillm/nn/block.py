@@ -1,45 +1,41 @@
 """Transformer blocks: attention and feed-forward, each around a residual path."""
 
+import numpy as np
+
 from minillm.nn.attention import CrossAttention, MultiHeadAttention
 from minillm.nn.cache import DecoderCache, KeyValueCache
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
-from minillm.nn.layers import FeedForward, LayerNorm
-from minillm.nn.module import Module
-from minillm.nn.noise import Noise, drop
+from minillm.nn.layers import FeedForward
+from minillm.nn.noise import Noise
+from minillm.nn.residual import Residual, new_norm
 from minillm.tensor import Tensor
 
 
-class Block(Module):
-    """Pre-norm: x + f(norm(x)), as in GPT-2. Post-norm: norm(x + f(x)), as in BERT and
-    the original transformer."""
+class Block(Residual):
+    """Attention, then the feed-forward, each on a residual path."""
 
     def __init__(self, config: ModelConfig, init: Initializer, *, causal: bool):
+        super().__init__(config)
         width, bias = config.d_model, config.bias
-        self.pre_norm = config.norm == "pre"
-        self.norm1 = LayerNorm(width, init=init, bias=bias)
+        self.norm1 = new_norm(config, init)
         self.attention = MultiHeadAttention(
             width, config.n_heads, init=init, causal=causal, bias=bias
         )
-        self.norm2 = LayerNorm(width, init=init, bias=bias)
+        self.norm2 = new_norm(config, init)
         self.feed_forward = FeedForward(
             width, config.feed_forward_width, init=init, bias=bias
         )
 
     def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
         # (B, T, D) -> (B, T, D)
-        x = self._residual(x, self.norm1, lambda h: self.attention(h, mask), noise)
-        return self._residual(x, self.norm2, self.feed_forward, noise)
+        x = self.around(lambda h: self.attention(h, mask), x, self.norm1, noise)
+        return self.around(self.feed_forward, x, self.norm2, noise)
 
     def decode(self, x: Tensor, cache: KeyValueCache) -> Tensor:
         """The block for tokens that follow those in the cache."""
-        x = self._residual(x, self.norm1, lambda h: self.attention.decode(h, cache))
-        return self._residual(x, self.norm2, self.feed_forward)
-
-    def _residual(self, x, norm, f, noise=None):
-        if self.pre_norm:
-            return x + drop(f(norm(x)), noise)
-        return norm(x + drop(f(x), noise))
+        x = self.around(lambda h: self.attention.decode(h, cache), x, self.norm1)
+        return self.around(self.feed_forward, x, self.norm2)
 
 
 class DecoderBlock(Block):
@@ -48,9 +44,10 @@ class DecoderBlock(Block):
 
     def __init__(self, config: ModelConfig, init: Initializer, *, causal: bool = True):
         super().__init__(config, init, causal=causal)
-        width, bias = config.d_model, config.bias
-        self.cross_norm = LayerNorm(width, init=init, bias=bias)
-        self.cross = CrossAttention(width, config.n_heads, init=init, bias=bias)
+        self.cross_norm = new_norm(config, init)
+        self.cross = CrossAttention(
+            config.d_model, config.n_heads, init=init, bias=config.bias
+        )
 
     def __call__(
         self,
@@ -61,31 +58,31 @@ class DecoderBlock(Block):
         noise: Noise | None = None,
     ) -> Tensor:
         # (B, T, D), (B, S, D) -> (B, T, D)
-        x = self._residual(x, self.norm1, lambda h: self.attention(h, mask), noise)
-        x = self._residual(
-            x, self.cross_norm, lambda h: self.cross(h, memory, memory_key_mask), noise
-        )
-        return self._residual(x, self.norm2, self.feed_forward, noise)
+        def look(h: Tensor) -> Tensor:
+            return self.cross(h, memory, memory_key_mask)
+
+        x = self.around(lambda h: self.attention(h, mask), x, self.norm1, noise)
+        x = self.around(look, x, self.cross_norm, noise)
+        return self.around(self.feed_forward, x, self.norm2, noise)
+
+    def new_cache(
+        self,
+        memory: Tensor,
+        capacity: int,
+        memory_key_mask=None,
+        padding: np.ndarray | None = None,
+    ) -> DecoderCache:
+        """An empty cache for the tokens of a target, beside a memory.   (B, S, D)"""
+        target = self.attention.new_cache(len(memory), capacity, padding)
+        return DecoderCache(target, self.cross.kv(memory).data, memory_key_mask)
 
     def decode(self, x: Tensor, cache: DecoderCache) -> Tensor:
         """The block for tokens that follow those in the cache, which has the memory."""
-        x = self._residual(x, self.norm1, lambda h: self.attention.decode(h, cache))
-        x = self._residual(
-            x,
-            self.cross_norm,
-            lambda h: self.cross.look(h, cache.kv, cache.memory_key_mask),
-        )
-        return self._residual(x, self.norm2, self.feed_forward)
 
+        def look(h: Tensor) -> Tensor:
+            return self.cross.look(h, cache.kv, cache.memory_key_mask)
 
-def last_norm(config: ModelConfig, init: Initializer) -> LayerNorm | None:
-    """What pre-norm blocks need after them; post-norm blocks end in a norm of their
-    own."""
-    if config.norm == "post":
-        return None
-    return LayerNorm(config.d_model, init=init, bias=config.bias)
-
-
-def normed(x: Tensor, norm: LayerNorm | None) -> Tensor:
-    """What comes out of the blocks, after `last_norm`.   (..., D) -> (..., D)"""
-    return x if norm is None else norm(x)
+        target = cache.target
+        x = self.around(lambda h: self.attention.decode(h, target), x, self.norm1)
+        x = self.around(look, x, self.cross_norm)
+        return self.around(self.feed_forward, x, self.norm2)

@@ -9,7 +9,6 @@ from minillm.errors import UsageError
 MOST = 10**8
 MOST_LAYERS = 10_000
 
-
 INITS = ("gpt2", "fan_in")
 
 
@@ -45,11 +44,7 @@ class ModelConfig:
             _check_count(name, getattr(self, name), at_least=1)
         _check_count("d_ff", self.d_ff, at_least=0)
         _check_count("n_classes", self.n_classes, at_least=0)
-        if self.d_model % self.n_heads:
-            raise UsageError(
-                f"width {self.d_model} cannot be divided among {self.n_heads} heads: "
-                f"choose a width that is a multiple of the number of heads"
-            )
+        head_width(self.d_model, self.n_heads)
         check_choice("norm", self.norm, ("pre", "post"))
         check_choice("positions", self.positions, ("learned", "sinusoidal"))
         check_choice("init", self.init, INITS)
@@ -73,6 +68,17 @@ class ModelConfig:
         return cls(**record)
 
 
+def head_width(width: int, n_heads: int) -> int:
+    """The numbers of a token that each head sees. Raises UsageError where the width
+    cannot be divided among the heads."""
+    if width % n_heads:
+        raise UsageError(
+            f"width {width} cannot be divided among {n_heads} heads: choose a width "
+            f"that is a multiple of the number of heads"
+        )
+    return width // n_heads
+
+
 def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"{name} must be a whole number, got {value!r}")
@@ -82,4 +88,6 @@ def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:
 
 def check_choice(name: str, value, choices) -> None:
     if value not in choices:
-        raise UsageError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise UsageError(
+            f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
+        )

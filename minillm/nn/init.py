@@ -1,8 +1,10 @@
-"""Draws initial weights, on the host, from one random stream."""
+"""Weight initialisation, on the host, from one random stream."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minillm.nn.config import ModelConfig
 from minillm.tensor import Tensor
@@ -24,7 +26,7 @@ class Initializer:
         *,
         n_layers: int = 1,
         embedding_sd: float = 0.1,
-        dtype=np.float32,
+        dtype: DTypeLike = np.float32,
     ):
         self.rng = rng
         self.rule = rule
@@ -37,8 +39,8 @@ class Initializer:
         cls,
         config: ModelConfig,
         rng: np.random.Generator | None,
-        dtype,
-        embedding_sd=None,
+        dtype: DTypeLike,
+        embedding_sd: float | None = None,
     ) -> "Initializer":
         """What draws the weights of a model of this shape; `embedding_sd` is the
         configuration's unless it is given. Without an `rng` there are only shapes."""
@@ -81,7 +83,7 @@ class Initializer:
         """(4·width,), an LSTM's: ones for the second gate, zeros for the others."""
         return self._made((4 * width,), lambda shape: np.repeat([0, 1, 0, 0], width))
 
-    def fixed(self, table, n: int, width: int) -> Tensor:
+    def fixed(self, table: Callable, n: int, width: int) -> Tensor:
         """The numbers `table(n, width)`, which are not trained.   (n, width)"""
         return self._made((n, width), lambda shape: table(*shape), trained=False)
 

@@ -11,7 +11,13 @@ class Linear(Module):
     weights are drawn smaller (see `Initializer`)."""
 
     def __init__(
-        self, d_in, d_out, *, init: Initializer, bias=True, into_residual=False
+        self,
+        d_in: int,
+        d_out: int,
+        *,
+        init: Initializer,
+        bias: bool = True,
+        into_residual: bool = False,
     ):
         self.weight = init.matrix(d_in, d_out, into_residual=into_residual)
         self.bias = init.zeros(d_out) if bias else None
@@ -23,7 +29,7 @@ class Linear(Module):
 class Embedding(Module):
     """A learned vector for each of n whole numbers."""
 
-    def __init__(self, n, width, *, init: Initializer):
+    def __init__(self, n: int, width: int, *, init: Initializer):
         self.weight = init.table(n, width)
 
     def __call__(self, ids) -> Tensor:  # (...) -> (..., width)
@@ -33,7 +39,7 @@ class Embedding(Module):
 class LayerNorm(Module):
     """Each vector brought to mean 0 and variance 1, then scaled and shifted."""
 
-    def __init__(self, width, *, init: Initializer, bias=True):
+    def __init__(self, width: int, *, init: Initializer, bias: bool = True):
         self.gain = init.ones(width)
         self.bias = init.zeros(width) if bias else None
 
@@ -44,7 +50,7 @@ class LayerNorm(Module):
 class FeedForward(Module):
     """GELU(x W₁) W₂: each position by itself, through a wider layer."""
 
-    def __init__(self, width, d_ff, *, init: Initializer, bias=True):
+    def __init__(self, width: int, d_ff: int, *, init: Initializer, bias: bool = True):
         self.up = Linear(width, d_ff, init=init, bias=bias)
         self.down = Linear(d_ff, width, init=init, bias=bias, into_residual=True)
 

@@ -34,6 +34,11 @@ class Module:
             if isinstance(found, Module):
                 yield found
 
+    def flops(self, n_keys: int) -> float:
+        """Of a forward pass for one token, without those of the matrices among its
+        parameters and of the modules it holds: attention to so many keys has some."""
+        return 0.0
+
     def zero_grad(self) -> None:
         """Forget all gradients.
 

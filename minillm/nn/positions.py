@@ -1,4 +1,4 @@
-"""Positions: where a token stands, learned or as sines and cosines."""
+"""Position embeddings, learned or sinusoidal."""
 
 import math
 
@@ -17,7 +17,9 @@ def position_table(config: ModelConfig, init: Initializer) -> Tensor:
     return init.fixed(sinusoids, config.context, config.d_model)
 
 
-def position_vectors(table: Tensor, begin: int, length: int, padding=None) -> Tensor:
+def position_vectors(
+    table: Tensor, begin: int, length: int, padding: np.ndarray | None = None
+) -> Tensor:
     """Those of the next positions.   -> (T, D), or (B, T, D) with padding.
 
     `padding` (B,) counts the columns before each sequence's first token.

@@ -1,12 +1,15 @@
 """A recurrent block: long short-term memory around a residual path."""
 
+import numpy as np
+
 from minillm.backend import xp
 from minillm.nn.cache import LSTMState
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
-from minillm.nn.layers import LayerNorm, Linear
+from minillm.nn.layers import Linear
 from minillm.nn.module import Module
-from minillm.nn.noise import Noise, drop
+from minillm.nn.noise import Noise
+from minillm.nn.residual import Residual, new_norm
 from minillm.ops import lstm
 from minillm.ops.recurrent import step
 from minillm.tensor import Tensor
@@ -19,13 +22,18 @@ class LSTM(Module):
     keeps most of what it holds and gradients reach far back (Gers et al. 2000).
     """
 
-    def __init__(self, width, *, init: Initializer):
+    def __init__(self, width: int, *, init: Initializer):
         self.input = Linear(width, 4 * width, init=init)
         self.input.bias = init.gate_bias(width)
         self.recurrent = init.matrix(width, 4 * width)
 
     def __call__(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, D)
         return lstm(self.input(x), self.recurrent, None, None)
+
+    def new_cache(self, batch: int, padding: np.ndarray | None = None) -> LSTMState:
+        """An empty state. `padding`: see `Cache`."""
+        width, dtype = self.recurrent.shape[0], self.recurrent.dtype
+        return LSTMState(batch, width, dtype, padding)
 
     def decode(self, x: Tensor, state: LSTMState) -> Tensor:
         """The same for tokens that follow those in the state; carries it on. No
@@ -38,23 +46,18 @@ class LSTM(Module):
         return Tensor(xp.stack(after, 1))
 
 
-class RecurrentBlock(Module):
-    """x + lstm(norm(x)), or, post-norm, norm(x + lstm(x)), as in `Block`."""
+class RecurrentBlock(Residual):
+    """An LSTM on a residual path."""
 
     def __init__(self, config: ModelConfig, init: Initializer):
-        self.pre_norm = config.norm == "pre"
-        self.norm = LayerNorm(config.d_model, init=init, bias=config.bias)
+        super().__init__(config)
+        self.norm = new_norm(config, init)
         self.lstm = LSTM(config.d_model, init=init)
 
     def __call__(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         # (B, T, D) -> (B, T, D)
-        return self._residual(x, self.lstm, noise)
+        return self.around(self.lstm, x, self.norm, noise)
 
     def decode(self, x: Tensor, state: LSTMState) -> Tensor:
         """The block for tokens that follow those in the state."""
-        return self._residual(x, lambda h: self.lstm.decode(h, state))
-
-    def _residual(self, x, f, noise=None):
-        if self.pre_norm:
-            return x + drop(f(self.norm(x)), noise)
-        return self.norm(x + drop(f(x), noise))
+        return self.around(lambda h: self.lstm.decode(h, state), x, self.norm)

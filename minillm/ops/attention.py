@@ -3,6 +3,7 @@
 import math
 
 from minillm.backend import joint, xp
+from minillm.backend.layout import merge_heads, split_heads
 from minillm.ops import checks
 from minillm.ops.neural import softmax
 from minillm.tensor import op
@@ -95,16 +96,3 @@ def causal_mask(n_queries: int, n_keys: int):
     """True where a query may look: at its own position and before it.   (T, S)"""
     query = xp.arange(n_queries)[:, None] + (n_keys - n_queries)
     return xp.arange(n_keys)[None, :] <= query
-
-
-def split_heads(x, parts: int, n_heads: int):
-    """(B, T, parts·D) -> parts views of shape (B, H, T, D/H)."""
-    batch, length, width = x.shape
-    heads = x.reshape(batch, length, parts, n_heads, width // (parts * n_heads))
-    return heads.transpose(2, 0, 3, 1, 4)
-
-
-def merge_heads(x):
-    """(B, H, T, D/H) -> (B, T, D)."""
-    batch, n_heads, length, width = x.shape
-    return x.swapaxes(1, 2).reshape(batch, length, n_heads * width)

@@ -1,4 +1,4 @@
-"""Checks before an op runs, so that an error can show the shapes.
+"""Checks of an op's arguments, before it runs: an error then shows the shapes.
 
 `@op(check=...)` calls these with the op's own arguments, whichever body runs. Shapes
 are always known on the host. Ids and targets are looked at only where they lie on the
@@ -7,7 +7,7 @@ host: reading them would stop a GPU, which wraps an id that is out of range sile
 
 import numpy as np
 
-IGNORED = -1  # the target of a position that takes no part in the loss
+from minillm.text.batch import IGNORED
 
 
 def linear_fits(x, weight, bias) -> None:

@@ -1,4 +1,4 @@
-"""Random numbers without a memory: a hash of a key and of each place in a batch."""
+"""Counter-based random numbers: a hash of a key and of each place in a batch."""
 
 import math
 

@@ -5,10 +5,11 @@ targets in the whole batch: shards of unequal counts then add up to the whole's 
 """
 
 from minillm.backend import joint, xp
+from minillm.backend.layout import as_rows
 from minillm.ops import checks
-from minillm.ops.checks import IGNORED
-from minillm.ops.neural import as_rows, log_softmax
+from minillm.ops.neural import log_softmax
 from minillm.tensor import op
+from minillm.text.batch import IGNORED
 
 
 @op(check=checks.targets_fit)

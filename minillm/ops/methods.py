@@ -1,5 +1,7 @@
-"""Gives Tensor its operators and methods: `x + y` is `add(x, y)`, and so on; and, last,
-what has no gradient: comparisons, `in`, `argmax`."""
+"""Operators and methods of Tensor: `x + y` is `add(x, y)`, and so on.
+
+Those without a gradient come last: comparisons, `in`, `argmax`.
+"""
 
 import functools
 import operator

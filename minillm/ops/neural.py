@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minillm.backend import joint, xp
+from minillm.backend.layout import as_rows
 from minillm.ops import checks
 from minillm.ops.hashing import hashed_uniform
 from minillm.ops.special import erf
@@ -128,11 +129,6 @@ def dropout(x, *, rate: float, key: int, first_row: int = 0):
     kept = hashed_uniform(x.shape, key, first_row) >= int(rate * 2**32)
     scaled = kept.astype(x.dtype) / (1 - rate)
     return x * scaled, lambda g: g * scaled
-
-
-def as_rows(x):
-    """All axes but the last made one: (..., D) -> (N, D)."""
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _mean(x):

@@ -1,7 +1,8 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997), over a whole sequence."""
 
 from minillm.backend import joint, xp
-from minillm.ops.neural import as_rows, sigmoid
+from minillm.backend.layout import as_rows
+from minillm.ops.neural import sigmoid
 from minillm.tensor import op
 
 

@@ -1,4 +1,4 @@
-"""Ops that take an axis away: sum, mean, max.
+"""Reductions: sum, mean and max over axes.
 
 `axis` is one axis, several, or None for all; negative axes count from the end.
 """
@@ -11,20 +11,20 @@ from minillm.tensor import op
 
 
 @op(check=checks.axes_exist)
-def sum(x, *, axis=None, keepdims: bool = False):
+def sum(x, *, axis: int | tuple | None = None, keepdims: bool = False):
     spread = _spread(x, axis, keepdims)
     return x.sum(axis, keepdims=keepdims), spread
 
 
 @op(check=checks.axes_exist)
-def mean(x, *, axis=None, keepdims: bool = False):
+def mean(x, *, axis: int | tuple | None = None, keepdims: bool = False):
     n = math.prod(x.shape[i] for i in _axes(x, axis))
     spread = _spread(x, axis, keepdims)
     return x.mean(axis, keepdims=keepdims), lambda g: spread(g / n)
 
 
 @op(check=checks.something_to_choose)
-def max(x, *, axis=None, keepdims: bool = False):
+def max(x, *, axis: int | tuple | None = None, keepdims: bool = False):
     """The largest element; where several are equal, they share the gradient."""
     spread = _spread(x, axis, keepdims)
     y = x.max(axis, keepdims=keepdims)

@@ -1,4 +1,4 @@
-"""Ops that move numbers about and change none of them."""
+"""Shape ops: reshape, transpose, indexing, concatenation. They change no number."""
 
 from minillm.backend import joint, xp
 from minillm.ops import checks

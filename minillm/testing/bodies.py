@@ -1,6 +1,9 @@
-"""Check of a faster body: does it do what its definition says?"""
+"""Check of a faster body against its definition."""
+
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from minillm import backend
 from minillm.tensor import Tensor
@@ -8,7 +11,11 @@ from minillm.testing.gradients import CheckError, on_device
 
 
 def check_body(
-    op, *arrays, dtype=np.float64, tolerance: float | None = None, **settings
+    op: Callable,
+    *arrays,
+    dtype: DTypeLike = np.float64,
+    tolerance: float | None = None,
+    **settings,
 ) -> float:
     """Check an op's faster body on the chosen device against its definition.
 

@@ -1,4 +1,4 @@
-"""Inputs of ops, drawn by one kind of choice: a whole number in a range.
+"""Random inputs of ops, drawn by one kind of choice: a whole number in a range.
 
 A NumPy `Generator` makes that choice in `minillm gradcheck`; in the tests Hypothesis
 does, which then looks for the smallest case that fails.

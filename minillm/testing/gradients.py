@@ -8,6 +8,7 @@ random directions (`directions.py`), however large x is.
 
 import copy
 import inspect
+from collections.abc import Callable
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class UndecidedError(CheckError):
 
 
 def check_gradients(
-    fn,
+    fn: Callable,
     *arrays,
     elements: bool = False,
     tolerance: float = 1e-6,

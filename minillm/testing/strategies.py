@@ -4,19 +4,29 @@ Hypothesis comes with the extra `test`; it is imported when a strategy is asked 
 """
 
 import math
+from typing import TYPE_CHECKING
 
 from minillm.errors import MinillmError
 from minillm.testing.choices import Choices
 
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
-def shapes(*, min_dims: int = 0, max_dims: int = 3, min_side: int = 1, max_side=4):
+    from minillm.testing.table import Row
+
+
+def shapes(
+    *, min_dims: int = 0, max_dims: int = 3, min_side: int = 1, max_side: int = 4
+) -> "SearchStrategy":
     """Shapes of arrays, () among them."""
     return _numpy().array_shapes(
         min_dims=min_dims, max_dims=max_dims, min_side=min_side, max_side=max_side
     )
 
 
-def broadcastable_shapes(n: int = 2, *, max_dims: int = 3, max_side: int = 4):
+def broadcastable_shapes(
+    n: int = 2, *, max_dims: int = 3, max_side: int = 4
+) -> "SearchStrategy":
     """n shapes that broadcast together: axes missing in front, axes of length 1."""
     together = _numpy().mutually_broadcastable_shapes(
         num_shapes=n, max_dims=max_dims, max_side=max_side
@@ -31,7 +41,7 @@ def arrays(
     high: float = 2.0,
     away_from_zero: float = 0.0,
     distinct: bool = False,
-):
+) -> "SearchStrategy":
     """float64 arrays of a shape, or of shapes drawn from a strategy.
 
     All numbers are multiples of 1/512: exact in float32 too, and two that differ do so
@@ -48,7 +58,7 @@ def arrays(
     )
 
 
-def axes(ndim: int):
+def axes(ndim: int) -> "SearchStrategy":
     """What `axis` may be for an array of so many axes: None, one, several; negative."""
     st = _strategies()
     several = _numpy().valid_tuple_axes(ndim, min_size=1) if ndim else st.just(())
@@ -56,7 +66,7 @@ def axes(ndim: int):
     return st.none() | one | several
 
 
-def token_ids(vocab_size: int, shape=None):
+def token_ids(vocab_size: int, shape=None) -> "SearchStrategy":
     """int32 arrays of ids from 0 to vocab_size − 1."""
     elements = _strategies().integers(0, vocab_size - 1)
     return _numpy().arrays(
@@ -64,12 +74,12 @@ def token_ids(vocab_size: int, shape=None):
     )
 
 
-def masks(shape=None):
+def masks(shape=None) -> "SearchStrategy":
     """Boolean arrays."""
     return _numpy().arrays("bool", shapes() if shape is None else shape)
 
 
-def cases(row):
+def cases(row: "Row") -> "SearchStrategy":
     """The inputs of a row of the table: (arrays, settings)."""
     st = _strategies()
 

@@ -33,14 +33,14 @@ def every_result(monkeypatch):
     from minillm import tensor
 
     seen = []
-    wrap, accumulate = tensor._wrap, tensor._accumulate
+    wrap, plus = tensor._wrap, tensor._plus
     monkeypatch.setattr(tensor, "_wrap", lambda a: seen.append(a.dtype) or wrap(a))
 
-    def watch(gradients, owned, parent, share):
+    def watch(so_far, share):
         seen.append(share.dtype)
-        accumulate(gradients, owned, parent, share)
+        return plus(so_far, share)
 
-    monkeypatch.setattr(tensor, "_accumulate", watch)
+    monkeypatch.setattr(tensor, "_plus", watch)
     return seen
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from minillm import Tensor, backend
 from minillm.backend import joint
-from minillm.tensor import unbroadcast
+from minillm.backend.pullbacks import unbroadcast
 from minillm.testing import TABLE, cases, check_gradients
 
 ROWS = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)

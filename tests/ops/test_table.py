@@ -53,6 +53,7 @@ OWN = {name for name in vars(Tensor) if not hasattr(object, name)} | {
 FILES = list(pkgutil.iter_modules(ops.__path__))
 BY_PYTHON = {"__doc__", "__module__", "__dict__", "__weakref__", "__qualname__"}
 BY_PYTHON |= {"__static_attributes__", "__firstlineno__"}
+BY_PYTHON |= {"__annotations__", "__annotate_func__", "__annotations_cache__"}
 
 
 def test_every_public_op_has_a_row():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from minillm import Tensor, no_grad, ops
-from minillm.tensor import joint, op, topological_order, unbroadcast
+from minillm.backend.pullbacks import joint, unbroadcast
+from minillm.tensor import op, topological_order
 from minillm.testing import check_gradients
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
-from minillm.ops.attention import attention_weights, split_heads
+from minillm.backend.layout import split_heads
+from minillm.ops.attention import attention_weights
 
 
 @dataclass(frozen=True, eq=False)

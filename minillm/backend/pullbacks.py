@@ -1,0 +1,102 @@
+"""Pullbacks: how a rule returns them, and what they take and return.
+
+A pullback turns the gradient with respect to an op's value into the gradient with
+respect to one argument, or, where it is `joint`, to all of them. Here gradients are
+arrays; `minillm/tensor.py` sends them from tensor to tensor.
+"""
+
+from collections.abc import Callable
+
+from minillm.backend import switch
+from minillm.backend.arrays import argument, computing_type
+from minillm.backend.debug_mode import check_array, debugging
+
+
+class joint:
+    """Marks one pullback that returns the gradients of all arguments together."""
+
+    def __init__(self, pullback: Callable):
+        self.pullback = pullback
+
+
+def one_each(pullbacks: list, n_arguments: int, name: str) -> list:
+    """The pullbacks, where they are one function for each argument. Raises TypeError
+    with the op's name."""
+    if len(pullbacks) == n_arguments and all(map(callable, pullbacks)):
+        return pullbacks
+    kinds = ", ".join(type(pullback).__name__ for pullback in pullbacks)
+    raise TypeError(
+        f"{name} returns {kinds} beside its value: for {n_arguments} arguments "
+        f"{n_arguments} functions are needed, or one joint(function)"
+    )
+
+
+def shares_of(parents, answer, g, made_by: str) -> list[tuple]:
+    """(parent, its share of the gradient g) for each parent that needs one: what the
+    op's pullback answered, in the shape of the parent and in the type that its shares
+    add up in.
+
+    Raises TypeError or ValueError, with the op, for an answer that does not fit.
+    """
+    shares = answer if isinstance(answer, (tuple, list)) else (answer,)
+    if len(shares) != len(parents):
+        raise TypeError(
+            f"the pullback of {made_by} returned {len(shares)} gradients for "
+            f"{len(parents)} arguments"
+        )
+    found = []
+    for parent, share in zip(parents, shares, strict=True):
+        if parent is not None:
+            array = parent.data
+            if getattr(share, "shape", None) != array.shape:
+                share = unbroadcast(share, array.shape, made_by)
+            if debugging():
+                types = computing_type(array.dtype), g.dtype
+                check_array(share, f"the gradient through {made_by}", types)
+            if share.dtype != array.dtype:
+                share = share.astype(computing_type(array.dtype))
+            found.append((parent, share))
+    return found
+
+
+def unbroadcast(g, shape: tuple, made_by: str = "an op"):
+    """Sum a gradient over the axes along which its array was broadcast to g's shape.
+
+    Raises ValueError for a gradient of any other shape, TypeError for what is no array,
+    both with the op that made it.
+    """
+    if not hasattr(g, "shape"):
+        raise TypeError(f"the gradient through {made_by} must be an array, not {g!r}")
+    if g.shape == shape:
+        return g
+    leading = g.ndim - len(shape)
+    if leading < 0 or any(
+        n not in (1, m) for n, m in zip(shape, g.shape[leading:], strict=True)
+    ):
+        raise ValueError(
+            f"the gradient through {made_by} has shape {g.shape}, which does not fit "
+            f"its argument of shape {shape}"
+        )
+    stretched = [leading + axis for axis, n in enumerate(shape) if n == 1]
+    return g.sum((*range(leading), *stretched)).reshape(shape)
+
+
+def first_gradient(array, grad=None):
+    """The gradient with respect to an op's value with which backward begins: `grad`, or
+    1 for a value of one number. Raises RuntimeError or ValueError."""
+    device, dtype = switch.of(array), computing_type(array.dtype)
+    if grad is None:
+        if array.size != 1:
+            raise RuntimeError(
+                f"backward() of a tensor of shape {array.shape}: only a scalar has an "
+                f"obvious gradient; sum it up first or pass backward(grad)"
+            )
+        return device.xp.ones_like(array, dtype)
+    grad = argument(grad)
+    if switch.of(grad) is not device:
+        grad = device.xp.asarray(grad)
+    if grad.shape != array.shape:
+        raise ValueError(
+            f"gradient of shape {grad.shape} for a tensor of shape {array.shape}"
+        )
+    return grad.astype(dtype)
