@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from minillm.backend import memory
-
 
 class Backend:
     """An array library: its module, its array type, and the way to and from the host.
@@ -37,5 +35,7 @@ class Backend:
     def memory(self) -> dict:
         """Bytes that this process and its workers took of this device at most, and what
         it has: {"peak": ..., "total": ...}."""
+        from minillm.backend import memory
+
         peak = max(memory.peak_bytes(), memory.family_bytes())
         return {"peak": peak, "total": memory.total_bytes()}

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from minillm.backend.layout import as_rows
+from minillm.backend.arrays import as_rows
 from minillm.backend.products import matmul
 from minillm.backend.pullbacks import joint
 from minillm.backend.registry import definition_of, faster

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minillm.backend.arrays import split_heads
 from minillm.backend.cpu import CALM, TINY
-from minillm.backend.layout import split_heads
 from minillm.backend.pullbacks import joint
 from minillm.backend.registry import definition_of, faster
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import DataError, DivergedError, UsageError
-from minillm.files import replacing
-from minillm.learning.arrays import fill, read_about, write_arrays
 from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
@@ -122,6 +120,9 @@ class Learner:
     def save(self, path: str | Path) -> None:
         """Write the weights, the optimizer's moments and the number of the next step
         to one file. Raises DataError where the disk refuses."""
+        from minillm.files import replacing
+        from minillm.learning.arrays import write_arrays
+
         with replacing(Path(path)) as temporary:
             write_arrays(temporary, self._arrays(), {"next": str(self.next)})
 
@@ -130,6 +131,8 @@ class Learner:
 
         Raises DataError for any other file, and changes nothing then.
         """
+        from minillm.learning.arrays import fill, read_about
+
         path = Path(path)
         number = read_about(path).get("next", "")
         if not number.isdecimal():

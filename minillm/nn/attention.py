@@ -3,7 +3,7 @@
 import numpy as np
 
 from minillm import backend
-from minillm.backend.layout import merge_heads, split_heads
+from minillm.backend.arrays import merge_heads, split_heads
 from minillm.nn.cache import KeyValueCache
 from minillm.nn.config import head_width
 from minillm.nn.init import Initializer

@@ -6,8 +6,7 @@ from minillm.nn.attention import CrossAttention, MultiHeadAttention
 from minillm.nn.cache import DecoderCache, KeyValueCache
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
-from minillm.nn.layers import FeedForward
-from minillm.nn.noise import Noise
+from minillm.nn.layers import FeedForward, Noise
 from minillm.nn.residual import Residual, new_norm
 from minillm.tensor import Tensor
 

@@ -1,8 +1,9 @@
-"""The layers without attention: linear map, embedding, layer norm, feed-forward."""
+"""The layers without attention: linear map, embedding, layer norm, feed-forward,
+dropout."""
 
 from minillm.nn.init import Initializer
 from minillm.nn.module import Module
-from minillm.ops import embedding, gelu, layer_norm, linear
+from minillm.ops import dropout, embedding, gelu, layer_norm, linear
 from minillm.tensor import Tensor
 
 
@@ -56,3 +57,29 @@ class FeedForward(Module):
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., d_ff) -> (..., D)
         return self.down(gelu(self.up(x)))
+
+
+class Noise:
+    """Numbers the dropouts of one forward pass: the n-th one of a step always drops the
+    same places of the whole batch, whichever worker or backend computes them.
+
+    `first_row` is where this share of the batch begins in the whole.
+    """
+
+    def __init__(self, rate: float, seed: int, step: int, first_row: int = 0):
+        self.rate = rate
+        self.first_row = first_row
+        # Up to 4096 dropouts a step. Keys count modulo 2³²: after 2²⁰ steps they recur.
+        self._key = (seed * 1_000_003 + step) * 4096
+
+    def next_key(self) -> int:
+        self._key += 1
+        return self._key
+
+
+def drop(x: Tensor, noise: Noise | None) -> Tensor:
+    """Dropout where there is noise, x itself where there is none."""
+    if noise is None or noise.rate == 0:
+        return x
+    key = noise.next_key()
+    return dropout(x, rate=noise.rate, key=key, first_row=noise.first_row)

@@ -6,9 +6,8 @@ from minillm.backend import xp
 from minillm.nn.cache import LSTMState
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
-from minillm.nn.layers import Linear
+from minillm.nn.layers import Linear, Noise
 from minillm.nn.module import Module
-from minillm.nn.noise import Noise
 from minillm.nn.residual import Residual, new_norm
 from minillm.ops import lstm
 from minillm.ops.recurrent import step

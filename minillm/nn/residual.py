@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
-from minillm.nn.layers import LayerNorm
+from minillm.nn.layers import LayerNorm, Noise, drop
 from minillm.nn.module import Module
-from minillm.nn.noise import Noise, drop
 from minillm.tensor import Tensor
 
 

@@ -3,7 +3,7 @@
 import math
 
 from minillm.backend import joint, xp
-from minillm.backend.layout import merge_heads, split_heads
+from minillm.backend.arrays import merge_heads, split_heads
 from minillm.ops import checks
 from minillm.ops.neural import softmax
 from minillm.tensor import op

@@ -5,7 +5,7 @@ targets in the whole batch: shards of unequal counts then add up to the whole's 
 """
 
 from minillm.backend import joint, xp
-from minillm.backend.layout import as_rows
+from minillm.backend.arrays import as_rows
 from minillm.ops import checks
 from minillm.ops.neural import log_softmax
 from minillm.tensor import op

@@ -5,10 +5,9 @@ import math
 import numpy as np
 
 from minillm.backend import joint, xp
-from minillm.backend.layout import as_rows
+from minillm.backend.arrays import as_rows
 from minillm.ops import checks
 from minillm.ops.hashing import hashed_uniform
-from minillm.ops.special import erf
 from minillm.tensor import op
 
 
@@ -77,6 +76,8 @@ def gelu(x, *, form: str = "tanh"):
     `form="erf"` is exact; `"tanh"` is their approximation, which GPT-2 uses.
     """
     if form == "erf":
+        from minillm.ops.special import erf
+
         cdf = 0.5 * (1 + erf(x * math.sqrt(0.5)))
         density = xp.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
         return x * cdf, lambda g: g * (cdf + x * density)

@@ -1,7 +1,7 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997), over a whole sequence."""
 
 from minillm.backend import joint, xp
-from minillm.backend.layout import as_rows
+from minillm.backend.arrays import as_rows
 from minillm.ops.neural import sigmoid
 from minillm.tensor import op
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# The target of a position where nothing is to be predicted; the same as in
-# `ops/checks.py`: text/ is plain NumPy on the host and imports nothing of the engine.
+# The target of a position where nothing is to be predicted.
 IGNORED = -1
 
 

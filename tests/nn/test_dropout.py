@@ -8,7 +8,7 @@ import pytest
 from minillm import Tensor, ops
 from minillm.models import ModelConfig, build
 from minillm.nn import Noise, drop
-from minillm.nn.noise import drop as drop_of_file
+from minillm.nn.layers import drop as drop_of_file
 from minillm.ops.hashing import hashed_uniform
 from minillm.text import Batch
 

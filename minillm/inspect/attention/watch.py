@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
-from minillm.backend.layout import split_heads
+from minillm.backend.arrays import split_heads
 from minillm.ops.attention import attention_weights
 
 
