@@ -7,12 +7,20 @@ of a run holds what was really used.
 import dataclasses
 import math
 import os
+import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from minillm.errors import UsageError
-from minillm.models.architectures import architecture, architectures_for, check, usual
-from minillm.models.sizes import default_heads, own_size, size
-from minillm.nn.config import MOST, MOST_LAYERS, ModelConfig
+from minillm.models.architectures import (
+    ARCHITECTURES,
+    architecture,
+    architectures_for,
+    check,
+    usual,
+)
+from minillm.models.sizes import SIZES, default_heads, own_size, size
+from minillm.nn.config import MOST, MOST_LAYERS, ModelConfig, check_choice
 from minillm.text import OBJECTIVES
 
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
@@ -25,7 +33,6 @@ SUBWORDS = ("bpe", "wordpiece")
 # The command's words for a model's shape, and the names that they have here.
 WORDS = {"layers": "n_layers", "width": "d_model", "heads": "n_heads"}
 DEFAULT = "default"  # the source of an option that nobody gave
-OPTIONAL = ("out", "start", "base")
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # The last part of a seed, (seed, step, this): draws of weights, of the objective and
 # of the validation batch are derived anew from it, so that a resumed run, a run with
@@ -36,84 +43,136 @@ WEIGHTS, OBJECTIVE, VALIDATION = 1, 2, 3
 LEAST_TOKENS = 512
 
 
+def setting(
+    default,
+    help: str,
+    *,
+    metavar: str | None = None,
+    choices: Iterable[str] = (),
+    low: float = 1,
+    below: float = math.inf,
+    most: float = math.inf,
+):
+    """A field of `TrainConfig`: its default, what `minillm train --help` says of its
+    option, and what it may be."""
+    about = {"help": help, "metavar": metavar, "choices": tuple(choices)}
+    limits = {"low": low, "below": below, "most": most}
+    return dataclasses.field(default=default, metadata={**about, **limits})
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The options of `minillm train`. Lengths are in tokens or optimizer steps."""
 
     # the model
-    size: str | None = None
-    n_layers: int | None = None
-    d_model: int | None = None
-    n_heads: int | None = None
-    context: int | None = None
-    arch: str | None = None
-    norm: str | None = None
-    positions: str | None = None
-    tied: bool | None = None
-    bias: bool = ModelConfig.bias
-    init: str = ModelConfig.init
+    size: str | None = setting(
+        None, "A shape that `minillm sizes` lists.", metavar="NAME", choices=SIZES
+    )
+    n_layers: int | None = setting(None, "Transformer blocks.", most=MOST_LAYERS)
+    d_model: int | None = setting(
+        None, "Width of the residual stream (d_model).", most=MOST
+    )
+    n_heads: int | None = setting(
+        None, "Attention heads, a divisor of the width.", most=MOST
+    )
+    context: int | None = setting(None, "Tokens in a sequence.", most=MOST)
+    arch: str | None = setting(
+        None, f"{', '.join(ARCHITECTURES)}.", metavar="NAME", choices=ARCHITECTURES
+    )
+    norm: str | None = setting(None, "Layer norm before or after.", metavar="pre|post")
+    positions: str | None = setting(
+        None, "Where a token stands.", metavar="learned|sinusoidal"
+    )
+    tied: bool | None = setting(None, "Embedding is the output layer too.")
+    bias: bool = setting(ModelConfig.bias, "Layers and norms have a bias.")
+    init: str = setting(
+        ModelConfig.init, "How weights are drawn.", metavar="gpt2|fan_in"
+    )
     # the data
-    objective: str = "clm"
-    whole_words: bool = False
-    data: str = "stdlib"
-    tokenizer: str = "bpe"
-    vocab: int | None = None
+    objective: str = setting(
+        "clm", f"{', '.join(OBJECTIVES)}.", metavar="NAME", choices=OBJECTIVES
+    )
+    whole_words: bool = setting(False, "mlm hides whole words.")
+    data: str = setting("stdlib", "Corpus, text, folder or .zip.", metavar="NAME|PATH")
+    tokenizer: str = setting(
+        "bpe", "bpe, wordpiece, bytes, chars.", metavar="NAME", choices=TOKENIZERS
+    )
+    vocab: int | None = setting(None, "Most entries of the vocabulary.", most=MOST)
     # the run
-    batch: int | None = None
-    steps: int | None = None
-    tokens: int | None = None
-    optimizer: str = "adamw"
-    lr: float | None = None
-    min_lr: float | None = None
-    schedule: str = "wsd"
-    warmup: int | None = None
-    beta1: float = 0.9
-    beta2: float = 0.99
-    weight_decay: float = 0.1
-    clip: float = 1.0
-    dropout: float = 0.0
-    accumulate: int | None = None
-    seed: int = 0
+    batch: int | None = setting(
+        None, "Sequences in a step. Default: by size.", most=MOST
+    )
+    steps: int | None = setting(
+        None, "Length of the run in optimizer steps ...", most=LONGEST
+    )
+    tokens: int | None = setting(
+        None, "... or in tokens. Default: by size.", most=LONGEST
+    )
+    optimizer: str = setting("adamw", "Update rule.", choices=OPTIMIZERS)
+    lr: float | None = setting(None, "Peak learning rate. Default: by width.", low=0)
+    min_lr: float | None = setting(
+        None, "Last learning rate. Default: by schedule.", low=0
+    )
+    schedule: str = setting("wsd", "How lr falls.", choices=SCHEDULES)
+    warmup: int | None = setting(
+        None, "Steps up to the peak learning rate.", low=0, most=LONGEST
+    )
+    beta1: float = setting(0.9, "AdamW's memory of the gradient.", low=0, below=1)
+    beta2: float = setting(0.99, "AdamW's memory of its square.", low=0, below=1)
+    weight_decay: float = setting(0.1, "Decay of matrices, times lr.", low=0)
+    clip: float = setting(1.0, "Largest norm of the gradient.", low=0)
+    dropout: float = setting(0.0, "Share of activations set to zero.", low=0, below=1)
+    accumulate: int | None = setting(
+        None, "Microbatches in a step. Default: by size.", most=MOST
+    )
+    seed: int = setting(0, "The same seed gives the same losses.", low=0, most=LONGEST)
     # the machine
-    device: str = "auto"
-    workers: str = "auto"
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N.", metavar="NAME")
+    workers: str = setting("auto", "Workers that share a batch.", metavar="N|auto")
     # the record
-    out: str | None = None
-    base: str | None = None  # a run whose weights to begin with
-    fresh: bool = False  # its shape and tokenizer only, and new weights
-    start: str | None = None  # a shorter run of the same settings, made with `branch`
-    branch: bool = False
-    eval_every: int | None = None
-    save_every: int | None = None
-    keep: int = 2
+    out: str | None = setting(
+        None, "The run's folder. Default: new, in runs/.", metavar="DIR"
+    )
+    eval_every: int | None = setting(
+        None, "Steps from one validation to the next.", most=LONGEST
+    )
+    save_every: int | None = setting(
+        None, "Steps from one checkpoint to the next.", most=LONGEST
+    )
+    keep: int = setting(2, "Checkpoints to keep, beside the best.", most=LONGEST)
+    # other runs
+    base: str | None = setting(
+        None, "Begin with the weights of this run.", metavar="RUN"
+    )
+    fresh: bool = setting(False, "Only the shape and tokenizer of --base.")
+    start: str | None = setting(
+        None, "A shorter run, trained with --branch.", metavar="RUN"
+    )
+    branch: bool = setting(False, "Let a longer run --start here.")
 
     def __post_init__(self):
-        for name in ("data", "out", "base", "start", "device", "workers"):
-            value = getattr(self, name)
-            if isinstance(value, (os.PathLike, int)):  # Path("my.txt"), workers=2
-                object.__setattr__(self, name, str(value))
-            elif not (isinstance(value, str) or (value is None and name in OPTIONAL)):
-                raise UsageError(f"{name} must be text, got {value!r}")
-            check_name(name, getattr(self, name))
-        _check_number("n_layers", self.n_layers, low=1, most=MOST_LAYERS, whole=True)
-        for name in ("d_model", "n_heads", "context", "vocab", "batch", "accumulate"):
-            _check_number(name, getattr(self, name), low=1, most=MOST, whole=True)
-        for name in ("steps", "tokens", "eval_every", "save_every", "keep"):
-            _check_number(name, getattr(self, name), low=1, most=LONGEST, whole=True)
-        for name in ("warmup", "seed"):
-            _check_number(name, getattr(self, name), low=0, most=LONGEST, whole=True)
-        for name in ("lr", "min_lr", "weight_decay", "clip"):
-            _check_number(name, getattr(self, name), low=0)
-        for name in ("beta1", "beta2", "dropout"):
-            _check_number(name, getattr(self, name), low=0, below=1)
-        for name in ("bias", "branch", "fresh", "whole_words"):
-            _check_choice(name, getattr(self, name), (True, False))
-        if self.tied is not None:
-            _check_choice("tied", self.tied, (True, False))
-        _check_choice("objective", self.objective, OBJECTIVES)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        _check_choice("tokenizer", self.tokenizer, TOKENIZERS)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            kind = kind_of(field)
+            if kind is bool:
+                check_choice(field.name, value, (True, False))
+            elif kind is str:
+                self._check_text(field, value)
+            else:
+                _check_number(field, value, whole=kind is int)
+
+    def _check_text(self, field: dataclasses.Field, value) -> None:
+        if isinstance(value, os.PathLike | int):  # Path("my.txt"), workers=2
+            value = str(value)
+            object.__setattr__(self, field.name, value)
+        if not isinstance(value, str):
+            raise UsageError(f"{field.name} must be text, got {value!r}")
+        check_name(field.name, value)
+        choices = field.metadata["choices"]
+        if choices and field.default is not None:  # `resolve` says more of the others
+            check_choice(field.name, value, choices)
 
     def _check_together(self) -> None:
         """Raises UsageError for settings that do not go together."""
@@ -205,20 +264,8 @@ class TrainConfig:
 
     def shape(self, vocab_size: int, n_classes: int = 0) -> ModelConfig:
         """That of the model this run trains. Call it on a resolved configuration."""
-        shape = ModelConfig(
-            vocab_size=vocab_size,
-            n_classes=n_classes,
-            n_layers=self.n_layers,
-            d_model=self.d_model,
-            n_heads=self.n_heads,
-            context=self.context,
-            arch=self.arch,
-            norm=self.norm,
-            positions=self.positions,
-            bias=self.bias,
-            tied=self.tied,
-            init=self.init,
-        )
+        same = {name: getattr(self, name) for name in OF_SHAPE}
+        shape = ModelConfig(vocab_size=vocab_size, n_classes=n_classes, **same)
         check(shape)
         return shape
 
@@ -256,6 +303,14 @@ class TrainConfig:
                 f"{', '.join(sorted(known))}"
             )
         return cls(**record)
+
+
+# The settings that a model's shape has under the same name.
+OF_SHAPE = tuple(
+    field.name
+    for field in dataclasses.fields(ModelConfig)
+    if hasattr(TrainConfig, field.name)
+)
 
 
 def translated(options: dict) -> dict:
@@ -311,28 +366,23 @@ def check_name(name: str, value: str | None) -> None:
         ) from None
 
 
-def _check_number(
-    name: str, value, low, below=math.inf, most=None, whole: bool = False
-) -> None:
-    if value is None:
-        return
-    kind = int if whole else (int, float)
+def kind_of(field: dataclasses.Field) -> type:
+    """The type of a field, beside None."""
+    return (typing.get_args(field.type) or (field.type,))[0]
+
+
+def _check_number(field: dataclasses.Field, value, whole: bool) -> None:
+    name, limits = field.name, field.metadata
     if name in WORDS.values():
         name = f"{name} ({option(name)})"
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         what = "a whole number" if whole else "a number"
         raise UsageError(f"{name} must be {what}, got {value!r}")
+    low, below, most = limits["low"], limits["below"], limits["most"]
     if not low <= value < below:  # not for NaN either
         end = "" if whole else " and finite"
         if below < math.inf:
             end = f" and below {below}"
         raise UsageError(f"{name} must be at least {low}{end}, got {value}")
-    if most is not None and value > most:
+    if value > most:
         raise UsageError(f"{name} must be at most {most:,}, got {value}")
-
-
-def _check_choice(name: str, value, choices) -> None:
-    if value not in choices:
-        raise UsageError(
-            f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
-        )

@@ -4,17 +4,14 @@ from dataclasses import fields, replace
 
 from minillm.errors import DataError, UsageError
 from minillm.learning.arrays import copy_arrays, read_arrays
-from minillm.learning.config import DEFAULT, TrainConfig, option
+from minillm.learning.config import DEFAULT, OF_SHAPE, TrainConfig, option
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.flat import FlatParameters
 from minillm.learning.learner import Learner
 from minillm.runs.run import checkpoint_of, read_record
 
 # What a run takes over from the one it builds on, whose weights would not fit else.
-SHAPE = (
-    *("size", "n_layers", "d_model", "n_heads", "context", "arch"),
-    *("norm", "positions", "tied", "bias", "tokenizer", "vocab"),
-)
+SHAPE = {*OF_SHAPE, "size", "tokenizer", "vocab"} - {"init"}
 
 
 def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
