@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+from minillm import backend
 from minillm.errors import DataError, UsageError
 from minillm.files import leads_away, remove_files, remove_folder, sweep, writing
 from minillm.learning.config import TrainConfig
@@ -14,6 +15,7 @@ from minillm.runs.begun_before import check_reading
 from minillm.runs.lock import locked
 from minillm.runs.logbook import Logbook
 from minillm.runs.record import new_record
+from minillm.runs.run import read_record
 from minillm.runs.warm_start import warm_start
 
 FILES = (
@@ -30,6 +32,9 @@ def begun(learner: Learner, sources: dict, reporter, resume: bool) -> Iterator[L
     Raises UsageError or DataError.
     """
     config = learner.config
+    earlier = config.out if resume else config.start
+    if earlier:
+        _check_bodies(Path(earlier))
     if not resume:
         warm_start(learner)
     folder = Path(config.out) if resume else new_folder(config)
@@ -37,14 +42,26 @@ def begun(learner: Learner, sources: dict, reporter, resume: bool) -> Iterator[L
     with locked(folder), contextlib.closing(reporter):
         sweep(folder)
         book = Logbook(folder, record, learner, reporter)
-        if resume or config.start:
-            check_reading(folder if resume else config.start, record)
+        if earlier:
+            check_reading(earlier, record)
         if resume:
             book.go_on()
         else:
             _begin(book, config)
         with book.telling_divergence():
             yield book
+
+
+def _check_bodies(path: Path) -> None:
+    """UsageError where a run was begun with plain ops and would go on with their faster
+    bodies, which round otherwise, or the other way round."""
+    plain = read_record(path).get("plain", False)
+    if plain != backend.runs_plain():
+        began, way = ("with", "set it") if plain else ("without", "unset it")
+        raise UsageError(
+            f"{path}: was begun {began} MINILLM_PLAIN=1, which changes roundings: "
+            f"{way} to go on with it"
+        )
 
 
 def _begin(book: Logbook, config: TrainConfig) -> None:

@@ -71,6 +71,7 @@ KIND = {
         "decode_seconds_per_token?": NOT_NEGATIVE,
     },
     "seed?": COUNT,
+    "plain?": bool,
     "device?": str,
     "workers?": {"kind": str, "n": COUNT},
     "versions?": {str: str},
@@ -140,6 +141,7 @@ def new_record(learner: Learner, folder: Path, sources: dict) -> dict:
         "seed": config.seed,
         "device": backend.current().name,
         "workers": {"kind": kind, "n": n},
+        "plain": backend.runs_plain(),
         "versions": versions(),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from minillm.backend import plain
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.learning.config import TrainConfig
 from minillm.runs.run import read_record
@@ -321,3 +322,19 @@ def test_a_resume_is_judged_together_with_what_the_run_is(
         quick_train("m", objective="mlm", arch="bert", reporter=Interrupting())
     asked = TrainConfig(arch="bert", out=str(tmp_path / "m"))
     assert train(asked, resume=True, draw=False)["status"] == "finished"
+
+
+def test_a_run_goes_on_with_the_bodies_it_was_begun_with(
+    quick_train, unfinished, tmp_path
+):
+    with plain(), pytest.raises(UsageError, match=r"without MINILLM_PLAIN=1.*unset it"):
+        quick_train("parts", resume=True)
+    assert quick_train("parts", resume=True)["plain"] is False
+    with plain():
+        quick_train("trunk", branch=True, warmup=1)
+    longer = {"steps": 40, "warmup": 1, "start": str(tmp_path / "trunk")}
+    with pytest.raises(UsageError, match=r"trunk: was begun with MINILLM_PLAIN=1.*set"):
+        quick_train("longer", **longer)
+    assert not (tmp_path / "longer").exists()
+    with plain():
+        assert quick_train("longer", **longer)["plain"] is True
