@@ -66,14 +66,14 @@ def command(
     y = E + A x^(-alpha); with `--x N --x D` a term B D^(-beta) joins it.
     """
     from minillm.laws import fit
-    from minillm.laws.table import read_table
+    from minillm.laws.runs_table import read_table
 
     table = read_table(file, decimal)
     law = fit(table, x, floor=not no_floor, fix=known(fix), **settings)
     output.say_notes(law.notes)
     if plot:
         from minillm.figures import save
-        from minillm.laws.figures import draw_law
+        from minillm.laws.law_figure import draw_law
 
         save(draw_law(law), plot)
     if json:

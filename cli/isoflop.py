@@ -35,13 +35,13 @@ def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
     Intervals are of new noise about the parabolas.
     """
     from minillm.laws.isoflop import fit_isoflop
-    from minillm.laws.table import read_table
+    from minillm.laws.runs_table import read_table
 
     found = fit_isoflop(read_table(file, decimal), **settings)
-    output.say_notes(found.told)
+    output.say_notes(found.notes)
     if plot:
         from minillm.figures import save
-        from minillm.laws.isoflop.figure import draw_isoflop
+        from minillm.laws.isoflop_figure import draw_isoflop
 
         save(draw_isoflop(found), plot)
     if json:

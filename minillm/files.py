@@ -18,9 +18,12 @@ import time
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-import safetensors
-
 from minillm.errors import DataError
+
+try:
+    from safetensors import SafetensorError
+except ImportError:  # laws are read and fitted without it
+    SafetensorError = OSError
 
 # Not on Windows, where `is_symlink` alone has to tell.
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -44,7 +47,7 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{path}: cannot be written ({reason}): make room there or choose another "

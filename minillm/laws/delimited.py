@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from minillm.errors import DataError
-from minillm.laws.cells import MISSING, read_with
+from minillm.laws.written_numbers import MISSING, read_with
 
 DELIMITERS = ",;\t"
 # Not str.splitlines, which cuts at characters that a cell may hold, U+2028 for one.

@@ -11,7 +11,7 @@ from minillm.learning.config import check_name
 from minillm.learning.workers import available_cores
 from minillm.series.ladder import Ladder, architecture, named
 from minillm.series.plan import most_runs, read_plan
-from minillm.series.progress import Silent
+from minillm.series.series_progress import Silent
 from minillm.series.session import Sitting
 from minillm.text import generated
 

@@ -20,13 +20,12 @@ from minillm.runs import reporter as training
 from minillm.runs.resume import holds_nothing_yet
 from minillm.runs.run import read_record
 from minillm.runs.train import train
-from minillm.series.corpus import prepared
 from minillm.series.ladder import architecture
 from minillm.series.plan import FINISHING, Plan, Run, fitted, read_plan
 from minillm.series.pool import Task, forks, side_by_side
-from minillm.series.probe import probe
-from minillm.series.report import Findings
-from minillm.series.writing_speed import time_decoding
+from minillm.series.results import Findings
+from minillm.series.series_text import prepared
+from minillm.series.speed import probe, time_decoding
 
 PROBING = 0.02  # of the budget
 SECONDS_BETWEEN_LINES = 0.3  # that a run sends

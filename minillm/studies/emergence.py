@@ -16,7 +16,7 @@ import numpy as np
 from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, log_axis, new_figure, short, style
 from minillm.runs.run import Run, load_run, read_record
-from minillm.studies.compare.runs import refuse_file
+from minillm.studies.run_folders import refuse_file
 from minillm.tensor import no_grad
 from minillm.text import load_corpus, validation_windows
 from minillm.text.facts import Facts

@@ -17,8 +17,8 @@ import pytest
 from minillm.errors import Interrupted, MinillmError
 from minillm.series import scale
 from minillm.series.ladder import PRESETS, Ladder
-from minillm.series.progress import Silent
-from minillm.series.report import Findings
+from minillm.series.results import Findings
+from minillm.series.series_progress import Silent
 from minillm_cli import scale as command
 
 FORKS = pytest.mark.skipif(sys.platform != "linux", reason="what is patched is forked")

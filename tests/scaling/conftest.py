@@ -9,8 +9,8 @@ import pytest
 from minillm.series import scale
 from minillm.series.ladder import Ladder
 from minillm.series.plan import read_plan
-from minillm.series.progress import Silent
-from minillm.series.report import Findings
+from minillm.series.results import Findings
+from minillm.series.series_progress import Silent
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "to", "his", "red", "house"]
 

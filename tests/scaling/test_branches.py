@@ -10,7 +10,7 @@ import pytest
 from minillm.errors import UsageError
 from minillm.runs.run import read_record
 from minillm.series import scale
-from minillm.series.lengths import RateCheck
+from minillm.series.branches import RateCheck
 from minillm.series.plan import Run, read_plan
 from minillm.series.points import Point, in_transition, sizes_of, unfit
 

@@ -7,10 +7,10 @@ import pytest
 from minillm import figures
 from minillm.errors import DataError, UsageError
 from minillm.studies.compare import compare
-from minillm.studies.compare.figures import draw_series
-from minillm.studies.compare.held_out import held_out
-from minillm.studies.compare.runs import read_series
-from minillm.studies.compare.series import SeriesLaw
+from minillm.studies.compare.compare_series import SeriesLaw
+from minillm.studies.compare.comparison_figures import draw_series
+from minillm.studies.held_out import held_out
+from minillm.studies.run_folders import read_series
 
 SIZES = (1000, 4000, 16_000, 64_000, 256_000)
 LAWS = {"gpt": (1.5, 20.0, 0.4), "lstm": (1.2, 12.0, 0.3)}

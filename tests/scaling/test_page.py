@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.studies.page import report
-from minillm.studies.page.html import document, table, text
+from minillm.studies.report import report
+from minillm.studies.report.html import document, table, text
 from minillm.visible import visible
 
 CORPUS = "<b>红楼梦</b> & co"
@@ -388,7 +388,7 @@ def test_columns_of_figures_stand_to_the_right():
 def test_a_known_truth_and_what_theory_does_not_say_are_told():
     from types import SimpleNamespace
 
-    from minillm.studies.page import text
+    from minillm.studies.report import text
 
     truth = {
         "entropy": 0.9943,

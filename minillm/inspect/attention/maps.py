@@ -10,12 +10,13 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation import generate
 from minillm.generation.gaps import with_gaps
-from minillm.inspect.attention.labels import token_labels
 from minillm.inspect.attention.watch import Attention, watched
 from minillm.runs.run import Run, load_run
 from minillm.tensor import no_grad
-from minillm.text import BOS, MASK, Batch
+from minillm.text import BOS, MASK, Batch, Tokenizer
 
+LONGEST = 12  # characters of a label
+SHOWN = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
 # An encoder–decoder has three kinds of attention, any other transformer one.
 SELF, ENCODER, DECODER, CROSS = PARTS = ("self", "encoder", "decoder", "cross")
 
@@ -161,3 +162,22 @@ def _fitting(run: Run, ids: np.ndarray) -> np.ndarray:
             f"sees {context} at once: shorten it"
         )
     return ids[None]
+
+
+def token_labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """A label for each token.
+
+    White space is made visible, special tokens go by their names, half a character by
+    its bytes ("e4 b8"). A long token loses its end.
+    """
+    special = {i: name for name, i in tokenizer.specials.items()}
+    return [special.get(int(i)) or _label(tokenizer.token_bytes(int(i))) for i in ids]
+
+
+def _label(written: bytes) -> str:
+    try:
+        text = written.decode("utf-8").translate(SHOWN)
+    except UnicodeDecodeError:
+        text = written.hex(" ")
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -1,5 +1,7 @@
 """`bench`: training steps or decoded tokens per second, size by size."""
 
+import time
+
 import numpy as np
 
 from minillm import backend
@@ -7,12 +9,13 @@ from minillm.backend import Backend
 from minillm.errors import UsageError
 from minillm.inspect.bench import contest
 from minillm.inspect.bench.contest import Job
-from minillm.inspect.bench.peak import matmul_peak
 from minillm.inspect.bench.profile import Profile
 from minillm.learning.config import TrainConfig
 from minillm.learning.process import one_blas_thread
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.models import ModelConfig, count, size
+from minillm.ops import linear
+from minillm.tensor import Tensor, no_grad
 
 VOCAB = 1024
 SIZES = ("pico", "nano", "micro", "tiny", "mini")  # those a CPU trains in minutes
@@ -112,6 +115,20 @@ def profile(
         **_described(job, name),
         "device": where.name,
     }
+
+
+def matmul_peak(n: int = 768, repeats: int = 12) -> float:
+    """FLOPs per second of one thread (or the device) on square float32 products."""
+    where = backend.current()
+    a = Tensor(where.xp.ones((n, n), dtype=where.xp.float32))
+    best = 0.0
+    with no_grad():
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            linear(a, a, None)
+            where.synchronize()
+            best = max(best, 2 * n**3 / (time.perf_counter() - begun))
+    return best
 
 
 def _shapes(sizes, layers, width, heads, vocab, batch, context) -> list:

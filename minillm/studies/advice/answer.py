@@ -8,12 +8,16 @@ import functools
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.laws.intervals import LEVEL
+from minillm.laws.bootstrap import LEVEL
 from minillm.models import count
-from minillm.studies.advice.optimum import Law, effective_tokens, tokens_to_be_worth
-from minillm.studies.advice.shape import memory_bytes, nearest_shape
+from minillm.studies.advice.advice_warnings import doubts
+from minillm.studies.advice.compute_optimal import (
+    Law,
+    effective_tokens,
+    tokens_to_be_worth,
+)
+from minillm.studies.advice.model_shape import memory_bytes, nearest_shape
 from minillm.studies.advice.source import KnownLaw
-from minillm.studies.advice.warnings import doubts
 
 FIRST_GUESS = 1e10  # FLOPs per second
 ROUNDS = 5  # in which a time, a size and its speed settle

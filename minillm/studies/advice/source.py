@@ -13,11 +13,11 @@ from minillm.laws.fitting import fit
 from minillm.laws.json_table import columns_of, json_values
 from minillm.laws.law import LawFit
 from minillm.laws.quantities import LETTERS, column_of, quantity_of, renamed
-from minillm.laws.table import Table, left_out, table_of
-from minillm.laws.table_file import is_json, read_text
-from minillm.studies.advice.optimum import Law
-from minillm.studies.advice.record import NO_LAW, law_of_record
-from minillm.studies.compare.runs import SCALE, read_series
+from minillm.laws.runs_file import is_json, read_text
+from minillm.laws.runs_table import Table, left_out, table_of
+from minillm.studies.advice.compute_optimal import Law
+from minillm.studies.advice.law_record import NO_LAW, law_of_record
+from minillm.studies.run_folders import SCALE, read_series
 
 DIFFERENT = 1e-3  # of a loss
 
@@ -126,7 +126,7 @@ def _of_table(table: Table) -> KnownLaw:
         )
     x = [n] if d is None else [n, d]
     rows, excluded = table.usable(y, x)
-    told = table.told([*x, y])
+    told = table.reading_notes([*x, y])
     names = renamed(dict(zip(LETTERS, x, strict=False)))
     gone = f"{len(excluded)} left out: {left_out(excluded)}" if excluded else ""
     table = table.rows(rows)

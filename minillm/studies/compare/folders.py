@@ -7,9 +7,9 @@ compare(["runs/gpt", "runs/lstm"])["series"]    # [{"arch": "gpt", "law": …}, 
 from pathlib import Path
 
 from minillm.errors import UsageError
-from minillm.studies.compare.runs import read_run
-from minillm.studies.compare.series import compare_series
-from minillm.studies.compare.side_by_side import compare_runs
+from minillm.studies.compare.compare_runs import compare_runs
+from minillm.studies.compare.compare_series import compare_series
+from minillm.studies.run_folders import read_run
 
 
 def compare(folders: list, *, plot: str | Path | None = None, x: str | None = None):
