@@ -9,6 +9,7 @@ First walk, in order of use:
 - `law.py`: `LawFit`, the fitted law: parameters, predictions, verdicts
 - `bootstrap.py`, `variance.py`: 95 % intervals, and the noise they come from
 - `aicc.py`, `influence.py`: rival formulas, and the points that decide
+- `held_out.py`: a model that was no part of the fit, predicted and measured
 - `warnings.py`: reasons to distrust the fit; `law_figure.py`: its picture
 
 Tables of runs: `runs_table.py`, read by `runs_file.py` (`delimited.py`,

@@ -34,6 +34,13 @@ def alike(values: np.ndarray, factor: float) -> np.ndarray:
     return np.searchsorted(first, values, side="right") - 1
 
 
+def medians(x, y) -> tuple[np.ndarray, np.ndarray]:
+    """The different x, ascending, and the median y at each."""
+    x, y = np.asarray(x), np.asarray(y)
+    sizes = np.unique(x)
+    return sizes, np.array([np.median(y[x == size]) for size in sizes])
+
+
 def best_of_each(
     table: Table, sizes: Sequence[str], y: str, rows: np.ndarray
 ) -> tuple[np.ndarray, list[dict]]:

@@ -7,7 +7,7 @@ from minillm.laws.aicc import EXPONENTIAL
 from minillm.laws.minimise import bounds
 from minillm.laws.quantities import quantity_of
 from minillm.laws.runs_table import place
-from minillm.laws.sweep import SAME, swept
+from minillm.laws.sweep import SAME, medians, swept
 
 KEPT_EQUAL = (
     *("batch", "batch_size", "batch_tokens", "epochs", "context", "seq_len"),
@@ -58,17 +58,17 @@ def _rising_loss(fit):
     if not _is_loss(fit) or len(fit.variables) > 1:
         return
     name = fit.variables[0]
-    sizes, medians = _medians(fit)
+    sizes, losses = medians(fit.x[0], fit.y)
     # Neighbours of nearly one size may differ by their seeds alone.
     below = np.searchsorted(sizes, sizes / 1.2, side="right") - 1
-    rise = np.where(below >= 0, medians / medians[below] - 1, 0)
+    rise = np.where(below >= 0, losses / losses[below] - 1, 0)
     worst = int(np.argmax(rise))
     # Among many neighbours on a level stretch, some rise by their noise.
     noise = 1.5 * np.median(np.abs(fit.off))
     if rise[worst] > max(0.002, 4 * noise):
         start = below[worst]
         yield (
-            f"{fit.y_name} rises from {medians[start]:.4g} to {medians[worst]:.4g} "
+            f"{fit.y_name} rises from {losses[start]:.4g} to {losses[worst]:.4g} "
             f"between {name} = {sizes[start]:.4g} and {sizes[worst]:.4g}: "
             "train the larger one again with a lower rate or more tokens"
         )
@@ -78,11 +78,11 @@ def _transition(fit):
     """A law with a floor falls most steeply, per step of ln x, at its smallest x."""
     if not _is_loss(fit) or len(fit.variables) > 1:
         return
-    sizes, medians = _medians(fit)
+    sizes, losses = medians(fit.x[0], fit.y)
     # After a run that went wrong, the next one would look like a fall.
-    lowest = medians <= np.minimum.accumulate(medians)
-    sizes, medians = sizes[lowest], medians[lowest]
-    log_x, log_y = np.log(sizes), np.log(medians)
+    lowest = losses <= np.minimum.accumulate(losses)
+    sizes, losses = sizes[lowest], losses[lowest]
+    log_x, log_y = np.log(sizes), np.log(losses)
     for here in range(2, len(sizes) - 1):
         # The slope from the first point to here, and 1 % for noise.
         slope = (log_y[0] - log_y[here]) / (log_x[here] - log_x[0])
@@ -309,12 +309,6 @@ def _written(fit, name: str, value) -> str:
     at = int(np.flatnonzero(fit.table.numbers(name) == value)[0])
     cell = fit.table.columns[name][at]
     return cell.strip() if isinstance(cell, str) else f"{value:g}"
-
-
-def _medians(fit) -> tuple[np.ndarray, np.ndarray]:
-    """The different sizes of a law of one variable, and the median y of each."""
-    sizes = np.unique(fit.x[0])
-    return sizes, np.array([np.median(fit.y[fit.x[0] == size]) for size in sizes])
 
 
 def _is_loss(fit) -> bool:

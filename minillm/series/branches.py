@@ -1,4 +1,4 @@
-"""Lengths of a series: the laws of tokens from its branches, and its rate checks."""
+"""Branches of a series: its laws of tokens, and the checks of its learning rate."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -6,17 +6,17 @@ from functools import cached_property
 from minillm.laws.fitting import fit
 from minillm.laws.law import LawFit
 from minillm.series.plan import Plan
-from minillm.series.points import Point, Size, in_transition
+from minillm.series.points import Point, Size, fit_medians, in_transition
 
 FEWEST = 4  # lengths: E, B and beta, and one more
 FEWEST_BOTH = 8  # points: E, A, alpha, B and beta, and some more
-# A loss that is better by less is as likely to be better by luck.
+# A smaller gain of a loss is as likely to be noise.
 BETTER = 0.005
 
 
 @dataclass(frozen=True)
 class RateCheck:
-    """The loss of one width at several factors of the rule's learning rate."""
+    """The loss of one width at several factors of the usual learning rate."""
 
     width: int
     tokens: int
@@ -29,11 +29,11 @@ class RateCheck:
 
     @property
     def gain(self) -> float:
-        """By how much the best is better than the rule's, relative."""
+        """The relative gain of the best rate over the usual one."""
         return 1 - self.losses[self.best] / self.losses[1.0]
 
     @property
-    def doubt(self) -> str | None:
+    def warning(self) -> str | None:
         """A sentence, where the best rate is at the edge of those tried."""
         edges = min(self.losses), max(self.losses)
         if self.best not in edges or self.gain < BETTER:
@@ -49,10 +49,11 @@ class RateCheck:
         return {**asdict(self), "best": self.best, "gain": self.gain}
 
 
-class Lengths:
+class Branches:
     """The laws of tokens of a series, from the sizes at every length.
 
-    points: every fit point; sizes: they by width and length.
+    points: those that laws are fitted to; sizes: their medians by width and length.
+    count: the way of counting parameters.
     """
 
     def __init__(self, plan: Plan, points: list[Point], sizes: list[Size], count: str):
@@ -65,7 +66,7 @@ class Lengths:
 
     @cached_property
     def of_tokens(self) -> LawFit | None:
-        """L(D) = E + A·D^(−alpha) of the widest model that was fitted."""
+        """L(D) = E + A·D^(−alpha) of the widest fitted model."""
         widest = max(size.width for size in self.sizes)
         same = [size for size in self.sizes if size.width == widest]
         if len(same) < FEWEST:
@@ -81,24 +82,16 @@ class Lengths:
     def of_both(self) -> LawFit | None:
         """L(N, D) = E + A/N^alpha + B/D^beta.
 
-        The points of one width are branches of the same trunks and share their luck.
+        The points of one width are branches of the same trunks and share noise.
         """
         lengths = {size.tokens for size in self.sizes}
         if len(lengths) < 3 or len(self.sizes) < FEWEST_BOTH:
             return None
-        return fit(
-            {
-                "N": [size.parameters[self.count] for size in self.sizes],
-                "D": [size.tokens for size in self.sizes],
-                "loss": [size.loss for size in self.sizes],
-                "sigma": [size.loss / len(size.losses) ** 0.5 for size in self.sizes],
-                "trunk": [size.width for size in self.sizes],
-            },
-            ("N", "D"),
-            loss="lsq",
-            sigma="sigma",
-            group="trunk",
-        )
+        columns = {
+            "N": [size.parameters[self.count] for size in self.sizes],
+            "D": [size.tokens for size in self.sizes],
+        }
+        return fit_medians(self.sizes, columns, group="N")
 
     @cached_property
     def rate_checks(self) -> list[RateCheck]:
@@ -116,7 +109,7 @@ class Lengths:
         return found
 
     def warnings(self) -> list[str]:
-        found = [check.doubt for check in self.rate_checks if check.doubt]
+        found = [check.warning for check in self.rate_checks if check.warning]
         found += dict.fromkeys(self.too_early.values())
         if self.of_both:
             found += self.of_both.warnings

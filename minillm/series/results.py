@@ -1,4 +1,4 @@
-"""Report of a series: its sizes, its laws, the prediction of the held-out model."""
+"""Results of a series: its sizes, its laws, the prediction of the held-out model."""
 
 from dataclasses import asdict
 from functools import cached_property
@@ -6,19 +6,20 @@ from pathlib import Path
 
 from minillm.errors import DivergedError, MinillmError
 from minillm.laws.fitting import fit
+from minillm.laws.held_out import predict_held_out
 from minillm.laws.law import LawFit
-from minillm.series.branches import Lengths
+from minillm.series.branches import Branches
 from minillm.series.ladder import FEWEST_WIDTHS
 from minillm.series.plan import Plan
-from minillm.series.points import Size, points_of, sizes_of, unfit
+from minillm.series.points import Size, fit_medians, points_of, sizes_of, unfit
 from minillm.series.series_text import TOKENS
 from minillm.text import generated
 
-# How parameters can be counted. The law is fitted with the first.
+# Ways of counting parameters. The law is fitted with the first.
 COUNTS = ("non_embedding", "matrices_and_head", "total")
 
 
-class Findings:
+class Results:
     """The laws of a series, from the records of its finished runs.
 
     records: {name of a run: its record}. excluded: [{"run": name, "reason": text}].
@@ -37,7 +38,7 @@ class Findings:
         self.excluded = [*excluded, *({"run": n, "reason": r} for n, r in bad.items())]
         self.records = {point.name: point.record for point in every}
         every_length = sizes_of(self.points)
-        self.lengths = Lengths(plan, self.points, every_length, COUNTS[0])
+        self.branches = Branches(plan, self.points, every_length, COUNTS[0])
         self.sizes = [size for size in every_length if size.tokens == plan.tokens]
         self.fitted = [size for size in self.sizes if not size.held_out]
         self.held_out = next((size for size in self.sizes if size.held_out), None)
@@ -53,19 +54,9 @@ class Findings:
 
     @cached_property
     def laws(self) -> dict[str, LawFit]:
-        """The law of the losses for each way of counting parameters.
-
-        Least squares of the relative error, in which a median of more seeds weighs
-        more.
-        """
-        loss = [size.loss for size in self.fitted]
-        sigma = [size.loss / len(size.losses) ** 0.5 for size in self.fitted]
+        """The law of the losses for each way of counting parameters."""
         return {
-            way: fit(
-                {"N": _counted(self.fitted, way), "loss": loss, "sigma": sigma},
-                loss="lsq",
-                sigma="sigma",
-            )
+            way: fit_medians(self.fitted, {"N": _counted(self.fitted, way)})
             for way in COUNTS
         }
 
@@ -75,67 +66,41 @@ class Findings:
 
     @cached_property
     def powers(self) -> dict[str, LawFit]:
-        """y = a·xⁿ + b for every size there is: accuracy levels off, costs do not.
-        None of decoding where the models continue no text."""
+        """y = a·xⁿ + b of every size: accuracy levels off, costs do not. None of
+        decoding where the models continue no text."""
         trained = _counted(self.sizes, COUNTS[0])
-        accuracy = [size.accuracy for size in self.sizes]
-        training = [size.train_seconds for size in self.sizes]
-        decoding = {
-            point["parameters"][COUNTS[0]]: point["seconds_per_token"]
-            for point in self.decoding
-            if point["seconds_per_token"] is not None
+        tables = {
+            "accuracy": (trained, [size.accuracy for size in self.sizes]),
+            "decode_seconds_per_token": decoding_speeds(self.decoding),
+            "train_seconds": (trained, [size.train_seconds for size in self.sizes]),
         }
-        name = "decode_seconds_per_token"
-        columns = {"N": list(decoding), name: list(decoding.values())}
         return {
-            "accuracy": fit(
-                {"N": trained, "accuracy": accuracy}, y="accuracy", ceiling=True
-            ),
-            **({name: fit(columns, y=name)} if decoding else {}),
-            "train_seconds": fit(
-                {"N": trained, "train_seconds": training}, y="train_seconds"
-            ),
+            name: fit_by_size(name, *table) for name, table in tables.items() if table
         }
 
     def prediction(self, way: str = COUNTS[0]) -> dict:
-        """The held-out model by the law of the others, beside what was measured.
-
-        Errors are |predicted/measured − 1|, None where its run is missing; `interval95`
-        is that of the curve.
-        """
-        law = self.laws[way]
+        """The held-out model by the law of the others, see `HeldOut.to_json`."""
         n = next(
             point["parameters"][way]
             for point in self.decoding
             if point["width"] == self.plan.ladder.held_out
         )
         measured = self.held_out.loss if self.held_out else None
-
-        def error(law: LawFit) -> float | None:
-            return abs(law.predict(n) / measured - 1) if measured else None
-
-        return {
-            "parameters": n,
-            "predicted": law.predict(n),
-            "interval95": [float(end) for end in law.band(n)],
-            "measured": measured,
-            "relative_error": error(law),
-            "pure_power_relative_error": error(law.without_floor),
-        }
+        return predict_held_out(self.laws[way], n, measured).to_json()
 
     def truth(self) -> dict | None:
-        """The entropy of a text whose law is known, beside what the laws say of it.
+        """The entropy of a text whose law is known, beside the floors of the laws.
 
         `floor` is the loss of an ideal model of this context: windows begin in the
-        middle of a word, so it lies above the `entropy`. Nats per character, so for
-        models of characters only. E of the law of size is the floor after so many
-        tokens; that of size and tokens estimates the ideal model's.
+        middle of a word, so it lies above the `entropy`. Both are in nats per
+        character, for models of characters only. E of the law of size is the floor
+        after so many tokens; that of size and tokens estimates the ideal model's.
         """
         known = generated(self.plan.data)
         if known is None or self.plan.tokenizer != "chars":
             return None
         floor = known.floor(self.plan.ladder.context)
-        laws = {"law": self.law, "law_of_size_and_tokens": self.lengths.of_both}
+        laws = {"law": self.law, "law_of_size_and_tokens": self.branches.of_both}
         found = {name: law.parameters["E"] for name, law in laws.items() if law}
         return {
             "entropy": known.entropy,
@@ -145,15 +110,15 @@ class Findings:
         }
 
     def warnings(self) -> list[str]:
-        """What the reader should know, the law's own doubts last."""
+        """All warnings, those about the laws last."""
         left_out = [
             f"run {bad['run']} is left out: {bad['reason']}" for bad in self.excluded
         ]
-        doubts = [*self.law.warnings, *self.lengths.warnings()]
-        return [*self.plan.warnings, *left_out, *dict.fromkeys(doubts)]
+        of_laws = [*self.law.warnings, *self.branches.warnings()]
+        return [*self.plan.warnings, *left_out, *dict.fromkeys(of_laws)]
 
     def to_json(self) -> dict:
-        """What `minillm scale --json` prints, but for `figures` and `seconds`."""
+        """The record of `minillm scale --json`, without `figures` and `seconds`."""
         return {
             "preset": self.plan.ladder.name,
             "arch": self.plan.arch,
@@ -179,7 +144,7 @@ class Findings:
                 for name, law in self.powers.items()
             },
             "truth": self.truth(),
-            **self.lengths.to_json(),
+            **self.branches.to_json(),
             "decoding": self.decoding,
             "warnings": self.warnings(),
         }
@@ -215,13 +180,28 @@ class Findings:
         )
         powers = draw_power_laws(self.powers, labels=LABELS)
         figures = {"law": law, "power_laws": powers}
-        if self.lengths.of_both:
-            figures["size_and_tokens"] = draw_law(self.lengths.of_both, labels=LABELS)
+        if self.branches.of_both:
+            figures["size_and_tokens"] = draw_law(self.branches.of_both, labels=LABELS)
         return [
             save(figure, folder / f"{name}{suffix}").resolve()
             for name, figure in figures.items()
             for suffix in (".png", ".svg")
         ]
+
+
+def decoding_speeds(decoding: list[dict]) -> tuple[list, list] | None:
+    """Sizes N, and the seconds per token of each; None where nothing was timed."""
+    timed = {
+        point["parameters"][COUNTS[0]]: point["seconds_per_token"]
+        for point in decoding
+        if point.get("seconds_per_token") is not None
+    }
+    return (list(timed), list(timed.values())) if timed else None
+
+
+def fit_by_size(name: str, sizes: list, values: list) -> LawFit:
+    """The law of a measure by size: accuracy levels off at a ceiling."""
+    return fit({"N": sizes, name: values}, y=name, ceiling=name == "accuracy")
 
 
 def _counted(sizes: list[Size], way: str) -> list[int]:

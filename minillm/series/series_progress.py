@@ -12,10 +12,10 @@ SECONDS_BETWEEN_LINES = 15  # where stderr is no terminal
 
 
 class Silent:
-    """A reporter that says nothing: the methods a reporter has."""
+    """A reporter that says nothing, with all methods of one."""
 
     def plan(self, plan: Plan, path: Path) -> None:
-        """What will be done, before anything is trained."""
+        """The plan, before anything is trained."""
 
     def started(self, run: Run) -> None:
         """A run has begun."""
@@ -27,23 +27,23 @@ class Silent:
         """The record of a run, which may have been finished before."""
 
     def failed(self, run: Run, reason: str) -> None:
-        """A run that the laws will do without."""
+        """A run that is left out of the laws."""
 
     def tick(self) -> None:
         """Time has passed."""
 
     def note(self, text: str) -> None:
-        """Something the user should know."""
+        """A message for the user."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """The end of the series."""
 
 
 class Reporter(Silent):
     """Shows a series on stderr: live lines in a terminal, else a line now and then.
 
-    The live lines are drawn by the process that starts the runs, never by a thread: a
-    process that forks should have none.
+    The process that starts the runs draws the live lines, not a thread: a process that
+    forks should have none.
     """
 
     def __init__(self):
@@ -75,15 +75,18 @@ class Reporter(Silent):
         self.lines[run.name] = None
         if self.live:
             self.tasks[run.name] = self.live.add_task(
-                run.name, total=self._steps(run), told=""
+                run.name, total=self._steps(run), message=""
             )
 
     def step(self, run: Run, line: dict) -> None:
         self.done[run.name] = line["step"] / self._steps(run)
         self.lines[run.name] = line
         if self.live:
-            told = f"loss {line['loss']:.3f}"
-            self.live.update(self.tasks[run.name], completed=line["step"], told=told)
+            self.live.update(
+                self.tasks[run.name],
+                completed=line["step"],
+                message=f"loss {line['loss']:.3f}",
+            )
 
     def finished(self, run: Run, record: dict) -> None:
         results = record["results"]
@@ -100,7 +103,7 @@ class Reporter(Silent):
 
     def tick(self) -> None:
         if self.live:
-            self.live.update(self.whole, told=f"{self._left()} left")
+            self.live.update(self.whole, message=f"{self._left()} left")
             self.live.refresh()
         elif time.perf_counter() - self.last > SECONDS_BETWEEN_LINES:
             self.last = time.perf_counter()
@@ -121,14 +124,14 @@ class Reporter(Silent):
         self.live = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total} {task.fields[told]}"),
+            TextColumn("{task.completed}/{task.total} {task.fields[message]}"),
             console=self.console,
             auto_refresh=False,
             transient=True,
         )
         self.live.start()
         runs = len(self._plan.runs)
-        self.whole = self.live.add_task("all runs", total=runs, told="")
+        self.whole = self.live.add_task("all runs", total=runs, message="")
 
     def _steps(self, run: Run) -> int:
         return run.lengths[-1] // self._plan.ladder.tokens_per_step

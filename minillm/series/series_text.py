@@ -1,4 +1,4 @@
-"""The text of a series: the same for every size, read once by each."""
+"""Text of a series: the same for every size, read once by each."""
 
 from minillm.errors import DataError
 from minillm.figures import short
@@ -6,7 +6,7 @@ from minillm.learning.data import EncodedCorpus, prepare
 from minillm.series.ladder import Ladder
 
 UNKNOWN_AT_MOST = 0.02  # of the characters
-TOKENS = {"chars": "character", "bytes": "byte"}  # what one is, by the tokenizer
+TOKENS = {"chars": "character", "bytes": "byte"}  # the unit, by the tokenizer
 
 
 def prepared(

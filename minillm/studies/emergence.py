@@ -15,6 +15,7 @@ import numpy as np
 
 from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, log_axis, new_figure, short, style
+from minillm.laws.sweep import medians
 from minillm.runs.run import Run, load_run, read_record
 from minillm.studies.run_folders import refuse_file
 from minillm.tensor import no_grad
@@ -216,11 +217,10 @@ def draw_emergence(found: Emergence):
             (accuracy, "blue", "o", "accuracy: characters of values right"),
             (exact, "red", "s", whole),
         ):
-            sizes, medians = _medians(N, values)
-            axes.plot(sizes, medians, color=COLOURS[colour], label=label)
+            axes.plot(*medians(N, values), color=COLOURS[colour], label=label)
             axes.plot(N, values, marker, color=COLOURS[colour], markersize=6)
         axes.plot(
-            *_medians(N, found.predicted),
+            *medians(N, found.predicted),
             ":",
             color=COLOURS["grey"],
             label=f"accuracy$^{{{found.length}}}$",
@@ -264,9 +264,3 @@ def _right(model, windows: np.ndarray) -> np.ndarray:
     with no_grad():
         logits = model(windows[:, :-1]).numpy()
     return logits.argmax(-1) == windows[:, 1:]
-
-
-def _medians(N: list, values: list) -> tuple[np.ndarray, list]:
-    """The median of the values at each size, sizes rising."""
-    sizes = np.unique(N)
-    return sizes, [np.median(np.array(values)[np.equal(N, n)]) for n in sizes]

@@ -1,9 +1,9 @@
-"""Runs and series as their folders hold them, read for comparing and reporting.
+"""Folders of runs and series, read to compare them and to report on them.
 
-Reads much and demands little: a run of another version, or a series still going on,
-should be shown as far as it goes. Used of scale.json: `runs`, `law` (`excluded`),
-`sizes` (`width`, `held_out`) and `branches` (`tokens`, `parameters`); of plan.json:
-`sizes` (`width`, `lr`) and `runs` (`name`, `held_out`).
+Nearly all keys may be missing: a run of another version, or a series that is not
+finished, is shown as far as possible. Keys in use: of scale.json `runs`, `law`
+(`excluded`), `sizes` (`width`, `held_out`) and `branches` (`tokens`, `parameters`); of
+plan.json `sizes` (`width`, `lr`) and `runs` (`name`, `held_out`).
 """
 
 import statistics
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from minillm.errors import DataError, MinillmError
+from minillm.errors import DataError, MinillmError, UsageError
 from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER
-from minillm.laws.fitting import fit
+from minillm.laws.held_out import HeldOut, predict_held_out
 from minillm.laws.law import LawFit
-from minillm.laws.runs_table import Table
 from minillm.reading import Missing, read_lines, read_object
 from minillm.runs import metrics
 from minillm.runs.record import KIND as RECORD
+from minillm.series.points import fit_medians
 
-# What a series may hold, as far as it is read here: `kinds.check`.
+# The keys of a series that are read here: `kinds.check`.
 CONSTANTS = {
     "parameters?": {str: NUMBER},
     "interval95?": {str: [NUMBER, NUMBER]},
@@ -93,12 +93,12 @@ class RunRead:
 
     @property
     def seen(self) -> int | None:
-        """Tokens, of an unfinished run those up to its last logged step."""
+        """Training tokens; for an unfinished run, up to its last logged step."""
         return self.tokens or (self.lines[-1]["tokens"] if self.lines else None)
 
     @property
     def flops(self) -> float | None:
-        """Training FLOPs, of an unfinished run those up to its last logged step."""
+        """Training FLOPs; for an unfinished run, up to its last logged step."""
         if self.finished:
             return self.get("flops", "total")
         per_token = self.get("flops", "per_token")
@@ -106,8 +106,7 @@ class RunRead:
 
     @property
     def bits_per_nat(self) -> float | None:
-        """What a nat per token of this run is in bits per byte of its validation text.
-        None where it cannot be known."""
+        """A nat per token in bits per byte of the validation text; None if unknown."""
         bits = self.get("results", "val_bits_per_byte")
         return bits / self.loss if bits and self.loss else None
 
@@ -118,7 +117,7 @@ class RunRead:
 
 @dataclass(frozen=True)
 class Point:
-    """Runs of one size and length, which differ by their seeds."""
+    """Runs of one size and length, with different seeds."""
 
     size: int
     tokens: int
@@ -193,8 +192,7 @@ class Series:
 
     @cached_property
     def points_of_both(self) -> list[Point]:
-        """The points of L(N, D): without those that the series has found to stand in a
-        transition."""
+        """The points of L(N, D), without those that `scale` found in a transition."""
         branches = self.scale.get("branches")
         if branches is None:
             return self.points
@@ -203,14 +201,12 @@ class Series:
 
     @cached_property
     def law_of_size(self) -> LawFit:
-        """L(N) of the runs of the usual length, the longest where there are several.
-
-        Raises MinillmError, which says why there is none.
-        """
-        return fit_size(self.points_of_size)
+        """L(N) of the runs of the usual length. Raises MinillmError."""
+        return _fit(self.points_of_size, "N")
 
     @cached_property
     def points_of_size(self) -> list[Point]:
+        """The points of the commonest length, the longest of several."""
         lengths = {}
         for point in self.points:
             lengths.setdefault(point.tokens, []).append(point)
@@ -222,17 +218,32 @@ class Series:
 
     @cached_property
     def law_of_both(self) -> LawFit | None:
-        """L(N, D), where there are three values of each or more."""
+        """L(N, D), where there are three values of each or more.
+
+        Runs of one size begin alike, and branches share their whole trunk: they share
+        noise.
+        """
         found = self.points_of_both
         sizes = {point.size for point in found}
         lengths = {point.tokens for point in found}
         if min(len(sizes), len(lengths)) < LEAST_VALUES or len(found) < LEAST_POINTS:
             return None
-        return fit_both(found)
+        return _fit(found, "ND", group="N")
+
+    def prediction(self, law: LawFit) -> HeldOut | None:
+        """The largest held-out model of the law's length, beside its prediction by a
+        law of size; None without any."""
+        tokens = self.points_of_size[0].tokens
+        runs = [run for run in self.held_out if run.tokens == tokens]
+        if not runs:
+            return None
+        size = max(run.size for run in runs)
+        measured = statistics.median(run.loss for run in runs if run.size == size)
+        return predict_held_out(law, size, measured)
 
     @cached_property
     def several(self) -> list[str]:
-        """What differs between runs and should not, in a series: the text, say."""
+        """The kinds of settings that differ, and in a series should not: the text, …"""
         kinds = {
             "architectures": {run.arch for run in self.fitted},
             "texts": {run.get("data", "sha256") for run in self.fitted},
@@ -243,6 +254,14 @@ class Series:
         }
         return [name for name, values in kinds.items() if len(values) > 1]
 
+    def check_alike(self) -> None:
+        """Raises UsageError for runs that cannot have a law in common."""
+        if self.several:
+            raise UsageError(
+                f"{self.path}: its runs are of different {' and '.join(self.several)}: "
+                f"no one law holds for them"
+            )
+
 
 def points(runs: list[RunRead]) -> list[Point]:
     """The runs gathered by size and length, the smallest first."""
@@ -252,29 +271,12 @@ def points(runs: list[RunRead]) -> list[Point]:
     return [Point(*key, tuple(same)) for key, same in sorted(losses.items())]
 
 
-def fit_size(found: list[Point]) -> LawFit:
-    """L(N), weighed as `scale` does: a median of more seeds counts for more."""
-    return _fit(found, {"N": [point.size for point in found]})
-
-
-def fit_both(found: list[Point]) -> LawFit:
-    """L(N, D). Runs of one size begin alike, and branches share their whole trunk: what
-    they are lucky in, they share."""
-    sizes = [point.size for point in found]
-    x = {"N": sizes, "D": [point.tokens for point in found]}
-    return _fit(found, x, group="N")
-
-
-def _fit(found: list[Point], x: dict, group: str | None = None) -> LawFit:
+def _fit(found: list[Point], variables: str, group: str | None = None) -> LawFit:
     if not found:
         raise MinillmError("there is no finished run to fit a law to")
-    columns = {
-        **x,
-        "loss": [point.loss for point in found],
-        "sigma": [point.loss / len(point.losses) ** 0.5 for point in found],
-    }
-    table = Table("the runs", columns)
-    return fit(table, tuple(x), loss="lsq", sigma="sigma", group=group)
+    columns = {"N": [p.size for p in found], "D": [p.tokens for p in found]}
+    columns = {name: columns[name] for name in variables}
+    return fit_medians(found, columns, group, source="the runs")
 
 
 def read_run(folder: Path) -> RunRead:

@@ -1,4 +1,4 @@
-"""Sittings of a series: starting again, stopping, runs that fail."""
+"""Sessions of a series: starting again, stopping, runs that fail."""
 
 import json
 import os

@@ -4,10 +4,12 @@ import itertools
 
 from minillm.studies.advice.source import KnownLaw
 
-FAR = 0.2  # that a shape may miss a size
+FAR = 0.2  # the relative error of a shape's size
 
 
-def doubts(known: KnownLaw, answer: dict, inference_tokens: float | None) -> list[str]:
+def warnings_about(
+    known: KnownLaw, answer: dict, inference_tokens: float | None
+) -> list[str]:
     """All warnings about an answer of `advise`, the gravest first."""
     return [
         *_one_length(known, inference_tokens),
@@ -33,7 +35,7 @@ def _one_length(known: KnownLaw, inference_tokens: float | None):
 
 
 def _outside(known: KnownLaw, result: dict):
-    """Where an answer lies beyond what was measured, and how far."""
+    """Answers beyond the measured ranges, and how far."""
     points = {"": result["optimum"]}
     if result["inference"]:
         points["with inference, "] = result["inference"]
@@ -50,7 +52,7 @@ def _outside(known: KnownLaw, result: dict):
 
 
 def _no_such_shape(answer: dict):
-    """Where no shape comes near the size, as below the smallest one."""
+    """Answers without a shape of nearly that size, as below the smallest one."""
     wanted = answer["optimum"]["parameters"]
     found = answer["shape"]["parameters"]["non_embedding"]
     if abs(found / wanted - 1) > FAR:
@@ -61,7 +63,7 @@ def _no_such_shape(answer: dict):
 
 
 def _flat(known: KnownLaw):
-    """Exponents that could as well be 0, unless the fit has said so itself."""
+    """Exponents that may be 0, unless the fit has warned of that itself."""
     for name in ("alpha", "beta"):
         low, high = known.interval95.get(name) or (None, None)
         said = any(name in w and "from 0" in w for w in known.warnings)

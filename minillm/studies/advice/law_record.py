@@ -1,7 +1,7 @@
-"""The law that `fit --json` or `scale --json` has printed, by what its variables are.
+"""Record of a law, as `fit --json` or `scale --json` prints it, read back.
 
-A record's `variables` say which quantity goes with A and alpha, and which with B and
-beta. An older record, or one written by hand, may have its formula alone.
+Its `variables` say which quantity goes with A and alpha, and which with B and beta. An
+older record, or one written by hand, may have its formula alone.
 """
 
 import re
@@ -32,10 +32,10 @@ NO_LAW = (
 
 def law_of_record(record: dict, source: str) -> dict:
     """The `law`, and `constants`, `interval95`, `formula`, `y`, `ranges`, `warnings`
-    and `notes` of a KnownLaw; constants and intervals go by the names of the formula.
+    and `notes` of a KnownLaw; constants and intervals have the names of the formula.
 
     Raises UsageError for a law of other quantities than N and D, or of no loss, and
-    DataError for what is no law.
+    DataError for a record of no law.
     """
     if not isinstance(record.get("parameters"), dict):
         raise DataError(f"{source}: {NO_LAW}")
@@ -83,7 +83,7 @@ def law_of_record(record: dict, source: str) -> dict:
 
 
 def _measured(record: dict, formula: str, source: str) -> tuple[str, list[str]]:
-    """What y is called, and a note where the name does not say that it is a loss."""
+    """The name of y, and a note where the name does not say that it is a loss."""
     left, equals, right = formula.partition(" = ")
     said = record.get("measured")
     said = said if isinstance(said, dict) else {}
@@ -100,8 +100,8 @@ def _measured(record: dict, formula: str, source: str) -> tuple[str, list[str]]:
 
 
 def _variables(record: dict, formula: str, source: str) -> list[tuple[str, str]]:
-    """(quantity, column) of A's term, and of B's where there is one; [] where nothing
-    is said. Raises UsageError for other quantities than N, or N and D."""
+    """(quantity, column) of A's term, and of B's if it has one; [] where the record
+    names none. Raises UsageError for other quantities than N, or N and D."""
     columns = re.findall(TERM, formula)
     said = record.get("variables")
     if said is None:
@@ -137,10 +137,10 @@ def _variables(record: dict, formula: str, source: str) -> list[tuple[str, str]]
             )
     quantities = [quantity for quantity, _ in found]
     if found and sorted(quantities) not in (["parameters"], ["parameters", "tokens"]):
-        told = " and ".join(f"{column} ({quantity})" for quantity, column in found)
+        names = " and ".join(f"{column} ({quantity})" for quantity, column in found)
         raise UsageError(
-            f"{source}: the law is of {told}, and `plan` needs the parameters N first, "
-            f"then the tokens D: fit with --x N --x D"
+            f"{source}: the law is of {names}, and `plan` needs the parameters N "
+            f"first, then the tokens D: fit with --x N --x D"
         )
     return found
 
@@ -161,7 +161,7 @@ def _constants(parameters: dict, n_variables: int, source: str) -> dict[str, flo
 
 
 def _number(value):
-    """A number that was written as a text, too; what is none as it stands."""
+    """A number, also one that was written as a text; anything else as it stands."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -169,7 +169,7 @@ def _number(value):
 
 
 def _pairs(record) -> dict[str, tuple[float, float]]:
-    """Names with their two ends, without those that are not known."""
+    """{name: its two ends}, without those that are not known."""
     return {
         name: tuple(ends)
         for name, ends in (record.items() if isinstance(record, dict) else ())

@@ -1,4 +1,4 @@
-"""From a number of parameters to a model that can be built, and what it costs here."""
+"""Model shape: layers and width for a number of parameters, and its memory."""
 
 import math
 
@@ -10,7 +10,7 @@ from minillm.models import ModelConfig, count
 MOST_LAYERS = 160
 MOST_PARAMETERS = 1e15
 LEAST_WIDTH = 16
-ROUNDS = 3  # in which a width settles
+ROUNDS = 3  # until the width agrees with the parameters
 SETTINGS = ("context", "arch", "norm", "positions", "tied", "bias", "init")
 
 
@@ -18,9 +18,9 @@ def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfi
     """The layers, width and heads whose non-embedding parameters come near a number.
 
     Among shapes about as near, the one most like the named sizes is taken: their width
-    is 8 to 64 times their layers, more in larger ones. settings: a record's `model`, of
-    which vocabulary, context and the like are taken over.
-    Raises UsageError for more than can be built.
+    is 8 to 64 times their layers, more in larger ones. settings: a record's `model`,
+    for its vocabulary, context and the like.
+    Raises UsageError for more parameters than can be built.
     """
     if parameters > MOST_PARAMETERS:
         raise UsageError(
@@ -41,7 +41,7 @@ def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfi
         )
 
     def parts(shape: ModelConfig) -> float:
-        """What share of the parameters it has."""
+        """Its parameters, relative to the wanted ones."""
         return count.parameters(shape)["non_embedding"] / parameters
 
     def unlike(shape: ModelConfig) -> float:

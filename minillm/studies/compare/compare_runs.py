@@ -1,13 +1,13 @@
-"""Runs side by side: what differs in how they were made, and what came of it."""
+"""Compare runs: the settings that differ, and the results."""
 
 from pathlib import Path
 
 from minillm.studies.run_folders import RunRead, read_run
 from minillm.text import OBJECTIVES
 
-# Where a run was written and how often it was saved change nothing that it learns.
+# Folder and checkpoints of a run have no effect on its training.
 NOT_COMPARED = {"out", "eval_every", "save_every", "keep", "start", "branch"}
-# What may differ along a series of sizes: the size, and what follows from it.
+# May differ along a series of sizes: the size, and settings that follow from it.
 OF_SIZE = {
     *("size", "layers", "width", "heads", "lr", "min_lr", "seed", "warmup"),
     *("steps", "tokens", "workers", "device"),
@@ -56,7 +56,7 @@ def compare_runs(paths: list[Path], *, plot: str | Path | None, x: str) -> dict:
 
 
 def loss_unit(runs: list[RunRead]) -> str:
-    """That of the runs' losses; "nats" where they are not of one kind."""
+    """The unit of the runs' losses; "nats" for runs with different units."""
     objectives = [run.get("options", "objective") or "clm" for run in runs]
     known = [OBJECTIVES.get(objective) for objective in objectives]
     units = {each and each.loss_unit for each in known}
@@ -64,8 +64,7 @@ def loss_unit(runs: list[RunRead]) -> str:
 
 
 def differences(runs: list[RunRead]) -> dict[str, list]:
-    """{setting: [its value in each run]} of the settings that are not the same in all;
-    None where a run has none."""
+    """{setting: [its value in each run, or None]} of the settings that differ."""
     found = {}
     settings = [_settings(run) for run in runs]
     for name in dict.fromkeys(name for each in settings for name in each):
@@ -76,7 +75,7 @@ def differences(runs: list[RunRead]) -> dict[str, list]:
 
 
 def differences_besides_size(runs: list[RunRead]) -> dict[str, list]:
-    """`differences` without size, what follows from it, and versions."""
+    """`differences` without size, settings that follow from it, and versions."""
     return {
         name: values
         for name, values in differences(runs).items()
@@ -89,7 +88,7 @@ def tokenizers(runs: list[RunRead]) -> set:
 
 
 def _settings(run: RunRead) -> dict:
-    """Options, text and place of a run, by name."""
+    """Options, text and device of a run, by name."""
     options = run.get("options") or run.get("config") or {}
     return {
         **{name: v for name, v in options.items() if name not in NOT_COMPARED},
@@ -109,7 +108,7 @@ def _short(sha256: str | None) -> str | None:
 
 
 def _unit(runs: list[RunRead]) -> tuple[bool, list[str]]:
-    """Whether to compare in bits per byte, and what makes comparing doubtful."""
+    """Whether to compare in bits per byte, and warnings about the comparison."""
     warnings = []
     if len({run.get("config", "objective") for run in runs}) > 1:
         warnings.append(
@@ -162,7 +161,7 @@ def _summary(run: RunRead, name: str, path: Path, in_bytes: bool) -> dict:
 
 
 def told_apart(paths: list[Path]) -> list[str]:
-    """The ends of the paths that tell them apart."""
+    """The shortest ends of the paths that differ."""
     parts = [path.resolve().parts for path in paths]
     for length in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-length:]) for part in parts]

@@ -1,13 +1,13 @@
-"""Series side by side: their laws, and whether their losses can be compared at all."""
+"""Compare series: their laws, and whether their losses can be compared."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from minillm.errors import MinillmError, UsageError
 from minillm.figures import short
+from minillm.laws.held_out import HeldOut
 from minillm.laws.law import LawFit
 from minillm.studies.compare.compare_runs import differences_besides_size, told_apart
-from minillm.studies.held_out import HeldOut, held_out
 from minillm.studies.run_folders import Series, read_series
 
 
@@ -22,7 +22,7 @@ class SeriesLaw:
 
     @property
     def first(self):
-        """Its smallest run, which has what all share."""
+        """Its smallest run, for the settings that all its runs share."""
         return self.series.fitted[0]
 
     @property
@@ -34,7 +34,9 @@ class SeriesLaw:
         return self.first.get("data", "name")
 
     def to_json(self) -> dict:
-        found = self.held_out
+        held_out = self.held_out and self.held_out.to_json()
+        if held_out:
+            del held_out["pure_power_relative_error"]
         return {
             "label": self.label,
             "path": str(self.series.path),
@@ -43,14 +45,7 @@ class SeriesLaw:
             "tokens": self.tokens,
             "vocab_size": self.first.get("data", "tokenizer", "vocab_size"),
             "law": self.law.to_json(),
-            "held_out": found
-            and {
-                "parameters": found.size,
-                "predicted": found.predicted,
-                "interval95": list(found.band),
-                "measured": found.measured,
-                "relative_error": found.error,
-            },
+            "held_out": held_out,
         }
 
 
@@ -72,7 +67,7 @@ def compare_series(paths: list[Path], *, plot: str | Path | None) -> dict:
         "at": _at_one_size(found),
         "differences": _differences(found),
         "figure": plot or None,
-        "warnings": [*_doubts(found), *_of_laws(found)],
+        "warnings": [*_comparability(found), *_of_laws(found)],
     }
 
 
@@ -83,20 +78,16 @@ def _labels(every: list[Series], names: list[str]) -> list[str]:
 
 
 def _with_law(series: Series, label: str) -> SeriesLaw:
-    if series.several:
-        raise UsageError(
-            f"{series.path}: its runs are of different {' and '.join(series.several)}: "
-            f"no one law holds for them"
-        )
+    series.check_alike()
     try:
         law = series.law_of_size
     except MinillmError as error:
         raise UsageError(f"{series.path}: no law to compare: {error}") from None
-    return SeriesLaw(label, series, law, held_out(series, law))
+    return SeriesLaw(label, series, law, series.prediction(law))
 
 
 def _differences(found: list[SeriesLaw]) -> dict[str, list]:
-    """The settings that differ, but for those that `to_json` names."""
+    """The settings that differ, without those that `to_json` names."""
     differ = differences_besides_size([one.first for one in found])
     return {name: v for name, v in differ.items() if name not in ("arch", "data")}
 
@@ -116,8 +107,8 @@ def _at_one_size(found: list[SeriesLaw]) -> dict | None:
     }
 
 
-def _doubts(found: list[SeriesLaw]):
-    """What makes it doubtful to compare the losses."""
+def _comparability(found: list[SeriesLaw]):
+    """Warnings about losses that cannot be compared."""
 
     def differ(*keys: str) -> bool:
         return len({one.first.get(*keys) for one in found}) > 1

@@ -1,4 +1,4 @@
-"""Learning curves of several runs, or laws of several series, in one picture."""
+"""Figures of a comparison: learning curves of runs, or laws of series."""
 
 from itertools import islice
 
@@ -16,7 +16,7 @@ AXES = {
 }
 SHOWN_FROM = 0.004  # of a run: before, the loss only falls from ln V
 MOST_POINTS = 400  # of a curve
-MOST_CURVES = 50  # in a picture: more cannot be told apart
+MOST_CURVES = 50  # in a figure: more look alike
 
 
 def draw_curves(
@@ -116,8 +116,8 @@ def _colours(n: int) -> list:
 
 
 def _smooth(loss: np.ndarray) -> np.ndarray:
-    """The mean over a window that grows with the step, as the log axis shrinks it, and
-    narrows before the end, where the cooldown lets the loss fall fast."""
+    """Moving average over a window that grows with the step, as the log axis shrinks
+    it, and narrows before the end, where the loss falls fast in the cooldown."""
     sums = np.concatenate([[0.0], np.cumsum(loss)])
     i = np.arange(len(loss))
     half = np.minimum(i // 12, np.maximum(len(loss) - 1 - i, len(loss) // 60))

@@ -1,4 +1,4 @@
-"""Compare folders: runs or series, by what lies in them.
+"""Compare folders of runs, or folders of series.
 
 compare(["runs/a", "runs/b"])["differences"]    # {"lr": [0.01, 0.003], …}
 compare(["runs/gpt", "runs/lstm"])["series"]    # [{"arch": "gpt", "law": …}, …]

@@ -1,4 +1,4 @@
-"""A series as one HTML page: its laws, its curves, its doubts."""
+"""Report of a series: one HTML page with its laws, curves and warnings."""
 
 from minillm.studies.report.page import report
 

@@ -1,10 +1,13 @@
-"""Findings of a series, and what it does not show, in sentences to quote."""
+"""Findings of a series, and its limits, in sentences to quote."""
 
 import numpy as np
 
 from minillm.figures import short
+from minillm.laws.bootstrap import ends95
+from minillm.laws.held_out import HeldOut
 from minillm.laws.law import LawFit
-from minillm.studies.report.laws import HeldOut, Laws
+from minillm.studies.advice.compute_optimal import Law
+from minillm.studies.report.laws import Laws
 from minillm.studies.run_folders import Series
 
 
@@ -26,10 +29,10 @@ def findings(series: Series, laws: Laws) -> list[str]:
 
 
 def not_shown(series: Series, laws: Laws) -> list[str]:
-    """What a reader might take for shown, and is not."""
+    """Conclusions that a reader might draw, and that the runs do not show."""
     return [
         *_lengths(series, laws),
-        *_luck(series, laws),
+        *_noise(series, laws),
         *_prediction(laws),
         *_rates(series),
         *_theory(series),
@@ -101,18 +104,21 @@ def _both(series: Series, laws: Laws):
     if law is None:
         return
     lengths = sorted({point.tokens for point in series.points_of_both})
-    alpha, beta = (law.parameters[name] for name in ("alpha", "beta"))
     yield (
         f"Over size and length ({len(lengths)} lengths, {short(lengths[0])} to "
         f"{short(lengths[-1])} tokens), L(N, D) = {formula(law)}; α has the 95 % "
         f"interval {interval(law.interval95['alpha'])}, β "
         f"{interval(law.interval95['beta'])}."
     )
-    if alpha > 0 and beta > 0:
+    best, samples = Law.of(law.parameters), Law.resamples(law)
+    if best.alpha > 0 and best.beta > 0:
+        known = ""
+        if np.all(samples.alpha > 0) and np.all(samples.beta > 0):
+            ends = interval(ends95(samples.size_exponent), 2)
+            known = f" (95 % interval {ends} of the exponent)"
         yield (
             f"By this law the compute-optimal size grows as "
-            f"C^{beta / (alpha + beta):.2f}"
-            f"{_growth_interval(laws)}, where C = 6ND training FLOPs."
+            f"C^{best.size_exponent:.2f}{known}, where C = 6ND training FLOPs."
         )
 
 
@@ -152,11 +158,6 @@ def _theory(series: Series):
         )
 
 
-def _growth_interval(laws: Laws) -> str:
-    ends = laws.growth_interval
-    return f" (95 % interval {interval(ends, 2)} of the exponent)" if ends else ""
-
-
 def _powers(laws: Laws):
     whats = {
         "train_seconds": "The seconds of training grow",
@@ -191,7 +192,7 @@ def _seconds(value: float) -> str:
 
 
 def _scatter(law: LawFit) -> str:
-    """A word where the points lie far from their law."""
+    """A clause for points that lie far from their law."""
     worst = float(np.abs(law.off).max())
     return f"; points lie up to {percent(worst, 0)} from it" if worst > 0.05 else ""
 
@@ -219,7 +220,7 @@ def _lengths(series: Series, laws: Laws):
         )
 
 
-def _luck(series: Series, laws: Laws):
+def _noise(series: Series, laws: Laws):
     if laws.size is None:
         return
     once = [point for point in series.points_of_size if len(point.losses) == 1]
@@ -290,7 +291,7 @@ def _texts(series: Series) -> str:
 
 
 def _model(series: Series) -> str:
-    """What was trained: gpt, say."""
+    """The names of the trained architectures."""
     names = dict.fromkeys(run.arch for run in series.fitted or series.runs)
     return " and ".join(name for name in names if name) or "model"
 

@@ -1,6 +1,6 @@
-"""Pieces of a page that needs nothing but itself: no script, no font, no network.
+"""HTML of a page in one file: no script, no font, no network.
 
-Text goes in through `text` or `escape`, always; what these functions return is HTML.
+Text goes in through `text` or `escape`, always; these functions return HTML.
 """
 
 import html
@@ -12,7 +12,7 @@ from minillm.files import MARK
 from minillm.visible import fit_for_xml
 
 GRID = "#e6e6e6"
-# What a picture draws in a house colour follows the page from light to dark.
+# The house colours of a picture follow the page from light to dark.
 VARIABLES = {
     **{colour.lower(): f"var(--{name})" for name, colour in COLOURS.items()},
     GRID: "var(--grid)",
@@ -20,7 +20,7 @@ VARIABLES = {
 
 
 def escape(plain: str) -> str:
-    """A text as it may stand in HTML, in an attribute too."""
+    """A text escaped for HTML, in an attribute too."""
     return html.escape(fit_for_xml(plain))
 
 
@@ -70,8 +70,7 @@ def tiles(found: Iterable[tuple[str, str, str]]) -> str:
 
 
 def table(heads: list[str], rows: list[list[str]], caption: str = "") -> str:
-    """A table that scrolls by itself where the screen is narrow. Figures stand to the
-    right."""
+    """A table that scrolls on a narrow screen, with numbers on the right."""
     columns = zip(*rows, strict=True)
     kinds = ["n" if all(map(_is_figure, column)) else "t" for column in columns]
     kinds = kinds or ["t"] * len(heads)
@@ -95,9 +94,9 @@ def _is_figure(cell: str) -> bool:
 
 
 def picture(figure, name: str, caption: str) -> str:
-    """A matplotlib figure as inline SVG that is as wide as there is room.
+    """A matplotlib figure as inline SVG that fills the width.
 
-    name: of its own on the page; it keeps the ids of two pictures apart.
+    name: unique on the page, a prefix of the ids.
     """
     drawn = svg(figure, transparent=True)
     drawn = drawn[drawn.index("<svg") :]
@@ -115,7 +114,7 @@ def picture(figure, name: str, caption: str) -> str:
 
 
 def pictures(found: Iterable[str]) -> str:
-    """Pictures side by side, as many as there is room for."""
+    """Pictures side by side, as many as fit."""
     return '<div class="row">' + "\n".join(found) + "</div>"
 
 

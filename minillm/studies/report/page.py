@@ -1,4 +1,4 @@
-"""One page about a series: what was measured, what it shows, and what it does not.
+"""Report of a series, as one HTML page: its findings, their limits, its tables.
 
 report("runs/law")["page"]    # the path of an HTML file that needs nothing else
 """
@@ -11,7 +11,7 @@ import minillm
 from minillm.errors import UsageError
 from minillm.figures import short
 from minillm.files import is_ours, replacing, writing
-from minillm.series.ladder import PRESETS, architecture
+from minillm.series.ladder import PRESETS, command, options
 from minillm.studies.report import html, report_figures, tables
 from minillm.studies.report.findings import findings, interval, not_shown, percent
 from minillm.studies.report.findings import title as title_of
@@ -56,14 +56,14 @@ def report(folder: str | Path, out: str | Path | None = None) -> dict:
 
 
 def _is_page(path: Path) -> bool:
-    """Whether a file is such a page, also one from before they were marked."""
+    """Whether a file is such a page, also one without a mark of an older version."""
     if is_ours(path):
         return True
     return path.is_file() and OVER.encode() in path.read_bytes()
 
 
 def _excluded(series: Series) -> list[dict]:
-    """What is no part of a law, with the reason."""
+    """The runs and points that no law is fitted to, with the reason."""
     found = [{"run": run, "reason": why} for run, why in series.excluded.items()]
     for point in series.points:
         if point not in series.points_of_both:
@@ -152,28 +152,16 @@ def _repeat(series: Series):
 
 
 def _commands(series: Series):
-    """What to type for the same again: from the preset, and from the plan."""
+    """The commands that repeat a series: from the preset, and from the plan."""
     plan = series.plan
     folder = _from_here(series.path)
-    preset = PRESETS.get((plan.get("ladder") or {}).get("name"))
-    if preset:
-        objective = plan.get("objective") or "clm"
-        options = {
-            "preset": (preset.name, None),
-            "budget": (plan.get("budget"), preset.budget),
-            "data": (plan.get("data"), "stdlib"),
-            "objective": (objective, "clm"),
-            "arch": (plan.get("arch"), architecture(objective, None)),
-            "seed": (plan.get("seed"), 0),
-        }
-        parts = ["minillm", "scale"]
-        for option, (value, default) in options.items():
-            if value not in (None, default):
-                parts += [f"--{option}", str(value)]
-        yield shlex.join([*parts, "--out", folder])
+    preset = (plan.get("ladder") or {}).get("name")
+    if preset in PRESETS:
+        names = ("budget", "data", "objective", "arch", "seed")
+        given = {name: plan.get(name) for name in names}
+        yield command(folder, options(preset, **given))
     if plan:
-        plan_file, again = f"{folder}/plan.json", f"{folder}-again"
-        yield shlex.join(["minillm", "scale", "--plan", plan_file, "--out", again])
+        yield command(f"{folder}-again", {"plan": f"{folder}/plan.json"})
     else:
         for run in series.runs:
             settings = f"{folder}/{run.name}/run.json"
@@ -182,14 +170,14 @@ def _commands(series: Series):
 
 
 def _from_here(folder: Path) -> str:
-    """A folder's path below the current one; of another place only its name, since a
-    page is shown around."""
+    """A folder's path below the current one; elsewhere only its name, since a page is
+    passed on."""
     full, here = folder.resolve(), Path.cwd()
     return str(full.relative_to(here)) if here in full.parents else full.name
 
 
 def _facts(series: Series) -> dict[str, str]:
-    """What the numbers depend on; every value that occurs."""
+    """Settings and versions behind the numbers; every value that occurs."""
 
     def all_of(*keys: str) -> str:
         values = {str(run.get(*keys)) for run in series.runs} - {"None"}

@@ -1,4 +1,4 @@
-"""The pictures of a report, as inline SVG."""
+"""Figures of a report, as inline SVG."""
 
 from collections.abc import Iterator
 

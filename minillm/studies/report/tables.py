@@ -1,4 +1,4 @@
-"""The tables of a report."""
+"""Tables of a report."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def constants(law: LawFit, y: str) -> str:
 
 
 def influence(law: LawFit) -> str:
-    """What each point does to the law: how its unknowns change without it."""
+    """The change of the unknowns without each point."""
     rows = []
     for point in law.influence:
         change = point["change"]
@@ -96,7 +96,8 @@ def _median(runs: list[RunRead], key: str, write) -> str:
 
 
 def rates(series: Series) -> str:
-    """Runs at other rates beside that at the series' own, of one size and length."""
+    """Runs at other learning rates, beside the run of the same size and length at the
+    usual one."""
     rows = []
     for check in series.rate_checks:
         same = [
