@@ -62,7 +62,7 @@ def command(run, text, text_b, layer, head, out, json) -> None:
 
 
 def _file_name(layer: int | None, head: int | None) -> str:
-    """Of its own for each choice: no picture replaces another."""
+    """A name for each choice, so that no figure replaces another."""
     chosen = {"layer": layer, "head": head}
     parts = [f"{name}{i}" for name, i in chosen.items() if i is not None]
     return "-".join(["attention", *parts]) + ".png"

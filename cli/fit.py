@@ -100,7 +100,7 @@ def known(fix: tuple[str, ...]) -> dict[str, float]:
 
 
 def print_law(law: dict) -> None:
-    """The formula, its unknowns with their intervals, and what to think of it."""
+    """The formula, its unknowns with their intervals, checks and warnings."""
     heads = ["unknown", "value", "95 % from", "to"]
     columns = [law["parameters"].values()]
     columns += zip(*law["interval95"].values(), strict=True)
@@ -147,7 +147,7 @@ def _models(law: dict):
 
 
 def print_influence(law: dict) -> None:
-    """How the law changes without a point, of the points that change it most."""
+    """The change of the law without a point, for the most influential points."""
     influence = law["influence"][:MOST_INFLUENTIAL]
     if not influence:
         return

@@ -54,7 +54,7 @@ def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
 
 
 def print_isoflop(found: dict) -> None:
-    """The best size of each budget, the laws they follow, and what to think of it."""
+    """The best size of each budget, the laws that they follow, and warnings."""
     heads = ["C", "sizes", "N_opt", "from", "to", "spline", "D_opt", "D/N", "loss"]
     rows = []
     for budget in found["budgets"]:

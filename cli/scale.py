@@ -138,7 +138,7 @@ def print_law(result: dict) -> None:
 
 
 def print_truth(truth: dict | None) -> None:
-    """How near the floors come to the entropy of a text whose law is known."""
+    """The floors beside the entropy of a text whose law is known."""
     if truth:
         click.echo(
             f"the text's own entropy: {truth['entropy']:.4f} nats/character; an ideal "

@@ -1,4 +1,4 @@
-"""`doctor`: what this machine offers for training, measured on the spot."""
+"""`doctor`: libraries, cores, memory and devices of this machine, with their speeds."""
 
 import functools
 import platform
@@ -29,10 +29,10 @@ LIBRARIES = (
 
 
 def examine() -> dict:
-    """Versions, BLAS, what multiplies matrices, cores, memory, and every device with
-    its measured speed.
+    """Versions, BLAS, matrix products, cores, memory, and every device with its
+    measured speed.
 
-    A device that cannot be used carries the reason. `matmul_flops_per_second` and
+    A device that cannot be used has the reason. `matmul_flops_per_second` and
     `gelu_bytes_per_second` are in float32, with all the threads BLAS takes by itself;
     `products` are those of training on a CPU, measured on one core.
     """
@@ -76,9 +76,9 @@ def _blas() -> list[dict]:
 
 
 def _products() -> dict:
-    """What multiplies matrices, or why an installed MKL does not, and the FLOPs per
-    second of one core on a layer of width 128: of MKL where it is in use, of NumPy's
-    own product always."""
+    """The library of matrix products, or the reason why an installed MKL is unused, and
+    the FLOPs per second of one core on a layer of width 128: NumPy's own, and MKL's if
+    it is in use."""
     found = products.library()
     ways = {"NumPy": np.matmul}
     if found["name"] == "MKL":

@@ -57,7 +57,7 @@ def penalty(n: int, unknowns: int) -> float:
 def aicc_of_rivals(problem: Problem, optima: dict[Form, Optimum]) -> dict:
     """{name: AICc} of a problem's form and of its rivals, of which `optima` are known.
 
-    The exponential stands among them where there is one variable.
+    The exponential is among them for a law of one variable.
     """
     optima = dict(optima)
     different = np.unique(problem.log_x, axis=1).shape[1]

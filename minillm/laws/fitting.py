@@ -55,7 +55,7 @@ def fit(
     for the intervals, no standard errors), which `bootstrap.py` draws.
     E, A and B are never negative; a growing y has a negative alpha. Rows whose y is not
     finite, or whose x is missing, 0, negative or infinite, are left out and named in
-    `excluded`; `notes` name what else of a file was not read as it stands.
+    `excluded`; `notes` name other cells that were not read as they stand.
     Raises UsageError for unknown names and for points that determine no law (too few,
     or two x that only change together), DataError for a value that is no positive
     number.

@@ -112,14 +112,14 @@ class LawFit(Points):
 
     @cached_property
     def standard_errors(self) -> dict[str, float]:
-        """Of every parameter; {} where no bootstrap was asked for."""
+        """The standard error of every parameter; {} without `bootstrap`."""
         return self.resamples.standard_errors() if self.bootstrap else {}
 
     @cached_property
     def correlations(self) -> dict[str, float]:
-        """Of the estimates of A and alpha, as `A, alpha`, and of B and beta.
+        """Correlations of the estimates of A and alpha, and of B and beta.
 
-        Near 1, single errors of A and B say little: the curve's band is what is known.
+        {"A, alpha": r, …}. Near 1, the curve's band is known better than A or B.
         """
         return self.resamples.correlations()
 

@@ -1,4 +1,4 @@
-"""Pictures of fitted laws: points, the curve with its band, and the held-out run."""
+"""Figures of fitted laws: points, the curve with its band, the held-out run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from minillm.figures import COLOURS, log_axis, new_figure, short, short_ticks, s
 from minillm.laws.formula import AMPLITUDES, EXPONENTS
 from minillm.laws.law import LawFit
 
-# What the columns of our own series mean. Of another table only the names are known.
+# The meaning of the columns of a series. Other tables have their columns' names alone.
 LABELS = {
     "N": "parameters N (non-embedding)",
     "D": "training tokens D",
@@ -36,7 +36,7 @@ def draw_law(
 
     repeats: {x: [y of every seed]}, drawn as a bar from the least to the largest.
     held_out: (x, measured y) of a run that the law has not seen.
-    labels: {column: what it means}; by default an axis has the column's own name.
+    labels: {column: its meaning}; by default an axis has the column's own name.
     A law of two variables is drawn against the first, coloured by the second, with the
     points' distances from it below.
     """
@@ -54,7 +54,7 @@ def draw_law(
             log_axis(axes.xaxis)
         title = _exponents(fit) if title is None else title
         if len(fit.variables) == 2:
-            # Over the panel: in none of its corners would the law hide no point.
+            # Above the panel: in every corner it could hide points.
             title = f"{_plain(fit.y_name)} = {numbers(fit)}\n{title}"
         axes.set_title(title)
         lowest.set_xlabel(x_label or _label(fit.variables[0], labels))
@@ -108,7 +108,7 @@ def _draw_one_variable(axes, fit: LawFit, repeats, held_out) -> None:
     for size, seeds in repeats.items():
         ends = [min(seeds), max(seeds)]
         axes.plot([size] * 2, ends, "_-", ms=13, lw=1.3, color=COLOURS["blue"])
-    # A floor of 0 leaves the pure power law, and nothing to tell apart.
+    # With a floor of 0 both curves are the same.
     floor = fit.form.floor and fit.parameters["E"] > 0
     if floor and not fit.form.ceiling:
         pure = fit.without_floor.predict
@@ -156,10 +156,8 @@ def _draw_floor(axes, fit: LawFit) -> None:
 
 
 def _draw_second_variable(figure, axes, below, fit: LawFit, label: str) -> None:
-    """Points coloured by the second variable (`label`), curves at some of its values.
-
-    Below them, how far each point lies from the law.
-    """
+    """Points coloured by the second variable (`label`), curves at some of its values,
+    and below them the residuals."""
     first, second = fit.x
     scale = shades(second)
     colours = scale.to_rgba(second)
@@ -238,7 +236,7 @@ def numbers(fit: LawFit) -> str:
 
 
 def _coefficient(value: float) -> str:
-    """Three digits, with a power of ten where there would be many noughts."""
+    """Three digits, with a power of ten in place of many zeros."""
     digits, exponent = f"{value:.2e}".split("e")
     if -3 <= int(exponent) < 5:
         return np.format_float_positional(

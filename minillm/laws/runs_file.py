@@ -1,4 +1,4 @@
-"""A table's file: from bytes to text, and from a text to named columns of cells."""
+"""File of a table of runs: from bytes to text, from text to named columns of cells."""
 
 import gzip
 import io
@@ -20,7 +20,7 @@ GZIP = b"\x1f\x8b"
 def read_text(path: str | os.PathLike) -> str:
     """The text of a file, UTF-8 or, where its mark says so, UTF-16; gzip is unpacked.
 
-    Raises DataError for what is missing or no text.
+    Raises DataError for a file that is missing or no text.
     """
     path = Path(path)
     if path.is_dir():
@@ -48,8 +48,8 @@ def is_json(text: str) -> bool:
 
 
 def parse(text: str, source: str) -> tuple[dict[str, list], tuple, tuple]:
-    """The columns under their names, the line in which each row begins (none of JSON
-    that is one value), and notes of what was not read. Raises DataError."""
+    """The columns under their names, the line in which each row begins (() for JSON of
+    one value), and notes of parts that were not read. Raises DataError."""
     notes = []
     if is_json(text):
         names, columns, lines = read_json(text, source)

@@ -90,7 +90,7 @@ def noise_of(
 ) -> Noise:
     """The noise of a problem with one curve about its best fit `theta` (columns,).
 
-    robust: whether outliers are told from noise, where every row is a run.
+    robust: whether outliers are set apart, where every row is a run.
     """
     residual = problem.residuals(theta[None])[0]
     jacobian = problem.jacobian(theta[None])[0]
@@ -107,7 +107,7 @@ def noise_of(
     sums = np.zeros((len(size), unknowns))
     np.add.at(sums, of_run, directions)
     leverage = float((sums**2 / size[:, None]).sum())
-    # Rounded, so that what is a whole number is one.
+    # Rounded, so that whole numbers are exact.
     between = round(len(size) - leverage, 9)
     within = max(0.0, round(n - len(size) - unknowns + leverage, 9))
     if between < LEAST_DEGREES and len(size) < n:

@@ -1,4 +1,4 @@
-"""Warnings about a fitted law, and which run would help: one sentence each."""
+"""Warnings about a fitted law, with a way out: one sentence each."""
 
 import numpy as np
 

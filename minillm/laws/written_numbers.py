@@ -1,8 +1,8 @@
 """Numbers as people write them into a table: 1,234,567 or 2,5 or 70B, by the column.
 
-A comma is a decimal mark or one of thousands, and so is a point: the whole column
-decides, where one reading alone fits all its cells. Where both fit and differ, as in a
-column of 1,000 and 2,500, nothing is read.
+A comma may mark decimals or thousands, and so may a point: the reading that fits all
+cells of the column is taken. Where both fit and differ, as in a column of 1,000 and
+2,500, nothing is read.
 """
 
 import math
@@ -20,13 +20,13 @@ MISSING = frozenset(
     ]
 )
 MARKS = {".": ",", ",": "."}  # a decimal mark, and that of thousands beside it
-SPACES = " '’_\u00a0\u2009\u202f"  # stand between thousands beside either
+SPACES = " '’_\u00a0\u2009\u202f"  # marks of thousands beside either decimal mark
 UNITS = {"k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12, "%": -2}  # powers of ten
 MINUS = str.maketrans("−﹣－", "---")
 
 
 class Unreadable(ValueError):
-    """What is wrong with a cell, in the row `row` (from 0), as a number."""
+    """A cell that is no number, in the row `row` (from 0)."""
 
     def __init__(self, row: int, what: str):
         super().__init__(what)
@@ -107,7 +107,7 @@ def has_any(cells: Sequence, marks) -> bool:
 
 
 def _number(cell, decimal: str) -> tuple[float | None, bool]:
-    """A cell's number (None: it is none), and whether it is written plainly."""
+    """A cell's number or None, and whether it is written plainly."""
     if not isinstance(cell, str):
         try:
             return (None if isinstance(cell, bool) else float(cell)), True
@@ -141,7 +141,7 @@ def _pattern(decimal: str) -> re.Pattern:
 
 
 def _misfit(cells: Sequence, bad: list[int]) -> Unreadable:
-    """Why no mark fits all cells, by the first that each of them misfits."""
+    """The reason why no mark fits all cells, by the first misfit of each."""
     for row in sorted(bad):
         if len(bad) == 1 or all(_number(cells[row], m)[0] is None for m in MARKS):
             what = "is not a number; write it as 70e6 or 70M, or leave the cell empty"

@@ -215,7 +215,7 @@ def _checked(plan: Plan) -> Plan:
 
 
 def fitted(plan: Plan) -> Plan:
-    """The plan with its runs: as many as the budget allows.
+    """The plan with the runs that the budget allows.
 
     Another seed changes a loss more than a third fewer tokens do. So tokens are cut
     first, down to `enough_tokens`, the same for every size; then repeats, third ones

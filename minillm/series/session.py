@@ -1,4 +1,4 @@
-"""One session of a series: probe, plan, train what is missing, report on all of it."""
+"""Session of a series: probe, plan, train the missing runs, fit all of them."""
 
 import contextlib
 import os
@@ -179,7 +179,7 @@ class Session:
         """Train the missing runs, each in a process of its own."""
         runs = {run.name: run for run in self.plan.runs}
         missing = [run for run in runs.values() if not self._is_over(run)]
-        given = text if forks() else None  # what is not inherited is prepared anew
+        given = text if forks() else None  # without fork, each process prepares its own
         tasks = (
             Task(run.name, train_run, (self._configs(run), given))
             for run in self._in_time(missing)

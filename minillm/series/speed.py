@@ -38,7 +38,7 @@ def probe(
     # No size is measured with an idle core beside it.
     filled = widths + [widths[i % len(widths)] for i in range(-len(widths) % workers)]
     each = seconds * workers / len(filled)
-    given = text if forks() else None  # what is not inherited is prepared anew
+    given = text if forks() else None  # without fork, each process prepares its own
     tasks = [
         Task(f"{width}-{i}", step_seconds, (configs[width], given, each))
         for i, width in enumerate(filled)
@@ -59,7 +59,7 @@ def probe(
 def step_seconds(
     _send, config: TrainConfig, text: EncodedCorpus | None, seconds: float
 ):
-    """The seconds of a training step, measured for so many seconds.
+    """The seconds of a training step, measured for about `seconds`.
 
     At a rate of 0: a step takes as long at any rate, and nothing can diverge.
     """

@@ -62,7 +62,7 @@ LEAST_POINTS = 8
 
 @dataclass(frozen=True)
 class RunRead:
-    """A run's record and the lines of its metrics.jsonl ([] where there is none)."""
+    """A run's record and the lines of its metrics.jsonl ([] without the file)."""
 
     name: str
     record: dict
@@ -280,7 +280,7 @@ def _fit(found: list[Point], variables: str, group: str | None = None) -> LawFit
 
 
 def read_run(folder: Path) -> RunRead:
-    """A run folder. Raises DataError where there is none or it cannot be read."""
+    """A run folder. Raises DataError for one that is missing or cannot be read."""
     folder = Path(folder)
     refuse_file(folder)
     if not (folder / "run.json").exists():
@@ -299,11 +299,8 @@ def read_series(folder: Path) -> Series:
         read_object(folder / name, kind) if (folder / name).exists() else {}
         for name, kind in (("scale.json", SCALE), ("plan.json", PLAN))
     )
-    places = {path.parent for path in folder.glob("*/run.json")}
-    places |= {path.parent for path in folder.glob("runs/*/run.json")}
-    if (folder / "run.json").exists():
-        places.add(folder)
-    runs = [read_run(place) for place in sorted(places)]
+    places = folders_of_runs(folder)
+    runs = [read_run(place) for place in places]
     names = {run.name for run in runs}
     for record in scale.get("runs") or []:  # where only scale.json was kept
         name = Path(str((record.get("options") or {}).get("out") or "run")).name
@@ -318,6 +315,12 @@ def read_series(folder: Path) -> Series:
     return Series(folder, scale, plan, runs)
 
 
+def folders_of_runs(folder: Path) -> list[Path]:
+    """The run folders in a folder and in its `runs/`; itself, if it is one."""
+    patterns = ("run.json", "*/run.json", "runs/*/run.json")
+    return sorted(path.parent for name in patterns for path in folder.glob(name))
+
+
 def refuse_file(path: Path) -> None:
     """Raises DataError for a file where the folder of a run or of a series belongs."""
     if path.is_file():
@@ -328,7 +331,7 @@ def refuse_file(path: Path) -> None:
 
 
 def _lines(path: Path) -> list[dict]:
-    """The lines of a metrics.jsonl that say a loss; none where there is no file."""
+    """The lines of a metrics.jsonl that have a loss; [] without the file."""
     try:
         return [
             line

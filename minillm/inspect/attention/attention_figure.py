@@ -1,4 +1,4 @@
-"""Attention maps as a picture: rows are queries, columns are keys."""
+"""Figure of attention maps: rows are queries, columns are keys."""
 
 import math
 import unicodedata
@@ -131,7 +131,7 @@ class Grid:
             if self.causal:
                 future = np.triu(np.ones_like(weights, bool), 1)
                 weights = np.ma.masked_array(weights, future)
-            # The root shows what is small: an even share of 20 tokens is 0.05.
+            # The root makes small weights visible: an even share of 20 tokens is 0.05.
             image = axes.imshow(
                 weights, "Blues", PowerNorm(0.5, 0, 1), interpolation="nearest"
             )

@@ -1,4 +1,4 @@
-"""Attention heads in a few numbers: how far they look, and at which tokens.
+"""Attention heads in a few numbers: their distance, and their shares of tokens.
 
 Clark et al. 2019 (sections 3.1 and 3.2) find heads that put most of their weight on the
 previous token, on the next, or on a special one at an end of the text. A previous-token
@@ -17,8 +17,8 @@ MOST = 0.5  # of the weight, as where Clark et al. speak of such a head
 def readings(found: AttentionMap) -> list[dict]:
     """A row for each head: {"head", "distance", "first", "previous", …, "mostly"}.
 
-    `distance` is how many tokens lie between a query and what it looks at, on the
-    average by weight. The others are shares of the weight: on the first and the last of
+    `distance` is the mean distance in tokens between a query and the keys, by weight.
+    The others are shares of the weight: on the first and the last of
     the keys, on the query's own token, the previous and the next. A causal map has no
     `next` and `last`; among the keys of another text a query has no place, and only
     `first` and `last` mean something. `mostly` names the token with more than half of
@@ -41,7 +41,7 @@ def readings(found: AttentionMap) -> list[dict]:
 
 
 def even_reading(found: AttentionMap) -> dict:
-    """The same measures of a head that looks evenly at all it sees, to compare with."""
+    """The same measures of a head with equal weights, for comparison."""
     seen = np.ones(found.weights.shape[1:])
     seen = np.tril(seen) if found.causal else seen
     return _measure(found, seen / seen.sum(-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Benchmarks: the speed of training and decoding, beside the peak and beside others."""
+"""Benchmarks: the speed of training and decoding, beside the peak and other engines."""
 
 from minillm.inspect.bench.measure import bench, matmul_peak, profile
 

@@ -13,7 +13,7 @@ from minillm.inspect.bench.profile import Profile
 from minillm.learning.config import TrainConfig
 from minillm.learning.process import one_blas_thread
 from minillm.learning.workers import choose_workers, missed_wish
-from minillm.models import ModelConfig, count, size
+from minillm.models import count, size
 from minillm.ops import linear
 from minillm.tensor import Tensor, no_grad
 
@@ -44,7 +44,7 @@ def bench(
     Give names of sizes (by default all that train in minutes on a CPU), or `layers` and
     `width`. Each is measured for `seconds`, as long as each of the peers that it is set
     `against` ("torch", "torch-compile", "jax"): they get the same weights and batches,
-    as many threads as there are workers, and take turns; `note(text)` is told of each
+    as many threads as there are workers, and take turns; `note(text)` announces each
     contest. Returns the keys of `bench --json`: rows with tokens/s, step times, FLOP/s,
     memory and, for each peer, the ratio of our tokens/s to its and the least and
     largest ratio of a turn; and `matmul_peak_flops`. Raises UsageError, and
@@ -164,7 +164,7 @@ def _row(job: Job, found: dict, decode: bool) -> dict:
     median = float(np.median(ours["steps"]))
     shape = job.shape
     n_tokens = 1 if decode else job.batches.shape[1] * shape.context
-    flops = _decoding_flops(shape) if decode else count.flops_per_token(shape)
+    flops = count.flops_per_token(shape) / (3 if decode else 1)  # forward: a third
     peers = contest.compare(found)
     for peer in peers.values():
         peer["tokens_per_second"] = n_tokens / peer.pop("step_seconds")
@@ -180,11 +180,6 @@ def _row(job: Job, found: dict, decode: bool) -> dict:
         "peak_memory_bytes": ours["peak_memory_bytes"],
         "peers": peers,
     }
-
-
-def _decoding_flops(shape: ModelConfig) -> float:
-    """Forward only: a third of training's."""
-    return count.flops_per_token(shape) / 3
 
 
 def _described(job: Job, name: str | None = None) -> dict:

@@ -78,11 +78,10 @@ def advise(
     if kind == "seconds":
         if speed is None:
             raise UsageError("a time needs a speed: how many FLOPs a second")
-        flops = _flops_in(known, seconds, speed)
-        n, d = _best(known.law, "flops", flops, known.tokens)
+        inside, amount = "flops", _flops_in(known, seconds, speed)
     else:
-        flops = None
-        n, d = _best(known.law, kind, budget, known.tokens)
+        inside, amount = kind, budget
+    n, d = _best(known.law, inside, amount, known.tokens)
     if not np.isfinite(n) or not np.isfinite(d if d is not None else 0.0):
         raise UsageError(
             f"a loss of {target_loss} is not above the law's floor E = "
@@ -90,8 +89,7 @@ def advise(
         )
     loss = float(known.law.loss(n, d))
     answer = _point(known.law, n, d)
-    inside = "flops" if kind == "seconds" else kind
-    answer["interval95"], without = _intervals(known, inside, flops or budget)
+    answer["interval95"], without = _intervals(known, inside, amount)
     shape = nearest_shape(n, known.model)
     corpus_tokens = corpus_tokens or known.corpus_tokens
     result = {
@@ -199,11 +197,7 @@ def _intervals(known: KnownLaw, kind: str, budget: float) -> tuple[dict, list[st
         return {}, []
     with np.errstate(all="ignore"):
         n, d = _best(law, kind, np.float64(budget), known.tokens)
-        found = {
-            "parameters": n,
-            "tokens": d,
-            "loss": law.loss(n, d),
-        }
+        found = {"parameters": n, "tokens": d, "loss": law.loss(n, d)}
     sound = np.isfinite(found["loss"] + n + d) & (law.alpha > 0)
     if law.beta is not None:
         sound &= law.beta > 0
@@ -268,13 +262,9 @@ def _corpus(law: Law, n: float, d: float, unique: float) -> dict:
 
 
 def _shape(shape) -> dict:
+    names = ("arch", "n_layers", "d_model", "n_heads", "vocab_size", "context")
     return {
-        "arch": shape.arch,
-        "n_layers": shape.n_layers,
-        "d_model": shape.d_model,
-        "n_heads": shape.n_heads,
-        "vocab_size": shape.vocab_size,
-        "context": shape.context,
+        **{name: getattr(shape, name) for name in names},
         "parameters": count.parameters(shape),
         "flops_per_token": count.flops_per_token(shape),
     }
@@ -287,8 +277,5 @@ def _machine(shape, tokens: float, speed) -> dict:
     if speed is None:
         return {**answer, "seconds": None}
     measured = speed(shape)
-    return {
-        **answer,
-        "seconds": float(exact / measured["flops_per_second"]),
-        **measured,
-    }
+    seconds = float(exact / measured["flops_per_second"])
+    return {**answer, "seconds": seconds, **measured}

@@ -60,7 +60,7 @@ def code(plain: str) -> str:
 
 
 def tiles(found: Iterable[tuple[str, str, str]]) -> str:
-    """Figures at a glance: (what, value, a word on it)."""
+    """Numbers at a glance: (name, value, note)."""
     boxes = (
         f"<div><b>{text(value)}</b><span>{text(what)}</span><small>{text(note)}</small>"
         f"</div>"

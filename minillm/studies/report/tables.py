@@ -48,7 +48,7 @@ def powers(laws: Laws) -> str:
 
 
 def sizes(series: Series, laws: Laws) -> str:
-    """A row for each size and length; the law beside what was measured."""
+    """A row for each size and length: the measured loss beside the law."""
     held_out = {run.name for run in series.held_out}
     groups = {}
     for run in [*series.fitted, *series.held_out]:
