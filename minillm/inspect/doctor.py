@@ -2,7 +2,6 @@
 
 import functools
 import platform
-import time
 from importlib import metadata
 
 import numpy as np
@@ -12,7 +11,7 @@ import minillm
 from minillm import backend, ops
 from minillm.backend import products, xp
 from minillm.backend.memory import total_bytes
-from minillm.inspect.bench import matmul_peak
+from minillm.inspect.bench.measure import fastest, matmul_peak
 from minillm.learning.process import one_blas_thread
 from minillm.learning.workers import available_cores
 from minillm.tensor import Tensor, no_grad
@@ -87,7 +86,7 @@ def _products() -> dict:
     flops = 2 * x.size * weight.shape[1]
     with one_blas_thread():
         speeds = {
-            name: flops / _seconds(functools.partial(multiply, x, weight), 20)
+            name: flops / fastest(functools.partial(multiply, x, weight), 20)
             for name, multiply in ways.items()
         }
     return {**found, "flops_per_second": speeds}
@@ -111,16 +110,4 @@ def _gelu_speed() -> float:
     n = 2**22 if backend.current().kind == "cpu" else 2**28
     x = Tensor(xp.ones(n, dtype=xp.float32))
     with no_grad():
-        return 2 * 4 * n / _seconds(lambda: ops.gelu(x))
-
-
-def _seconds(work, repeats: int = 5) -> float:
-    """The shortest of a few runs, after one that warms up, each awaited."""
-    device = backend.current()
-    times = []
-    for _ in range(1 + repeats):
-        start = time.perf_counter()
-        work()
-        device.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+        return 2 * 4 * n / fastest(lambda: ops.gelu(x))

@@ -124,11 +124,10 @@ def contest(job: Job, peers, *, decode: bool, seconds: float, rounds: int = 5) -
     Returns {name: {"seconds": [median step of each round], "steps": [all step times],
     "losses": [...], "peak_memory_bytes"}}, this engine under "minillm".
     """
-    rivals = []
     work = "decode" if decode else "train"
-    try:
-        for name in ("minillm", *peers):
-            rivals.append(Rival(name, job))
+    with contextlib.ExitStack() as stack:
+        names = ("minillm", *peers)
+        rivals = [stack.enter_context(Rival(name, job)) for name in names]
         found = {rival.name: {"rounds": [], "steps": []} for rival in rivals}
         for rival in rivals:
             # Warms up too: the first steps take their memory from the system.
@@ -141,9 +140,6 @@ def contest(job: Job, peers, *, decode: bool, seconds: float, rounds: int = 5) -
         for rival in rivals:
             found[rival.name]["peak_memory_bytes"] = rival.ask("memory")
         return found
-    finally:
-        for rival in rivals:
-            rival.close()
 
 
 def compare(found: dict) -> dict:

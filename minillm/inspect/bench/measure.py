@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from minillm import backend
-from minillm.backend import Backend
+from minillm.backend import Backend, xp
 from minillm.errors import UsageError
 from minillm.inspect.bench import contest
 from minillm.inspect.bench.contest import Job
@@ -117,18 +117,23 @@ def profile(
     }
 
 
-def matmul_peak(n: int = 768, repeats: int = 12) -> float:
+def matmul_peak(n: int = 768, repeats: int = 11) -> float:
     """FLOPs per second of one thread (or the device) on square float32 products."""
-    where = backend.current()
-    a = Tensor(where.xp.ones((n, n), dtype=where.xp.float32))
-    best = 0.0
+    a = Tensor(xp.ones((n, n), dtype=xp.float32))
     with no_grad():
-        for _ in range(repeats):
-            begun = time.perf_counter()
-            linear(a, a, None)
-            where.synchronize()
-            best = max(best, 2 * n**3 / (time.perf_counter() - begun))
-    return best
+        return 2 * n**3 / fastest(lambda: linear(a, a, None), repeats)
+
+
+def fastest(work, repeats: int = 5) -> float:
+    """The least seconds of a few calls, after one that warms up, each awaited."""
+    device = backend.current()
+    times = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        work()
+        device.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
 
 
 def _shapes(sizes, layers, width, heads, vocab, batch, context) -> list:
