@@ -36,7 +36,7 @@ def command(run, text, text_b, layer, head, out, json) -> None:
     from minillm import load_run
     from minillm.figures import save
     from minillm.inspect.attention import attention_maps, draw_attention, in_parts
-    from minillm.inspect.attention.reading import most_decided
+    from minillm.inspect.attention.heads import most_decided
     from minillm.text import MASK
 
     loaded = load_run(run)
@@ -69,7 +69,7 @@ def _file_name(layer: int | None, head: int | None) -> str:
 
 
 def as_json(found) -> dict:
-    from minillm.inspect.attention.reading import readings
+    from minillm.inspect.attention.heads import readings
 
     return {
         **dataclasses.asdict(found),
@@ -80,8 +80,8 @@ def as_json(found) -> dict:
 
 def print_readings(maps: list) -> None:
     """A table of one part of a model, with even looks in the last row."""
-    from minillm.inspect.attention.figure import TITLES
-    from minillm.inspect.attention.reading import even_reading, readings
+    from minillm.inspect.attention.attention_figure import TITLES
+    from minillm.inspect.attention.heads import even_reading, readings
 
     rows = [{"layer": each.layer, **row} for each in maps for row in readings(each)]
     even = {"layer": "", "head": "evenly", **even_reading(maps[0]), "mostly": None}

@@ -47,7 +47,7 @@ def command(folders, plot: str | None, x: str | None, json: bool) -> None:
 
 
 def print_runs(result: dict) -> None:
-    """What differs, and what came of it."""
+    """The settings that differ, and the results."""
     names = [run["name"] for run in result["runs"]]
     if not print_differences(result["differences"], names):
         click.echo("the runs have the same settings")
@@ -60,7 +60,7 @@ def print_runs(result: dict) -> None:
 
 
 def print_series(result: dict) -> None:
-    """The laws, what the series were made of, and what differs besides."""
+    """The laws, and the settings of the series that differ."""
     from minillm.figures import short
 
     labels = [series["label"] for series in result["series"]]

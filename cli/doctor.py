@@ -39,7 +39,7 @@ def describe_blas(blas: dict) -> str:
 
 
 def describe_products(products: dict) -> list[str]:
-    """What multiplies; then a problem of MKL, or the advice to leave it unused."""
+    """The library of products; then a problem of MKL, or the advice not to use it."""
     speeds = {name: x / 1e9 for name, x in products["flops_per_second"].items()}
     name = products["name"]
     line = f"{name} {products['version']}: {speeds[name]:,.0f} GFLOP/s on one core"

@@ -66,14 +66,14 @@ def command(
     y = E + A x^(-alpha); with `--x N --x D` a term B D^(-beta) joins it.
     """
     from minillm.laws import fit
-    from minillm.laws.table import read_table
+    from minillm.laws.runs_table import read_table
 
     table = read_table(file, decimal)
     law = fit(table, x, floor=not no_floor, fix=known(fix), **settings)
     output.say_notes(law.notes)
     if plot:
         from minillm.figures import save
-        from minillm.laws.figures import draw_law
+        from minillm.laws.law_figure import draw_law
 
         save(draw_law(law), plot)
     if json:
@@ -100,7 +100,7 @@ def known(fix: tuple[str, ...]) -> dict[str, float]:
 
 
 def print_law(law: dict) -> None:
-    """The formula, its unknowns with their intervals, and what to think of it."""
+    """The formula, its unknowns with their intervals, checks and warnings."""
     heads = ["unknown", "value", "95 % from", "to"]
     columns = [law["parameters"].values()]
     columns += zip(*law["interval95"].values(), strict=True)
@@ -147,7 +147,7 @@ def _models(law: dict):
 
 
 def print_influence(law: dict) -> None:
-    """How the law changes without a point, of the points that change it most."""
+    """The change of the law without a point, for the most influential points."""
     influence = law["influence"][:MOST_INFLUENTIAL]
     if not influence:
         return

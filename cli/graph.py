@@ -1,4 +1,4 @@
-"""`minillm graph`: what backward walks, drawn."""
+"""`minillm graph`: the computation graph, drawn."""
 
 from pathlib import Path
 

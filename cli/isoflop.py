@@ -35,13 +35,13 @@ def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
     Intervals are of new noise about the parabolas.
     """
     from minillm.laws.isoflop import fit_isoflop
-    from minillm.laws.table import read_table
+    from minillm.laws.runs_table import read_table
 
     found = fit_isoflop(read_table(file, decimal), **settings)
-    output.say_notes(found.told)
+    output.say_notes(found.notes)
     if plot:
         from minillm.figures import save
-        from minillm.laws.isoflop.figure import draw_isoflop
+        from minillm.laws.isoflop_figure import draw_isoflop
 
         save(draw_isoflop(found), plot)
     if json:
@@ -54,7 +54,7 @@ def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
 
 
 def print_isoflop(found: dict) -> None:
-    """The best size of each budget, the laws they follow, and what to think of it."""
+    """The best size of each budget, the laws that they follow, and warnings."""
     heads = ["C", "sizes", "N_opt", "from", "to", "spline", "D_opt", "D/N", "loss"]
     rows = []
     for budget in found["budgets"]:

@@ -131,7 +131,7 @@ def say_notes(notes: list[str]) -> None:
 
 def left_out(excluded: list[dict]) -> str:
     """How many rows of a table were left out, and why."""
-    from minillm.laws.table import left_out
+    from minillm.laws.runs_table import left_out
 
     names = f": {left_out(excluded)}" if excluded else ""
     return f"{len(excluded)} left out{names}"

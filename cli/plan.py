@@ -147,7 +147,7 @@ def print_advice(result: dict) -> None:
 
 
 def lines(result: dict):
-    """What does not fit into the table, a line each."""
+    """The rest of the answer, a line each."""
     from minillm.figures import short
 
     y = result["law"]["y"]

@@ -20,7 +20,7 @@ def command(runs: str, out: str | None, json: bool) -> None:
     RUNS is a folder of `minillm scale`, or one that holds folders of `minillm
     train`. The page is one HTML file that needs no network.
     """
-    from minillm.studies.page import report
+    from minillm.studies.report import report
 
     result = report(runs, out)
     if json:

@@ -56,7 +56,7 @@ def command(json: bool, **settings) -> None:
     already is not trained again.
     """
     from minillm import scale
-    from minillm.series.progress import Reporter
+    from minillm.series.series_progress import Reporter
 
     result = scale(**settings, reporter=Reporter())
     if json:
@@ -70,7 +70,7 @@ def command(json: bool, **settings) -> None:
 def print_result(result: dict) -> None:
     """The sizes, the law of the losses, its prediction, and the other laws."""
     from minillm.figures import short
-    from minillm.series.corpus import TOKENS
+    from minillm.series.series_text import TOKENS
 
     decoding = {row["width"]: row["seconds_per_token"] for row in result["decoding"]}
     rows = [
@@ -138,7 +138,7 @@ def print_law(result: dict) -> None:
 
 
 def print_truth(truth: dict | None) -> None:
-    """How near the floors come to the entropy of a text whose law is known."""
+    """The floors beside the entropy of a text whose law is known."""
     if truth:
         click.echo(
             f"the text's own entropy: {truth['entropy']:.4f} nats/character; an ideal "

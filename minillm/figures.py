@@ -1,12 +1,12 @@
-"""One look for every picture, and a file that is never half there.
+"""Figures: one style for all, and a file that is whole or not there.
 
     with style():
         figure, axes = new_figure()
         axes.plot(x, y, color=COLOURS["blue"])
         save(figure, "curve.svg")
 
-Matplotlib is imported only when something is drawn, and first of all by what stands
-here; pyplot's state is not touched.
+Matplotlib is imported only when something is drawn, and always here first; pyplot's
+state is not touched.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from minillm.errors import DataError, UsageError
 from minillm.files import MARK, replacing, writing
 from minillm.visible import fit_for_xml
 
-# Okabe and Ito (2008): told apart by colour-blind readers, and in grey.
+# Okabe and Ito (2008): distinct for colour-blind readers, and in grey.
 COLOURS = {
     "blue": "#0072B2",
     "orange": "#E69F00",
@@ -53,7 +53,7 @@ CJK_FONTS = [
 ]
 FORMATS = {".png": "png", ".svg": "svg"}
 
-# Without a home to write to it warns, of nothing but a slower start.
+# Without a writable home it warns of a slower start.
 if not logging.getLogger("matplotlib").level:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
@@ -67,7 +67,7 @@ def style():
     settings = {
         "figure.dpi": 100,
         "savefig.dpi": 150,
-        # The generic name last: it is for whoever opens an SVG elsewhere.
+        # The generic name last, for an SVG opened on another machine.
         "font.family": [*font_families(), "sans-serif"],
         "font.sans-serif": ["DejaVu Sans", "Verdana"],
         "font.size": 11,
@@ -103,9 +103,9 @@ def style():
 
 
 def _matplotlib():
-    """Matplotlib, which does not obey a `matplotlibrc` of the current folder: it may
-    have come with somebody's data, and can have programs run (`text.usetex`). One that
-    MATPLOTLIBRC names, or of the user's home, counts."""
+    """Matplotlib without a `matplotlibrc` of the current folder: it may have come with
+    a stranger's data, and can run programs (`text.usetex`). One that MATPLOTLIBRC
+    names, or in the user's home, is obeyed."""
     exists = os.path.exists
     # Matplotlib asks for it once, as it is imported, before any other place.
     os.path.exists = lambda path: path != "matplotlibrc" and exists(path)
@@ -129,7 +129,7 @@ def new_figure(
 def log_axis(axis) -> None:
     """Make an x or y axis logarithmic, with ticks written as 10 k, 30 k, 1 M.
 
-    To be called when all is drawn: how far the axis goes decides on its ticks.
+    Call it when all is drawn: the ticks depend on the range of the axis.
     """
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -200,16 +200,16 @@ def save(figure, path: str | os.PathLike) -> Path:
 def svg(figure, **options) -> str:
     """A figure as SVG, well-formed whatever its texts hold."""
     picture = io.StringIO()
-    told = {"Date": None, "Creator": MARK}
+    metadata = {"Date": None, "Creator": MARK}
     with _drawing(figure):
-        figure.savefig(picture, format="svg", metadata=told, **options)
+        figure.savefig(picture, format="svg", metadata=metadata, **options)
     return fit_for_xml(picture.getvalue())
 
 
 @contextlib.contextmanager
 def _drawing(figure):
-    """The house's style, without a warning of a letter that no font has. What is no
-    text is shown as a code; what looks like a formula and is none, as it is."""
+    """The style, without warnings of letters that no font has. Control characters are
+    shown as codes; text that only looks like a formula is drawn as it stands."""
     from matplotlib.mathtext import MathTextParser
     from matplotlib.text import Text
 
@@ -259,8 +259,8 @@ def legible(text: str) -> str:
 
 @contextlib.contextmanager
 def legible_texts(figure):
-    """Replace what cannot be drawn in all texts of a figure, and put it back; yields
-    the characters."""
+    """Replace characters that no font has in all texts of a figure, and put them back
+    at the end; yields the characters."""
     from matplotlib.text import Text
 
     texts = [(item, item.get_text()) for item in figure.findobj(Text)]

@@ -1,4 +1,4 @@
-"""Looking into the model and at the machine: attention maps, graphs, benchmarks."""
+"""Inspection of models and machines: attention maps, graphs, benchmarks."""
 
 from minillm.inspect.attention import attention_maps, draw_attention
 from minillm.inspect.graph import draw

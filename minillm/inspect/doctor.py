@@ -1,8 +1,7 @@
-"""`doctor`: what this machine offers for training, measured on the spot."""
+"""`doctor`: libraries, cores, memory and devices of this machine, with their speeds."""
 
 import functools
 import platform
-import time
 from importlib import metadata
 
 import numpy as np
@@ -12,7 +11,7 @@ import minillm
 from minillm import backend, ops
 from minillm.backend import products, xp
 from minillm.backend.memory import total_bytes
-from minillm.inspect.bench import matmul_peak
+from minillm.inspect.bench.measure import fastest, matmul_peak
 from minillm.learning.process import threads
 from minillm.learning.workers import available_cores
 from minillm.tensor import Tensor, no_grad
@@ -29,10 +28,10 @@ LIBRARIES = (
 
 
 def examine() -> dict:
-    """Versions, BLAS, what multiplies matrices, cores, memory, and every device with
-    its measured speed.
+    """Versions, BLAS, matrix products, cores, memory, and every device with its
+    measured speed.
 
-    A device that cannot be used carries the reason. `matmul_flops_per_second` and
+    A device that cannot be used has the reason. `matmul_flops_per_second` and
     `gelu_bytes_per_second` are in float32, with all the threads BLAS takes by itself;
     `products` are those of training on a CPU, measured on one core.
     """
@@ -76,9 +75,9 @@ def _blas() -> list[dict]:
 
 
 def _products() -> dict:
-    """What multiplies matrices, or why an installed MKL does not, and the FLOPs per
-    second of one core on a layer of width 128: of MKL where it is in use, of NumPy's
-    own product always."""
+    """The library of matrix products, or the reason why an installed MKL is unused, and
+    the FLOPs per second of one core on a layer of width 128: NumPy's own, and MKL's if
+    it is in use."""
     found = products.library()
     ways = {"NumPy": np.matmul}
     if found["name"] == "MKL":
@@ -87,7 +86,7 @@ def _products() -> dict:
     flops = 2 * x.size * weight.shape[1]
     with threads(1):
         speeds = {
-            name: flops / _seconds(functools.partial(multiply, x, weight), 20)
+            name: flops / fastest(functools.partial(multiply, x, weight), 20)
             for name, multiply in ways.items()
         }
     return {**found, "flops_per_second": speeds}
@@ -111,16 +110,4 @@ def _gelu_speed() -> float:
     n = 2**22 if backend.current().kind == "cpu" else 2**28
     x = Tensor(xp.ones(n, dtype=xp.float32))
     with no_grad():
-        return 2 * 4 * n / _seconds(lambda: ops.gelu(x))
-
-
-def _seconds(work, repeats: int = 5) -> float:
-    """The shortest of a few runs, after one that warms up, each awaited."""
-    device = backend.current()
-    times = []
-    for _ in range(1 + repeats):
-        start = time.perf_counter()
-        work()
-        device.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+        return 2 * 4 * n / fastest(lambda: ops.gelu(x))

@@ -1,4 +1,4 @@
-"""A small expression in Tensors, written as text: `tanh(x @ w + b).sum()`."""
+"""Expressions in Tensors, evaluated from a text: `tanh(x @ w + b).sum()`."""
 
 import ast
 import math
@@ -23,7 +23,7 @@ METHODS = {
     "transpose",
 }
 OPS = {name: getattr(ops, name) for name in ops.__all__ if name != "IGNORED"}
-# What an expression may consist of; all else, imports and assignments too, is refused.
+# The parts of an expression; all others, imports and assignments too, are refused.
 PARTS = (
     ast.Expression,
     ast.BinOp,
@@ -50,13 +50,17 @@ OPERATORS = {
     "Pow": operator.pow,
     "MatMult": operator.matmul,
 }
+MOST_AXES = 32
+LARGEST = 1 << 24  # numbers of a variable
+GUARD = "guard "  # no name that can be typed
+MOST_REPEATED = 1_000
 
 
 def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Tensor]]:
     """The value of an expression, and its variables: every name that is not an op's.
 
-    A variable is a leaf of the given shape, a scalar where none is given, with drawn
-    numbers from 0.5 to 1.5. Raises UsageError for what is not such an expression.
+    A variable is a leaf of the given shape, by default a scalar, with drawn numbers
+    from 0.5 to 1.5. Raises UsageError for any other text.
     """
     try:
         tree = ast.parse(text.strip(), "the expression", mode="eval")
@@ -101,15 +105,9 @@ def evaluate(text: str, shapes: dict[str, tuple]) -> tuple[Tensor, dict[str, Ten
     return value, variables
 
 
-MOST_AXES = 32
-LARGEST = 1 << 24  # numbers of a variable
-GUARD = "guard "  # no name that can be typed
-MOST_REPEATED = 1_000
-
-
 def _guarded(tree: ast.Expression) -> ast.Expression:
     """The same tree, in which each binary operator is a call of `_operate`."""
-    for node in reversed(list(ast.walk(tree))):  # what is inside first
+    for node in reversed(list(ast.walk(tree))):  # from the inside out
         for field, value in ast.iter_fields(node):
             if isinstance(value, list):
                 value[:] = map(_call, value)
@@ -129,8 +127,8 @@ def _call(node):
 def _operate(name: str, a, b):
     """a + b and the like, of Tensors and of numbers.
 
-    A tuple may be repeated, as in concatenate((x,) * 3). Raises TypeError for what is
-    no such operator, and OverflowError for what would take all memory.
+    A tuple may be repeated, as in concatenate((x,) * 3). Raises TypeError for another
+    operator, and OverflowError for a result that would take all memory.
     """
     if name not in OPERATORS:
         raise TypeError(f"{name} is no operator of Tensors")

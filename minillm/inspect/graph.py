@@ -1,6 +1,6 @@
-"""Drawing what was recorded: the graph of ops behind a tensor, as DOT or Mermaid.
+"""Computation graph: the ops behind a tensor, drawn as DOT or Mermaid.
 
-Backward frees the graph on its way, so it is drawn in between:
+Backward frees the graph on its way, so it is drawn before:
 
     loss = (x @ w).sum()
     drawing = draw(loss, {"x": x, "w": w})
@@ -22,11 +22,11 @@ from minillm.text import Batch
 
 
 def draw(tensor: Tensor, names: Mapping[str, Tensor] | Module = ()) -> "Drawing":
-    """The graph behind a tensor: what backward will walk, from the leaves to it.
+    """The graph behind a tensor that backward will walk, from the leaves to it.
 
-    `names` calls tensors by name: a dictionary, or a module, whose parameters have
-    names. Every tensor keeps its gradient from here on, so that after `backward()` the
-    drawing shows their norms. Raises UsageError where nothing is recorded.
+    names: names of tensors, as a dictionary, or a module with named parameters. Every
+    tensor keeps its gradient from here on, so that after `backward()` the drawing shows
+    the norms. Raises UsageError where nothing is recorded.
     """
     if tensor.edges is FREED:
         raise UsageError(
@@ -50,7 +50,7 @@ def draw(tensor: Tensor, names: Mapping[str, Tensor] | Module = ()) -> "Drawing"
 
 @dataclass(frozen=True)
 class Node:
-    """A tensor in the graph. `op` is what made it, "" for a leaf."""
+    """A tensor in the graph. op: the name of the op that made it, "" for a leaf."""
 
     name: str
     op: str
@@ -58,13 +58,13 @@ class Node:
     tensor: Tensor = field(compare=False)  # == of tensors is element-wise
 
     def grad_norm(self) -> float | None:
-        """‖gradient‖ once backward has been here, None before."""
+        """‖gradient‖ after backward, None before."""
         if self.tensor.grad is None:
             return None
         return float(np.linalg.norm(backend.to_numpy(self.tensor.grad)))
 
     def lines(self) -> list[str]:
-        """What stands in its box."""
+        """The lines of its box."""
         norm = self.grad_norm()
         title = " = ".join(part for part in (self.name, self.op) if part) or "leaf"
         return [title, str(self.shape), *([] if norm is None else [f"‖g‖ {norm:.3g}"])]

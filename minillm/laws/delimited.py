@@ -1,4 +1,4 @@
-"""CSV and its like: a header line and rows of cells, divided by `,`, `;` or tabs."""
+"""CSV: a header line and rows of cells, divided by `,`, `;` or tabs."""
 
 import contextlib
 import csv
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from minillm.errors import DataError
-from minillm.laws.cells import MISSING, read_with
+from minillm.laws.written_numbers import MISSING, read_with
 
 DELIMITERS = ",;\t"
 # Not str.splitlines, which cuts at characters that a cell may hold, U+2028 for one.
@@ -20,7 +20,7 @@ Record = tuple[int, list[str]]  # the line it begins in, and its cells
 
 
 def read_delimited(text: str, source: str) -> tuple[list[str], list[Record], list[str]]:
-    """The header's cells, the rows, and notes of what was skipped.
+    """The header's cells, the rows, and notes of skipped lines.
 
     Blank lines are skipped, and lines that begin with #, unless their cells are like
     those of rows: see `_rows_with_hash`. A first line `sep=;`, which spreadsheets
@@ -73,8 +73,8 @@ def spans(numbers: list[int]) -> str:
 def _records(
     text: str, delimiter: str, source: str, comments: dict[int, str], kept=frozenset()
 ) -> Iterator[Record]:
-    """Every record that is not blank. The lines that begin with # where one could begin
-    go into `comments`, but for those numbered in `kept`."""
+    """Every record that is not blank. Lines with # at the beginning of a record go into
+    `comments`, except those numbered in `kept`."""
     number = start = 0
 
     def lines():
@@ -107,7 +107,8 @@ def _records(
 
 
 def _delimiter(text: str, source: str) -> str:
-    """What divides the first two records into equally many cells; else the most."""
+    """The mark that divides the first two records into equally many cells, or else the
+    first into the most."""
 
     def fit(delimiter: str):
         widths = []
@@ -123,7 +124,7 @@ def _delimiter(text: str, source: str) -> str:
 def _rows_with_hash(
     records: list[Record], comments: dict[int, str], delimiter: str
 ) -> set[int]:
-    """The lines that begin with # and are no comments.
+    """The numbers of lines that begin with # and are rows.
 
     Above the other rows: a header whose first cell is # alone. Below the header: a line
     of as many cells, where there are no other rows; or where its first cell is a name
@@ -152,7 +153,7 @@ def _rows_with_hash(
 
 
 def _hash_header(records: list[Record], cells_of: dict[int, list[str]]) -> list[int]:
-    """The line of a header that begins with a cell #, above all rows; [] without."""
+    """The number of a header line whose first cell is #, above all rows; else []."""
     for n, cells in cells_of.items():
         named = cells[0].strip() == "#" and len(cells) > 1 and all(cells)
         first, row = records[0] if records else (n + 1, cells)

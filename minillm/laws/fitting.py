@@ -1,4 +1,4 @@
-"""Fit a law to measured runs: `fit("runs.csv", x="N", y="loss")` and its relatives."""
+"""Fit a law to measured runs: `fit("runs.csv", x="N", y="loss")`, and `fit_power`."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.laws.curve import AMPLITUDES, EXPONENTS, Form
-from minillm.laws.intervals import resample
+from minillm.laws.bootstrap import resample
+from minillm.laws.formula import AMPLITUDES, EXPONENTS, Form
+from minillm.laws.huber import DELTAS
 from minillm.laws.law import LawFit, Points, solve, too_few
-from minillm.laws.misfit import DELTAS
+from minillm.laws.runs_table import Table, as_table, left_out
 from minillm.laws.sweep import best_of_each
-from minillm.laws.table import Table, as_table, left_out
-from minillm.laws.warnings import doubts
+from minillm.laws.warnings import warnings_about
 
-# Without a bootstrap: 1,000 resamples, fewer of a large table, where they vary less.
+# Numbers drawn by default: 1,000 resamples, fewer of a large table, which vary less.
 LARGEST_DRAW = 1_000_000
 
 
@@ -45,26 +45,24 @@ def fit(
     ln(curve) − ln(y), divided by the column `log_sigma`.
     floor: False for y = A·x^(−alpha). ceiling: True for y = E − A·x^(−alpha).
     tied: True for beta = alpha in a law of two variables.
-    fix: parameters that are known, such as {"E": 1.6}: they are not fitted, their
-    intervals are closed and their standard errors 0.
-    best: of rows with equal x, take those with the least y (the largest, of an
-    accuracy), as where a size was trained at several learning rates; see `sweep.py`.
-    group: the column that says which rows are of one run, as branches of one trunk are:
-    they share its luck, and the intervals allow for it (see `variance.py`).
-    bootstrap: how many resamples the intervals are made of, and the standard errors,
-    which come with it alone (0: about 1,000 for the intervals). What is drawn for one
-    depends on the number of runs: see `intervals.py`.
+    fix: known parameters, such as {"E": 1.6}: they are not fitted, their intervals are
+    closed and their standard errors 0.
+    best: take, among rows with equal x, those with the least y (the largest accuracy),
+    as where a size was trained at several learning rates; see `sweep.py`.
+    group: the column that tells the runs apart where rows are branches of one trunk:
+    they share noise, and the intervals allow for it (see `variance.py`).
+    bootstrap: the number of resamples for intervals and standard errors (0: about 1,000
+    for the intervals, no standard errors), which `bootstrap.py` draws.
     E, A and B are never negative; a growing y has a negative alpha. Rows whose y is not
     finite, or whose x is missing, 0, negative or infinite, are left out and named in
-    `excluded`; `notes` say what else of a file was not read as it stands.
-    Raises UsageError for unknown names and for points that leave the law open (too few,
+    `excluded`; `notes` name other cells that were not read as they stand.
+    Raises UsageError for unknown names and for points that determine no law (too few,
     or two x that only change together), DataError for a value that is no positive
     number.
     """
     form = _form(x, floor, ceiling, tied, fix)
-    divisors = (sigma, log_sigma)
-    points, table, rows = _measured(source, form, y, loss, *divisors, group, best)
-    return _with_intervals(solve(points), bootstrap, seed, table, rows)
+    points = _measured(source, form, y, loss, sigma, log_sigma, group, best)
+    return _with_intervals(solve(points), bootstrap, seed)
 
 
 def fit_power(
@@ -78,13 +76,13 @@ def fit_power(
 ) -> LawFit:
     """Fit y = a·xⁿ + b to accuracy, seconds or cost; read it with `as_power()`.
 
-    What rises and levels off is b − |a|·x^(−|n|): both signs of a are tried, and the
-    better is taken. The rest is as in `fit`.
+    A y that rises and levels off is b − |a|·x^(−|n|): both signs of a are tried, and
+    the better is taken. The rest is as in `fit`.
     """
-    points, table, rows = _measured(source, _form(x), y, loss)
+    points = _measured(source, _form(x), y, loss)
     ceiling = replace(points, form=_form(x, ceiling=True))
     law = min(solve(points), solve(ceiling), key=lambda law: law.objective)
-    return _with_intervals(law, bootstrap, seed, table, rows)
+    return _with_intervals(law, bootstrap, seed)
 
 
 def _measured(
@@ -96,8 +94,8 @@ def _measured(
     log_sigma: str | None = None,
     group: str | None = None,
     best: bool = False,
-) -> tuple[Points, Table, np.ndarray]:
-    """The points of a table that a law will be fitted to, the table, and their rows."""
+) -> Points:
+    """The points of a table to fit a law to."""
     if loss not in DELTAS:
         raise UsageError(f"loss {loss!r}: choose one of {', '.join(DELTAS)}")
     divisor = sigma or log_sigma
@@ -120,7 +118,7 @@ def _measured(
         gone = f" (left out: {left_out(excluded)})" if excluded else ""
         raise UsageError(f"{error}{gone}") from None
     _check_floor(table, form, y, measured)
-    points = Points(
+    return Points(
         form=form,
         y_name=y,
         loss=loss,
@@ -128,26 +126,23 @@ def _measured(
         y=measured,
         sigma=table.positive(divisor, rows) if divisor else np.ones(len(rows)),
         in_logs=loss != "lsq" or log_sigma is not None,
-        rows=rows + 1,
-        lines=np.array(table.lines)[rows] if table.lines else None,
+        table=table,
+        index=rows,
         run=table.groups(group, rows) if group else np.arange(len(rows)),
         excluded=excluded,
-        notes=table.told([*form.variables, y, *filter(None, [divisor])]),
+        notes=table.reading_notes([*form.variables, y, *filter(None, [divisor])]),
     )
-    return points, table, rows
 
 
-def _with_intervals(
-    law: LawFit, bootstrap: int, seed: int, table: Table, rows: np.ndarray
-) -> LawFit:
+def _with_intervals(law: LawFit, bootstrap: int, seed: int) -> LawFit:
     if bootstrap < 0:
         raise UsageError(f"bootstrap {bootstrap}: a number of resamples, 0 or more")
     if seed < 0:
         raise UsageError(f"seed {seed}: a whole number, 0 or more")
     n = bootstrap or min(1000, max(100, LARGEST_DRAW // law.n))
-    drawn = resample(law.problem, law.noise, law.loss, law.theta, n, seed)
+    drawn = resample(law.problem, law.noise, law.theta, n, seed)
     law = replace(law, resamples=drawn, bootstrap=bootstrap)
-    return replace(law, warnings=doubts(law, table, rows))
+    return replace(law, warnings=warnings_about(law))
 
 
 def _form(
@@ -190,7 +185,7 @@ def _check_fixed(form: Form, name: str, value: float) -> None:
 
 
 def _check_floor(table: Table, form: Form, y_name: str, y: np.ndarray) -> None:
-    """A known E must leave the law something to explain."""
+    """Raises UsageError for a fixed E that all points lie beyond."""
     known = dict(form.fixed).get("E")
     if known is not None and (form.sign * (y - known) <= 0).all():
         side = "above" if form.ceiling else "below"

@@ -1,4 +1,4 @@
-"""A law with the points it was fitted to: what it says, how surely, how far."""
+"""A fitted law with its points: parameters, intervals, predictions, verdicts."""
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -6,26 +6,24 @@ from functools import cached_property
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.laws.curve import AMPLITUDES, Form, values
+from minillm.laws.aicc import aicc, aicc_of_rivals, penalty
+from minillm.laws.bootstrap import Resamples
+from minillm.laws.formula import AMPLITUDES, Form, values
+from minillm.laws.huber import DELTAS, Problem
 from minillm.laws.influence import leave_one_out, suspects
-from minillm.laws.intervals import Resamples
-from minillm.laws.likelihood import criterion, misfit, penalty
 from minillm.laws.minimise import Optimum, minimise
-from minillm.laws.misfit import Problem
 from minillm.laws.quantities import quantity_of
-from minillm.laws.rivals import criteria
+from minillm.laws.runs_table import Table
 from minillm.laws.variance import Noise, noise_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Points:
-    """Measured points, with the form of law that is looked for and the loss to fit it
-    by.
+    """Measured points, the form of law to fit to them, and the loss to minimise.
 
-    x: (variables, n); y: (n,). rows: where they stand in the table, counted from 1;
-    lines: in its file, None where there is none.
-    sigma: (n,), what residuals are divided by, those of ln y where `in_logs`.
-    run: (n,), which run each point is of, counted from 0.
+    x: (variables, n); y: (n,). index: (n,), their rows in the table, counted from 0.
+    sigma: (n,), the divisors of the residuals, those of ln y where `in_logs`.
+    run: (n,), the number of each point's run, from 0.
     excluded: [{"row": counted from 1, "line": of the file, "reason": text}]. notes: how
     the table was read, one sentence each.
     """
@@ -37,15 +35,20 @@ class Points:
     y: np.ndarray
     sigma: np.ndarray
     in_logs: bool
-    rows: np.ndarray
+    table: Table = field(repr=False)
+    index: np.ndarray
     run: np.ndarray
-    lines: np.ndarray | None = None
     excluded: list[dict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def variables(self) -> tuple[str, ...]:
         return self.form.variables
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The points' rows in the table, counted from 1."""
+        return self.index + 1
 
     @property
     def n(self) -> int:
@@ -64,6 +67,8 @@ class Points:
             np.ones((1, self.n)),
             self.sigma,
             self.in_logs,
+            self.loss,
+            DELTAS[self.loss][0],
         )
 
 
@@ -71,8 +76,8 @@ class Points:
 class LawFit(Points):
     """A law with the points it was fitted to.
 
-    optima: the best curve of the form, and of those that it contains. bootstrap: the
-    resamples that were asked for. warnings: one sentence each.
+    optima: the best curves of the form, and of those that it contains. bootstrap: the
+    number of resamples that were asked for. warnings: one sentence each.
     """
 
     optima: dict[Form, Optimum] = field(repr=False)
@@ -107,14 +112,14 @@ class LawFit(Points):
 
     @cached_property
     def standard_errors(self) -> dict[str, float]:
-        """Of every parameter; {} where no bootstrap was asked for."""
+        """The standard error of every parameter; {} without `bootstrap`."""
         return self.resamples.standard_errors() if self.bootstrap else {}
 
     @cached_property
     def correlations(self) -> dict[str, float]:
-        """Of the estimates of A and alpha, as `A, alpha`, and of B and beta.
+        """Correlations of the estimates of A and alpha, and of B and beta.
 
-        Near 1, single errors of A and B say little: the curve's band is what is known.
+        {"A, alpha": r, …}. Near 1, the curve's band is known better than A or B.
         """
         return self.resamples.correlations()
 
@@ -122,29 +127,29 @@ class LawFit(Points):
     def objective(self) -> float:
         """The sum over points: of huber(r) with δ = 1e-3, of |r| (l1), of r² (lsq)."""
         squares = 2 if self.loss == "lsq" else 1
-        return squares * misfit(self._residuals, self.loss)
+        problem = self.problem
+        return squares * problem.total(problem.residuals(self.theta[None]))
 
     @cached_property
     def aicc(self) -> float | None:
-        """Akaike's criterion for few points, see `likelihood.py`; None for p + 2
-        points."""
-        return criterion(self.problem, self.loss, self.theta)
+        """Akaike's criterion for few points, see `aicc.py`; None for p + 2 points."""
+        return aicc(self.problem, self.theta)
 
     @cached_property
     def models(self) -> dict[str, float | None]:
         """The AICc of this law and of its rivals, by name; the least fits best."""
-        return criteria(self.problem, self.loss, self.optima)
+        return aicc_of_rivals(self.problem, self.optima)
 
     @cached_property
     def influence(self) -> list[dict]:
-        """What leaving out each point changes, the most influential point first.
+        """The change of the law without each point, the most influential point first.
 
         {"row", "line" of a file, a value per variable, y, "change": {"E", "alpha",
         "beta"}}: the law without the point minus the law with it; None where no law is
-        left. Of a large table, the points that change most.
+        left. For a large table, the points that change most.
         """
-        points = suspects(self.problem, self.loss, self.theta)
-        others = leave_one_out(self.problem, self.loss, self.theta, points)
+        points = suspects(self.problem, self.theta)
+        others = leave_one_out(self.problem, self.theta, points)
         names = [name for name in self.form.unknowns if name not in AMPLITUDES]
         if not names:
             return []
@@ -154,8 +159,7 @@ class LawFit(Points):
         order = np.argsort(-np.nan_to_num(most, nan=np.inf))
         return [
             {
-                "row": int(self.rows[points[i]]),
-                **({} if self.lines is None else {"line": int(self.lines[points[i]])}),
+                **self.table.numbered(self.index[points[i]]),
                 **{
                     name: float(x[points[i]])
                     for name, x in zip(self.variables, self.x, strict=True)
@@ -182,8 +186,8 @@ class LawFit(Points):
     def leave_largest_out(self) -> float | None:
         """|predicted/measured − 1| of the largest run, by the law of all the others.
 
-        The median is measured where several runs are the largest. None where the rest
-        is too little for a law.
+        Several largest runs are measured by their median. None where the others are too
+        few for a law.
         """
         size = np.log(self.x).sum(0)
         largest_rows = size == size.max()
@@ -199,7 +203,7 @@ class LawFit(Points):
 
     @property
     def floor_is_distinguishable(self) -> bool:
-        """Whether the 95 % interval of E stays clear of 0."""
+        """Whether the 95 % interval of E excludes 0."""
         return self.interval95["E"][0] > 1e-3 * self.y.min()
 
     @property
@@ -231,23 +235,23 @@ class LawFit(Points):
 
     @property
     def off(self) -> np.ndarray:
-        """How far each point lies from the curve, relative to it: (n,), above it > 0.
+        """The distance of each point from the curve, relative to it: (n,), above > 0.
 
-        (An error of a prediction is relative to what was measured.)
+        (An error of a prediction is relative to the measured value.)
         """
         return self.y / self.predict(*self.x) - 1
 
     def band(self, *x):
-        """The ends (low, high) of the curve's 95 % band, as `predict`.
+        """The ends (low, high) of the curve's 95 % band, for x as in `predict`.
 
-        It holds the curve, not a new run, which has its own noise besides.
+        The band is that of the curve; a new run has its own noise besides.
         """
         x = _broadcast(self.form, x)
         low, high = self.resamples.band(np.log(x.reshape(len(x), -1)))
         return _shaped(low, x), _shaped(high, x)
 
     def to_json(self) -> dict:
-        """What `minillm fit --json` prints."""
+        """The record that `minillm fit --json` prints."""
         return {
             "law": self.law,
             "variables": [
@@ -295,23 +299,19 @@ class LawFit(Points):
 
     @cached_property
     def noise(self) -> Noise:
-        """What the points of a run share, and what each has for itself."""
+        """The noise that the points of a run share, and that of each point alone."""
         robust = self.loss != "lsq"
         return noise_of(self.problem, self.theta, self.run, robust)
-
-    @property
-    def _residuals(self) -> np.ndarray:
-        return self.problem.residuals(self.theta[None])[0]
 
 
 def solve(points: Points, optima: dict[Form, Optimum] | None = None) -> LawFit:
     """The best law through the points, without intervals.
 
-    optima: what is known already of the same points.
+    optima: the known ones of the same points.
     """
     optima = dict(optima or {})
     if points.form not in optima:
-        minimise(points.problem, points.loss, optima)
+        minimise(points.problem, optima)
     those = {each.name: getattr(points, each.name) for each in fields(Points)}
     return LawFit(**those, optima=optima)
 

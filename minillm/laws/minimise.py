@@ -3,10 +3,10 @@
 For a given exponent the rest of the law is linear with non-negative coefficients, so a
 grid of exponents gives good starts (variable projection). From each, Newton's method
 with exact derivatives goes down to an optimum. A general minimiser with its usual
-tolerances stops early and calls it converged: so came about the constants printed in
-Hoffmann et al. (2022), as Besiroglu et al. (2024) found.
+tolerances stops early and calls it converged: Besiroglu et al. (2024) found that the
+constants printed in Hoffmann et al. (2022) came about in this way.
 
-Every step works on a batch of curves: one for each start, or each resample of the data.
+Every step works on a batch of curves: one for each start, or each resampled data set.
 """
 
 from dataclasses import replace
@@ -14,20 +14,21 @@ from itertools import combinations
 
 import numpy as np
 
-from minillm.laws.curve import EXPONENTS, Form
-from minillm.laws.misfit import DELTAS, EPSILON, Problem
+from minillm.laws.formula import EXPONENTS, Form
+from minillm.laws.huber import DELTAS, EPSILON, Problem
 
 LARGEST_EXPONENT = 5.0
-# Below it, over any range that can be measured, the law is one of ln x without an end.
+# With a smaller one, over any measurable range, the law is one of ln x without a limit.
 LEAST_EXPONENT_TO_A_CEILING = 0.05
 STARTS_KEPT = 32
+NUMBERS_AT_A_TIME = 400_000  # of the derivatives of a batch
 
 Optimum = tuple[np.ndarray, bool]  # theta (columns,), and whether it has converged
 
 
 def bounds(form: Form) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest theta: E >= 0, exponents within ± 5. Both are the
-    value of what is known."""
+    """The least and the largest theta: E >= 0, exponents within ± 5, and twice the same
+    value for a fixed parameter."""
     low = np.full(form.n_columns, -np.inf)
     high = np.full(form.n_columns, np.inf)
     low[0] = 0
@@ -41,9 +42,9 @@ def bounds(form: Form) -> tuple[np.ndarray, np.ndarray]:
 def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
     """Go down from every theta to an optimum: damped Newton steps within the bounds.
 
-    Returns theta, the objective, and `converged`: True only where the gradient is 0 as
-    far as it can be computed, or an undamped step promises less than rounding; and
-    where no direction bends down, so that it is an optimum.
+    Returns theta, the objective, and `converged`: True only where the gradient is 0 up
+    to rounding, or an undamped step promises less than rounding; and where no direction
+    bends down, so that it is an optimum.
     """
     theta = theta.copy()
     low, high = bounds(problem.form)
@@ -85,7 +86,7 @@ def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
 
 
 def walk(here, step, low, high) -> np.ndarray:
-    """The end of every step, or of the part of it that stays within the bounds."""
+    """The end of every step, or of its part within the bounds."""
     wall = np.where(step < 0, low, high)
     with np.errstate(invalid="ignore", divide="ignore"):
         room = np.where(step == 0, np.inf, (wall - here) / step)
@@ -96,8 +97,8 @@ def walk(here, step, low, high) -> np.ndarray:
 def starts(problem: Problem) -> np.ndarray:
     """One curve for every exponent of a grid: (starts, columns).
 
-    It is the best by least squares of the relative error, or of y, divided by sigma,
-    for a problem with one curve.
+    It has the least squares of the relative error, or of y, divided by sigma, for a
+    problem with one curve.
     """
     form = problem.form
     sizes = np.geomspace(0.02, 4, 24 if len(form.variables) == 1 else 12)
@@ -167,10 +168,10 @@ def non_negative_least_squares(
 
 
 def refine(problem: Problem, deltas: tuple[float, ...], theta: np.ndarray):
-    """`polish` with one delta after another.
+    """`polish` with one delta after another, each a start for the next.
 
-    At the middle of the points, where A and alpha are the least entangled; where A is
-    known, that is A at x = 1, and nothing is moved.
+    ln x is counted from the middle of the points, where A and alpha are the least
+    correlated; from 0 where A is fixed, which is A at x = 1.
     """
     centre = problem.log_x.mean(1, keepdims=True)
     centre[~np.isnan(problem.form.held[1::2])] = 0
@@ -184,7 +185,7 @@ def refine(problem: Problem, deltas: tuple[float, ...], theta: np.ndarray):
 
 
 def contained(form: Form) -> list[Form]:
-    """The laws that a law contains: without a floor, with one exponent."""
+    """The laws that a law contains: the pure power law, the law with one exponent."""
     found = []
     if form.seeks_floor:
         found.append(replace(form, floor=False))
@@ -193,39 +194,57 @@ def contained(form: Form) -> list[Form]:
     return found
 
 
-def minimise(problem: Problem, loss: str, found: dict[Form, Optimum], *also) -> Optimum:
+def minimise(problem: Problem, found: dict[Form, Optimum], *also) -> Optimum:
     """The best theta of a problem with one curve, and whether it has converged.
 
     found: the optima of forms of the same points; this one joins them, and those of the
-    laws that it contains, which are found first. They are starts for it, as curves
+    laws that it contains, which are found first. They are starts for it, as the curves
     `also` (columns,) are: so it fits no worse than they do.
     """
     for form in contained(problem.form):
         if form not in found:
-            minimise(replace(problem, form=form), loss, found)
+            minimise(replace(problem, form=form), found)
         narrower = form.untied(found[form][0][None])[0]
         also = *also, narrower[: problem.form.n_columns]
-    found[problem.form] = search(problem, loss, *also)
+    found[problem.form] = search(problem, *also)
     return found[problem.form]
 
 
-def search(problem: Problem, loss: str, *also: np.ndarray) -> Optimum:
+def search(problem: Problem, *also: np.ndarray) -> Optimum:
     """As `minimise`: every start of a grid goes down to its own optimum, and the least
     of them is taken."""
-    everywhere = replace(problem, delta=DELTAS[loss][0])
-    begin = starts(everywhere)
-    everywhere = everywhere.curves(np.zeros(len(begin), int))
+    deltas = DELTAS[problem.loss]
+    begin = starts(problem)
+    everywhere = problem.curves(np.zeros(len(begin), int))
     first = everywhere.objective(begin)
     kept = np.argsort(first)[: min(STARTS_KEPT, max(1, np.isfinite(first).sum()))]
-    theta, value, converged = refine(everywhere.curves(kept), DELTAS[loss], begin[kept])
+    theta, value, converged = refine(everywhere.curves(kept), deltas, begin[kept])
     if also:
         # With the last delta alone: a curve that is followed from the first one on may
         # end elsewhere.
         near = problem.curves(np.zeros(len(also), int))
-        ends = refine(near, DELTAS[loss][-1:], np.stack(also))
+        ends = refine(near, deltas[-1:], np.stack(also))
         pairs = zip((theta, value, converged), ends, strict=True)
         theta, value, converged = map(np.concatenate, pairs)
     as_good_as_0 = problem.y.size * (16 * EPSILON) ** 2
     among = np.flatnonzero(value <= value.min() * (1 + 1e-9) + as_good_as_0)
     chosen = among[np.argmax(converged[among])]
     return theta[chosen], bool(converged[chosen])
+
+
+def refit(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit every data set of a problem, each from the best fit `theta` (columns,) on.
+
+    Returns theta (data sets, columns), and whether each has converged.
+    """
+    n, n_points = problem.y.shape
+    found = np.empty((n, len(theta)))
+    converged = np.empty(n, bool)
+    # For l1, a delta of 1e-4 is as good as none: the noise is larger.
+    deltas = DELTAS[problem.loss][:2]
+    step = max(1, NUMBERS_AT_A_TIME // (n_points * len(theta)))
+    for start in range(0, n, step):
+        part = slice(start, start + step)
+        begin = np.tile(theta, (len(found[part]), 1))
+        found[part], _, converged[part] = refine(problem.curves(part), deltas, begin)
+    return found, converged

@@ -1,4 +1,4 @@
-"""The quantity that a column measures, by the names that people give it.
+"""Quantities: what a column measures (N, D, C, a loss), by its name.
 
 quantity_of("n_params")         # "parameters"
 quantity_of("tokens seen")      # "tokens"
@@ -7,7 +7,7 @@ quantity_of("params (M)")       # None: not in numbers, but in millions
 
 import re
 
-# In a name of several words, those of one quantity may stand beside neutral ones.
+# A name of several words may have neutral ones beside those of its quantity.
 WORDS = {
     "parameters": "params param parameters parameter nparams 参数 参数量",
     "tokens": "d tokens token ntokens 词元 词元数",
@@ -51,8 +51,8 @@ def quantity_of(name: str) -> str | None:
 
 
 def column_of(quantity: str, names) -> str | None:
-    """The one column of a quantity: of several, the one with its letter (N, D, C) or
-    its own name. None where there is none, or no one."""
+    """The column of a quantity; among several, the one with its letter (N, D, C) or its
+    own name. None if there are none, or several alike."""
     found = [name for name in names if quantity_of(name) == quantity]
     plain = LETTERS.get(quantity, quantity)
     alike = [name for name in found if name.lower() == plain.lower()]
@@ -63,7 +63,7 @@ def column_of(quantity: str, names) -> str | None:
 
 
 def renamed(columns: dict[str, str]) -> str | None:
-    """What to say of columns, by quantity, whose names are not N, D and C."""
+    """A note of columns, by quantity, whose names are not N, D and C."""
     others = [
         f"{column} as {LETTERS[quantity]}"
         for quantity, column in columns.items()

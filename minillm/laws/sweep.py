@@ -1,4 +1,4 @@
-"""Sweeps: rows of one size at several learning rates, of which a law wants the best.
+"""Sweeps of the learning rate: several rows of one size, the best of which counts.
 
 A law is about models that are trained well. Rows of equal sizes are repeats where their
 settings are equal, and may all count; where the settings differ, only the best does.
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from minillm.laws.quantities import quantity_of
-from minillm.laws.table import Table
+from minillm.laws.runs_table import Table
 
-# Words of columns' names.
+# Words in columns' names.
 RATES = {"lr", "eta", "η"}
 SETTINGS = {
     *RATES,
@@ -25,12 +25,20 @@ SAME = 1.01
 
 
 def alike(values: np.ndarray, factor: float) -> np.ndarray:
-    """(n,): which values are as good as one, counted from 0 at the smallest."""
+    """(n,): the groups of values nearer than a factor, counted from 0 at the
+    smallest."""
     first = []
     for value in np.unique(values):
         if not first or value > factor * first[-1]:
             first.append(value)
     return np.searchsorted(first, values, side="right") - 1
+
+
+def medians(x, y) -> tuple[np.ndarray, np.ndarray]:
+    """The different x, ascending, and the median y at each."""
+    x, y = np.asarray(x), np.asarray(y)
+    sizes = np.unique(x)
+    return sizes, np.array([np.median(y[x == size]) for size in sizes])
 
 
 def best_of_each(
@@ -85,18 +93,18 @@ def _words(name: str) -> set[str]:
 
 
 def _named(table: Table, words: set[str]) -> list[str]:
-    """The columns with one of these words in their names."""
+    """The columns that have one of these words in their names."""
     return [name for name in table.columns if _words(name) & words]
 
 
 def _cells(table: Table, sizes: Sequence[str], rows: np.ndarray) -> np.ndarray:
-    """(rows,): which rows have the same sizes."""
+    """(rows,): the group of each row by its sizes."""
     places = np.stack([alike(table.positive(name, rows), SAME) for name in sizes])
     return np.unique(places, axis=1, return_inverse=True)[1].ravel()
 
 
 def _settings(table: Table, rows: np.ndarray, words: set[str]) -> np.ndarray:
-    """(rows,): which rows have the same settings; all differ where none are known."""
+    """(rows,): the group of each row by its settings; without any, each its own."""
     names = _named(table, words)
     if not names:
         return np.arange(len(rows))

@@ -1,13 +1,13 @@
-"""Warnings about a fitted law, and which run would help: one sentence each."""
+"""Warnings about a fitted law, with a way out: one sentence each."""
 
 import numpy as np
 
 from minillm.errors import DataError
+from minillm.laws.aicc import EXPONENTIAL
 from minillm.laws.minimise import bounds
 from minillm.laws.quantities import quantity_of
-from minillm.laws.rivals import EXPONENTIAL
-from minillm.laws.sweep import SAME, swept
-from minillm.laws.table import Table, place
+from minillm.laws.runs_table import place
+from minillm.laws.sweep import SAME, medians, swept
 
 KEPT_EQUAL = (
     *("batch", "batch_size", "batch_tokens", "epochs", "context", "seq_len"),
@@ -17,31 +17,30 @@ ONE_RUN = ("run", "run_id", "run_name", "trunk")
 FALLS = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")
 
 
-def doubts(fit, table: Table, rows: np.ndarray) -> list[str]:
-    """All warnings about a LawFit of these rows of a table, the gravest first."""
-    found = [
-        *_optimum(fit),
+def warnings_about(fit) -> list[str]:
+    """All warnings about a LawFit, the gravest first."""
+    return [
+        *_convergence(fit),
         *_rising_loss(fit),
         *_transition(fit),
         *_residuals(fit),
         *_narrow_range(fit),
-        *_change_together(fit),
-        *_acting_together(fit),
+        *_correlated_variables(fit),
+        *_interaction(fit),
         *_exponents(fit),
         *_floor(fit),
         *_fixed_floor(fit),
         *_exponential(fit),
         *_largest(fit),
         *_influence(fit),
-        *swept(table, fit.variables, fit.y_name, rows),
-        *_shared_luck(fit, table, rows),
-        *_constant(fit, table, rows),
-        *_other_columns(fit, table, rows),
+        *swept(fit.table, fit.variables, fit.y_name, fit.index),
+        *_shared_noise(fit),
+        *_left_out_variable(fit),
+        *_other_columns(fit),
     ]
-    return found
 
 
-def _optimum(fit):
+def _convergence(fit):
     if not fit.converged:
         yield (
             "the fit did not converge: these parameters are not the best ones; "
@@ -59,33 +58,33 @@ def _rising_loss(fit):
     if not _is_loss(fit) or len(fit.variables) > 1:
         return
     name = fit.variables[0]
-    sizes, medians = _medians(fit)
+    sizes, losses = medians(fit.x[0], fit.y)
     # Neighbours of nearly one size may differ by their seeds alone.
     below = np.searchsorted(sizes, sizes / 1.2, side="right") - 1
-    rise = np.where(below >= 0, medians / medians[below] - 1, 0)
+    rise = np.where(below >= 0, losses / losses[below] - 1, 0)
     worst = int(np.argmax(rise))
-    # Of many neighbours on a level stretch, some rise by their noise.
+    # Among many neighbours on a level stretch, some rise by their noise.
     noise = 1.5 * np.median(np.abs(fit.off))
     if rise[worst] > max(0.002, 4 * noise):
         start = below[worst]
         yield (
-            f"{fit.y_name} rises from {medians[start]:.4g} to {medians[worst]:.4g} "
+            f"{fit.y_name} rises from {losses[start]:.4g} to {losses[worst]:.4g} "
             f"between {name} = {sizes[start]:.4g} and {sizes[worst]:.4g}: "
             "train the larger one again with a lower rate or more tokens"
         )
 
 
 def _transition(fit):
-    """A law with a floor falls most steeply, per step of ln x, where it begins."""
+    """A law with a floor falls most steeply, per step of ln x, at its smallest x."""
     if not _is_loss(fit) or len(fit.variables) > 1:
         return
-    sizes, medians = _medians(fit)
-    # Past a run that went wrong, the next one would look like a fall.
-    lowest = medians <= np.minimum.accumulate(medians)
-    sizes, medians = sizes[lowest], medians[lowest]
-    log_x, log_y = np.log(sizes), np.log(medians)
+    sizes, losses = medians(fit.x[0], fit.y)
+    # After a run that went wrong, the next one would look like a fall.
+    lowest = losses <= np.minimum.accumulate(losses)
+    sizes, losses = sizes[lowest], losses[lowest]
+    log_x, log_y = np.log(sizes), np.log(losses)
     for here in range(2, len(sizes) - 1):
-        # The slope from the first point so far, and a chance of 1 % beside it.
+        # The slope from the first point to here, and 1 % for noise.
         slope = (log_y[0] - log_y[here]) / (log_x[here] - log_x[0])
         step = log_x[here + 1] - log_x[here]
         drop = log_y[here] - log_y[here + 1]
@@ -124,7 +123,7 @@ def _narrow_range(fit):
             )
 
 
-def _change_together(fit):
+def _correlated_variables(fit):
     if len(fit.variables) == 1:
         return
     correlation = np.corrcoef(np.log(fit.x))[0, 1]
@@ -137,13 +136,13 @@ def _change_together(fit):
         )
 
 
-def _acting_together(fit):
-    """L(N, D) adds up what each size does. Where more of one changes what the other
-    does, residuals fall or rise with ln N · ln D."""
+def _interaction(fit):
+    """L(N, D) adds up the effects of the variables. Where more of one changes the
+    effect of the other, residuals fall or rise with ln N · ln D."""
     if len(fit.variables) == 1 or fit.n < 8:
         return
     residual = np.log(fit.y / fit.predict(*fit.x))
-    # Outliers are named elsewhere, and this is not about them.
+    # Outliers have a warning of their own.
     usual = np.abs(residual) <= 6 * np.median(np.abs(residual))
     residual = residual[usual]
     n, d = (np.log(x[usual] / np.median(x)) for x in fit.x)
@@ -202,7 +201,6 @@ def _exponential(fit):
     if exponential is None or not powers:
         return
     gain = min(powers) - exponential
-    # Equal noise of all curves, as where there is none, tells nothing apart.
     if gain > 10:
         name = fit.variables[0]
         yield (
@@ -213,7 +211,7 @@ def _exponential(fit):
 
 
 def _influence(fit):
-    """The one point that takes alpha or beta beyond its own interval."""
+    """The single point that moves alpha or beta beyond its own interval."""
     for point in fit.influence[:1]:
         for name in fit.form.exponents:
             change = point["change"][name]
@@ -240,7 +238,7 @@ def _largest(fit):
         )
 
 
-def _shared_luck(fit, table, rows):
+def _shared_noise(fit):
     """Where intervals take rows of one run for independent."""
     if not fit.noise.seen:
         runs = "one run" if fit.n_runs == 1 else f"{fit.n_runs} runs"
@@ -249,10 +247,10 @@ def _shared_luck(fit, table, rows):
             "of one run share: the intervals leave it out and are too narrow; add runs "
             "of other sizes"
         )
-    name = _column(table, ONE_RUN, fit)
+    name = _column(fit, ONE_RUN)
     if name is None or fit.n_runs < fit.n:
         return
-    different = len(set(table.groups(name, rows)))
+    different = len(set(fit.table.groups(name, fit.index)))
     if different < fit.n:
         yield (
             f"{name} has {different} values in {fit.n} rows: rows of one run share its "
@@ -260,18 +258,18 @@ def _shared_luck(fit, table, rows):
         )
 
 
-def _constant(fit, table, rows):
-    """What a law of one variable leaves out: the tokens, or the size."""
+def _left_out_variable(fit):
+    """The variable that a law of one variable leaves out: the tokens, or the size."""
     variable = fit.variables[0]
     if not _is_loss(fit) or len(fit.variables) > 1 or quantity_of(variable) == "FLOPs":
         return
     of_tokens = quantity_of(variable) == "tokens"
     left_out = "parameters" if of_tokens else "tokens"
-    names = [n.lower() for n in table.columns if quantity_of(n) == left_out]
-    name = _column(table, names, fit)
+    names = [n.lower() for n in fit.table.columns if quantity_of(n) == left_out]
+    name = _column(fit, names)
     if name is None:
         return
-    values = _values(table, name, rows)
+    values = _values(fit, name)
     if len(values) == 1 and fit.form.floor:
         if of_tokens:
             whose = f"L∞({name}) of a model of this size after any number of tokens"
@@ -288,15 +286,15 @@ def _constant(fit, table, rows):
         )
 
 
-def _other_columns(fit, table, rows):
+def _other_columns(fit):
     for name in KEPT_EQUAL:
-        found = _column(table, (name,), fit)
+        found = _column(fit, (name,))
         if found is None:
             continue
-        values = _values(table, found, rows)
-        # Under one epoch, no text is seen twice.
+        values = _values(fit, found)
+        # Under one epoch, no text is read twice.
         if len(values) > 1 and not (name == "epochs" and values[-1] <= SAME):
-            ends = [_written(table, found, values[end]) for end in (0, -1)]
+            ends = [_written(fit, found, values[end]) for end in (0, -1)]
             yield (
                 f"{found} changes from {ends[0]} to {ends[-1]} along the series and is "
                 f"part of what the curve shows: run it again with equal {found}, or "
@@ -304,40 +302,35 @@ def _other_columns(fit, table, rows):
             )
 
 
-def _written(table: Table, name: str, value) -> str:
+def _written(fit, name: str, value) -> str:
     """A value of a column as the table has it."""
     if isinstance(value, str):
         return value
-    at = int(np.flatnonzero(table.numbers(name) == value)[0])
-    cell = table.columns[name][at]
+    at = int(np.flatnonzero(fit.table.numbers(name) == value)[0])
+    cell = fit.table.columns[name][at]
     return cell.strip() if isinstance(cell, str) else f"{value:g}"
-
-
-def _medians(fit) -> tuple[np.ndarray, np.ndarray]:
-    """The different sizes of a law of one variable, and the median y of each."""
-    sizes = np.unique(fit.x[0])
-    return sizes, np.array([np.median(fit.y[fit.x[0] == size]) for size in sizes])
 
 
 def _is_loss(fit) -> bool:
     return any(word in fit.y_name.lower() for word in FALLS)
 
 
-def _values(table: Table, name: str, rows: np.ndarray) -> list:
+def _values(fit, name: str) -> list:
     """The different values of a column, sorted: numbers (1 % apart), or else texts."""
     try:
-        numbers = table.numbers(name)[rows]
+        numbers = fit.table.numbers(name)[fit.index]
     except DataError:
-        return sorted({str(table.columns[name][row]).strip() for row in rows})
+        cells = fit.table.columns[name]
+        return sorted({str(cells[row]).strip() for row in fit.index})
     numbers = np.unique(numbers[np.isfinite(numbers)])
     if len(numbers) and numbers[-1] <= SAME * numbers[0]:
         return [float(numbers[0])]
     return [float(number) for number in numbers]
 
 
-def _column(table: Table, names: tuple[str, ...], fit) -> str | None:
-    """The table's column of one of these names, if the law does not use it already."""
-    for column in table.columns:
+def _column(fit, names: tuple[str, ...]) -> str | None:
+    """The table's column of one of these names, if it is no variable of the law."""
+    for column in fit.table.columns:
         if column.lower() in names and column not in fit.variables:
             return column
     return None

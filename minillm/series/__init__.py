@@ -1,4 +1,4 @@
-"""A series: sizes trained alike, within a budget of time, and what they come to."""
+"""A series: sizes trained alike, within a budget of time, and the laws they follow."""
 
 from minillm.series.scale import scale
 

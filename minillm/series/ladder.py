@@ -1,5 +1,7 @@
-"""The ladder: the sizes of a series, and with which settings each is trained."""
+"""The ladder: the sizes of a series, and the settings to train each with."""
 
+import os
+import shlex
 from dataclasses import asdict, dataclass
 
 from minillm.errors import UsageError
@@ -18,8 +20,8 @@ HEAD_WIDTH = 16
 FEWEST_WIDTHS = 4  # E, A and alpha, and one more
 DIVISORS = (8, 4, 2, 1)
 RATES = (0.625, 1.6)
-# What a plan.json may hold of one: `kinds.check`. Beyond these a mistake is likelier
-# than a series, and who reads it counts up to them.
+# The values of a ladder in a plan.json: `kinds.check`. A larger one is a mistake, and
+# reading it would take long.
 WIDTH = Number(1, 100_000, whole=True)
 SEEDS = Number(1, 1_000, whole=True)
 TOKENS = Number(1, 10**15, whole=True)
@@ -57,13 +59,13 @@ class Ladder:
     With `divisors`, each of the fitted models is also cooled down at these parts of its
     tokens, as branches of one trunk: a law of size and tokens can then be fitted. With
     `rates`, the narrowest and the widest are also trained for a quarter of the tokens
-    at so many times their learning rate, to see whether the rule was right.
+    at these multiples of their learning rate, to check the rule for it.
     """
 
     name: str
     layers: int
     widths: tuple[int, ...]
-    seeds: tuple[int, ...]  # how often each width is trained, where time allows
+    seeds: tuple[int, ...]  # runs of each width, where time allows
     held_out: int
     tokens: int  # for each model
     lr: float  # peak, at width 32
@@ -77,7 +79,7 @@ class Ladder:
     context: int = 64
     batch: int = 16
     warmup: int = 100  # steps
-    untrained: tuple[int, ...] = (128, 256, 384, 512)  # timed only, when decoding
+    untrained: tuple[int, ...] = (128, 256, 384, 512)  # whose decoding is timed
 
     def __post_init__(self):
         if len(set(self.widths)) < FEWEST_WIDTHS:
@@ -98,14 +100,14 @@ class Ladder:
 
     @property
     def rate_widths(self) -> tuple[int, int]:
-        """The ends of the series, at which the learning rate is checked."""
+        """The narrowest and the widest, at which the learning rate is checked."""
         return min(self.widths), max(self.widths)
 
     def lengths(self, tokens: int) -> tuple[int, ...]:
-        """The tokens after which a model that reads so many is cooled down, ascending.
+        """The tokens after which a model of so many tokens is cooled down, ascending.
 
-        Never fewer than `least_tokens`: below, the text's first lessons are learned at
-        a size of their own, which is no power law.
+        Never fewer than `least_tokens`: with fewer, the early part of training, which
+        follows no power law, would be part of the law.
         """
         wanted = {self.whole_steps(tokens / n) for n in self.divisors}
         least = self.whole_steps(self.least_tokens)
@@ -128,10 +130,10 @@ class Ladder:
         shortest: int | None = None,
         rate: float = 1.0,
     ) -> TrainConfig:
-        """How one model is trained, but for where it is written.
+        """The settings to train one model with, without its folder.
 
-        `shortest`: the tokens of the shortest branch, for which the warm-up must do;
-        `rate`: times the learning rate of the rule.
+        shortest: the tokens of the shortest branch, which the warm-up must fit into;
+        rate: a factor of the usual learning rate.
 
         Matrices N(0, 1/fan in), no bias, no decay; AdamW; 100 steps of warm-up, a
         constant rate, and the last fifth linear to 0. A rate that falls with width as
@@ -165,7 +167,7 @@ class Ladder:
             device=self.device,
             workers="1",
             branch=len(self.divisors) > 1,
-            # The middle of a run is not looked at: it would cost time.
+            # No evaluation in the middle of a run: it would cost time.
             eval_every=steps,
             save_every=steps,
         )
@@ -246,8 +248,8 @@ def named(name: str) -> Ladder:
 def architecture(objective: str, arch: str | None) -> str:
     """The architecture of a series: the given one, or the objective's first. Raises
     UsageError for an unknown objective, and for one that it cannot be trained with."""
-    # The tokens of a series are windows of one text: rows and passages end where they
-    # end, so that equal tokens would be no equal work.
+    # Windows of one text alone: rows and passages are of unequal lengths, so that equal
+    # tokens would be unequal work.
     known = [name for name, of in OBJECTIVES.items() if of.kind == "windows"]
     if objective not in known:
         raise UsageError(
@@ -256,6 +258,31 @@ def architecture(objective: str, arch: str | None) -> str:
     arch = arch or architectures_for(objective)[0]
     check_arch(arch, objective)
     return arch
+
+
+def options(preset: str, **given) -> dict:
+    """The options of `minillm scale` for a series, without unknown and default values.
+
+    given: budget, data, objective, arch, seed.
+    """
+    objective = given.get("objective") or "clm"
+    default = {
+        "budget": PRESETS[preset].budget if preset in PRESETS else None,
+        "data": "stdlib",
+        "objective": "clm",
+        "arch": architecture(objective, None),
+        "seed": 0,
+    }
+    named = {k: v for k, v in given.items() if v not in (None, default[k])}
+    return {"preset": preset, **named}
+
+
+def command(folder: str | os.PathLike, options: dict) -> str:
+    """The command line that starts or goes on with a series."""
+    words = [
+        word for name, value in options.items() for word in (f"--{name}", str(value))
+    ]
+    return shlex.join(["minillm", "scale", *words, "--out", str(folder)])
 
 
 def heads(width: int) -> int:

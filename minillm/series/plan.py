@@ -1,7 +1,7 @@
-"""The plan of a series: which models, how often, how long, within a budget of time.
+"""Plan of a series: its models, their repeats and tokens, within a budget of time.
 
-It is made once from the measured speed of every size and written to plan.json; whoever
-starts the series again reads it and measures nothing.
+It is made once, from the measured speed of every size, and written to plan.json; a
+later session of the series reads it and measures nothing.
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ from minillm.series.ladder import TOKENS, WIDTH, Ladder, architecture, heads
 EVALUATION = 0.4  # seconds for a batch of the last evaluation, in training steps
 STARTING = 0.5  # seconds of a run before its first step and after its last
 FINISHING = 10.0  # seconds after the last run: decoding, fits, pictures
-SLOWER = 1.12  # a long run than a short probe; leaves room for a busier machine
+SLOWER = 1.12  # a long run's step over a short probe's, with room for a busier machine
 MOST_RUNS = 10_000
 
-# What a plan.json may hold: `kinds.check`.
+# The contents of a plan.json: `kinds.check`.
 KIND = {
     "ladder": LADDER,
     "data": str,
@@ -57,9 +57,12 @@ KIND = {
 
 @dataclass(frozen=True)
 class Run:
-    """One model to be trained, with the seconds it should take: a trunk with a branch
-    for each of its `lengths` (tokens, ascending). `repeat` counts the runs of this
-    width before it; `rate` is 1, or the factor of a check of the learning rate."""
+    """One model to be trained, and the predicted seconds: a trunk with a branch for
+    each of its `lengths` (tokens, ascending).
+
+    repeat: the number of runs of this width before it. rate: 1, or the factor of a
+    check of the learning rate.
+    """
 
     width: int
     repeat: int
@@ -75,7 +78,7 @@ class Run:
         return name if self.rate == 1 else f"{name}-rate{self.rate:g}"
 
     def branch_name(self, tokens: int) -> str:
-        """The name of the branch of so many tokens; the longest bears the run's."""
+        """The name of the branch of so many tokens; the longest has the run's name."""
         if tokens == self.lengths[-1]:
             return self.name
         return f"{self.name}-{tokens / 1e6:.2f}M"
@@ -83,7 +86,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a series will do, longest run first. Written as plan.json."""
+    """The runs of a series, longest first, and their settings. Written as plan.json."""
 
     ladder: Ladder
     data: str
@@ -107,7 +110,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """From beginning to end."""
+        """The predicted time of the whole series."""
         return self.seconds_before + self.training_seconds + FINISHING
 
     @property
@@ -167,12 +170,7 @@ def read_plan(path: Path) -> Plan:
         rest["step_seconds"] = {
             size["width"]: size["step_seconds"] for size in record["sizes"]
         }
-        rest["runs"] = tuple(
-            Run(**{**run, "lengths": tuple(run["lengths"])})
-            for run in (
-                {k: v for k, v in run.items() if k != "name"} for run in record["runs"]
-            )
-        )
+        rest["runs"] = tuple(map(_read_run, record["runs"]))
         rest["warnings"] = tuple(record["warnings"])
         # Plans from before there was a choice do not say.
         rest["arch"] = architecture(record["objective"], record.get("arch"))
@@ -183,6 +181,11 @@ def read_plan(path: Path) -> Plan:
             f"{path}: cannot be read as a plan ({reason}): put the whole file back, or "
             f"begin anew in another --out"
         ) from None
+
+
+def _read_run(record: dict) -> Run:
+    fields = {name: value for name, value in record.items() if name != "name"}
+    return Run(**{**fields, "lengths": tuple(record["lengths"])})
 
 
 def _checked(plan: Plan) -> Plan:
@@ -212,13 +215,13 @@ def _checked(plan: Plan) -> Plan:
 
 
 def fitted(plan: Plan) -> Plan:
-    """The plan with its runs: as many as the budget allows.
+    """The plan with the runs that the budget allows.
 
-    Luck of the draw moves a loss more than a third of the tokens do. So tokens give way
-    first, down to `enough_tokens`, the same for every size; then repeats do, third
-    ones before second ones and narrow ones before wide ones, for the law is carried on
+    Another seed changes a loss more than a third fewer tokens do. So tokens are cut
+    first, down to `enough_tokens`, the same for every size; then repeats, third ones
+    before second ones and narrow ones before wide ones, because the law is extrapolated
     from the widest; then the checks of the learning rate; then tokens again. A warning
-    says what had to be left out.
+    names all that is left out.
     """
     ladder = plan.ladder
     wanted = plan.tokens
@@ -228,26 +231,26 @@ def fitted(plan: Plan) -> Plan:
     while plan.seconds > plan.budget and len(runs) > len(_once(ladder)):
         runs = runs[:-1]
         plan = _with_runs(plan, runs)
-    if len(runs) < len(everything):  # what the last one left free
+    if len(runs) < len(everything):  # the last one may have left time
         plan = _with_runs(replace(plan, tokens=wanted), runs)
         plan = _shortened(plan, runs, ladder.enough_tokens)
     plan = _shortened(plan, runs, ladder.least_tokens)
     left_out = everything[len(runs) :]
-    return replace(plan, warnings=(*plan.warnings, *_losses(plan, wanted, left_out)))
+    return replace(plan, warnings=(*plan.warnings, *_cuts(plan, wanted, left_out)))
 
 
 def most_runs(ladder: Ladder) -> int:
-    """How many runs a series has that nothing is left out of."""
+    """The number of runs of a complete series."""
     return len(_wanted(ladder))
 
 
 def _once(ladder: Ladder) -> list[tuple[int, int, float]]:
-    """(width, repeat, rate) of what no series can do without."""
+    """(width, repeat, rate) of the runs that every series has."""
     return [(width, 0, 1.0) for width in (*ladder.widths, ladder.held_out)]
 
 
 def _wanted(ladder: Ladder) -> list[tuple[int, int, float]]:
-    """(width, repeat, rate) of every run, what can be spared last."""
+    """(width, repeat, rate) of every run; the last are left out first."""
     checks = [
         (width, 0, rate)
         for width in (ladder.rate_widths if ladder.rates else ())
@@ -271,8 +274,8 @@ def _shortened(plan: Plan, runs: list, least: int) -> Plan:
     return plan
 
 
-def _losses(plan: Plan, wanted: int, left_out: list):
-    """What a plan had to leave out, a sentence each."""
+def _cuts(plan: Plan, wanted: int, left_out: list):
+    """Warnings of all that a plan leaves out, a sentence each."""
     repeats = sum(rate == 1 for _, _, rate in left_out)
     if repeats:
         yield (
@@ -331,7 +334,7 @@ def _run(plan: Plan, width: int, repeat: int, rate: float) -> Run:
 
 
 def run_seconds(plan: Plan, width: int, lengths: tuple[int, ...]) -> float:
-    """How long a run takes, with the cooldown and the evaluation of each branch."""
+    """The seconds of a run, with the cooldown and the evaluation of each branch."""
     tokens = (1 - COOLDOWN) * lengths[-1] + COOLDOWN * sum(lengths)
     steps = SLOWER * tokens / plan.ladder.tokens_per_step
     steps += EVALUATION * plan.validation_batches * len(lengths)
@@ -339,8 +342,8 @@ def run_seconds(plan: Plan, width: int, lengths: tuple[int, ...]) -> float:
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
-    """When the last run ends, where each begins, in this order, on the first free of
-    the workers."""
+    """The time at which the last run ends, if each in turn takes the first free
+    worker."""
     free_at = [0.0] * workers
     for length in seconds:
         heapq.heapreplace(free_at, free_at[0] + length)

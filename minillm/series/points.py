@@ -1,23 +1,27 @@
-"""Points of a series: one for each model and length, and the sizes together.
+"""Points of a series: one for each run and length, and their medians over seeds.
 
-A point is left out of the laws, with the reason, where it is not what a law is about:
-when it diverged, was not past its warm-up, had begun to learn its text by heart, or
-stands in the middle of a phase transition.
+A point is left out of the laws, with the reason, where no law describes it: when it
+diverged, was not past its warm-up, had begun to learn its text by heart, or is in the
+middle of a phase transition.
 """
 
 import itertools
 import math
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from minillm.laws.fitting import fit
+from minillm.laws.law import LawFit
+from minillm.laws.runs_table import Table
 from minillm.series.plan import Plan, Run
 
-WARM = 2  # warm-ups that a run must be longer than
-BY_HEART = 0.02  # by how much the validation loss may exceed the training loss
+WARM = 2  # warm-ups: a run must be longer
+BY_HEART = 0.02  # the largest excess of the validation loss over the training loss
 # A loss falls ever more slowly with tokens; where it falls so much faster than before,
 # something new is being learned.
 FASTER = 1.25
-NOTICEABLE = 0.02  # a slope dlnL/dlnD that is more than luck
+NOTICEABLE = 0.02  # a slope dlnL/dlnD that is more than noise
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Size:
-    """The runs of one size and length together; medians over seeds."""
+    """The runs of one size and length; medians over seeds."""
 
     width: int
     n_layers: int
@@ -61,7 +65,7 @@ def points_of(plan: Plan, records: dict) -> list[Point]:
 
 
 def sizes_of(points: list[Point]) -> list[Size]:
-    """The points with the rule's learning rate, by width and length."""
+    """The points with the usual learning rate, by width and length."""
     groups = {}
     for point in points:
         if point.run.rate == 1:
@@ -86,22 +90,39 @@ def _size(same: list[Point]) -> Size:
     )
 
 
+def fit_medians(
+    points: Sequence, columns: Mapping, group: str | None = None, source="the table"
+) -> LawFit:
+    """Fit the median losses of points (`Size`, or another with `loss` and `losses`).
+
+    columns: {name: values} of the law's variables. Least squares of the relative error,
+    in which a median over more seeds weighs more.
+    """
+    columns = {
+        **columns,
+        "loss": [point.loss for point in points],
+        "sigma": [point.loss / len(point.losses) ** 0.5 for point in points],
+    }
+    x = tuple(columns)[:-2]
+    return fit(Table(source, columns), x, loss="lsq", sigma="sigma", group=group)
+
+
 def unfit(points: list[Point]) -> dict[str, str]:
-    """{name of a point: why it is no part of any law}."""
+    """{name of a point: the reason why no law is fitted to it}."""
     found = {}
     for point in points:
         options, results = point.record["options"], point.record["results"]
         gap = results["val_loss"] / results["train_loss"] - 1
-        # A token's loss spreads about as much as it is large; so many of them make up
-        # the training loss (`Metrics.final_loss`).
+        # The losses of single tokens spread by about their mean; the training loss is
+        # the mean over the tokens of the last steps (`Metrics.final_loss`).
         last_steps = max(1, min(100, results["steps"] // 20))
-        luck = 3 / math.sqrt(last_steps * results["tokens"] / results["steps"])
+        noise = 3 / math.sqrt(last_steps * results["tokens"] / results["steps"])
         if results["steps"] < WARM * options["warmup"]:
             found[point.name] = (
                 f"its {results['steps']} steps are not past a warm-up of "
                 f"{options['warmup']}"
             )
-        elif gap > BY_HEART + luck:
+        elif gap > BY_HEART + noise:
             found[point.name] = (
                 f"its validation loss is {gap:.1%} above its training loss: it has "
                 f"begun to learn its text by heart; give more text"
@@ -110,10 +131,10 @@ def unfit(points: list[Point]) -> dict[str, str]:
 
 
 def in_transition(sizes: list[Size]) -> dict[tuple[int, int], str]:
-    """{(width, tokens): why} of the sizes that are too short for a law of tokens.
+    """{(width, tokens): reason} of the sizes that are too short for a law of tokens.
 
-    `sizes` of every length. What comes before the loss begins to fall faster than it
-    did is left out.
+    `sizes` are those of every length. The lengths before the loss begins to fall faster
+    are left out.
     """
     found = {}
     for width in sorted({size.width for size in sizes}):
@@ -130,5 +151,5 @@ def in_transition(sizes: list[Size]) -> dict[tuple[int, int], str]:
 
 
 def _slope(a: Size, b: Size) -> float:
-    """How fast the loss falls with tokens: −d ln loss / d ln tokens."""
+    """The slope of the loss over tokens: −d ln loss / d ln tokens."""
     return math.log(a.loss / b.loss) / math.log(b.tokens / a.tokens)

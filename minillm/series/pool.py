@@ -1,7 +1,6 @@
-"""Tasks in processes of their own, some side by side.
+"""Process pool: tasks in processes of their own, some side by side.
 
-A task of one core goes twice as fast on two cores when there are two of them: nothing
-has to be shared out or waited for.
+Two tasks of one core each use two cores fully: they share nothing and never wait.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ PATIENCE = 3.0  # seconds that a stopped task has for saving its work
 
 @dataclass(frozen=True)
 class Task:
-    """`function(send, *arguments)`; what it sends is heard while it works."""
+    """A call `function(send, *arguments)`, which may `send` values while it works."""
 
     name: str
     function: Callable
@@ -32,7 +31,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Event:
-    """What a task has sent, answered or died of.
+    """A message from a task, or of its end.
 
     kind: "started"; "sent", "answered" (see `value`); "failed" (`value` is the
     message, `exit_code` that of the error); "tick", with no task: time has passed.
@@ -45,14 +44,14 @@ class Event:
 
 
 def forks() -> bool:
-    """Whether a task starts with all that its parent has in memory."""
+    """Whether a task inherits its parent's memory."""
     return sys.platform == "linux"
 
 
 def side_by_side(tasks: Iterable[Task], n: int) -> Iterator[Event]:
-    """Run every task, n at a time, and tell what happens.
+    """Run every task, n at a time, and yield the events.
 
-    Each is taken from `tasks` when there is room for it. Close the iterator (or let an
+    Each is taken from `tasks` when a process is free. Close the iterator (or let an
     exception through it) to stop what is running: a task is asked by SIGTERM first.
     """
     tasks = iter(tasks)
@@ -112,8 +111,8 @@ def _start(task: Task, parents_ends: list):
 
 @contextlib.contextmanager
 def _terminal_kept_out():
-    """A process started here never hears of Ctrl-C or that its terminal closes, which
-    reach every process of it: the parent decides what they mean."""
+    """Block the signals of the terminal (Ctrl-C, closing) in processes started here:
+    they reach every process, and the parent decides."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -9,10 +9,10 @@ from pathlib import Path
 from minillm.errors import Interrupted, UsageError
 from minillm.learning.config import check_name
 from minillm.learning.workers import available_cores
-from minillm.series.ladder import Ladder, architecture, named
+from minillm.series.ladder import Ladder, architecture, named, options
 from minillm.series.plan import most_runs, read_plan
-from minillm.series.progress import Silent
-from minillm.series.session import Sitting
+from minillm.series.series_progress import Silent
+from minillm.series.session import Session
 from minillm.text import generated
 
 
@@ -34,12 +34,11 @@ def scale(
     preset: `smoke`, `demo`, `hour`, `gpu`, or a Ladder of your own. data: a corpus name
     or a path. objective: `clm` or `mlm`; arch: for `clm` `gpt` or `lstm` (default: the
     objective's own). Each has its own law.
-    out: the folder of the series (default: one in `runs/`); what is finished in it is
-    not trained again. workers: how many runs go side by side (default: as many as there
-    are cores); never more than there are runs. budget: seconds for all of it (default:
-    the preset's). plan: the plan.json of another series, to be repeated here as it is,
-    preset and seed included.
-    `reporter` hears what happens (see `progress.Silent`).
+    out: the folder of the series (default: one in `runs/`); its finished runs are not
+    trained again. workers: the number of runs side by side (default: one for each
+    core); never more than there are runs. budget: seconds for all of it (default: the
+    preset's). plan: the plan.json of another series, to be repeated here as it is,
+    preset and seed included. reporter: see `series_progress.Silent`.
 
     Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
     `seconds`, `warnings` and, where runs branch, `law_of_size_and_tokens`. Losses are
@@ -64,7 +63,7 @@ def scale(
         raise UsageError(f"seed must be at least 0, got {seed}")
     if not budget > 0:
         raise UsageError(f"budget must be more than 0 seconds, got {budget}")
-    series = Sitting(
+    series = Session(
         ladder=ladder,
         data=str(data),
         seed=seed,
@@ -88,15 +87,11 @@ def scale(
 
 
 def _folder(ladder: Ladder, data: str, objective: str, arch: str, seed: int) -> Path:
-    """The same for the same series, so that starting it again goes on with it."""
-    parts = ["scale", ladder.name]
-    if objective != "clm":
-        parts.append(objective)
-    if arch != architecture(objective, None):
-        parts.append(arch)
-    if data != "stdlib":
+    """The default folder, equal for equal series, so that a second start goes on."""
+    given = options(ladder.name, objective=objective, arch=arch, data=data, seed=seed)
+    if "data" in given:
         name = data if generated(data) else Path(data).resolve().stem
-        parts.append(re.sub(r"[^\w.-]+", "-", name))
-    if seed:
-        parts.append(f"s{seed}")
-    return Path("runs", "-".join(parts))
+        given["data"] = re.sub(r"[^\w.-]+", "-", name)
+    if "seed" in given:
+        given["seed"] = f"s{seed}"
+    return Path("runs", "-".join(["scale", *given.values()]))

@@ -1,10 +1,9 @@
-"""One session of a series: probe, plan, train what is missing, report on all of it."""
+"""Session of a series: probe, plan, train the missing runs, fit all of them."""
 
 import contextlib
 import os
-import shlex
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.backend import products
@@ -15,22 +14,21 @@ from minillm.learning.batches import LIMIT
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.reading import Damaged, Missing, read_object
-from minillm.runs import lock
-from minillm.runs import logbook as training
+from minillm.runs import lock, logbook
 from minillm.runs.resume import holds_nothing_yet
 from minillm.runs.run import read_record
 from minillm.runs.train import train
-from minillm.series.corpus import prepared
-from minillm.series.ladder import architecture
+from minillm.series.ladder import Ladder, command, options
 from minillm.series.plan import FINISHING, Plan, Run, fitted, read_plan
 from minillm.series.pool import Task, forks, side_by_side
-from minillm.series.probe import probe
-from minillm.series.report import Findings
-from minillm.series.writing_speed import time_decoding
+from minillm.series.results import Results
+from minillm.series.series_progress import Silent
+from minillm.series.series_text import prepared
+from minillm.series.speed import probe, time_decoding
 
 PROBING = 0.02  # of the budget
 SECONDS_BETWEEN_LINES = 0.3  # that a run sends
-DECODING = {  # what decoding.json holds
+DECODING = {  # the contents of decoding.json
     "points": [
         {
             "width": COUNT,
@@ -42,40 +40,32 @@ DECODING = {  # what decoding.json holds
 }
 
 
-class Sitting:
-    """One sitting at a series: trains what is missing and reports on all of it."""
+@dataclass
+class Session:
+    """One session of a series: trains the missing runs and reports on all of them.
 
-    def __init__(
-        self,
-        ladder,
-        data,
-        seed,
-        folder,
-        workers,
-        budget,
-        objective,
-        arch,
-        given,
-        reporter,
-    ):
-        self.began = time.perf_counter()
-        self.ladder = ladder
-        self.data = data
-        self.seed = seed
-        self.folder = folder
-        self.workers = workers
-        self.budget = budget
-        self.objective = objective
-        self.arch = arch
-        self.given = given  # another series' plan
-        self.reporter = reporter
-        self.plan = None
-        self.records = {}  # by name of the run
-        self.excluded = []
-        self.warnings = []
+    The settings are those of `scale`; given: the plan of another series, if any.
+    records: by name of the run.
+    """
+
+    ladder: Ladder
+    data: str
+    seed: int
+    folder: Path
+    workers: int
+    budget: float
+    objective: str
+    arch: str
+    given: Plan | None
+    reporter: Silent
+    plan: Plan | None = None
+    records: dict = field(default_factory=dict)
+    excluded: list = field(default_factory=list)
+    warnings: list = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
 
     def run(self) -> dict:
-        """The series from beginning to end, or what is left of it."""
+        """Train the series from beginning to end, or its missing runs."""
         self._old_plan()  # another series is refused before a text is read
         found = prepared(self.ladder, self.data, self.objective, self.arch)
         with writing(self.folder):
@@ -104,17 +94,16 @@ class Sitting:
             self.plan = old
         self.reporter.plan(self.plan, plan_file)
         lost = (text.train_lost + text.val_lost).told(text.name)
-        for told in filter(None, (lost, products.library()["problem"])):
-            self.reporter.note(told)
+        for note in filter(None, (lost, products.library()["problem"])):
+            self.reporter.note(note)
         self._train(text)
         self.reporter.note("timing how fast each size writes, fitting, drawing")
-        findings = Findings(
-            self.plan, self.records, self.excluded, self._decoding(text)
-        )
-        result = findings.to_json()
+        decoding = self._decoding(text)
+        results = Results(self.plan, self.records, self.excluded, decoding)
+        result = results.to_json()
         result["warnings"] += self.warnings
         result["out"] = str(self.folder.resolve())
-        result["figures"] = [str(path) for path in findings.draw(self.folder)]
+        result["figures"] = [str(path) for path in results.draw(self.folder)]
         result["seconds"] = time.perf_counter() - self.began
         write_json(self.folder / "scale.json", result)
         return result
@@ -126,17 +115,9 @@ class Sitting:
         return f"{finished} of {len(self.plan.runs)} runs are finished"
 
     def command(self) -> str:
-        """What to type to go on."""
-        parts = ["minillm", "scale", "--preset", self.ladder.name]
-        if self.data != "stdlib":
-            parts += ["--data", self.data]
-        if self.objective != "clm":
-            parts += ["--objective", self.objective]
-        if self.arch != architecture(self.objective, None):
-            parts += ["--arch", self.arch]
-        if self.seed:
-            parts += ["--seed", str(self.seed)]
-        return shlex.join([*parts, "--out", str(self.folder)])
+        """The command line that goes on with this series."""
+        given = {"data": self.data, "objective": self.objective, "arch": self.arch}
+        return command(self.folder, options(self.ladder.name, **given, seed=self.seed))
 
     def _old_plan(self) -> Plan | None:
         """The plan in the folder. Raises UsageError where the folder holds another
@@ -195,10 +176,10 @@ class Sitting:
         return fitted(replace(plan, step_seconds=step_seconds, seconds_before=spent))
 
     def _train(self, text: EncodedCorpus) -> None:
-        """Train what is missing, each model in a process of its own."""
+        """Train the missing runs, each in a process of its own."""
         runs = {run.name: run for run in self.plan.runs}
         missing = [run for run in runs.values() if not self._is_over(run)]
-        given = text if forks() else None  # what is not inherited is prepared anew
+        given = text if forks() else None  # without fork, each process prepares its own
         tasks = (
             Task(run.name, train_run, (self._configs(run), given))
             for run in self._in_time(missing)
@@ -218,7 +199,7 @@ class Sitting:
                 self.reporter.tick()
 
     def _is_over(self, run: Run) -> bool:
-        """Whether an earlier sitting has brought a run to its end, good or bad."""
+        """Whether an earlier session has finished a run, or it has diverged."""
         found = set()
         for tokens in run.lengths:
             place = self._place(run, tokens)
@@ -234,7 +215,7 @@ class Sitting:
         return found == {"finished"} or "diverged" in found
 
     def _in_time(self, runs: list[Run]):
-        """Each run when its turn comes, without repeats that would end too late."""
+        """Each run in its turn, without repeats that would end too late."""
         for run in runs:
             end = time.perf_counter() - self.began + run.seconds + FINISHING
             spare = run.repeat or run.rate != 1
@@ -262,7 +243,7 @@ class Sitting:
         return self.folder / "runs" / run.branch_name(tokens)
 
     def _configs(self, run: Run) -> list[TrainConfig]:
-        """Of every branch, the shortest first."""
+        """The settings of every branch, the shortest first."""
         return [
             replace(
                 self.plan.config(run.width, run.seed, tokens, run.rate),
@@ -272,7 +253,7 @@ class Sitting:
         ]
 
     def _decoding(self, text: EncodedCorpus) -> list[dict]:
-        """Measured once for a series, as its runs are."""
+        """The decoding speeds of all sizes, measured once for a series."""
         path = self.folder / "decoding.json"
         ladder = self.plan.ladder
         wanted = {*ladder.widths, ladder.held_out, *ladder.untrained}
@@ -291,8 +272,8 @@ class Sitting:
 
 
 def _check_free(place: Path) -> None:
-    """UsageError unless a run may begin in a place: nothing is there, or no more than
-    what a run leaves that is killed as it begins."""
+    """UsageError unless a run may begin in a place: it is free, or holds only the
+    remains of a run that was killed as it began."""
     there = os.path.lexists(place)  # also a link that leads nowhere
     if there and not (place.is_dir() and holds_nothing_yet(place)):
         raise UsageError(
@@ -302,7 +283,7 @@ def _check_free(place: Path) -> None:
 
 
 def _status(place: Path) -> str:
-    """How far the run in a folder has come. Raises DataError, with the way out."""
+    """The status of the run in a folder. Raises DataError, with the way out."""
     try:
         return read_record(place)["status"]
     except DataError as error:
@@ -310,8 +291,8 @@ def _status(place: Path) -> str:
 
 
 def train_run(send, configs: list[TrainConfig], text: EncodedCorpus | None) -> None:
-    """Train one model of a series, a branch at a time, each from where the one before
-    began to cool down; or go on where it was stopped."""
+    """Train or resume one model of a series, branch by branch, each from the step at
+    which the one before began to cool down."""
     start = None
     for config in configs:
         resume = Path(config.out, "run.json").exists()
@@ -320,7 +301,7 @@ def train_run(send, configs: list[TrainConfig], text: EncodedCorpus | None) -> N
         start = config.out
 
 
-class _Sender(training.Silent):
+class _Sender(logbook.Silent):
     """Sends a line of metrics now and then."""
 
     def __init__(self, send):

@@ -1,1 +1,1 @@
-"""Studies: what is made of many runs and their laws: advice, comparisons, pages."""
+"""Studies of many runs and their laws: advice, comparisons, reports, emergence."""

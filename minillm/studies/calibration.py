@@ -1,11 +1,11 @@
-"""Is the laboratory to be believed? It measures things whose measure is known.
+"""Calibration: fits and intervals are checked where the true law is known.
 
     for check in calibrate():
         print(check.name, check.error, check.limit)
 
-As a balance is tried with a weight: on losses of a model whose laws are sums (the
-memoriser), on curves without noise, and on many simulated series, of which the 95 %
-intervals must hold the truth in about 95 %, also where points share their run.
+The checks: losses of a model whose laws are exact sums (the memoriser), curves without
+noise, and the coverage of 95 % intervals over many simulated series, also of points
+that share a run.
 """
 
 import math
@@ -23,15 +23,15 @@ EXPONENT_LIMIT = 0.02
 ENTROPY_LIMIT = 0.005  # relative
 RECOVERY_LIMIT = 1e-6  # relative
 COVERAGE = 0.95
-LUCK = 1e-3  # that a sound laboratory fails one check, on either side
+CHANCE = 1e-3  # that sound intervals fail one check, on either side
 NOISES = (0.001, 0.003)  # relative, of one loss
 
 SIZES = np.array([9216, 20736, 36864, 82944, 147456, 331776])
 LAW = {"E": 1.12, "A": 33.3, "alpha": 0.43}
-# Of the size that Besiroglu et al. (2024) found for Hoffmann et al. (2022).
+# About the constants that Besiroglu et al. (2024) found for Hoffmann et al. (2022).
 WIDE_LAW = {"E": 1.82, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37}
 RESAMPLES = 400
-# A series of branches: L(N, D), what the points of one run share, and their own noise.
+# A series of branches: L(N, D), the shared noise of a run, and that of each point.
 BRANCHED_LAW = {"E": 1.0, "A": 33.3, "alpha": 0.43, "B": 300.0, "beta": 0.5}
 LENGTHS = np.array([1e6, 2e6, 4e6, 8e6])
 SHARED, OWN = 0.003, 0.001  # relative
@@ -39,7 +39,7 @@ SHARED, OWN = 0.003, 0.001  # relative
 
 @dataclass(frozen=True)
 class Check:
-    """How far a measure is from what is known, and how far it may be.
+    """The error of a measure beside the truth, and its limit.
 
     detail: the numbers behind it, in words.
     """
@@ -60,8 +60,8 @@ class Check:
 def calibrate(series: int = 40, seed: int = 0) -> Iterator[Check]:
     """Every check in turn, some twenty seconds for all.
 
-    series: how many are simulated for each level of noise; with more, less is put down
-    to luck. seed: chooses texts and noise. Raises UsageError.
+    series: the number of simulated ones for each level of noise; with more, the limits
+    are narrower. seed: chooses texts and noise. Raises UsageError.
     """
     if series < 10:
         raise UsageError(f"series must be at least 10 to count anything, got {series}")
@@ -76,8 +76,8 @@ def memoriser_checks(seed: int = 0) -> Iterator[Check]:
     """Fitted blindly, a memoriser's losses give the exponents of the exact sums and
     the entropy of the text."""
     facts = Facts(a=1.0, keys=100_000, seed=seed)
-    # Where 100,000 keys are as good as infinitely many, and one more or less of those
-    # that are known makes little difference.
+    # In these ranges 100,000 keys are practically infinitely many, and a single known
+    # key more or less makes little difference.
     records = np.geomspace(300, 30_000, 10).astype(int)
     rooms = np.geomspace(30, 300, 8).astype(int)
     # With so many texts the limit of alpha is over four standard deviations.
@@ -133,8 +133,8 @@ def _recovery(name: str, columns: dict, truth: dict) -> Check:
 
 
 def coverage_checks(noise: float, series: int, seed: int = 0) -> Iterator[Check]:
-    """How often the 95 % intervals of E and alpha hold the truth, in series of six
-    sizes whose losses have a relative noise."""
+    """The coverage of the 95 % intervals of E and alpha, in series of six sizes with
+    this relative noise of the losses."""
     rng = np.random.default_rng((seed, round(1e6 * noise)))
     exact = LAW["E"] + LAW["A"] * SIZES ** -LAW["alpha"]
     measured = exact * (1 + noise * rng.standard_normal((series, len(SIZES))))
@@ -149,17 +149,17 @@ def coverage_checks(noise: float, series: int, seed: int = 0) -> Iterator[Check]
 
 
 def branched_checks(series: int, seed: int = 0) -> Iterator[Check]:
-    """The same of alpha and beta, in series of six runs with a point at four lengths
-    each, which share the luck of their run."""
+    """The coverage for alpha and beta, in series of six runs with points at four
+    lengths, which share the noise of their run."""
     rng = np.random.default_rng((seed, 1))
     run = np.repeat(np.arange(len(SIZES)), len(LENGTHS))
     columns = {"N": SIZES[run], "D": np.tile(LENGTHS, len(SIZES)), "run": run}
     exact = _of_both(BRANCHED_LAW, columns["N"], columns["D"])
     found = []
     for number in range(series):
-        luck = SHARED * rng.standard_normal(len(SIZES))[run]
-        luck += OWN * rng.standard_normal(len(run))
-        columns["loss"] = columns["sigma"] = exact * np.exp(luck)
+        noise = SHARED * rng.standard_normal(len(SIZES))[run]
+        noise += OWN * rng.standard_normal(len(run))
+        columns["loss"] = columns["sigma"] = exact * np.exp(noise)
         settings = {"loss": "lsq", "sigma": "sigma", "group": "run"}
         settings |= {"bootstrap": RESAMPLES, "seed": number}
         law = fit(columns, ("N", "D"), **settings)
@@ -169,7 +169,7 @@ def branched_checks(series: int, seed: int = 0) -> Iterator[Check]:
 
 
 def _coverage(found: list[dict], truth: dict, name: str) -> Iterator[Check]:
-    """How many of these intervals hold the truth."""
+    """The coverage of these intervals, the share that holds the truth."""
     n = len(found)
     least, most = likely_counts(n)
     for unknown, value in truth.items():
@@ -185,14 +185,14 @@ def _coverage(found: list[dict], truth: dict, name: str) -> Iterator[Check]:
 
 
 def likely_counts(n: int) -> tuple[int, int]:
-    """How many of n sound intervals may hold the truth, at least and at most: below and
-    beyond lies a chance of LUCK or less each, by the binomial distribution."""
+    """The least and the largest number of n sound intervals that may hold the truth:
+    fewer, and more, have a probability up to CHANCE each (binomial distribution)."""
     below = np.cumsum([_binomial(n, k) for k in range(n + 1)])
     beyond = np.cumsum([_binomial(n, k) for k in range(n, -1, -1)])
-    return int((below <= LUCK).sum()), n - int((beyond <= LUCK).sum())
+    return int((below <= CHANCE).sum()), n - int((beyond <= CHANCE).sum())
 
 
 def _binomial(n: int, k: int) -> float:
-    """The chance that k of n sound intervals hold the truth."""
+    """The probability that k of n sound intervals hold the truth."""
     ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
     return math.exp(ways + k * math.log(COVERAGE) + (n - k) * math.log(1 - COVERAGE))

@@ -1,4 +1,4 @@
-"""Emergence: does an ability appear suddenly? It depends on how it is measured.
+"""Emergence: an ability that appears suddenly by one measure, and steadily by another.
 
 For models of a series on `facts`: how often the next character of a value is right, and
 how often a whole value is. Both are counts over the same predictions. Where characters
@@ -15,8 +15,9 @@ import numpy as np
 
 from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, log_axis, new_figure, short, style
+from minillm.laws.sweep import medians
 from minillm.runs.run import Run, load_run, read_record
-from minillm.studies.compare.runs import refuse_file
+from minillm.studies.run_folders import folders_of_runs, refuse_file
 from minillm.tensor import no_grad
 from minillm.text import load_corpus, validation_windows
 from minillm.text.synthetic.by_name import generated
@@ -32,9 +33,9 @@ SHORT = 4  # characters: too few for a jump
 class Point:
     """One model.
 
-    N: its non-embedding parameters. tokens: what it was trained on. accuracy: the share
-    of the characters of values that are right; exact_match: of whole values, of which
-    so many `values` were asked for.
+    N: its non-embedding parameters. tokens: those it was trained on. accuracy: the
+    share of right characters of values; exact_match: the share of right whole values;
+    values: their number.
     """
 
     run: str
@@ -61,8 +62,8 @@ class Emergence:
 
     @property
     def fall(self) -> float:
-        """How far exact match lies below accuracy, for what independent errors would
-        make of it: Σ (accuracy − exact match) / Σ (accuracy − accuracy^length)."""
+        """The gap between accuracy and exact match, relative to that of independent
+        errors: Σ (accuracy − exact match) / Σ (accuracy − accuracy^length)."""
         measured = sum(point.accuracy - point.exact_match for point in self.points)
         accuracy = sum(point.accuracy for point in self.points)
         expected = accuracy - sum(self.predicted)
@@ -75,7 +76,7 @@ class Emergence:
 
     @property
     def sentence(self) -> str:
-        """What the figure shows, in words a student can quote."""
+        """The finding of the figure, in a sentence to quote."""
         gaps = [point.accuracy - point.exact_match for point in self.points]
         at = int(np.argmax(gaps))
         point = self.points[at]
@@ -147,26 +148,22 @@ def emergence(runs: str | Path | Sequence[str | Path]) -> Emergence:
 
 
 def runs_below(folder: Path) -> list[Path]:
-    """The run folders in a folder or in its `runs/`; itself, if it is one."""
+    """`folders_of_runs`. Raises DataError for none."""
     refuse_file(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder of runs")
-    found = [
-        path.parent
-        for pattern in ("run.json", "*/run.json", "runs/*/run.json")
-        for path in sorted(folder.glob(pattern))
-    ]
+    found = folders_of_runs(folder)
     if not found:
         raise DataError(f"{folder}: holds no run: give the folder of a series")
     return found
 
 
 def measure(run: Run, text: str, length: int) -> Point:
-    """How well a model knows the values in a text of records.
+    """The accuracy and exact match of a model for the values in a text of records.
 
-    A record counts where a window shows its whole key. The characters before the one
-    that is predicted are those of the text, so that a value is right as a whole exactly
-    where greedy writing would have written it.
+    A record counts where a window shows its whole key. Each character is predicted
+    after the text's own characters, so a whole value is right exactly where greedy
+    decoding would have written it.
     """
     if run.tokenizer.kind not in ("chars", "bytes") or run.config.objective != "clm":
         raise UsageError(
@@ -216,11 +213,10 @@ def draw_emergence(found: Emergence):
             (accuracy, "blue", "o", "accuracy: characters of values right"),
             (exact, "red", "s", whole),
         ):
-            sizes, medians = _medians(N, values)
-            axes.plot(sizes, medians, color=COLOURS[colour], label=label)
+            axes.plot(*medians(N, values), color=COLOURS[colour], label=label)
             axes.plot(N, values, marker, color=COLOURS[colour], markersize=6)
         axes.plot(
-            *_medians(N, found.predicted),
+            *medians(N, found.predicted),
             ":",
             color=COLOURS["grey"],
             label=f"accuracy$^{{{found.length}}}$",
@@ -264,9 +260,3 @@ def _right(model, windows: np.ndarray) -> np.ndarray:
     with no_grad():
         logits = model(windows[:, :-1]).numpy()
     return logits.argmax(-1) == windows[:, 1:]
-
-
-def _medians(N: list, values: list) -> tuple[np.ndarray, list]:
-    """The median of the values at each size, sizes rising."""
-    sizes = np.unique(N)
-    return sizes, [np.median(np.array(values)[np.equal(N, n)]) for n in sizes]

@@ -1,8 +1,8 @@
-"""A model whose law is known: it counts, and does nothing else.
+"""Memoriser: a table of counts, a model whose scaling law is known exactly.
 
 On `facts` the laws of an ideal memoriser are sums (`minillm/text/synthetic/facts.py`).
-A table of counts comes as near to it as a model can, and trains in no time: a series of
-such tables is the laboratory's calibration weight.
+A table of counts is nearly ideal and trains at once, so a series of such tables
+calibrates the fits.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ def memoriser_loss(facts: Facts, drawn: np.ndarray, room: int) -> float:
 def memoriser_series(
     facts: Facts, rooms: np.ndarray, records: np.ndarray, samples: int = 1
 ) -> np.ndarray:
-    """The losses of tables with room for so many keys, after so many records: (r, n).
+    """The losses of tables, by room for keys and by number of records: (r, n).
 
     rooms: (r,). records: (n,). Each loss is the mean over `samples` texts.
     """
@@ -41,5 +41,5 @@ def memoriser_series(
 
 
 def slope(x: np.ndarray, excess: np.ndarray) -> float:
-    """The exponent α of what falls like x^−α: the mean slope of its logarithm."""
+    """The exponent α of an excess that falls like x^−α: the slope of its logarithm."""
     return float(-np.polyfit(np.log(x), np.log(excess), 1)[0])

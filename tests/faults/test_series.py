@@ -17,8 +17,8 @@ import pytest
 from minillm.errors import Interrupted, MinillmError
 from minillm.series import scale
 from minillm.series.ladder import PRESETS, Ladder
-from minillm.series.progress import Silent
-from minillm.series.report import Findings
+from minillm.series.results import Results
+from minillm.series.series_progress import Silent
 from minillm_cli import scale as command
 
 FORKS = pytest.mark.skipif(sys.platform != "linux", reason="what is patched is forked")
@@ -50,8 +50,8 @@ def several(monkeypatch):
 
 
 def quickly(monkeypatch) -> None:
-    monkeypatch.setattr(Findings, "draw", lambda self, folder: [])
-    monkeypatch.setattr(Findings, "powers", {})
+    monkeypatch.setattr(Results, "draw", lambda self, folder: [])
+    monkeypatch.setattr(Results, "powers", {})
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +144,7 @@ def test_a_series_stopped_at_any_moment_finds_the_same(here, whole, seed):
                 reporter = Stopper(rng.randint(1, 20))
             else:
                 kill_at_file(patch, rng.randint(1, 40))
-            patch.setattr(Findings, "to_json", interrupted)  # at the latest
+            patch.setattr(Results, "to_json", interrupted)  # at the latest
             with pytest.raises(
                 (MinillmError, Interrupted), match=r"go on with: |sizes are left"
             ):
@@ -283,7 +283,7 @@ def test_a_run_that_is_deleted_as_advised_is_trained_again(minillm, here, law, w
 
 def test_there_are_no_more_workers_than_runs(minillm, here, whole, monkeypatch):
     shutil.copy(whole[0] / "words.txt", here)
-    monkeypatch.setattr(Findings, "to_json", interrupted)
+    monkeypatch.setattr(Results, "to_json", interrupted)
     assert minillm(*AGAIN, "--workers", str(10**6))[0] == 130
     plan = json.loads((here / "law" / "plan.json").read_text("utf-8"))
     assert plan["workers"] == len(plan["runs"]) == 5

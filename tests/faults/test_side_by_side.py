@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from minillm.runs import train as loop
-from minillm.series import session as sitting
+from minillm.series import session
 
 # Forks as many processes as asked for, which begin at the same moment; the streams of
 # each go into files.
@@ -107,9 +107,9 @@ with locked(Path(sys.argv[1])):
 
 
 def test_a_series_that_another_process_is_at_is_left_to_it(sees, here, monkeypatch):
-    monkeypatch.setattr(sitting, "prepared", lambda *_: (None, None, None, None))
+    monkeypatch.setattr(session, "prepared", lambda *_: (None, None, None, None))
     begun = lambda *_: pytest.fail("it was begun")  # noqa: E731
-    monkeypatch.setattr(sitting.Sitting, "_run", begun)
+    monkeypatch.setattr(session.Session, "_run", begun)
     argv = ["scale", "--preset", "smoke", "--out", "law"]
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, "law"],

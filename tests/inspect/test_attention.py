@@ -11,8 +11,8 @@ from minillm.errors import UsageError
 from minillm.generation import generate
 from minillm.inspect import attention_maps
 from minillm.inspect.attention import AttentionMap, in_parts, watched
-from minillm.inspect.attention.labels import token_labels
-from minillm.inspect.attention.reading import even_reading, most_decided, readings
+from minillm.inspect.attention.heads import even_reading, most_decided, readings
+from minillm.inspect.attention.maps import token_labels
 from minillm.learning.config import TrainConfig
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import AdamW

@@ -9,8 +9,8 @@ import pytest
 from minillm.series import scale
 from minillm.series.ladder import Ladder
 from minillm.series.plan import read_plan
-from minillm.series.progress import Silent
-from minillm.series.report import Findings
+from minillm.series.results import Results
+from minillm.series.series_progress import Silent
 
 WORDS = ["the", "a", "cat", "dog", "sat", "ran", "on", "to", "his", "red", "house"]
 
@@ -97,4 +97,4 @@ def copied(series, tmp_path) -> Path:
 @pytest.fixture
 def quickly(monkeypatch):
     """Draw nothing."""
-    monkeypatch.setattr(Findings, "draw", lambda self, folder: [])
+    monkeypatch.setattr(Results, "draw", lambda self, folder: [])

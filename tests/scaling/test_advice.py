@@ -9,8 +9,12 @@ import pytest
 from minillm.errors import DataError, UsageError
 from minillm.models import SIZES, count
 from minillm.studies.advice import advise
-from minillm.studies.advice.optimum import Law, effective_tokens, tokens_to_be_worth
-from minillm.studies.advice.shape import nearest_shape
+from minillm.studies.advice.compute_optimal import (
+    Law,
+    effective_tokens,
+    tokens_to_be_worth,
+)
+from minillm.studies.advice.model_shape import nearest_shape
 from minillm.studies.advice.source import KnownLaw, newest_series, read_law
 
 HOFFMANN = Law(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)

@@ -10,7 +10,7 @@ import pytest
 from minillm.errors import UsageError
 from minillm.runs.run import read_record
 from minillm.series import scale
-from minillm.series.lengths import RateCheck
+from minillm.series.branches import RateCheck
 from minillm.series.plan import Run, read_plan
 from minillm.series.points import Point, in_transition, sizes_of, unfit
 
@@ -168,7 +168,7 @@ def test_what_comes_before_a_transition_is_left_out():
 )
 def test_a_best_rate_at_the_edge_is_a_doubt(losses, doubted):
     check = RateCheck(8, 1000, dict.fromkeys(losses, 0.1), losses)
-    assert (check.doubt is not None) == doubted
+    assert (check.warning is not None) == doubted
     assert check.gain == pytest.approx(1 - min(losses.values()) / 2.0)
 
 

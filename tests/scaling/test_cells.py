@@ -7,8 +7,8 @@ import pytest
 
 from minillm.errors import DataError
 from minillm.laws import fit
-from minillm.laws.cells import Unreadable, read_numbers
-from minillm.laws.table import Table, read_table
+from minillm.laws.runs_table import Table, read_table
+from minillm.laws.written_numbers import Unreadable, read_numbers
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,9 @@ def test_a_loss_is_no_thousand():
     columns = {"N": ["1,000"], "val_loss": ["2,806"], "bpb": ["1.234"], "x": ["2,5"]}
     table = Table("t", columns)
     assert [table.numbers(name) for name in ("val_loss", "bpb")] == [[2.806], [1.234]]
-    assert table.told(["val_loss"]) == ["t, row 1: val_loss is '2,806', read as 2.806"]
+    assert table.reading_notes(["val_loss"]) == [
+        "t, row 1: val_loss is '2,806', read as 2.806"
+    ]
     with pytest.raises(DataError, match="can be 1000 or 1"):
         table.numbers("N")
 

@@ -9,8 +9,8 @@ import pytest
 from minillm.errors import DataError, UsageError
 from minillm.figures import save
 from minillm.studies.compare import compare
-from minillm.studies.compare.figures import curve, draw_curves
-from minillm.studies.compare.runs import RunRead, read_run, read_series
+from minillm.studies.compare.comparison_figures import curve, draw_curves
+from minillm.studies.run_folders import RunRead, read_run, read_series
 from minillm.visible import visible
 
 

@@ -7,10 +7,9 @@ import pytest
 from minillm import figures
 from minillm.errors import DataError, UsageError
 from minillm.studies.compare import compare
-from minillm.studies.compare.figures import draw_series
-from minillm.studies.compare.held_out import held_out
-from minillm.studies.compare.runs import read_series
-from minillm.studies.compare.series import SeriesLaw
+from minillm.studies.compare.compare_series import SeriesLaw
+from minillm.studies.compare.comparison_figures import draw_series
+from minillm.studies.run_folders import read_series
 
 SIZES = (1000, 4000, 16_000, 64_000, 256_000)
 LAWS = {"gpt": (1.5, 20.0, 0.4), "lstm": (1.2, 12.0, 0.3)}
@@ -89,7 +88,7 @@ def test_the_doubts_of_each_law_are_told_with_its_name(series):
 
 def test_the_picture_has_every_law_with_its_points(series, tmp_path):
     found = [
-        SeriesLaw(label, one, one.law_of_size, held_out(one, one.law_of_size))
+        SeriesLaw(label, one, one.law_of_size, one.prediction(one.law_of_size))
         for label in LAWS
         for one in [read_series(series(label, label))]
     ]

@@ -11,7 +11,7 @@ import pytest
 from minillm import figures
 from minillm.errors import UsageError
 from minillm.laws import fit, fit_power
-from minillm.laws.figures import LABELS, draw_law, draw_power_laws
+from minillm.laws.law_figure import LABELS, draw_law, draw_power_laws
 
 SIZES = np.array([9216, 20736, 36864, 82944, 147456])
 LOSSES = np.array([1.777, 1.591, 1.478, 1.375, 1.320])
@@ -205,7 +205,7 @@ def test_matplotlib_is_imported_only_to_draw_and_pyplot_never():
     program = """
 import sys
 from minillm.laws import fit
-from minillm.laws.figures import draw_law
+from minillm.laws.law_figure import draw_law
 law = fit({"N": [1, 2, 4, 8], "loss": [4, 3, 2.5, 2.2]}, bootstrap=2)
 assert "matplotlib" not in sys.modules
 draw_law(law)

@@ -7,8 +7,8 @@ import pytest
 
 from minillm.errors import UsageError
 from minillm.laws import fit
-from minillm.laws.figures import draw_law
-from minillm.laws.likelihood import penalty
+from minillm.laws.aicc import penalty
+from minillm.laws.law_figure import draw_law
 
 TRUTH = {"E": 1.1, "A": 40.0, "alpha": 0.45}
 BOTH = {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37}

@@ -8,9 +8,9 @@ import pytest
 from minillm import figures
 from minillm.errors import DataError, UsageError
 from minillm.laws.isoflop import fit_isoflop
-from minillm.laws.isoflop.budgets import alike
-from minillm.laws.isoflop.figure import draw_isoflop
-from minillm.laws.profile import Profile, natural_spline
+from minillm.laws.isoflop_budgets import same_budget
+from minillm.laws.isoflop_figure import draw_isoflop
+from minillm.laws.isoflop_profile import Profile, natural_spline
 
 # L(N, D) of Hoffmann et al. as fitted by Besiroglu et al. (2024), in round numbers.
 E, A, ALPHA, B, BETA = 1.82, 480.0, 0.35, 2100.0, 0.37
@@ -181,7 +181,7 @@ def test_budgets_nearly_equal_are_one():
     rng = np.random.default_rng(0)
     columns = runs(sizes=5)
     flops = columns["C"] * rng.uniform(0.95, 1.05, 25)
-    assert [len(same) for same in alike(flops)] == [5] * 5
+    assert [len(same) for same in same_budget(flops)] == [5] * 5
     found = fit_isoflop({**columns, "C": flops})
     assert found.laws["N_opt"]["n"] == pytest.approx(EXPONENT, abs=0.03)
 
@@ -189,7 +189,7 @@ def test_budgets_nearly_equal_are_one():
 def test_budgets_that_run_into_one_another_are_cut_where_most_are():
     crowd = 1e20 * np.linspace(0.95, 1.05, 9)
     strays = 1e20 * 1.15 ** np.arange(-6, 7)
-    groups = alike(np.append(crowd, strays))
+    groups = same_budget(np.append(crowd, strays))
     assert sorted(np.concatenate(groups)) == list(range(22))
     assert set(range(9)) <= set(max(groups, key=len))
     columns = runs(sizes=9, width=1.2)

@@ -31,7 +31,7 @@ def config(ladder, width, tokens=None, tokenizer="chars"):
 def test_the_demo_is_the_recipe():
     demo = named("demo")
     found = config(demo, 64).resolve()
-    assert (found.layers, found.width, found.heads) == (3, 64, 4)
+    assert (found.n_layers, found.d_model, found.n_heads) == (3, 64, 4)
     assert (found.context, found.batch, found.steps) == (64, 16, 3906)
     assert (found.schedule, found.warmup, found.seed) == ("wsd", 100, 3)
     assert (found.beta1, found.beta2, found.weight_decay) == (0.9, 0.99, 0)

@@ -9,7 +9,7 @@ from minillm.errors import DataError, UsageError
 from minillm.laws import fit
 from minillm.laws.quantities import column_of, quantity_of
 from minillm.studies.advice import advise
-from minillm.studies.advice.optimum import Law
+from minillm.studies.advice.compute_optimal import Law
 from minillm.studies.advice.source import read_law
 
 TRUTH = Law(E=1.69, A=406.4, alpha=0.34, B=410.7, beta=0.28)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
-from minillm.studies.page import report
-from minillm.studies.page.html import document, table, text
+from minillm.studies.report import report
+from minillm.studies.report.html import document, table, text
 from minillm.visible import visible
 
 CORPUS = "<b>红楼梦</b> & co"
@@ -388,7 +388,7 @@ def test_columns_of_figures_stand_to_the_right():
 def test_a_known_truth_and_what_theory_does_not_say_are_told():
     from types import SimpleNamespace
 
-    from minillm.studies.page import text
+    from minillm.studies.report.findings import _theory, _truth
 
     truth = {
         "entropy": 0.9943,
@@ -396,12 +396,12 @@ def test_a_known_truth_and_what_theory_does_not_say_are_told():
         "E": {"law": 1.0377},
         "relative_error": {"law": 0.0213},
     }
-    (sentence,) = text._truth(SimpleNamespace(scale={"truth": truth}))
+    (sentence,) = _truth(SimpleNamespace(scale={"truth": truth}))
     assert "0.9943" in sentence and "1.0161" in sentence
     assert "L(N) is 1.0377, 2.1" in sentence
-    assert list(text._truth(SimpleNamespace(scale={}))) == []
+    assert list(_truth(SimpleNamespace(scale={}))) == []
     run = SimpleNamespace(get=lambda *_: "facts:a=0.5")
-    (sentence,) = text._theory(SimpleNamespace(fitted=[run], runs=[run]))
+    (sentence,) = _theory(SimpleNamespace(fitted=[run], runs=[run]))
     assert "measured, not predicted" in sentence
 
 

@@ -21,7 +21,7 @@ from minillm.series.plan import (
     makespan,
     read_plan,
 )
-from minillm.series.progress import Reporter
+from minillm.series.series_progress import Reporter
 
 LADDER = Ladder(
     name="steps",

@@ -8,7 +8,7 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.laws import fit
-from minillm.laws.table import Table, as_table, left_out, read_table
+from minillm.laws.runs_table import Table, as_table, left_out, read_table
 
 
 def write(folder, text, encoding="utf-8"):
@@ -160,7 +160,7 @@ def test_a_hash_begins_a_comment_or_a_cell(tmp_path, text, rows, skipped):
     path = write(tmp_path, text)
     table = read_table(path)
     assert list(table.lines) == rows
-    told = table.told([])
+    told = table.reading_notes([])
     assert (told == []) if skipped is None else (skipped in told[0]), told
 
 

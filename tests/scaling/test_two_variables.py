@@ -7,8 +7,8 @@ import pytest
 
 from minillm.errors import UsageError
 from minillm.laws import fit
-from minillm.laws.curve import Form
-from minillm.laws.misfit import Problem
+from minillm.laws.formula import Form
+from minillm.laws.huber import Problem
 
 
 @pytest.mark.parametrize("loss", ["huber", "l1", "lsq"])

@@ -12,7 +12,7 @@ import pytest
 
 from minillm import compare, fill, generate, load_run, report, scale, train
 from minillm.series.ladder import Ladder
-from minillm.series.progress import Silent
+from minillm.series.series_progress import Silent
 
 HERE = Path(__file__).parent
 EXPECTED = json.loads((HERE / "expected.json").read_text("utf-8"))

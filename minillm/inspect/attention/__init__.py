@@ -1,6 +1,6 @@
-"""Attention maps: what each head of a trained transformer looks at in a text."""
+"""Attention maps: the attention weights of each head of a transformer on a text."""
 
-from minillm.inspect.attention.figure import draw_attention
+from minillm.inspect.attention.attention_figure import draw_attention
 from minillm.inspect.attention.maps import AttentionMap, attention_maps, in_parts
 from minillm.inspect.attention.watch import watched
 

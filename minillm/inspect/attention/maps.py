@@ -1,4 +1,4 @@
-"""The attention maps of a run on a text, each with its place and its tokens."""
+"""Attention maps of a run on a text, by layer, with the labels of their tokens."""
 
 import sys
 from collections.abc import Sequence
@@ -10,24 +10,25 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation import generate
 from minillm.generation.fill import with_gaps
-from minillm.inspect.attention.labels import token_labels
 from minillm.inspect.attention.watch import Attention, watched
 from minillm.runs.run import Run, open_run
 from minillm.tensor import no_grad
-from minillm.text import BOS, MASK, Batch
+from minillm.text import BOS, MASK, Batch, Tokenizer
 
+LONGEST = 12  # characters of a label
+SHOWN = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
 # An encoder–decoder has three kinds of attention, any other transformer one.
 SELF, ENCODER, DECODER, CROSS = PARTS = ("self", "encoder", "decoder", "cross")
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
-    """What the heads of one layer look at in one text.
+    """The attention weights of the heads of one layer on one text.
 
-    `weights` (H, T, S) are the shares of each key in what a query gets: rows sum to 1.
-    `queries` (T) and `keys` (S) are the labels of the tokens. `heads` (H) numbers the
-    heads, from 0 as layers are. `part` is "self", or of an encoder–decoder "encoder",
-    "decoder" or "cross". `causal`: no query sees the keys after it.
+    `weights` (H, T, S) are the shares of the keys for each query: rows sum to 1.
+    `queries` (T) and `keys` (S) are the labels of the tokens. `heads` (H) are the
+    numbers of the heads, from 0 as those of layers. `part` is "self", or in an
+    encoder–decoder "encoder", "decoder" or "cross". `causal`: no query sees later keys.
     """
 
     part: str
@@ -77,7 +78,7 @@ def attention_maps(
 
 
 def in_parts(maps: Sequence[AttentionMap]) -> list[list[AttentionMap]]:
-    """The maps of each part of a model: several lists of an encoder–decoder's only."""
+    """The maps of each part of a model: several lists only for an encoder–decoder."""
     return [list(part) for _, part in groupby(maps, key=lambda each: each.part)]
 
 
@@ -89,7 +90,7 @@ def _check_number(run: Run, what: str, number: int | None, n: int) -> None:
 
 
 def _placed(run: Run, batch: Batch, found: list[Attention]) -> list[AttentionMap]:
-    """What was seen, by parts and layers."""
+    """The collected weights as maps, by parts and layers."""
     target = token_labels(run.tokenizer, batch.ids[0])
     has_source = batch.source is not None
     source = token_labels(run.tokenizer, batch.source[0]) if has_source else None
@@ -147,7 +148,7 @@ def _encoded(run: Run, text: str) -> np.ndarray:
 
 
 def _written(run: Run, source: str) -> np.ndarray:
-    """What an encoder–decoder finds likeliest, so much as it can look back at."""
+    """The likeliest output of an encoder–decoder, up to the length of its context."""
     ids = run.tokenizer.encode(generate(run, source, temperature=0.0))
     return ids[: run.model.config.context - 1]
 
@@ -161,3 +162,22 @@ def _fitting(run: Run, ids: np.ndarray) -> np.ndarray:
             f"sees {context} at once: shorten it"
         )
     return ids[None]
+
+
+def token_labels(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """A label for each token.
+
+    White space is made visible, special tokens go by their names, half a character by
+    its bytes ("e4 b8"). A long token loses its end.
+    """
+    special = {i: name for name, i in tokenizer.specials.items()}
+    return [special.get(int(i)) or _label(tokenizer.token_bytes(int(i))) for i in ids]
+
+
+def _label(written: bytes) -> str:
+    try:
+        text = written.decode("utf-8").translate(SHOWN)
+    except UnicodeDecodeError:
+        text = written.hex(" ")
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -1,4 +1,4 @@
-"""Looking on while a model attends."""
+"""Attention weights, computed beside the ops while a model runs."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from minillm.ops.attention import attention_weights
 @dataclass(frozen=True, eq=False)
 class Attention:
     """One call of the op `self_attention` or `cross_attention`: `weights` (B, H, T, S),
-    on the host, are the shares of each key in what a query gets."""
+    on the host, are the shares of the keys for each query."""
 
     op: str
     weights: np.ndarray
@@ -25,9 +25,9 @@ class Attention:
 def watched() -> Iterator[list[Attention]]:
     """Collects every attention in the block, in the order of the calls.
 
-    The weights are computed beside the op, from the queries and keys it is given, as
-    its definition computes them; a faster body has them nowhere. Decoding with a cache
-    calls another op, and is not seen.
+    The weights are computed from the queries and keys of the op by the function of its
+    definition; a faster body does not store them. Decoding with a cache calls another
+    op and is not collected.
     """
     found = []
 

@@ -1,6 +1,5 @@
-"""Benchmarks: the speed of training and decoding, beside the peak and beside others."""
+"""Benchmarks: the speed of training and decoding, beside the peak and other engines."""
 
-from minillm.inspect.bench.measure import bench, profile
-from minillm.inspect.bench.peak import matmul_peak
+from minillm.inspect.bench.measure import bench, matmul_peak, profile
 
 __all__ = ["bench", "matmul_peak", "profile"]

@@ -1,8 +1,8 @@
-"""Contenders: engines that do the same work, each in a process of its own, by turns.
+"""Contest of engines: the same work in turns, each engine in its own process.
 
-A laptop's speed drifts by more than two engines differ, so their times mean little
-apart. Here they take turns within seconds, and what is reported is the ratio of each
-turn and how far these ratios spread.
+The speed of a laptop drifts by more than two engines differ, so separate measurements
+mean little. Here they take turns within seconds, and the ratio of each turn is
+reported, with the range of the ratios.
 """
 
 import contextlib
@@ -20,23 +20,23 @@ from minillm.children import safe_path
 from minillm.errors import MinillmError, UsageError
 from minillm.models import ModelConfig
 
-# name -> the module of this package that holds its `Contender`, and what to install
+# name -> the module of this package with its `Contender`, and the package to install
 PEERS = {
     "torch": ("pytorch", "torch"),
     "torch-compile": ("pytorch", "torch"),
     "jax": ("jaxlm", "jax"),
 }
 CHECKED_STEPS = 10
-# Relative: far above what other orders of summation make of ten steps.
+# Relative: far above the effect of another order of summation over ten steps.
 SAME_LOSS = 1e-4
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every contender does: train this model on these batches in turn, from the
+    """The work of every contender: train this model on these batches in turn, from the
     same initial weights, or decode with it.
 
-    batches (n, B, T+1) token ids
+    batches: (n, B, T+1) token ids.
     """
 
     shape: ModelConfig
@@ -69,12 +69,12 @@ class Rival:
                 self._process.start()
             there.close()
             self._hear()
-        except BaseException:  # Ctrl-C too: nobody else knows of this process yet
+        except BaseException:  # Ctrl-C too: no one else could close it
             self.close()
             raise
 
     def ask(self, method: str, *arguments):
-        with contextlib.suppress(OSError):  # _hear then says what happened
+        with contextlib.suppress(OSError):  # `_hear` then raises the reason
             self._connection.send((method, arguments))
         return self._hear()
 
@@ -124,11 +124,10 @@ def contest(job: Job, peers, *, decode: bool, seconds: float, rounds: int = 5) -
     Returns {name: {"seconds": [median step of each round], "steps": [all step times],
     "losses": [...], "peak_memory_bytes"}}, this engine under "minillm".
     """
-    rivals = []
     work = "decode" if decode else "train"
-    try:
-        for name in ("minillm", *peers):
-            rivals.append(Rival(name, job))
+    with contextlib.ExitStack() as stack:
+        names = ("minillm", *peers)
+        rivals = [stack.enter_context(Rival(name, job)) for name in names]
         found = {rival.name: {"rounds": [], "steps": []} for rival in rivals}
         for rival in rivals:
             # Warms up too: the first steps take their memory from the system.
@@ -141,9 +140,6 @@ def contest(job: Job, peers, *, decode: bool, seconds: float, rounds: int = 5) -
         for rival in rivals:
             found[rival.name]["peak_memory_bytes"] = rival.ask("memory")
         return found
-    finally:
-        for rival in rivals:
-            rival.close()
 
 
 def compare(found: dict) -> dict:
@@ -187,8 +183,8 @@ def _difference(theirs, ours) -> float:
 
 @contextlib.contextmanager
 def _deaf():
-    """Processes started meanwhile never hear of Ctrl-C, not even while they import; the
-    parent, who decides what it means, hears of it at the end."""
+    """Block Ctrl-C in processes started here, also while they import; the parent, which
+    decides, gets it at the end."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -211,7 +207,7 @@ def _deaf():
 
 
 def _serve(name: str, module: str, job: Job, connection) -> None:
-    """The other end of a `Rival`: make the contender, do what is asked."""
+    """The process of a `Rival`: makes the contender and answers requests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where `_deaf` could do nothing
     try:
         made = importlib.import_module(f"minillm.inspect.bench.{module}")
@@ -237,7 +233,7 @@ def _serve(name: str, module: str, job: Job, connection) -> None:
 
 def _run(work, first: int, seconds: float, most: int = 10**9) -> tuple[list, list]:
     """Call `work(step)` for some seconds, twice at least: the time of each step, and
-    what it returned."""
+    its result."""
     times, values = [], []
     until = time.perf_counter() + seconds
     while len(times) < 2 or (len(times) < most and time.perf_counter() < until):

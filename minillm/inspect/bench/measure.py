@@ -1,18 +1,21 @@
 """`bench`: training steps or decoded tokens per second, size by size."""
 
+import time
+
 import numpy as np
 
 from minillm import backend
-from minillm.backend import Backend
+from minillm.backend import Backend, xp
 from minillm.errors import UsageError
 from minillm.inspect.bench import contest
 from minillm.inspect.bench.contest import Job
-from minillm.inspect.bench.peak import matmul_peak
 from minillm.inspect.bench.profile import Profile
 from minillm.learning.config import TrainConfig
 from minillm.learning.process import threads
 from minillm.learning.workers import choose_workers, missed_wish
-from minillm.models import ModelConfig, count, size
+from minillm.models import count, size
+from minillm.ops import linear
+from minillm.tensor import Tensor, no_grad
 
 VOCAB = 1024
 SIZES = ("pico", "nano", "micro", "tiny", "mini")  # those a CPU trains in minutes
@@ -41,7 +44,7 @@ def bench(
     Give names of sizes (by default all that train in minutes on a CPU), or `layers` and
     `width`. Each is measured for `seconds`, as long as each of the peers that it is set
     `against` ("torch", "torch-compile", "jax"): they get the same weights and batches,
-    as many threads as there are workers, and take turns; `note(text)` is told of each
+    as many threads as there are workers, and take turns; `note(text)` announces each
     contest. Returns the keys of `bench --json`: rows with tokens/s, step times, FLOP/s,
     memory and, for each peer, the ratio of our tokens/s to its and the least and
     largest ratio of a turn; and `matmul_peak_flops`. Raises UsageError, and
@@ -114,6 +117,25 @@ def profile(
     }
 
 
+def matmul_peak(n: int = 768, repeats: int = 11) -> float:
+    """FLOPs per second of one thread (or the device) on square float32 products."""
+    a = Tensor(xp.ones((n, n), dtype=xp.float32))
+    with no_grad():
+        return 2 * n**3 / fastest(lambda: linear(a, a, None), repeats)
+
+
+def fastest(work, repeats: int = 5) -> float:
+    """The least seconds of a few calls, after one that warms up, each awaited."""
+    device = backend.current()
+    times = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        work()
+        device.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
 def _shapes(sizes, layers, width, heads, vocab, batch, context) -> list:
     """[(name or None, TrainConfig)]"""
     own = {"batch": batch, "context": context, "vocab": vocab}
@@ -147,7 +169,7 @@ def _row(job: Job, found: dict, decode: bool) -> dict:
     median = float(np.median(ours["steps"]))
     shape = job.shape
     n_tokens = 1 if decode else job.batches.shape[1] * shape.context
-    flops = _decoding_flops(shape) if decode else count.flops_per_token(shape)
+    flops = count.flops_per_token(shape) / (3 if decode else 1)  # forward: a third
     peers = contest.compare(found)
     for peer in peers.values():
         peer["tokens_per_second"] = n_tokens / peer.pop("step_seconds")
@@ -163,11 +185,6 @@ def _row(job: Job, found: dict, decode: bool) -> dict:
         "peak_memory_bytes": ours["peak_memory_bytes"],
         "peers": peers,
     }
-
-
-def _decoding_flops(shape: ModelConfig) -> float:
-    """Forward only: a third of training's."""
-    return count.flops_per_token(shape) / 3
 
 
 def _described(job: Job, name: str | None = None) -> dict:

@@ -1,4 +1,4 @@
-"""This engine as a contender: the training step and the decoding that users get."""
+"""minillm as a contender: the training step and the decoding that users run."""
 
 import contextlib
 

@@ -32,8 +32,8 @@ class Profile:
         self._observed.__exit__(*error)
 
     def rows(self, steps: int) -> list[dict]:
-        """One row an op, the longest first, in seconds a step; last what lies between
-        the ops: recording, ordering, adding up gradients, making the batch."""
+        """One row for each op, the longest first, in seconds a step; last the time
+        between the ops: recording, ordering, adding up gradients, making the batch."""
         faster = faster_names(backend.current().kind)
         rows = [
             {
@@ -89,8 +89,8 @@ def _total(row: dict) -> float:
 
 
 def draw_profile(profile: dict):
-    """A matplotlib Figure of what `profile` returned: a bar an op, forward and
-    backward; write it with `minillm.figures.save`."""
+    """A matplotlib Figure of the result of `measure.profile`: a bar for each op,
+    forward and backward; write it with `minillm.figures.save`."""
     rows = [
         row for row in profile["rows"] if row["share"] >= 0.002 or row["op"] == BETWEEN
     ][::-1]

@@ -1,4 +1,4 @@
-"""Advice from a fitted law: how large a model, on how much text."""
+"""Advice from a fitted law: the model size and the tokens for a budget."""
 
 from minillm.studies.advice.answer import advise
 from minillm.studies.advice.source import read_law

@@ -8,20 +8,24 @@ import functools
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.laws.intervals import LEVEL
+from minillm.laws.bootstrap import LEVEL, ends95
 from minillm.models import count
-from minillm.studies.advice.optimum import Law, effective_tokens, tokens_to_be_worth
-from minillm.studies.advice.shape import memory_bytes, nearest_shape
+from minillm.studies.advice.advice_warnings import warnings_about
+from minillm.studies.advice.compute_optimal import (
+    Law,
+    effective_tokens,
+    tokens_to_be_worth,
+)
+from minillm.studies.advice.model_shape import memory_bytes, nearest_shape
 from minillm.studies.advice.source import KnownLaw
-from minillm.studies.advice.warnings import doubts
 
 FIRST_GUESS = 1e10  # FLOPs per second
-ROUNDS = 5  # in which a time, a size and its speed settle
-MOST_WITHOUT = 1 - LEVEL  # of the resamples, before an interval is given up
+ROUNDS = 5  # until a time, a size and its speed agree
+MOST_WITHOUT = 1 - LEVEL  # the largest share of resamples without an answer
 
 
 def _in_numbers(function):
-    """Turn what no number can hold, of constants from anywhere, into a UsageError."""
+    """Turn overflow and underflow, by constants from anywhere, into a UsageError."""
 
     @functools.wraps(function)
     def found(known: KnownLaw, **budget) -> dict:
@@ -50,7 +54,7 @@ def advise(
 ) -> dict:
     """Size, tokens, compute and loss for one budget: FLOPs, seconds, a size or a loss.
 
-    inference_tokens: what the model will read and write once trained, in tokens.
+    inference_tokens: the tokens that the trained model will read and write.
     corpus_tokens: those of the text (default: of the law's own). speed: a function from
     a ModelConfig to {"flops_per_second": …}, measured; needed with `seconds`.
 
@@ -74,11 +78,10 @@ def advise(
     if kind == "seconds":
         if speed is None:
             raise UsageError("a time needs a speed: how many FLOPs a second")
-        flops = _flops_in(known, seconds, speed)
-        n, d = _best(known.law, "flops", flops, known.tokens)
+        inside, amount = "flops", _flops_in(known, seconds, speed)
     else:
-        flops = None
-        n, d = _best(known.law, kind, budget, known.tokens)
+        inside, amount = kind, budget
+    n, d = _best(known.law, inside, amount, known.tokens)
     if not np.isfinite(n) or not np.isfinite(d if d is not None else 0.0):
         raise UsageError(
             f"a loss of {target_loss} is not above the law's floor E = "
@@ -86,8 +89,7 @@ def advise(
         )
     loss = float(known.law.loss(n, d))
     answer = _point(known.law, n, d)
-    inside = "flops" if kind == "seconds" else kind
-    answer["interval95"], doubt = _intervals(known, inside, flops or budget)
+    answer["interval95"], without = _intervals(known, inside, amount)
     shape = nearest_shape(n, known.model)
     corpus_tokens = corpus_tokens or known.corpus_tokens
     result = {
@@ -95,7 +97,7 @@ def advise(
         "law": {
             "law": known.formula,
             "y": known.y,
-            "parameters": known.constants or _constants(known.law),
+            "parameters": known.constants or known.law.constants,
             "interval95": known.interval95,
             "source": known.source,
             "ranges": known.ranges,
@@ -117,8 +119,8 @@ def advise(
         if corpus_tokens:
             result["corpus"] = _corpus(known.law, n, d, corpus_tokens)
     result["warnings"] = [
-        *doubts(known, result, inference_tokens),
-        *doubt,
+        *warnings_about(known, result, inference_tokens),
+        *without,
         *known.warnings,
     ]
     result["notes"] = list(known.notes)
@@ -126,7 +128,7 @@ def advise(
 
 
 def _check(known: KnownLaw) -> None:
-    """Raises UsageError for a law under which nothing is gained, so nothing is best."""
+    """Raises UsageError for a law without an optimum."""
     law = known.law
     pairs = {"size": (law.A, law.alpha)}
     if law.B is not None:
@@ -162,10 +164,10 @@ def _best(law: Law, kind: str, budget: float, tokens: float | None):
 
 
 def _flops_in(known: KnownLaw, seconds: float, speed) -> float:
-    """The 6ND that a machine trains in some seconds.
+    """The 6ND that a machine trains in these seconds.
 
-    What it really computes for a token (attention, head) depends on the shape, its
-    speed too, and the shape on the budget: a few rounds settle it.
+    Its exact FLOPs per token (attention, head) and its speed depend on the shape, and
+    the shape on the budget: a few rounds make them agree.
     """
     flops = seconds * FIRST_GUESS
     for _ in range(ROUNDS):
@@ -188,17 +190,14 @@ def _point(law: Law, n: float, d: float) -> dict:
 
 
 def _intervals(known: KnownLaw, kind: str, budget: float) -> tuple[dict, list[str]]:
-    """The 95 % intervals of an answer, over the laws that the data allow."""
+    """The 95 % intervals of an answer, over the resampled laws, and a warning where
+    too many of them have no answer."""
     law = known.samples
     if law is None:
         return {}, []
     with np.errstate(all="ignore"):
         n, d = _best(law, kind, np.float64(budget), known.tokens)
-        found = {
-            "parameters": n,
-            "tokens": d,
-            "loss": law.loss(n, d),
-        }
+        found = {"parameters": n, "tokens": d, "loss": law.loss(n, d)}
     sound = np.isfinite(found["loss"] + n + d) & (law.alpha > 0)
     if law.beta is not None:
         sound &= law.beta > 0
@@ -208,27 +207,23 @@ def _intervals(known: KnownLaw, kind: str, budget: float) -> tuple[dict, list[st
             f"{without:.0%} of the laws that the data allow have no answer to this: it "
             f"has no interval; add seeds, or runs over a wider range"
         ]
-    ends = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
     answer = {}
     for name, values in found.items():
         values = np.broadcast_to(values, sound.shape)[sound]
         if np.ptp(values) > 0:
-            answer[name] = [float(end) for end in np.quantile(values, ends)]
+            answer[name] = ends95(values).tolist()
     return answer, []
 
 
 def _exponents(known: KnownLaw) -> dict | None:
-    """Best N ∝ C^n and D ∝ C^d: n = beta/(alpha + beta), d = 1 − n."""
-    law, could_be = known.law, known.samples
-    if law.B is None:
+    """Best N ∝ C^n and D ∝ C^d, where d = 1 − n; None for a law of N alone."""
+    if known.law.B is None:
         return None
-    n = float(law.beta / (law.alpha + law.beta))
-    answer = {"n": n, "d": 1 - n, "interval95": {}}
-    if could_be is not None:
-        shares = could_be.beta / (could_be.alpha + could_be.beta)
-        low, high = np.quantile(shares, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-        answer["interval95"] = {"n": [float(low), float(high)]}
-    return answer
+    n = float(known.law.size_exponent)
+    interval = {}
+    if known.samples is not None:
+        interval["n"] = ends95(known.samples.size_exponent).tolist()
+    return {"n": n, "d": 1 - n, "interval95": interval}
 
 
 def _inference(law: Law, n: float, d: float, loss: float, tokens: float) -> dict:
@@ -254,7 +249,7 @@ def _half(law: Law, n: float, d: float, loss: float) -> dict:
 
 
 def _corpus(law: Law, n: float, d: float, unique: float) -> dict:
-    """The answer on a text of so many tokens, read more than once where it must be."""
+    """The answer on a text of so many tokens, read more than once if needed."""
     worth = effective_tokens(d, unique)
     needed = tokens_to_be_worth(d, unique)
     return {
@@ -267,32 +262,20 @@ def _corpus(law: Law, n: float, d: float, unique: float) -> dict:
 
 
 def _shape(shape) -> dict:
+    names = ("arch", "n_layers", "d_model", "n_heads", "vocab_size", "context")
     return {
-        "arch": shape.arch,
-        "n_layers": shape.n_layers,
-        "d_model": shape.d_model,
-        "n_heads": shape.n_heads,
-        "vocab_size": shape.vocab_size,
-        "context": shape.context,
+        **{name: getattr(shape, name) for name in names},
         "parameters": count.parameters(shape),
         "flops_per_token": count.flops_per_token(shape),
     }
 
 
 def _machine(shape, tokens: float, speed) -> dict:
-    """What training the nearest shape on so many tokens takes here."""
+    """The cost of training the nearest shape on so many tokens here."""
     exact = count.flops_per_token(shape) * tokens
     answer = {"flops": float(exact), "memory_bytes": memory_bytes(shape)}
     if speed is None:
         return {**answer, "seconds": None}
     measured = speed(shape)
-    return {
-        **answer,
-        "seconds": float(exact / measured["flops_per_second"]),
-        **measured,
-    }
-
-
-def _constants(law: Law) -> dict:
-    names = ("E", "A", "alpha", "B", "beta")
-    return {name: v for name in names if (v := getattr(law, name)) is not None}
+    seconds = float(exact / measured["flops_per_second"])
+    return {**answer, "seconds": seconds, **measured}

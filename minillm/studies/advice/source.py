@@ -13,24 +13,24 @@ from minillm.laws.fitting import fit
 from minillm.laws.json_table import columns_of, read_values
 from minillm.laws.law import LawFit
 from minillm.laws.quantities import LETTERS, column_of, quantity_of, renamed
-from minillm.laws.table import Table, left_out, table_of
-from minillm.laws.table_file import is_json, read_text
-from minillm.studies.advice.optimum import Law
-from minillm.studies.advice.record import NO_LAW, law_of_record
-from minillm.studies.compare.runs import SCALE, read_series
+from minillm.laws.runs_file import is_json, read_text
+from minillm.laws.runs_table import Table, left_out, table_of
+from minillm.studies.advice.compute_optimal import Law
+from minillm.studies.advice.law_record import NO_LAW, law_of_record
+from minillm.studies.run_folders import SCALE, read_series
 
 DIFFERENT = 1e-3  # of a loss
 
 
 @dataclass(frozen=True)
 class KnownLaw:
-    """A law, how surely it is known, and from where.
+    """A law, its intervals, and its source.
 
-    samples: the laws that could be, as arrays; None where only constants are known.
+    samples: the resampled laws, as arrays; None where only constants are known.
     ranges: {"N": (least, largest), "D": …} of the data. tokens: the one D of a law of N
-    alone. model: settings of the models it was measured on; text: their `data` and
-    `tokenizer`. corpus_tokens: of its text. y: what the law explains. constants: as the
-    formula names them, which may have D before N. notes: how the source was read.
+    alone. model: settings of the measured models; text: their `data` and `tokenizer`.
+    corpus_tokens: of that text. y: the name of the loss. constants: by their names in
+    the formula, which may have D before N. notes: how the source was read.
     """
 
     law: Law
@@ -52,7 +52,7 @@ class KnownLaw:
 def read_law(
     source: str | Path | None = None, *, decimal: str | None = None
 ) -> KnownLaw:
-    """The law in a series folder, a table's file, or what `fit --json` has printed; by
+    """The law in a series folder, a table's file, or a record of `fit --json`; by
     default that of the newest series in runs/.
 
     A table has columns of N, of a loss, and of D for a law of both: by these names, or
@@ -90,18 +90,18 @@ def known(found: LawFit, source: str, **more) -> KnownLaw:
     }
     more = {"warnings": tuple(found.warnings), **more}
     return KnownLaw(
-        law=_law(found.parameters),
+        law=Law.of(found.parameters),
         source=source,
         formula=found.law,
         interval95=found.interval95,
-        samples=_samples(found),
+        samples=Law.resamples(found),
         ranges=ranges,
         **more,
     )
 
 
 def _record(text: str, source: str) -> dict | None:
-    """The record of a law that a text is; None where it is a table."""
+    """The record of a law in a text; None where the text is a table."""
     if not is_json(text):
         return None
     values = read_values(text, source)
@@ -126,7 +126,7 @@ def _of_table(table: Table) -> KnownLaw:
         )
     x = [n] if d is None else [n, d]
     rows, excluded = table.usable(y, x)
-    told = table.told([*x, y])
+    notes = table.reading_notes([*x, y])
     names = renamed(dict(zip(LETTERS, x, strict=False)))
     gone = f"{len(excluded)} left out: {left_out(excluded)}" if excluded else ""
     table = table.rows(rows)
@@ -135,7 +135,7 @@ def _of_table(table: Table) -> KnownLaw:
     try:
         found = fit(table, x, y)
     except UsageError as error:
-        # What `fit` advises, to leave a variable out, `plan` has no option for.
+        # `fit` advises to leave a variable out; `plan` has no option for that.
         what, _, way_out = str(error).partition("; ")
         if len(x) > 1:
             way_out = (
@@ -144,7 +144,7 @@ def _of_table(table: Table) -> KnownLaw:
             )
         raise UsageError("; ".join(filter(None, [what, gone, way_out]))) from None
     tokens = float(lengths[0]) if len(lengths) == 1 else None
-    notes = [*told, *(f"{table.source}: {said}" for said in (names, gone) if said)]
+    notes += [f"{table.source}: {note}" for note in (names, gone) if note]
     return known(found, table.source, tokens=tokens, y=y, notes=tuple(notes))
 
 
@@ -162,11 +162,7 @@ def _column(table: Table, quantity: str) -> str | None:
 
 def _of_series(path: Path) -> KnownLaw:
     series = read_series(path)
-    if series.several:
-        raise UsageError(
-            f"{path}: its runs are of different {' and '.join(series.several)}: no one "
-            f"law holds for them"
-        )
+    series.check_alike()
     try:
         found = series.law_of_both or series.law_of_size
     except MinillmError as error:
@@ -188,7 +184,7 @@ def _of_series(path: Path) -> KnownLaw:
     if stated is None or _agree(stated, found):
         return answer
     return KnownLaw(
-        law=_law(stated["parameters"]),
+        law=Law.of(stated["parameters"]),
         source=answer.source,
         formula=stated.get("law") or answer.formula,
         interval95=stated.get("interval95") or {},
@@ -208,7 +204,7 @@ def _no_law(source: str) -> Iterator[None]:
 
 
 def _stated(scale: dict, n_variables: int) -> dict | None:
-    """The law of so many variables that scale.json states; None where there is none."""
+    """The law of so many variables in a scale.json; None without any."""
     for value in scale.values():
         if isinstance(value, dict) and isinstance(value.get("parameters"), dict):
             names = value["parameters"]
@@ -218,18 +214,7 @@ def _stated(scale: dict, n_variables: int) -> dict | None:
 
 
 def _agree(stated: dict, found: LawFit) -> bool:
-    law = _law(stated["parameters"])
+    law = Law.of(stated["parameters"])
     return bool(
         np.all(np.abs(law.loss(*found.x) / found.predict(*found.x) - 1) < DIFFERENT)
     )
-
-
-def _law(parameters: dict) -> Law:
-    return Law(**{"E": 0.0, **{name: float(v) for name, v in parameters.items()}})
-
-
-def _samples(found: LawFit) -> Law:
-    """The laws of all resamples at once."""
-    columns = found.form.natural(found.resamples.theta).T
-    named = dict(zip(found.parameters, columns, strict=True))
-    return Law(**{"E": np.zeros(columns.shape[1]), **named})

@@ -1,4 +1,4 @@
-"""Runs, or series, side by side: settings, results, learning curves, laws."""
+"""Compare runs, or series: settings, results, learning curves, laws."""
 
 from minillm.studies.compare.folders import compare
 

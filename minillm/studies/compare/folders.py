@@ -1,4 +1,4 @@
-"""Compare folders: runs or series, by what lies in them.
+"""Compare folders of runs, or folders of series.
 
 compare(["runs/a", "runs/b"])["differences"]    # {"lr": [0.01, 0.003], …}
 compare(["runs/gpt", "runs/lstm"])["series"]    # [{"arch": "gpt", "law": …}, …]
@@ -7,21 +7,21 @@ compare(["runs/gpt", "runs/lstm"])["series"]    # [{"arch": "gpt", "law": …}, 
 from pathlib import Path
 
 from minillm.errors import UsageError
-from minillm.studies.compare.runs import read_run
-from minillm.studies.compare.series import compare_series
-from minillm.studies.compare.side_by_side import compare_runs
+from minillm.studies.compare.compare_runs import compare_runs
+from minillm.studies.compare.compare_series import compare_series
+from minillm.studies.run_folders import read_run
 
 
 def compare(folders: list, *, plot: str | Path | None = None, x: str | None = None):
     """Two or more run folders side by side, or two or more series, as a dict.
 
-    Of runs: `runs`: name, path, status, architecture, parameters, FLOPs and results of
+    For runs: `runs`: name, path, status, architecture, parameters, FLOPs and results of
     each; `unit`: that of `val_loss` and `train_loss` here, nats/token, or bits/byte
     where tokenizers differ; `differences`: {setting: [its value in each run]};
     `figure`; `warnings`. plot: a file for the learning curves over x (`tokens`, the
     default, `seconds` or `flops`).
 
-    Of series: `series`: architecture, text, tokens, `law` (as `fit`) and `held_out` of
+    For series: `series`: architecture, text, tokens, `law` (as `fit`) and `held_out` of
     each; `at`: the losses by the laws at one size; `differences`, `figure` and
     `warnings` again. plot: a file for the loss against parameters, with every law.
 
@@ -35,7 +35,7 @@ def compare(folders: list, *, plot: str | Path | None = None, x: str | None = No
         return compare_runs(paths, plot=plot, x=x or "tokens")
     if not all(series):
         run = paths[series.index(False)]
-        read_run(run)  # which refuses what is no run either
+        read_run(run)  # raises its own error for no run
         raise UsageError(
             f"{run} is no series, but {paths[series.index(True)]} is: give runs alone, "
             f"or folders of `minillm scale` alone"

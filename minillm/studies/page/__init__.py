@@ -1,5 +1,0 @@
-"""A series as one HTML page: its laws, its curves, its doubts."""
-
-from minillm.studies.page.page import report
-
-__all__ = ["report"]
