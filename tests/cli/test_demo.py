@@ -22,7 +22,7 @@ def quick(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("demos"))
         for name, chosen in DEMOS.items():
-            settings = {**chosen.settings, "width": 16, "steps": 2, "batch": 8}
+            settings = {**chosen.settings, "width": 16, "steps": 2}
             patch.setitem(DEMOS, name, replace(chosen, settings=settings))
         yield
 
@@ -63,7 +63,7 @@ def test_the_result_stands_between_chance_and_the_best(minillm, quick, name):
 
 @pytest.mark.parametrize("name", DEMOS)
 def test_the_next_command_can_be_typed(minillm, quick, name):
-    err = minillm("demo", name, *ONE)[2]
+    err = minillm("demo", name, "--out", f"一 {name}", *ONE)[2]
     code, out, _ = minillm(*shlex.split(err.splitlines()[-1])[2:])
     assert code == 0
     assert out
