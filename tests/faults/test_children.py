@@ -30,7 +30,7 @@ def gift(here) -> Path:
     return here
 
 
-@pytest.fixture(params=["minillm", "python -m"])
+@pytest.fixture(params=["minillm", pytest.param("python -m", marks=pytest.mark.slow)])
 def command(request, gift, tmp_path_factory):
     """A function that runs a command line in the stranger's folder, as its user would;
     what has run of the stranger's."""
@@ -130,7 +130,10 @@ DRAW = {
 }
 
 
-@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize(
+    "name",
+    ["fit", *(pytest.param(n, marks=pytest.mark.slow) for n in DRAW if n != "fit")],
+)
 @pytest.mark.skipif(os.name == "nt", reason="needs a pipe")
 def test_no_picture_obeys_a_matplotlibrc_of_the_folder(spawn, gift, name):
     """It is a pipe: who opens it waits for ever."""
@@ -154,6 +157,7 @@ def test_a_picture_looks_as_everywhere(spawn, gift):
     assert pictures[0] == pictures[1]
 
 
+@pytest.mark.slow
 def test_a_matplotlibrc_that_the_user_names_counts(spawn, gift):
     Path("mine").write_text("axes.facecolor: red\n", "utf-8")
     pictures = []

@@ -222,7 +222,14 @@ def unsynced(monkeypatch):
 
 
 @pytest.mark.usefixtures("unsynced")
-@pytest.mark.parametrize("sitting", ["begun", "resumed", "branched"])
+@pytest.mark.parametrize(
+    "sitting",
+    [
+        "begun",
+        pytest.param("resumed", marks=pytest.mark.slow),
+        pytest.param("branched", marks=pytest.mark.slow),
+    ],
+)
 def test_from_every_moment_a_run_comes_to_its_end(
     request, go_on, whole, sitting, tmp_path
 ):

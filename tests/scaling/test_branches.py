@@ -74,6 +74,7 @@ def test_the_rate_is_checked_at_both_ends(branched):
         assert check["best"] == min(check["losses"], key=check["losses"].get)
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_missing_is_made_again_the_same(branched, words, tmp_path):
     ladder, folder, result = branched
     copy = tmp_path / "copy"
@@ -93,6 +94,7 @@ def forget_time(found):
     return [forget_time(v) for v in found] if isinstance(found, list) else found
 
 
+@pytest.mark.slow
 def test_a_plan_is_repeated_elsewhere(branched, words, tmp_path):
     _, folder, result = branched
     plan = read_plan(folder / "plan.json")

@@ -73,6 +73,7 @@ def test_what_ten_series_may_show(held, ok):
     assert check.ok == ok
 
 
+@pytest.mark.slow
 def test_intervals_of_branches_hold_the_truth_because_they_know_their_runs(
     monkeypatch,
 ):
@@ -95,7 +96,9 @@ def test_a_fit_that_is_a_little_off_is_found(bend_fit):
     assert not any(check.ok for check in memoriser_checks())
 
 
-@pytest.mark.parametrize("factor", [0.2, math.nan])
+@pytest.mark.parametrize(
+    "factor", [pytest.param(0.2, marks=pytest.mark.slow), math.nan]
+)
 def test_intervals_that_are_too_narrow_are_found(bend_fit, factor):
     def narrowed(ends):
         middle, half = sum(ends) / 2, (ends[1] - ends[0]) / 2

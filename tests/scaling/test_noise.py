@@ -29,6 +29,7 @@ def fit_both(columns: dict, **options):
     return fit(columns, ("N", "D"), **{"bootstrap": 100, **options})
 
 
+@pytest.mark.slow
 def test_intervals_that_know_what_a_run_shares_hold_the_truth():
     """19 of 20 should hold it; without knowing, 13 of 20 do."""
     held, width = np.zeros((2, 2), int), np.zeros((2, 2))
@@ -48,6 +49,7 @@ def test_intervals_that_know_what_a_run_shares_hold_the_truth():
     assert width[1, 1] < 0.6 * width[0, 1]
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_many_series():
     laws = [fit_both(branched(seed), group="trunk", bootstrap=50) for seed in range(12)]
     for name in ("alpha", "beta"):

@@ -68,6 +68,7 @@ def test_another_series_is_not_written_over(
     assert sorted(series[0].rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_series_of_lstms_has_a_law_of_its_own(
     tiny, words, tmp_path, monkeypatch, quickly, listener
 ):
@@ -127,6 +128,7 @@ def wild(monkeypatch):
     return let
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a spawned process knows no monkeypatch")
 def test_a_run_that_diverges_is_left_out_and_named(
     wild, tiny, words, tmp_path, quickly, listener
