@@ -105,7 +105,7 @@ def test_intervals_that_are_too_narrow_are_found(bend_fit, factor):
         return [middle - factor * half, middle + factor * half]
 
     bend_fit(interval=narrowed)
-    assert not any(check.ok for check in coverage_checks(0.001, 20))
+    assert not any(check.ok for check in coverage_checks(0.001, 10))
 
 
 def test_no_number_is_no_pass():
