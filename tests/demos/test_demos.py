@@ -139,7 +139,14 @@ def quick(monkeypatch, tmp_path):
     return shorten
 
 
-@pytest.mark.parametrize("name", ["numbers", "languages", "topics", "induction"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "numbers",
+        "languages",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("topics", "induction")),
+    ],
+)
 def test_who_has_learned_nothing_has_not_solved_it(quick, name):
     quick(name, 1)
     result = demo(name, **ONE)

@@ -64,7 +64,15 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("argv", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(COMMANDS[name], marks=pytest.mark.slow, id=name)
+        if name in ("bench", "plan --time")
+        else pytest.param(COMMANDS[name], id=name)
+        for name in COMMANDS
+    ],
+)
 def test_a_command_runs_nothing_of_a_stranger(command, argv):
     assert command(*argv) == []
 
@@ -93,6 +101,7 @@ if sys.platform == "win32":
     METHODS.remove("forkserver")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_pool_runs_nothing_of_a_stranger(gift, tmp_path_factory, method):
     script = tmp_path_factory.mktemp("bin") / "pool_of_a_test.py"
@@ -146,6 +155,7 @@ def test_no_picture_obeys_a_matplotlibrc_of_the_folder(spawn, gift, name):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_picture_looks_as_everywhere(spawn, gift):
     for module in MODULES:
         (gift / f"{module}.py").unlink()

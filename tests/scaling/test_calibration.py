@@ -89,6 +89,7 @@ def test_intervals_of_branches_hold_the_truth_because_they_know_their_runs(
     assert not next(branched_checks(10)).ok
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_a_little_off_is_found(bend_fit):
     bend_fit(lambda p: {**p, "E": p["E"] * (1 + 2e-6)})
     assert not any(check.ok for check in recovery_checks())
@@ -96,9 +97,8 @@ def test_a_fit_that_is_a_little_off_is_found(bend_fit):
     assert not any(check.ok for check in memoriser_checks())
 
 
-@pytest.mark.parametrize(
-    "factor", [pytest.param(0.2, marks=pytest.mark.slow), math.nan]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.2, math.nan])
 def test_intervals_that_are_too_narrow_are_found(bend_fit, factor):
     def narrowed(ends):
         middle, half = sum(ends) / 2, (ends[1] - ends[0]) / 2

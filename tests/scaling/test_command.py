@@ -116,14 +116,11 @@ def test_bad_input_is_refused(minillm, tmp_path, argv, code, words_of_error):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
 @pytest.mark.parametrize(
     ("number", "code"),
-    [
-        pytest.param("SIGINT", 130, marks=pytest.mark.slow),
-        ("SIGTERM", 143),
-        pytest.param("SIGHUP", 143, marks=pytest.mark.slow),
-    ],
+    [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)],
 )
 def test_a_signal_stops_everything_and_the_rest_is_done_later(
     series, tiny, words, tmp_path, quickly, listener, number, code

@@ -47,7 +47,7 @@ def table(**law):
     return {"N": SIZES, "loss": losses(**law)}
 
 
-@settings(max_examples=settings.default.max_examples // 4)
+@settings(max_examples=settings.default.max_examples // 3)
 @given(
     alpha=st.floats(0.1, 1.2),
     E=st.floats(0.2, 4),

@@ -109,6 +109,7 @@ def test_the_noise_drawn_is_that_of_the_series():
     assert between == pytest.approx(25 - 3, abs=0.1)  # E, A and alpha
 
 
+@pytest.mark.slow
 def test_too_few_runs_are_said_to_be_too_few():
     law = fit_both(branched(0, sizes=SIZES[:3]), group="trunk")
     assert law.interval95 == fit_both(branched(0, sizes=SIZES[:3])).interval95
@@ -127,6 +128,7 @@ def test_the_largest_is_left_out_with_its_whole_run():
     assert fit_both(columns).leave_largest_out != pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_column_of_runs_that_was_not_named_is_a_doubt():
     columns = branched(0)
     assert any("add --group trunk" in warning for warning in fit_both(columns).warnings)

@@ -166,6 +166,7 @@ def test_a_held_out_run_that_failed_leaves_the_law(
     assert result["held_out"]["relative_error"] is None
 
 
+@pytest.mark.slow
 def test_repeats_that_would_end_too_late_are_left_out(
     copied, tiny, words, quickly, listener
 ):

@@ -180,6 +180,7 @@ def test_a_short_text_is_learned(quick_train, texts, objective, arch, below):
     assert record["results"]["val_loss"] < below * uniform
 
 
+@pytest.mark.slow
 def test_a_text_that_follows_is_told_by_what_it_is_about(tmp_path):
     toy = Topics(documents=2_000)
     config = TrainConfig(

@@ -238,20 +238,25 @@ def test_the_same_seed_gives_the_same_run(quick_train, tmp_path, options):
     assert results_of(other) != results_of(one)
 
 
-RESUMED = [
-    {},
+RESUMED = [{}, {"arch": "lstm", "dropout": 0.1}, {"workers": "2"}]
+RESUMED_TOO = [
     {"objective": "mlm"},
-    {"arch": "lstm", "dropout": 0.1},
     {"dropout": 0.1, "accumulate": 2},
     {"optimizer": "sgd", "lr": 0.1},
     # the best comes early
     {"lr": 5.0, "warmup": 25, "schedule": "constant", "clip": 1e9},
     {"workers": "threads:2"},
-    {"workers": "2"},
 ]
 
 
-@pytest.mark.parametrize("options", RESUMED, ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *RESUMED,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in RESUMED_TOO),
+    ],
+    ids=str,
+)
 def test_interrupted_and_resumed_is_uninterrupted(quick_train, tmp_path, options):
     options = {"steps": 30, "eval_every": 4, "save_every": 7, **options}
     whole = quick_train("whole", **options)
