@@ -1,6 +1,7 @@
 """Settings of every test: how hard hypothesis tries, and what a marker asks for; and
 running the command line, in this process or as a process of its own."""
 
+import gc
 import importlib.util
 import os
 import signal
@@ -10,6 +11,8 @@ import sys
 import pytest
 from hypothesis import settings
 
+from minillm import figures
+from minillm.runs import curve
 from minillm_cli.main import main
 
 # A shell starts what it puts in the background without Ctrl-C, and so would we here.
@@ -17,7 +20,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Continuous integration tries more examples and always the same ones.
-settings.register_profile("dev", max_examples=25, deadline=None)
+settings.register_profile("dev", max_examples=10, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
@@ -33,6 +36,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for device in backend.describe():
             if device["name"] != "cpu" and not device["usable"]:
                 pytest.skip(device["reason"])
+
+
+def pytest_collection_finish() -> None:
+    """Seven thousand tests are no garbage: it is not looked for among them."""
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def empty_curves(monkeypatch):
+    """Save the curve of a run as an empty picture: to draw its axes takes longer than
+    most runs here. Who looks at a curve puts `figures.save` back."""
+
+    def save(figure, path):
+        figure.clear()
+        return figures.save(figure, path)
+
+    monkeypatch.setattr(curve, "save", save)
 
 
 @pytest.fixture(autouse=True)

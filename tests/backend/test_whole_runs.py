@@ -183,7 +183,12 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize(
-    ("objective", "arch"), [("clm", "gpt"), ("clm", "lstm"), ("mlm", "encoder")]
+    ("objective", "arch"),
+    [
+        ("clm", "gpt"),
+        pytest.param("clm", "lstm", marks=pytest.mark.slow),
+        ("mlm", "encoder"),
+    ],
 )
 def test_a_whole_run_is_the_cpus(objective, arch, strict, corpus, tmp_path):
     options = {**OPTIONS, "objective": objective, "data": str(corpus), "steps": 6}

@@ -157,6 +157,7 @@ def test_show_refuses_another_kind_and_a_bad_row(minillm, tmp_path):
     assert "bad.tsv, line 2: too few cells" in err
 
 
+@pytest.mark.slow
 def test_the_example_of_a_generated_corpus_can_be_shown(minillm):
     for kind in GENERATED.values():
         code, out, _ = minillm("data", "show", kind.example)

@@ -14,6 +14,7 @@ import pytest
 from minillm.demos import DEMOS
 
 ONE = ["--device", "cpu", "--workers", "1"]
+QUICK = "numbers", "languages", "brackets"  # one for each next command
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def quick(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("demos"))
         for name, chosen in DEMOS.items():
-            settings = {**chosen.settings, "d_model": 16, "steps": 2, "batch": 8}
+            settings = {**chosen.settings, "d_model": 16, "steps": 2}
             patch.setitem(DEMOS, name, replace(chosen, settings=settings))
         yield
 
@@ -40,7 +41,9 @@ def test_without_a_name_they_are_listed(minillm, quick):
     assert {each["arch"] for each in listed} == {"gpt", "encoder", "encdec", "bert"}
 
 
-@pytest.mark.parametrize("name", ["languages", "brackets", "topics"])
+@pytest.mark.parametrize(
+    "name", ["languages", "brackets", pytest.param("topics", marks=pytest.mark.slow)]
+)
 def test_the_result_stands_between_chance_and_the_best(minillm, quick, name):
     argv = ["demo", name, "--out", f"一 {name}", *ONE]
     code, out, err = minillm(*argv)
@@ -61,9 +64,15 @@ def test_the_result_stands_between_chance_and_the_best(minillm, quick, name):
     assert f"'一 {name}'" in err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", DEMOS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in DEMOS
+    ],
+)
 def test_the_next_command_can_be_typed(minillm, quick, name):
-    err = minillm("demo", name, *ONE)[2]
+    err = minillm("demo", name, "--out", f"一 {name}", *ONE)[2]
     code, out, _ = minillm(*shlex.split(err.splitlines()[-1])[2:])
     assert code == 0
     assert out

@@ -81,12 +81,19 @@ COMMANDS = [
     (["train", "--data", "no such \x1b]0;x\x07"], "", 3, True),
     (["generate", RUN, "x", "--no-such\x1b[31m"], "", 2, True),
 ]
+SLOW = "search", "eval", "finetune", "classify"
 
 
 @pytest.mark.parametrize(
     ("argv", "typed", "code", "shows"),
-    COMMANDS,
-    ids=[" ".join(row[0][:2]).replace("\x1b", "") for row in COMMANDS],
+    [
+        pytest.param(
+            *row,
+            id=" ".join(row[0][:2]).replace("\x1b", ""),
+            marks=pytest.mark.slow if row[0][0] in SLOW else (),
+        )
+        for row in COMMANDS
+    ],
 )
 def test_a_terminal_obeys_no_text(here, argv, typed, code, shows):
     got, sent = on_a_terminal(*argv, typed=typed)

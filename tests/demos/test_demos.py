@@ -28,7 +28,14 @@ ASKED = "pairs", "labels"  # the kinds of tasks whose rows are the questions
 # What is learned
 
 
-@pytest.mark.parametrize("name", ["reverse", "languages", "topics"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("reverse", marks=pytest.mark.slow),
+        "languages",
+        pytest.param("topics", marks=pytest.mark.slow),
+    ],
+)
 def test_a_demo_solves_its_task(name, tmp_path):
     result = demo(name, out=tmp_path / "run", **ONE)
     assert result["solved"]
@@ -37,6 +44,7 @@ def test_a_demo_solves_its_task(name, tmp_path):
     assert sum(row["is_right"] for row in result["examples"]) >= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "steps", "way", "n_right"),
     [
@@ -125,13 +133,20 @@ def quick(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def shorten(name: str, steps: int) -> None:
-        settings = {**DEMOS[name].settings, "d_model": 16, "steps": steps, "batch": 8}
+        settings = {**DEMOS[name].settings, "d_model": 16, "steps": steps}
         monkeypatch.setitem(DEMOS, name, replace(DEMOS[name], settings=settings))
 
     return shorten
 
 
-@pytest.mark.parametrize("name", ["numbers", "languages", "topics", "induction"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "numbers",
+        "languages",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("topics", "induction")),
+    ],
+)
 def test_who_has_learned_nothing_has_not_solved_it(quick, name):
     quick(name, 1)
     result = demo(name, **ONE)
@@ -174,38 +189,38 @@ class Told(Silent):
 
 
 def test_a_second_call_trains_nothing_and_tells_the_same(quick):
-    quick("copy", 3)
-    first = demo("copy", **ONE)
+    quick("numbers", 3)
+    first = demo("numbers", **ONE)
     told = Told()
-    assert demo("copy", **ONE, reporter=told) == first
+    assert demo("numbers", **ONE, reporter=told) == first
     assert told.steps == []
     assert "finished already" in told.notes[0]
 
 
 def test_another_seed_is_another_run(quick):
-    quick("copy", 3)
-    first, second = demo("copy", **ONE), demo("copy", seed=1, **ONE)
-    assert second["run"] == "runs/demo-copy-s1"
+    quick("numbers", 3)
+    first, second = demo("numbers", **ONE), demo("numbers", seed=1, **ONE)
+    assert second["run"] == "runs/demo-numbers-s1"
     assert second["seed"] == 1
     assert first["loss"] != second["loss"]
     with pytest.raises(UsageError, match="already holds another run, with seed 1"):
-        demo("copy", out=second["run"], **ONE)
+        demo("numbers", out=second["run"], **ONE)
 
 
 def test_what_was_interrupted_goes_on(quick):
-    quick("copy", 20)
+    quick("numbers", 20)
     stop = Told(10, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(Interrupted) as caught:
-        demo("copy", out="a b", **ONE, reporter=stop)
+        demo("numbers", out="a b", **ONE, reporter=stop)
     assert caught.value.exit_code == 130
-    how = "minillm demo copy --seed 0 --out 'a b'"
+    how = "minillm demo numbers --seed 0 --out 'a b'"
     assert str(caught.value) == f"interrupted; go on with: {how}"
     with pytest.raises(UsageError, match="cannot go on with seed 1: this run has 0"):
-        demo("copy", seed=1, out="a b", **ONE)
+        demo("numbers", seed=1, out="a b", **ONE)
     told = Told()
-    result = demo("copy", out="a b", **ONE, reporter=told)
+    result = demo("numbers", out="a b", **ONE, reporter=told)
     assert min(told.steps) > 10
-    assert result["loss"] == demo("copy", **ONE)["loss"]
+    assert result["loss"] == demo("numbers", **ONE)["loss"]
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,10 @@ def test_what_grows_a_hundred_times_is_refused(sees, here, monkeypatch, method):
         sees("data", "show", f"{name}.zip", code=code, says=says)
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize(
+    "method",
+    [zipfile.ZIP_BZIP2, pytest.param(zipfile.ZIP_LZMA, marks=pytest.mark.slow)],
+)
 def test_a_few_bytes_are_not_unpacked_at_once(here, monkeypatch, method):
     monkeypatch.setattr(archive, "SMALL", 1 << 20)
     with zipfile.ZipFile("x.zip", "w", method) as z:

@@ -30,7 +30,7 @@ def gift(here) -> Path:
     return here
 
 
-@pytest.fixture(params=["minillm", "python -m"])
+@pytest.fixture(params=["minillm", pytest.param("python -m", marks=pytest.mark.slow)])
 def command(request, gift, tmp_path_factory):
     """A function that runs a command line in the stranger's folder, as its user would;
     what has run of the stranger's."""
@@ -64,7 +64,15 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("argv", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(COMMANDS[name], marks=pytest.mark.slow, id=name)
+        if name in ("bench", "plan --time")
+        else pytest.param(COMMANDS[name], id=name)
+        for name in COMMANDS
+    ],
+)
 def test_a_command_runs_nothing_of_a_stranger(command, argv):
     assert command(*argv) == []
 
@@ -93,6 +101,7 @@ if sys.platform == "win32":
     METHODS.remove("forkserver")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_pool_runs_nothing_of_a_stranger(gift, tmp_path_factory, method):
     script = tmp_path_factory.mktemp("bin") / "pool_of_a_test.py"
@@ -130,7 +139,10 @@ DRAW = {
 }
 
 
-@pytest.mark.parametrize("name", DRAW)
+@pytest.mark.parametrize(
+    "name",
+    ["fit", *(pytest.param(n, marks=pytest.mark.slow) for n in DRAW if n != "fit")],
+)
 @pytest.mark.skipif(os.name == "nt", reason="needs a pipe")
 def test_no_picture_obeys_a_matplotlibrc_of_the_folder(spawn, gift, name):
     """It is a pipe: who opens it waits for ever."""
@@ -143,6 +155,7 @@ def test_no_picture_obeys_a_matplotlibrc_of_the_folder(spawn, gift, name):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_picture_looks_as_everywhere(spawn, gift):
     for module in MODULES:
         (gift / f"{module}.py").unlink()
@@ -154,6 +167,7 @@ def test_a_picture_looks_as_everywhere(spawn, gift):
     assert pictures[0] == pictures[1]
 
 
+@pytest.mark.slow
 def test_a_matplotlibrc_that_the_user_names_counts(spawn, gift):
     Path("mine").write_text("axes.facecolor: red\n", "utf-8")
     pictures = []

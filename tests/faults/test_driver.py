@@ -21,6 +21,7 @@ def driver(tmp_path, monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_a_round_of_faults_leaves_the_run_as_it_would_be(driver, monkeypatch, capsys):
     monkeypatch.setattr(driver, "MOST_FAULTS", 3)
     code = driver.main(["--rounds", "1", "--seed", "8"])

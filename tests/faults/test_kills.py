@@ -107,8 +107,14 @@ def outcome(folder: Path) -> dict:
 
 @pytest.mark.parametrize(
     ("objective", "arch", "text", "workers"),
-    CASES,
-    ids=[f"{case[1]} {case[0]} with {case[3]}" for case in CASES],
+    [
+        pytest.param(
+            *case,
+            id=f"{case[1]} {case[0]} with {case[3]}",
+            marks=() if i % 2 else pytest.mark.slow,
+        )
+        for i, case in enumerate(CASES)
+    ],
 )
 def test_killed_and_resumed_is_uninterrupted(tmp_path, objective, arch, text, workers):
     (tmp_path / text).write_text(TEXTS[text], "utf-8")

@@ -222,15 +222,23 @@ def unsynced(monkeypatch):
 
 
 @pytest.mark.usefixtures("unsynced")
-@pytest.mark.parametrize("sitting", ["begun", "resumed", "branched"])
+@pytest.mark.parametrize(
+    ("sitting", "nth"),
+    [
+        ("begun", 6),
+        pytest.param("begun", 1, marks=pytest.mark.slow),
+        pytest.param("resumed", 1, marks=pytest.mark.slow),
+        pytest.param("branched", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_from_every_moment_a_run_comes_to_its_end(
-    request, go_on, whole, sitting, tmp_path
+    request, go_on, whole, sitting, nth, tmp_path
 ):
     moments, options = request.getfixturevalue(sitting)
     wanted = outcome(moments.folder)
     states = moments.all()
     assert len(states) > 30
-    for i, state in enumerate(states):
+    for i, state in enumerate(states[::nth]):
         folder = tmp_path / str(i)
         folder.mkdir()
         lay_out(state, folder)

@@ -51,6 +51,7 @@ def at_once(here):
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 
 
+@pytest.mark.slow
 @FORKS
 def test_five_at_once_have_a_folder_each(at_once, here, trained, quick):
     assert at_once(5, *quick, "--data", str(trained / "text.txt")) == [0] * 5

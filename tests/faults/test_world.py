@@ -67,7 +67,13 @@ WORLDS = [
 
 @POSIX
 @pytest.mark.parametrize(
-    ("before", "env"), [row[1:] for row in WORLDS], ids=[row[0] for row in WORLDS]
+    ("before", "env"),
+    [
+        pytest.param(
+            *row[1:], id=row[0], marks=pytest.mark.slow if row is WORLDS[0] else ()
+        )
+        for row in WORLDS
+    ],
 )
 def test_a_world_that_is(shell, here, trained, quick, before, env):
     (here / "书 I.txt").write_bytes((trained / "text.txt").read_bytes())

@@ -103,6 +103,7 @@ def test_a_template_that_cannot_be_is_refused(namer, template):
         Dialogue(namer, template=template)
 
 
+@pytest.mark.slow
 def test_wordpiece_ends_a_reply_without_line_ends(tmp_path):
     """Its tokens spell the next turn's beginning, "\nUser:", as "User :"."""
     rng = np.random.default_rng(0)

@@ -80,6 +80,7 @@ def test_a_frame_takes_its_room(runs):
             fill(runs[objective], "[MASK]" * (room + 1))
 
 
+@pytest.mark.slow
 def test_bert_fills_gaps_between_word_pieces(tmp_path):
     data = tmp_path / "cycle.txt"
     data.write_text("The lamp was lit. " * 1_000, encoding="utf-8")

@@ -45,7 +45,7 @@ def test_of_squares_it_is_the_textbook_formula():
     assert law.aicc == pytest.approx(12 * math.log(square) + 8 + 40 / 7)
 
 
-@settings(max_examples=15)
+@settings(max_examples=settings.default.max_examples // 3)
 @given(
     loss=st.sampled_from(LOSSES),
     n=st.integers(6, 14),
@@ -65,7 +65,7 @@ def test_a_law_loses_no_more_than_it_pays_for_its_unknowns(loss, n, noise, far, 
     assert law.models["power"] == law.without_floor.aicc
 
 
-@settings(max_examples=4)
+@settings(max_examples=settings.default.max_examples // 10)
 @given(
     loss=st.sampled_from(LOSSES),
     noise=st.sampled_from([1e-3, 0.05]),
@@ -93,6 +93,7 @@ def test_one_run_far_off_hides_no_floor(loss):
     assert min(law.models, key=law.models.get) == "power + floor"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "noise", "loss"),
     [(8, 5e-4, "huber"), (12, 1e-3, "l1"), (12, 3e-3, "huber"), (20, 1e-2, "huber")],

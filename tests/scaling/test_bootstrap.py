@@ -16,6 +16,7 @@ def series(noise, seed):
     return {"N": SIZES, "loss": EXACT * (1 + noise * wobble)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "widest"), [(0.001, 0.08), (0.003, 0.25)])
 def test_intervals_of_six_points_hold_the_truth(noise, widest):
     """19 of 20 should: 26 of 30 leaves room for luck, and 7 of 10 would be 21."""

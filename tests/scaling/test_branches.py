@@ -35,6 +35,7 @@ def branched(tiny, words, tmp_path_factory):
     return ladder, folder, scale(ladder, data=words, out=folder)
 
 
+@pytest.mark.slow
 def test_every_branch_has_a_folder_and_a_record(branched):
     _, folder, result = branched
     names = {path.name for path in (folder / "runs").iterdir()}
@@ -47,12 +48,14 @@ def test_every_branch_has_a_folder_and_a_record(branched):
     assert {run["results"]["tokens"] for run in result["runs"]} == set(LENGTHS)
 
 
+@pytest.mark.slow
 def test_the_law_of_one_length_is_that_of_the_longest(branched):
     _, _, result = branched
     assert {size["tokens"] for size in result["sizes"]} == {LENGTHS[-1]}
     assert result["law"]["n"] == 4
 
 
+@pytest.mark.slow
 def test_there_is_a_law_of_size_and_tokens(branched):
     _, _, result = branched
     law = result["law_of_size_and_tokens"]
@@ -63,6 +66,7 @@ def test_there_is_a_law_of_size_and_tokens(branched):
     assert any(path.endswith("size_and_tokens.png") for path in result["figures"])
 
 
+@pytest.mark.slow
 def test_the_rate_is_checked_at_both_ends(branched):
     ladder, _, result = branched
     checks = {check["width"]: check for check in result["rate_checks"]}
@@ -74,6 +78,7 @@ def test_the_rate_is_checked_at_both_ends(branched):
         assert check["best"] == min(check["losses"], key=check["losses"].get)
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_missing_is_made_again_the_same(branched, words, tmp_path):
     ladder, folder, result = branched
     copy = tmp_path / "copy"
@@ -93,6 +98,7 @@ def forget_time(found):
     return [forget_time(v) for v in found] if isinstance(found, list) else found
 
 
+@pytest.mark.slow
 def test_a_plan_is_repeated_elsewhere(branched, words, tmp_path):
     _, folder, result = branched
     plan = read_plan(folder / "plan.json")
@@ -172,6 +178,7 @@ def test_a_best_rate_at_the_edge_is_a_doubt(losses, doubted):
     assert check.gain == pytest.approx(1 - min(losses.values()) / 2.0)
 
 
+@pytest.mark.slow
 def test_json_of_a_series_is_json(branched):
     _, folder, _ = branched
     text = (folder / "scale.json").read_text("utf-8")

@@ -73,6 +73,7 @@ def test_what_ten_series_may_show(held, ok):
     assert check.ok == ok
 
 
+@pytest.mark.slow
 def test_intervals_of_branches_hold_the_truth_because_they_know_their_runs(
     monkeypatch,
 ):
@@ -88,6 +89,7 @@ def test_intervals_of_branches_hold_the_truth_because_they_know_their_runs(
     assert not next(branched_checks(10)).ok
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_a_little_off_is_found(bend_fit):
     bend_fit(lambda p: {**p, "E": p["E"] * (1 + 2e-6)})
     assert not any(check.ok for check in recovery_checks())
@@ -95,6 +97,7 @@ def test_a_fit_that_is_a_little_off_is_found(bend_fit):
     assert not any(check.ok for check in memoriser_checks())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.2, math.nan])
 def test_intervals_that_are_too_narrow_are_found(bend_fit, factor):
     def narrowed(ends):
@@ -102,7 +105,7 @@ def test_intervals_that_are_too_narrow_are_found(bend_fit, factor):
         return [middle - factor * half, middle + factor * half]
 
     bend_fit(interval=narrowed)
-    assert not any(check.ok for check in coverage_checks(0.001, 20))
+    assert not any(check.ok for check in coverage_checks(0.001, 10))
 
 
 def test_no_number_is_no_pass():

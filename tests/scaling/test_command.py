@@ -73,6 +73,7 @@ def test_people_get_tables_and_the_next_command(minillm, argv, series, quickly):
     assert "24-s0" in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_series_of_masked_models_goes_through_without_a_law_of_writing(
     minillm, words, tmp_path
 ):
@@ -115,9 +116,11 @@ def test_bad_input_is_refused(minillm, tmp_path, argv, code, words_of_error):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
 @pytest.mark.parametrize(
-    ("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)]
+    ("number", "code"),
+    [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)],
 )
 def test_a_signal_stops_everything_and_the_rest_is_done_later(
     series, tiny, words, tmp_path, quickly, listener, number, code

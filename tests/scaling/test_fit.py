@@ -47,7 +47,7 @@ def table(**law):
     return {"N": SIZES, "loss": losses(**law)}
 
 
-@settings(max_examples=15)
+@settings(max_examples=settings.default.max_examples // 3)
 @given(
     alpha=st.floats(0.1, 1.2),
     E=st.floats(0.2, 4),
@@ -63,7 +63,7 @@ def test_a_law_without_noise_comes_back(alpha, E, middle, loss):
     assert fitted.leave_largest_out < 1e-6
 
 
-@settings(max_examples=10)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(n=st.floats(0.2, 2), b=st.floats(0.1, 5), a=st.floats(1e-4, 10))
 def test_a_growing_quantity_has_a_negative_alpha(n, b, a):
     seconds = b + a * (SIZES / 50_000) ** n

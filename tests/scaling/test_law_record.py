@@ -1,5 +1,6 @@
 """`plan --law` with what `fit --json` has printed: by what the law's variables are."""
 
+import functools
 import json
 
 import numpy as np
@@ -21,10 +22,14 @@ BEST = TRUTH.best_for_flops(1e15)
 
 def record_of(x, y="loss", n="N", d="D", **options) -> dict:
     """The record of a fit of the truth, whose columns are called so."""
+    return json.loads(printed(x, y, n, d, **options))
+
+
+@functools.cache
+def printed(x, y, n, d, **options) -> str:
     columns = {n: N, d: D, "C": 6 * N * D, "steps": D / 512, "seconds": D / 1e3}
     columns[y] = np.exp(TRUTH.loss(N, D)) if y == "ppl" else TRUTH.loss(N, D)
-    found = fit(columns, x, y, bootstrap=2, **options).to_json()
-    return json.loads(json.dumps(found))
+    return json.dumps(fit(columns, x, y, bootstrap=2, **options).to_json())
 
 
 @pytest.fixture

@@ -239,6 +239,7 @@ def test_the_sentences_hold_the_numbers(said):
     assert "seconds of training grow as N^0.9" in found
 
 
+@pytest.mark.slow
 def test_the_law_of_tokens_and_what_a_transition_leaves_out_are_told(series, tmp_path):
     folder = shutil.copytree(series, tmp_path / "series")
     scale = json.loads((folder / "scale.json").read_text(encoding="utf-8"))
@@ -339,6 +340,7 @@ def test_runs_of_other_texts_have_no_law(tmp_path):
     assert said["findings"] == []
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_more_than_size_are_told(tmp_path):
     for width in WIDTHS:
         made = record(width, LENGTHS[0])

@@ -68,6 +68,7 @@ def test_another_series_is_not_written_over(
     assert sorted(series[0].rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_series_of_lstms_has_a_law_of_its_own(
     tiny, words, tmp_path, monkeypatch, quickly, listener
 ):
@@ -127,6 +128,7 @@ def wild(monkeypatch):
     return let
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a spawned process knows no monkeypatch")
 def test_a_run_that_diverges_is_left_out_and_named(
     wild, tiny, words, tmp_path, quickly, listener
@@ -164,6 +166,7 @@ def test_a_held_out_run_that_failed_leaves_the_law(
     assert result["held_out"]["relative_error"] is None
 
 
+@pytest.mark.slow
 def test_repeats_that_would_end_too_late_are_left_out(
     copied, tiny, words, quickly, listener
 ):

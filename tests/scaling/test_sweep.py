@@ -45,6 +45,7 @@ def test_the_best_rate_of_each_size_is_fitted(seeds, loss):
     assert not any("--best" in text for text in law.warnings)
 
 
+@pytest.mark.slow
 def test_the_best_of_two_sizes_and_of_nearly_equal_ones():
     N, D = map(np.ravel, np.meshgrid([1e6, 1e7, 1e8, 1e9], [1e8, 1e9, 1e10, 1e11]))
     exact = 1.8 + 480 * N**-0.35 + 2100 * D**-0.37

@@ -29,6 +29,7 @@ def fit_both(columns: dict, **options):
     return fit(columns, ("N", "D"), **{"bootstrap": 100, **options})
 
 
+@pytest.mark.slow
 def test_intervals_that_know_what_a_run_shares_hold_the_truth():
     """19 of 20 should hold it; without knowing, 13 of 20 do."""
     held, width = np.zeros((2, 2), int), np.zeros((2, 2))
@@ -48,6 +49,7 @@ def test_intervals_that_know_what_a_run_shares_hold_the_truth():
     assert width[1, 1] < 0.6 * width[0, 1]
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_many_series():
     laws = [fit_both(branched(seed), group="trunk", bootstrap=50) for seed in range(12)]
     for name in ("alpha", "beta"):
@@ -107,6 +109,7 @@ def test_the_noise_drawn_is_that_of_the_series():
     assert between == pytest.approx(25 - 3, abs=0.1)  # E, A and alpha
 
 
+@pytest.mark.slow
 def test_too_few_runs_are_said_to_be_too_few():
     law = fit_both(branched(0, sizes=SIZES[:3]), group="trunk")
     assert law.interval95 == fit_both(branched(0, sizes=SIZES[:3])).interval95
@@ -125,6 +128,7 @@ def test_the_largest_is_left_out_with_its_whole_run():
     assert fit_both(columns).leave_largest_out != pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_column_of_runs_that_was_not_named_is_a_doubt():
     columns = branched(0)
     assert any("add --group trunk" in warning for warning in fit_both(columns).warnings)

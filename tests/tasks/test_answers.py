@@ -29,6 +29,7 @@ def reverser(tmp_path_factory) -> str:
     return str(out)
 
 
+@pytest.mark.slow
 def test_what_it_can_already_makes_few_rows_enough(reverser, tmp_path):
     data = "reverse:rows=300,seed=1,longest=6"
     result = finetune(

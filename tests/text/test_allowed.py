@@ -180,9 +180,10 @@ def test_a_vocabulary_has_a_largest_size(files):
         check_parts(file)
 
 
-def test_tokens_as_long_as_a_text_makes_them_are_read(tmp_path):
+@pytest.mark.parametrize("n", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_tokens_as_long_as_a_text_makes_them_are_read(tmp_path, n):
     path = tmp_path / "tokenizer.json"
-    train_tokenizer("bpe", "ab" * 100_000, vocab_size=1024).save(path)
+    train_tokenizer("bpe", "ab" * n, vocab_size=1024).save(path)
     assert len(load_tokenizer(path).encode("ab" * 10_000)) < 20
 
 

@@ -83,6 +83,7 @@ def test_text_and_words_tell_each_other():
         assert not any(ends & set(word[:-1]) for word in every)
 
 
+@pytest.mark.slow
 def test_the_default_is_long_enough_for_an_hour():
     for kind in GENERATED.values():
         corpus = load_corpus(kind.name)

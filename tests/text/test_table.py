@@ -424,6 +424,7 @@ def test_equal_sources_stay_together_even_where_they_are_many(write):
 # Time
 
 
+@pytest.mark.slow
 def test_large_files_take_no_longer_than_they_are_large(write):
     """Eight megabytes each, in rows, in an open quote and in one line: seconds. What
     grows with the square of it would take hours."""

@@ -332,7 +332,9 @@ def test_an_unknown_alphabet_is_refused(kind):
         train(kind, alphabet="greek")
 
 
-@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+@pytest.mark.parametrize(
+    "kind", ["bpe", pytest.param("wordpiece", marks=pytest.mark.slow)]
+)
 def test_training_in_two_processes_gives_one_vocabulary(kind):
     code = (
         "from minillm.text import load_corpus, train_tokenizer\n"

@@ -68,7 +68,9 @@ def last_line(process: subprocess.Popen) -> str:
     return err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("workers", ["2", "threads:2"])
+@pytest.mark.parametrize(
+    "workers", ["2", pytest.param("threads:2", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", 0), 143)],
@@ -89,7 +91,9 @@ def test_a_signal_to_everyone_saves_and_says_how_to_go_on(
     assert f"after step {int(newest.name[5:])}," in line
 
 
-@pytest.mark.parametrize("workers", ["2", "threads:2"])
+@pytest.mark.parametrize(
+    "workers", ["2", pytest.param("threads:2", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     ("number", "code", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],

@@ -130,6 +130,7 @@ class Delayed:
         return np.tile(period, (1, repeats))[:, : self.context + 1].astype(np.int32)
 
 
+@pytest.mark.slow
 def test_an_lstm_remembers_for_a_while(train_steps):
     windows = Delayed(3, context=24, vocab_size=8)
     learner = learn(windows, 8, train_steps, arch="lstm", context=24, steps=300)
@@ -138,6 +139,7 @@ def test_an_lstm_remembers_for_a_while(train_steps):
     assert nats[:, :2].mean() > 0.9 * np.log(8)  # chance: nothing tells it
 
 
+@pytest.mark.slow
 def test_a_repetition_is_found_by_its_content(train_steps):
     windows = Periodic()
     learner = learn(windows, 12, train_steps, context=16, steps=400, d_model=48)
@@ -178,6 +180,7 @@ def test_a_short_text_is_learned(quick_train, texts, objective, arch, below):
     assert record["results"]["val_loss"] < below * uniform
 
 
+@pytest.mark.slow
 def test_a_text_that_follows_is_told_by_what_it_is_about(tmp_path):
     toy = Topics(documents=2_000)
     config = TrainConfig(

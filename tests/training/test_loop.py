@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minillm import figures
 from minillm.backend import products
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.learning import learner
@@ -22,7 +23,7 @@ from minillm.learning.arrays import read_arrays
 from minillm.learning.config import TrainConfig
 from minillm.learning.evaluate import Score, Tally
 from minillm.learning.worker import Worker
-from minillm.runs import checkpoint
+from minillm.runs import checkpoint, curve
 from minillm.runs.run import read_record
 from minillm.runs.train import Silent, train
 
@@ -218,7 +219,8 @@ def test_the_record_names_mkl_where_it_multiplied(quick_train, name, monkeypatch
     assert record["versions"].get("mkl") == ("2026.1" if name == "MKL" else None)
 
 
-def test_the_curve_is_a_picture(quick_train, tmp_path):
+def test_the_curve_is_a_picture(quick_train, tmp_path, monkeypatch):
+    monkeypatch.setattr(curve, "save", figures.save)
     for name, steps in (("a", 10), ("书", 1)):
         quick_train(name, steps=steps, draw=True)
         svg = xml.etree.ElementTree.parse(tmp_path / name / "loss.svg").getroot()
@@ -237,20 +239,25 @@ def test_the_same_seed_gives_the_same_run(quick_train, tmp_path, options):
     assert results_of(other) != results_of(one)
 
 
-RESUMED = [
-    {},
+RESUMED = [{}, {"arch": "lstm", "dropout": 0.1}, {"workers": "2"}]
+RESUMED_TOO = [
     {"objective": "mlm"},
-    {"arch": "lstm", "dropout": 0.1},
     {"dropout": 0.1, "accumulate": 2},
     {"optimizer": "sgd", "lr": 0.1},
     # the best comes early
     {"lr": 5.0, "warmup": 25, "schedule": "constant", "clip": 1e9},
     {"workers": "threads:2"},
-    {"workers": "2"},
 ]
 
 
-@pytest.mark.parametrize("options", RESUMED, ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *RESUMED,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in RESUMED_TOO),
+    ],
+    ids=str,
+)
 def test_interrupted_and_resumed_is_uninterrupted(quick_train, tmp_path, options):
     options = {"steps": 30, "eval_every": 4, "save_every": 7, **options}
     whole = quick_train("whole", **options)

@@ -19,20 +19,25 @@ pytestmark = pytest.mark.skipif(
     "options",
     [
         {"size": "micro", "batch": 16},
-        {"size": "mini", "batch": 4},
         {"size": "tiny", "batch": 16, "workers": "2"},
-        {"size": "micro", "batch": 32, "accumulate": 4},
-        {"size": "micro", "batch": 16, "objective": "mlm", "vocab": 5000},
-        {"size": "micro", "batch": 32, "arch": "lstm"},
-        {"size": "micro", "batch": 16, "arch": "bert", "objective": "mlm+nsp"},
-        {
-            "size": "micro",
-            "batch": 16,
-            "objective": "seq2seq",
-            "context": 64,
-            "data": "reverse:shortest=60,longest=62",
-            "tokenizer": "chars",
-        },
+        *(
+            pytest.param(options, marks=pytest.mark.slow)
+            for options in (
+                {"size": "mini", "batch": 4},
+                {"size": "micro", "batch": 32, "accumulate": 4},
+                {"size": "micro", "batch": 16, "objective": "mlm", "vocab": 5000},
+                {"size": "micro", "batch": 32, "arch": "lstm"},
+                {"size": "micro", "batch": 16, "arch": "bert", "objective": "mlm+nsp"},
+                {
+                    "size": "micro",
+                    "batch": 16,
+                    "objective": "seq2seq",
+                    "context": 64,
+                    "data": "reverse:shortest=60,longest=62",
+                    "tokenizer": "chars",
+                },
+            )
+        ),
     ],
     ids=str,
 )
