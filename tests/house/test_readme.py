@@ -1,5 +1,6 @@
 """What README.md promises: its printed numbers, its op, its commands."""
 
+import ast
 import contextlib
 import io
 import json
@@ -128,6 +129,26 @@ def test_the_tour_names_every_file_of_the_engine(room):
     named = {Path(name).name for name in re.findall(r"`([\w/]+\.py)`", tour)}
     there = {path.name for path in (ROOT / "minillm" / room).glob("*.py")}
     assert there - {"__init__.py"} <= named
+
+
+def where() -> list[tuple[str, str]]:
+    """(file, name) of each place in the table of the tour."""
+    tour = (ROOT / "minillm" / "README.md").read_text(encoding="utf-8")
+    (table,) = [part for part in tour.split("\n## ") if part.startswith("Where does")]
+    return re.findall(r"`([\w/]+\.py)`: `([\w.]+)`", table)
+
+
+def test_the_table_of_the_tour_has_thirty_rows():
+    assert len(where()) >= 30
+
+
+@pytest.mark.parametrize(("file", "name"), where())
+def test_what_the_table_of_the_tour_names_is_there(file, name):
+    found = ast.parse((ROOT / "minillm" / file).read_text(encoding="utf-8"))
+    for part in name.split("."):
+        there = {each.name: each for each in found.body if hasattr(each, "name")}
+        assert part in there, sorted(there)
+        found = there[part]
 
 
 def test_the_tour_names_every_op_that_has_a_faster_body():
