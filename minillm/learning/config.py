@@ -374,7 +374,7 @@ def kind_of(field: dataclasses.Field) -> type:
 def _check_number(field: dataclasses.Field, value, whole: bool) -> None:
     name, limits = field.name, field.metadata
     if name in WORDS.values():
-        name = f"{name} ({option(name)})"
+        name = f"{word(name)} ({name})"
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         what = "a whole number" if whole else "a number"
         raise UsageError(f"{name} must be {what}, got {value!r}")

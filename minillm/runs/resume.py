@@ -5,7 +5,7 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.files import is_temporary
-from minillm.learning.config import DEFAULT, WORDS, TrainConfig, translated
+from minillm.learning.config import DEFAULT, WORDS, TrainConfig, translated, word
 from minillm.learning.data import EncodedCorpus, read_corpus
 from minillm.runs import checkpoint, lock
 from minillm.runs.run import folder_of, read_record, read_tokenizer
@@ -149,14 +149,14 @@ def holds_nothing_yet(path: Path) -> bool:
 
 
 def differences(record: dict, config: TrainConfig) -> list[tuple]:
-    """(setting, recorded value, this value) where a configuration differs from a
-    recorded one in what decides the result.
+    """(setting, in the command's word, recorded value, this value) where a configuration
+    differs from a recorded one in what decides the result.
 
     What a record does not name is as it was before the setting was there: its default.
     """
     recorded = TrainConfig.from_json(record["options"]).to_json()
     return [
-        (name, recorded[name], value)
+        (word(name), recorded[name], value)
         for name, value in config.to_json().items()
         if name not in FREE and recorded[name] != value
     ]

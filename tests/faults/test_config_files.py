@@ -78,7 +78,9 @@ def test_a_configuration_may_come_through_a_pipe(sees):
     read, write = os.pipe()
     os.write(write, b"layers = 0")
     os.close(write)
-    sees("train", f"--config=/dev/fd/{read}", code=2, says="layers must be")
+    sees(
+        "train", f"--config=/dev/fd/{read}", code=2, says=r"layers \(n_layers\) must be"
+    )
     os.close(read)
 
 
@@ -93,9 +95,9 @@ RECORDS = [
     ),
     (
         "with another type",
-        lambda text: text.replace('"layers": 1', '"layers": "x"', 1),
+        lambda text: text.replace('"n_layers": 1', '"n_layers": "x"', 1),
         2,
-        "run.json: layers: 'x' is not",
+        "run.json: n_layers: 'x' is not",
     ),
     ("without options", lambda text: json.dumps({"status": "finished"}), 2, "'status'"),
 ]

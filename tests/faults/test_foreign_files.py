@@ -271,7 +271,7 @@ def test_a_law_of_wrong_kinds(sees, here, record, code, says):
 
 def wide(run: Path) -> None:
     record = json.loads((run / "run.json").read_text("utf-8"))
-    record["options"] |= {"width": 10**6, "layers": 100}
+    record["options"] |= {"d_model": 10**6, "n_layers": 100}
     record["model"] |= {"d_model": 10**6, "n_layers": 100}
     (run / "run.json").write_text(json.dumps(record), "utf-8")
 

@@ -9,10 +9,11 @@ import pytest
 
 from minillm import TrainConfig
 from minillm.backend import memory
+from minillm.learning.config import word
 from minillm.runs.progress import Reporter
 
 NUMBERS = [
-    field.name
+    word(field.name)
     for field in dataclasses.fields(TrainConfig)
     if {int, float} & set(typing.get_args(field.type) or (field.type,))
 ]

@@ -107,7 +107,7 @@ def test_a_record_that_says_something_else_does_not_go_on(sees, stopped, name, v
 def test_a_record_with_another_number_of_heads_is_no_record(sees, stopped, part):
     file = stopped / "run.json"
     record = json.loads(file.read_text("utf-8"))
-    record[part]["heads" if part == "options" else "n_heads"] = 4
+    record[part]["n_heads"] = 4
     file.write_text(json.dumps(record), "utf-8")
     for command in (RESUME, ["generate", "run", "She"]):
         sees(*command, code=3, says="its model is not that of its options")

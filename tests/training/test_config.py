@@ -49,7 +49,7 @@ def test_the_words_of_the_command_name_the_shape_too():
     assert words == TrainConfig(n_layers=3, d_model=64, n_heads=2)
     with pytest.raises(UsageError, match="width and d_model are one setting: give one"):
         TrainConfig.from_json({"width": 64, "d_model": 64})
-    with pytest.raises(UsageError, match=r"^d_model \(--width\) must be at least 1"):
+    with pytest.raises(UsageError, match=r"^width \(d_model\) must be at least 1"):
         TrainConfig.from_json({"width": 0})
 
 

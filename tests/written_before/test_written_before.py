@@ -13,6 +13,8 @@ import pytest
 from minillm import compare, fill, generate, load_run, report, scale, train
 from minillm.series.ladder import Ladder
 from minillm.series.series_progress import Silent
+from minillm.studies.advice import advise
+from minillm.studies.advice.source import read_law
 
 HERE = Path(__file__).parent
 EXPECTED = json.loads((HERE / "expected.json").read_text("utf-8"))
@@ -71,6 +73,7 @@ def test_a_masked_run_fills(copied):
     assert len(fill(copied("bert"), "the [MASK]", top=3)[0]) == 3
 
 
+@pytest.mark.slow
 def test_a_finished_series_is_not_trained_again(copied):
     class Listener(Silent):
         def started(self, run):
@@ -92,8 +95,6 @@ def test_runs_of_before_are_compared(copied):
     assert len(runs["runs"]) == 2
 
 
-def test_a_plan_by_a_law_of_before(minillm):
-    law = str(HERE / "fit.json")
-    code, out, err = minillm("plan", "--law", law, "--flops", "1e15", "--json")
-    assert code == 0, err
-    assert json.loads(out)["law"]["parameters"]["alpha"] == pytest.approx(0.4, rel=1e-4)
+def test_a_plan_by_a_law_of_before():
+    plan = advise(read_law(HERE / "fit.json"), flops=1e15)
+    assert plan["law"]["parameters"]["alpha"] == pytest.approx(0.4, rel=1e-4)
