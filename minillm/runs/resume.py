@@ -149,7 +149,7 @@ def holds_nothing_yet(path: Path) -> bool:
 
 
 def differences(record: dict, config: TrainConfig) -> list[tuple]:
-    """(setting, in the command's word, recorded value, this value) where a configuration
+    """(setting in the command's word, recorded value, this value) where a configuration
     differs from a recorded one in what decides the result.
 
     What a record does not name is as it was before the setting was there: its default.

@@ -95,7 +95,7 @@ RECORDS = [
     ),
     (
         "with another type",
-        lambda text: text.replace('"n_layers": 1', '"n_layers": "x"', 1),
+        lambda text: text.replace('"n_layers": 1', '"n_layers": "x"'),
         2,
         "run.json: n_layers: 'x' is not",
     ),
