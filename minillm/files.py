@@ -135,14 +135,21 @@ def sweep(folder: Path) -> None:
 def remove_folder(path: Path, names: Container[str]) -> bool:
     """Remove a folder that holds nothing but files of these names; returns whether it
     was one. A link to a folder is none."""
-    if path.is_symlink() or not path.is_dir():
+    if not holds_only(path, names):
         return False
-    for item in path.iterdir():
-        known = item.name in names or is_temporary(item)
-        if not known or stat.S_ISDIR(item.lstat().st_mode):
-            return False
     shutil.rmtree(path, ignore_errors=True)
     return not path.exists()
+
+
+def holds_only(path: Path, names: Container[str]) -> bool:
+    """Whether this is a folder (no link) that holds files of these names only."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    return all(
+        (item.name in names or is_temporary(item))
+        and not stat.S_ISDIR(item.lstat().st_mode)
+        for item in path.iterdir()
+    )
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:

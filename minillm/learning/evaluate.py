@@ -7,6 +7,7 @@ import numpy as np
 
 from minillm import backend
 from minillm.backend import xp
+from minillm.errors import UsageError
 from minillm.ops import IGNORED
 from minillm.tensor import Tensor, no_grad
 from minillm.text import Batch
@@ -70,7 +71,13 @@ def interim_share(batch: Batch) -> int:
 
 
 def score(model, batch: Batch) -> Score:
-    """Let a model predict what there is to predict in a batch."""
+    """Let a model predict what there is to predict in a batch. Raises UsageError for a
+    model that has a loss and nothing else."""
+    if not hasattr(model, "read"):
+        raise UsageError(
+            f"{type(model).__name__} has no `read` and `project` (as LanguageModel "
+            f"has): there is nothing to evaluate but its loss"
+        )
     where = backend.of(model.tokens.weight.data)
     tokens, labels = Tally(), Tally()
     with backend.running(where), no_grad():

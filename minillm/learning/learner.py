@@ -63,6 +63,8 @@ class Learner:
         workers: int | str = 1,
         model: LanguageModel | None = None,
     ):
+        if not isinstance(config, TrainConfig) or not hasattr(text, "sampler"):
+            raise UsageError("a Learner takes a TrainConfig and what `prepare` returns")
         self.config = config = config.resolve()
         self.text = text
         self.next = 0  # the number of the step that comes next
@@ -137,6 +139,11 @@ class Learner:
         number = read_about(path).get("next", "")
         if not number.isdecimal():
             raise DataError(f"{path}: was not written by Learner.save")
+        if int(number) > self.config.steps:
+            raise DataError(
+                f"{path}: is of step {number}, beyond the {self.config.steps} of this "
+                f"configuration"
+            )
         fill(self._arrays(), path)
         self.next = int(number)
 
@@ -180,8 +187,15 @@ class Learner:
 
     def _check_order(self, number: int) -> None:
         self._opened()
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise UsageError(f"a step is a whole number, got {number!r}")
         if number != self.next:
             raise UsageError(f"step {number} out of order: step {self.next} comes next")
+        if number >= self.config.steps:
+            raise UsageError(
+                f"step {number} is beyond the {self.config.steps} steps of the "
+                f"configuration, for which its learning rate is planned"
+            )
 
 
 def check_finite(step: int, **figures: float) -> None:

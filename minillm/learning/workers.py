@@ -5,6 +5,7 @@ sees the same shared buffers; they are spared the interpreter lock. Elsewhere, a
 asked, threads.
 """
 
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -83,6 +84,7 @@ class Workers:
         self.first = make(0)
         self._others = []
         self._connections = []
+        self._owing = []  # connections whose answer has not been read
         for rank in range(1, n):
             here, there = multiprocessing.Pipe()
             self._connections.append(here)
@@ -95,27 +97,42 @@ class Workers:
                     f"worker {rank} cannot be started ({error.strerror}): try "
                     f"--workers 1"
                 ) from None
+        # For who does not close them: ahead of multiprocessing's own handler, which
+        # would wait for processes that let no signal end them.
+        atexit.register(self.close, 0.1)
 
     def call(self, method: str, *arguments) -> list:
+        # Of a call that an error or Ctrl-C broke off.
+        for connection in list(self._owing):
+            self._answer(connection)
         for connection in self._connections:
             with contextlib.suppress(OSError):  # recv then says what happened
                 connection.send((method, arguments))
+            self._owing.append(connection)
         answers = [getattr(self.first, method)(*arguments)]
-        for rank, connection in enumerate(self._connections, start=1):
-            try:
-                answer, error = connection.recv()
-            except (EOFError, OSError):
-                raise MinillmError(
-                    f"worker {rank} died: out of memory? Try --workers 1"
-                ) from None
+        for connection in self._connections:
+            answer, error = self._answer(connection)
             if error is not None:
                 raise error
             answers.append(answer)
         return answers
 
+    def _answer(self, connection) -> tuple:
+        """(what a worker answers, its error or None)."""
+        try:
+            answer = connection.recv()
+        except (EOFError, OSError):
+            rank = self._connections.index(connection) + 1
+            raise MinillmError(
+                f"worker {rank} died: out of memory? Try --workers 1"
+            ) from None
+        self._owing.remove(connection)
+        return answer
+
     def close(self, patience: float = PATIENCE) -> None:
         """Send the others home. Processes that have not gone after so many seconds are
         ended: they share memory only, which stays as it is."""
+        atexit.unregister(self.close)
         for connection in self._connections:
             connection.close()
         for worker in self._others:

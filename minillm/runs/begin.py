@@ -7,7 +7,14 @@ from pathlib import Path
 
 from minillm import backend
 from minillm.errors import DataError, UsageError
-from minillm.files import leads_away, remove_files, remove_folder, sweep, writing
+from minillm.files import (
+    holds_only,
+    leads_away,
+    remove_files,
+    remove_folder,
+    sweep,
+    writing,
+)
 from minillm.learning.config import TrainConfig
 from minillm.learning.learner import Learner
 from minillm.runs import branching, checkpoint
@@ -25,18 +32,23 @@ FILES = (
 
 
 @contextlib.contextmanager
-def begun(learner: Learner, sources: dict, reporter, resume: bool) -> Iterator[Logbook]:
+def begun(
+    learner: Learner, sources: dict, reporter, resume: bool, replaces: bool = False
+) -> Iterator[Logbook]:
     """The logbook of a run whose next step may come: with `resume` of the run in `out`,
-    else of a new one. Its folder is locked for the length of the block.
+    else of a new one, which with `replaces` takes the place of the one there. Its
+    folder is locked for the length of the block.
 
     Raises UsageError or DataError.
     """
     config = learner.config
     earlier = config.out if resume else config.start
     if earlier:
-        _check_bodies(Path(earlier))
+        check_bodies(Path(earlier))
     if not resume:
         warm_start(learner)
+    if replaces:
+        remove_run(Path(config.out))
     folder = Path(config.out) if resume else new_folder(config)
     record = new_record(learner, folder, sources)
     with locked(folder), contextlib.closing(reporter):
@@ -52,7 +64,7 @@ def begun(learner: Learner, sources: dict, reporter, resume: bool) -> Iterator[L
             yield book
 
 
-def _check_bodies(path: Path) -> None:
+def check_bodies(path: Path) -> None:
     """UsageError where a run was begun with plain ops and would go on with their faster
     bodies, which round otherwise, or the other way round."""
     plain = read_record(path).get("plain", False)
@@ -77,12 +89,11 @@ def _begin(book: Logbook, config: TrainConfig) -> None:
         book.go_on()
 
 
-def remove_run(config: TrainConfig, resume: bool) -> bool:
-    """Remove the run in `out`, and nothing else that lies there; returns whether there
-    was one.
+def may_be_removed(config: TrainConfig, resume: bool | str) -> bool:
+    """Whether there is a run in `out`, which a new one may take the place of.
 
-    Raises UsageError where it cannot be meant, or somebody is at work on it; DataError
-    for checkpoints that lie elsewhere.
+    Raises UsageError where that cannot be meant, DataError where something else lies
+    among its checkpoints.
     """
     if config.out is None:
         raise UsageError("--overwrite needs --out: which run?")
@@ -91,15 +102,25 @@ def remove_run(config: TrainConfig, resume: bool) -> bool:
     folder = Path(config.out)
     if not (folder / "run.json").exists():
         return False
+    if config.start and Path(config.start).resolve() == folder.resolve():
+        raise UsageError(f"--overwrite would remove the --start {config.start}")
+    checkpoints = folder / checkpoint.FOLDER
+    if checkpoints.is_dir() and leads_away(checkpoints):
+        raise DataError(f"{checkpoints}: leads elsewhere: remove it yourself")
+    for path in checkpoints.glob("step-*"):
+        if not holds_only(path, checkpoint.NAMES):
+            raise DataError(f"{path}: holds something else: move it away")
+    return True
+
+
+def remove_run(folder: Path) -> None:
+    """Remove a run, and nothing else that lies in its folder."""
     with locked(folder):
         checkpoints = folder / checkpoint.FOLDER
-        if checkpoints.is_dir() and leads_away(checkpoints):
-            raise DataError(f"{checkpoints}: leads elsewhere: remove it yourself")
         for path in [*checkpoints.glob("step-*")]:
             remove_folder(path, checkpoint.NAMES)
         remove_files(checkpoints, ())
         remove_files(folder, FILES)
-    return True
 
 
 def new_folder(config: TrainConfig) -> Path:

@@ -14,7 +14,7 @@ from minillm.learning.process import keep_freed_memory
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.runs import memory
-from minillm.runs.begin import begun, remove_run
+from minillm.runs.begin import begun, may_be_removed
 from minillm.runs.interrupt import Interrupts
 from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.record import code
@@ -49,24 +49,26 @@ def train(
         config = TrainConfig.from_json(options)
     elif options:
         raise UsageError("give a TrainConfig or its fields, not both")
+    if resume not in (True, False, "auto"):
+        raise UsageError(f'resume must be True, False or "auto", got {resume!r}')
+    replaces = overwrite and may_be_removed(config, resume)
     if resume == "auto":
-        resume = not overwrite and config.out is not None and is_unfinished(config.out)
-    removed = overwrite and remove_run(config, resume)
+        resume = config.out is not None and is_unfinished(config.out)
     config, sources = settle(config, sources, resume)
-    record = None if removed else finished(config, resume, text)
+    record = None if replaces else finished(config, resume, text)
     if record is not None:
         return _again(record, Path(config.out), reporter, draw)
     reporter = reporter or Silent()
     keep_freed_memory()
     with backend.use(config.device) as device:
+        _, n = choose_workers(config.workers, config.batch, device)
         text = text or prepare(config, _tokenizer(config, resume), reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
-        _, n = choose_workers(config.workers, config.batch, device)
         with memory.within(config, shape, n, device):
             learner = Learner(config, text, workers=config.workers)
             for line in _notes(learner, device):
                 reporter.note(line)
-            with begun(learner, sources, reporter, resume) as book:
+            with begun(learner, sources, reporter, resume, replaces) as book:
                 record = _steps(book, learner)
     if draw:
         _draw(book.folder)

@@ -15,6 +15,7 @@ from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.reading import Damaged, Missing, read_object
 from minillm.runs import lock, logbook
+from minillm.runs.begin import check_bodies
 from minillm.runs.resume import holds_nothing_yet
 from minillm.runs.run import read_record
 from minillm.runs.train import train
@@ -283,8 +284,10 @@ def _check_free(place: Path) -> None:
 
 
 def _status(place: Path) -> str:
-    """The status of the run in a folder. Raises DataError, with the way out."""
+    """The status of the run in a folder. Raises DataError, with the way out, and
+    UsageError where its ops ran otherwise (MINILLM_PLAIN)."""
     try:
+        check_bodies(place)
         return read_record(place)["status"]
     except DataError as error:
         raise DataError(f"{error}: delete {place} to train it again") from None

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import subprocess
 import sys
 
 import numpy as np
@@ -61,6 +62,58 @@ def test_steps_are_taken_in_order(learner):
             with pytest.raises(UsageError, match=f"step {number} .*step 1 comes next"):
                 learner.step(number)
         learner.step(1)
+
+
+def test_no_step_is_beyond_the_end(learner, tmp_path):
+    with learner(steps=3) as learned:
+        for number in range(3):
+            learned.step(number)
+        with pytest.raises(UsageError, match="step 3 is beyond the 3 steps"):
+            learned.step(3)
+        learned.save(tmp_path / "end")
+    with pytest.raises(DataError, match="is of step 3, beyond the 2 of this"):
+        learner(steps=2).load(tmp_path / "end")
+
+
+@pytest.mark.parametrize("number", [0.0, "0", True, None])
+def test_a_step_is_a_whole_number(learner, number):
+    with learner() as learner, pytest.raises(UsageError, match="is a whole number"):
+        learner.step(number)
+
+
+def test_a_learner_takes_a_configuration_and_a_prepared_text(config, texts):
+    for made, text in ((config(), "book.txt"), ({"steps": 3}, texts["clm"])):
+        with pytest.raises(UsageError, match="a TrainConfig and what `prepare`"):
+            Learner(made, text)
+
+
+@pytest.mark.parametrize("workers", ["2", "threads:2"])
+def test_what_breaks_a_call_off_leaves_no_answer_behind(learner, monkeypatch, workers):
+    with learner(workers) as whole:
+        expected = [whole.step(number).loss for number in range(3)]
+    with learner(workers) as learner:
+        assert learner.step(0).loss == expected[0]
+        for method in ("compute", "evaluate"):
+            with monkeypatch.context() as patch:
+                first = learner._workers.first
+                patch.setattr(first, method, lambda *_: pytest.fail("broken off"))
+                with pytest.raises(pytest.fail.Exception):
+                    learner.step(1) if method == "compute" else learner.evaluate()
+        assert [learner.step(number).loss for number in (1, 2)] == expected[1:]
+
+
+@needs_fork
+def test_a_learner_that_nobody_closes_does_not_keep_its_process(tmp_path):
+    (tmp_path / "book.txt").write_text("She read a book of the sea. " * 200, "utf-8")
+    code = (
+        "from minillm import Learner, TrainConfig, prepare\n"
+        "c = TrainConfig(size='pico', data='book.txt', tokenizer='bytes', steps=3)\n"
+        "learner = Learner(c, prepare(c), workers=2).__enter__()\n"
+        "learner.step(0)\n"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=tmp_path, timeout=60, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_step_needs_an_open_learner(learner):

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from minillm.backend import plain
-from minillm.errors import DataError, DivergedError, Interrupted, UsageError
+from minillm.errors import (
+    DataError,
+    DivergedError,
+    Interrupted,
+    MinillmError,
+    UsageError,
+)
 from minillm.learning.config import TrainConfig
 from minillm.runs.run import read_record
 from minillm.runs.train import Silent, train
@@ -93,13 +99,61 @@ def test_overwrite_trains_again_and_leaves_what_is_no_run(quick_train, tmp_path)
 def test_overwrite_wants_a_run_that_it_may_remove(quick_train, tmp_path):
     with pytest.raises(UsageError, match="--overwrite needs --out"):
         train(overwrite=True)
-    with pytest.raises(UsageError, match="cannot do both"):
-        quick_train("a", overwrite=True, resume=True)
+    for resume in (True, "auto"):
+        with pytest.raises(UsageError, match="cannot do both"):
+            quick_train("a", overwrite=True, resume=resume)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match="is not empty and holds no run"):
         quick_train("b", overwrite=True)
     assert (tmp_path / "b" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"data": "no such file.txt", "tokenizer": "bytes"},
+        {"d_model": 15},
+        {"device": "cuda:999"},
+        {"workers": "99"},
+        {"arch": "bert"},
+        {"start": "a"},
+        {"start": "nothing"},
+        {"base": "nothing"},
+        {"steps": 3, "resume": True},
+    ],
+)
+def test_what_cannot_be_trained_overwrites_nothing(
+    quick_train, tmp_path, monkeypatch, options
+):
+    monkeypatch.chdir(tmp_path)
+    quick_train("a", steps=2)
+    before = everything_in(tmp_path / "a")
+    with pytest.raises(MinillmError):
+        quick_train("a", **{"steps": 2, "overwrite": True, **options})
+    assert everything_in(tmp_path / "a") == before
+
+
+def test_overwrite_is_refused_where_a_checkpoint_holds_something_else(
+    quick_train, tmp_path
+):
+    quick_train("a", steps=2)
+    (tmp_path / "a" / "checkpoints" / "step-000002" / "mine").touch()
+    before = everything_in(tmp_path / "a")
+    with pytest.raises(DataError, match="step-000002: holds something else"):
+        quick_train("a", steps=2, overwrite=True)
+    assert everything_in(tmp_path / "a") == before
+
+
+def test_a_run_may_take_the_place_of_its_own_base(quick_train, tmp_path):
+    quick_train("a", steps=2)
+    record = quick_train("a", steps=3, overwrite=True, base=str(tmp_path / "a"))
+    assert record["results"]["steps"] == 3
+
+
+def test_resume_is_true_false_or_auto(quick_train):
+    with pytest.raises(UsageError, match='must be True, False or "auto", got'):
+        quick_train("a", resume="banana")
 
 
 def test_auto_resumes_what_is_unfinished_and_begins_what_is_not(
