@@ -187,7 +187,7 @@ OPTIONS = {
     [
         ("clm", "gpt"),
         pytest.param("clm", "lstm", marks=pytest.mark.slow),
-        ("mlm", "encoder"),
+        pytest.param("mlm", "encoder", marks=pytest.mark.slow),
     ],
 )
 def test_a_whole_run_is_the_cpus(objective, arch, strict, corpus, tmp_path):

@@ -72,6 +72,7 @@ def test_a_peer_that_is_not_installed_is_refused(minillm, monkeypatch):
     assert err.rstrip().endswith("--against jax: not installed: pip install jax")
 
 
+@pytest.mark.slow
 def test_a_peer_that_fails_is_one_line(minillm, monkeypatch):
     monkeypatch.setitem(contest.PEERS, "gone", ("no_such_module", "json"))
     code, out, err = minillm("bench", "--size", "pico", *QUICK, "--against", "gone")
@@ -159,14 +160,11 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("moment", ["as the contender starts", "in its steps"])
 @pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-    ],
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
 def test_a_signal_to_everyone_leaves_nobody_behind(number, code, moment):
     argv = ["bench", "--size", "pico", "--seconds", "300", "--device", "cpu"]

@@ -14,7 +14,7 @@ import pytest
 from minillm.demos import DEMOS
 
 ONE = ["--device", "cpu", "--workers", "1"]
-QUICK = "numbers", "languages", "brackets"  # one for each next command
+QUICK = "numbers", "languages"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,11 @@ def test_without_a_name_they_are_listed(minillm, quick):
 
 
 @pytest.mark.parametrize(
-    "name", ["languages", "brackets", pytest.param("topics", marks=pytest.mark.slow)]
+    "name",
+    [
+        "languages",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("brackets", "topics")),
+    ],
 )
 def test_the_result_stands_between_chance_and_the_best(minillm, quick, name):
     argv = ["demo", name, "--out", f"一 {name}", *ONE]
@@ -78,6 +82,7 @@ def test_the_next_command_can_be_typed(minillm, quick, name):
     assert out
 
 
+@pytest.mark.slow
 def test_a_second_call_says_that_the_run_is_there(minillm, quick):
     minillm("demo", "copy", *ONE)
     code, out, err = minillm("demo", "copy", *ONE, "--json")

@@ -126,6 +126,7 @@ def test_bad_input_is_refused(minillm, table, argv, code, words):
     assert words in err
 
 
+@pytest.mark.slow
 def test_rows_may_share_a_run(minillm, tmp_path):
     rows = [
         f"{n:g},{d:g},{1.5 + 80 * n**-0.4 + 300 * d**-0.5 + luck!r},α{n:g}"

@@ -51,7 +51,7 @@ import minillm_cli.sizes as sizes, time
 real = sizes.command.callback
 def command(**kwargs):
     Odd()
-    time.sleep(5)
+    time.sleep(0.5)
     real(**kwargs)
 sizes.command.callback = command
 """

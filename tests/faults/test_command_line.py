@@ -96,7 +96,10 @@ def inner(here, run, trained, monkeypatch):
 
 
 @pytest.mark.parametrize("name", every_command())
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings.default.max_examples // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_any_command_line_ends_well(minillm, inner, name, data):
     """With a code of the table, at most one line about an error, no traceback, and

@@ -41,8 +41,14 @@ TEXTS = [
 
 @pytest.mark.parametrize(
     ("content", "code", "says"),
-    [row[1:] for row in TEXTS],
-    ids=[row[0] for row in TEXTS],
+    [
+        pytest.param(
+            *row[1:],
+            id=row[0],
+            marks=pytest.mark.slow if len(row[1]) > 1_000_000 else (),
+        )
+        for row in TEXTS
+    ],
 )
 def test_a_text_is(sees, here, quick, content, code, says):
     (here / "text.txt").write_bytes(content)

@@ -95,7 +95,9 @@ def test_what_the_environment_names_is_replaced(sees, law, monkeypatch):
 # (command, option, the file, which minillm has written before)
 OURS = [
     (["fit", "law.csv", "--x=N"], "plot", "law.svg"),
-    (["fit", "law.csv", "--x=N"], "plot", "law.png"),
+    pytest.param(
+        *(["fit", "law.csv", "--x=N"], "plot", "law.png"), marks=pytest.mark.slow
+    ),
     (["attention", "run", "She"], "out", "heads.png"),
     (["graph", "a * b", "--shape=a=2", "--shape=b=2"], "out", "step.dot"),
     (["graph", "a * b", "--shape=a=2", "--shape=b=2"], "out", "step.mmd"),

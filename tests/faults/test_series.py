@@ -131,7 +131,7 @@ def kill_at_file(monkeypatch, n: int) -> None:
 
 @FORKS
 @pytest.mark.parametrize(
-    "seed", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 2, 3, 4))]
+    "seed", [4, *(pytest.param(n, marks=pytest.mark.slow) for n in range(4))]
 )
 def test_a_series_stopped_at_any_moment_finds_the_same(here, whole, seed):
     shutil.copy(whole[0] / "words.txt", here)
@@ -283,6 +283,7 @@ def test_a_run_that_is_deleted_as_advised_is_trained_again(minillm, here, law, w
     assert figures(json.loads(out)) == figures(json.loads(json.dumps(whole[1])))
 
 
+@pytest.mark.slow
 def test_there_are_no_more_workers_than_runs(minillm, here, whole, monkeypatch):
     shutil.copy(whole[0] / "words.txt", here)
     monkeypatch.setattr(Results, "to_json", interrupted)
@@ -303,6 +304,7 @@ def test_what_is_no_run_of_a_series_is_not_removed(sees, law, name):
     sees(*AGAIN, code=2, says="16-s0: is there and holds no run of this series")
 
 
+@pytest.mark.slow
 def test_runs_of_a_series_may_lie_on_a_larger_disk(sees, law, whole):
     shutil.move(law / "runs", "large-disk")
     (law / "runs").symlink_to(Path("large-disk").resolve())

@@ -65,15 +65,12 @@ WORLDS = [
 ]
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize(
     ("before", "env"),
-    [
-        pytest.param(
-            *row[1:], id=row[0], marks=pytest.mark.slow if row is WORLDS[0] else ()
-        )
-        for row in WORLDS
-    ],
+    [row[1:] for row in WORLDS],
+    ids=[row[0] for row in WORLDS],
 )
 def test_a_world_that_is(shell, here, trained, quick, before, env):
     (here / "书 I.txt").write_bytes((trained / "text.txt").read_bytes())
@@ -204,6 +201,7 @@ def test_no_room_for_another_process(sees, trained, quick, monkeypatch):
     sees(*series, code=1, says=says)
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere -v is not kept to")
 def test_memory_that_the_system_refuses(shell, trained, quick):

@@ -15,7 +15,9 @@ def masked(runs, request):
     return minillm.load_run(runs[request.param])
 
 
-@pytest.fixture(scope="module", params=["encoder", "bert"])
+@pytest.fixture(
+    scope="module", params=["encoder", pytest.param("bert", marks=pytest.mark.slow)]
+)
 def cycle(request, tmp_path_factory):
     """A masked model that has seen one text only: 灯塔的书abc, again and again."""
     folder = tmp_path_factory.mktemp("cycle")

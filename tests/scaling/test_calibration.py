@@ -50,6 +50,7 @@ def test_laws_without_noise_come_back():
     assert "beta" in two.detail
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth():
     e, alpha = coverage_checks(0.003, 20)
     assert e.ok and alpha.ok

@@ -56,6 +56,7 @@ def test_stdout_is_one_json_object(minillm, argv, series, quickly):
     assert "finished before" in err
 
 
+@pytest.mark.slow
 def test_people_get_tables_and_the_next_command(minillm, argv, series, quickly):
     code, out, err = minillm(*argv)
     assert code == 0

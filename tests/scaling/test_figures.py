@@ -79,6 +79,7 @@ def test_labels_can_be_chosen_and_may_be_chinese(law, tmp_path):
     assert figure.axes[0].get_title("left") == "缩放定律"
 
 
+@pytest.mark.slow
 def test_two_variables_are_told_apart_by_colour(tmp_path):
     N, D = (grid.ravel() for grid in np.meshgrid([1e6, 1e7, 1e8], [1e8, 1e9, 1e10]))
     loss = 1.8 + 480 * N**-0.35 + 2100 * D**-0.37

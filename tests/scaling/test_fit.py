@@ -268,7 +268,9 @@ def test_a_list_is_no_table():
         fit([1, 2, 3])
 
 
-@pytest.mark.parametrize("seed", [5, 25, 36])
+@pytest.mark.parametrize(
+    "seed", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (25, 36))]
+)
 def test_noise_below_a_ceiling_has_some_law(seed):
     """The first guess at a ceiling may leave a curve negative at small sizes."""
     rng = random.Random(seed)

@@ -350,6 +350,7 @@ def test_runs_that_differ_in_more_than_size_are_told(tmp_path):
     assert any("more than their size (batch: 16, 24" in w for w in warnings)
 
 
+@pytest.mark.slow
 def test_runs_still_going_on_are_left_out(tmp_path):
     for width in WIDTHS:
         write_run(tmp_path / f"{width}", record(width, LENGTHS[0]))

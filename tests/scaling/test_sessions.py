@@ -154,6 +154,7 @@ def test_a_run_that_diverges_is_left_out_and_named(
     assert set(listener.left_out) == {"8-s0", "12-s0"}
 
 
+@pytest.mark.slow
 def test_a_held_out_run_that_failed_leaves_the_law(
     series, copied, tiny, words, quickly
 ):

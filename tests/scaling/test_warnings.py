@@ -126,6 +126,7 @@ def two_sizes(together: float, noise=0.001):
     return fit({"N": N, "D": D, "loss": y}, ("N", "D"), "loss").warnings
 
 
+@pytest.mark.slow
 def test_sizes_that_change_what_the_other_does_are_no_sum():
     assert any("what D gains depends on N" in text for text in two_sizes(0.01))
     assert not any("depends on N" in text for text in two_sizes(0.0))

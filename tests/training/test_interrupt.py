@@ -91,6 +91,7 @@ def test_a_signal_to_everyone_saves_and_says_how_to_go_on(
     assert f"after step {int(newest.name[5:])}," in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "workers", ["2", pytest.param("threads:2", marks=pytest.mark.slow)]
 )

@@ -169,9 +169,9 @@ def test_masked_tokens_are_restored_from_both_sides(train_steps):
     ("objective", "arch", "below"),
     [
         ("clm", "gpt", 0.8),
-        ("clm", "lstm", 0.8),
+        pytest.param("clm", "lstm", 0.8, marks=pytest.mark.slow),
         ("mlm", "encoder", 0.9),
-        ("mlm", "bert", 0.9),
+        pytest.param("mlm", "bert", 0.9, marks=pytest.mark.slow),
     ],
 )
 def test_a_short_text_is_learned(quick_train, texts, objective, arch, below):

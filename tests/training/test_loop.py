@@ -307,7 +307,9 @@ def test_the_last_mean_counts_losses_from_before_an_interruption(quick_train):
     assert parts["results"]["train_loss"] == whole["results"]["train_loss"]
 
 
-@pytest.mark.parametrize("stop", [3, 7, 12, 20])
+@pytest.mark.parametrize(
+    "stop", [7, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 12, 20))]
+)
 def test_crashed_and_resumed_is_uninterrupted(quick_train, tmp_path, stop, monkeypatch):
     monkeypatch.setattr("minillm.runs.metrics.MOST_LINES", 10)
     options = {"steps": 20, "eval_every": 4, "save_every": 7}
