@@ -120,15 +120,15 @@ def _tokenizer(config: TrainConfig, resume: bool):
 
 def _notes(learner: Learner, device: Backend) -> Iterator[str]:
     """In words: where this machine or text lacks something, or a setting is odd."""
-    config, text, (kind, n) = learner.config, learner.text, learner.workers
+    config, text = learner.config, learner.text
     problem = products.library()["problem"] if device.kind == "cpu" else None
     yield from filter(
         None,
         [
-            missed_wish(config.workers, kind),
+            missed_wish(config.workers, learner.worker_kind),
             problem,
             odd_warmup(config),
-            memory.tight(config, learner.model.config, n, device),
+            memory.tight(config, learner.model.config, learner.n_workers, device),
             text.cut(config.context),
             text.repeated(config),
         ],
