@@ -64,7 +64,7 @@ def evaluate(
     return sum(scores, Score())
 
 
-def interim_share(batch: Batch) -> int:
+def interim_every(batch: Batch) -> int:
     """Evaluations on the way look at every so many parts: at all of a small validation
     batch, at an eighth of a large one."""
     return max(1, min(8, batch.ids.size // INTERIM_TOKENS))

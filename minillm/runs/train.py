@@ -14,11 +14,11 @@ from minillm.learning.process import keep_freed_memory
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.runs import memory
-from minillm.runs.begin import begun, remove_run
+from minillm.runs.begin import open_logbook, remove_run
 from minillm.runs.interrupt import Interrupts
 from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.record import code
-from minillm.runs.resume import finished, settle
+from minillm.runs.resume import finished_record, settle
 from minillm.runs.run import is_unfinished, read_tokenizer
 
 
@@ -53,7 +53,7 @@ def train(
         resume = not overwrite and config.out is not None and is_unfinished(config.out)
     removed = overwrite and remove_run(config, resume)
     config, sources = settle(config, sources, resume)
-    record = None if removed else finished(config, resume, text)
+    record = None if removed else finished_record(config, resume, text)
     if record is not None:
         return _again(record, Path(config.out), reporter, draw)
     reporter = reporter or Silent()
@@ -66,7 +66,7 @@ def train(
             learner = Learner(config, text, workers=config.workers)
             for line in _notes(learner, device):
                 reporter.note(line)
-            with begun(learner, sources, reporter, resume) as book:
+            with open_logbook(learner, sources, reporter, resume) as book:
                 record = _steps(book, learner)
     if draw:
         _draw(book.folder)
@@ -78,8 +78,8 @@ def _steps(book: Logbook, learner: Learner) -> dict:
     """Take the steps that are left. Returns the record with its results."""
     # The learner last: its workers are forked with the signals in hand.
     with Interrupts() as interrupts, learner:
-        book.start()
-        for number in range(book.step, learner.config.steps):
+        book.start_watch()
+        for number in range(book.n_done, learner.config.steps):
             step = learner.step(number)
             book.add(step)  # an evaluation too, where it is time
             if book.wants_checkpoint or interrupts.signal:
