@@ -6,6 +6,7 @@ arrays; `minillm/tensor.py` sends them from tensor to tensor.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from minillm.backend import switch
 from minillm.backend.arrays import argument, computing_type
@@ -18,7 +19,7 @@ class joint:
     def __init__(self, pullback: Callable):
         self.pullback = pullback
 
-    def __call__(self, g):
+    def __call__(self, g: Any) -> Any:
         return self.pullback(g)
 
 
