@@ -129,6 +129,20 @@ def say_notes(notes: list[str]) -> None:
         note(line)
 
 
+def print_warnings(result: dict) -> None:
+    """What is doubtful about a result, a line each, on stdout."""
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}")
+
+
+def say_plot(plot: str | None, name: str) -> None:
+    """The file that a figure was written to, or how to have it drawn as `name`."""
+    if plot:
+        click.echo(plot)
+    else:
+        say_next_with(f"--plot {name}")
+
+
 def left_out(excluded: list[dict]) -> str:
     """How many rows of a table were left out, and why."""
     from minillm.laws.runs_table import left_out
