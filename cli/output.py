@@ -120,7 +120,7 @@ def note(text: str | None) -> None:
 
 def note_lost(tokenizer, what: str, *texts: str) -> None:
     """Note which share of these texts, called `what`, a model has no token for."""
-    note(tokenizer.lost(texts).told(what))
+    note(tokenizer.lost(texts).note(what))
 
 
 def say_notes(notes: list[str]) -> None:

@@ -50,7 +50,7 @@ def open_logbook(
             book.go_on()
         else:
             _write_new_run(book, config)
-        with book.telling_divergence():
+        with book.recording_divergence():
             yield book
 
 

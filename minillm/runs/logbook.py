@@ -241,7 +241,7 @@ class Logbook:
         checkpoint.prune(self.checkpoints, keep, spared, self.written)
 
     @contextlib.contextmanager
-    def telling_divergence(self) -> Iterator[None]:
+    def recording_divergence(self) -> Iterator[None]:
         """Write diverged.json where the block ends in a DivergedError, and say in it
         which checkpoint is kept."""
         try:
@@ -255,9 +255,9 @@ class Logbook:
             message = f"{error}; {kept}"
             raise DivergedError(message, error.step, error.figures) from None
 
-    def _diverged(self, step: int, figures: dict) -> dict:
-        """Where it happened: the step, counted from 1, its rate, what it read, and the
-        first parameter whose gradient or value is not finite."""
+    def _diverged(self, n_done: int, figures: dict) -> dict:
+        """Where it happened, in the last of `n_done` steps: its rate, what it read, and
+        the first parameter whose gradient or value is not finite."""
         work = self.work
 
         def first_lost(buffer) -> str | None:
@@ -267,15 +267,15 @@ class Logbook:
             return None
 
         return {
-            "step": step,
-            "learning_rate": learning_rate(work.config, step - 1),
+            "step": n_done,
+            "learning_rate": learning_rate(work.config, n_done - 1),
             "figures": {
                 name: value if math.isfinite(value) else str(value)
                 for name, value in figures.items()
             },
             "first_gradient": first_lost(work.gradients[0]),
             "first_weight": first_lost(work.flat.data),
-            "batch_ids": batch_at(work, step - 1).ids.tolist(),
+            "batch_ids": batch_at(work, n_done - 1).ids.tolist(),
         }
 
     def interrupted(self, number: int) -> None:
