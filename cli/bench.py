@@ -67,10 +67,7 @@ def run_profile(given: dict, plot: str | None, json: bool) -> None:
     if json:
         return output.print_json(result)
     print_profile(result)
-    if plot:
-        click.echo(plot)
-    else:
-        output.say_next(f"{output.again()} --plot profile.svg")
+    output.say_plot(plot, "profile.svg")
 
 
 def print_rows(result: dict) -> None:

@@ -33,7 +33,7 @@ def command(run: str, template: str | None, json: bool, **settings) -> None:
     output.note_lost(dialogue.run.tokenizer, "the template", written)
     shown = set()
     for message in _messages():
-        lost = dialogue.run.tokenizer.lost([message]).told("the message")
+        lost = dialogue.run.tokenizer.lost([message]).note("the message")
         for line in (lost, unseen(dialogue.run, dialogue.prompt(message))):
             if line not in shown:
                 output.note(line)

@@ -39,8 +39,7 @@ def command(folders, plot: str | None, x: str | None, json: bool) -> None:
         print_series(result)
     if result["figure"]:
         click.echo(result["figure"])
-    for warning in result["warnings"]:
-        click.echo(f"warning: {warning}")
+    output.print_warnings(result)
     if not plot:
         name = "curves.svg" if "runs" in result else "laws.svg"
         output.say_next_with(f"--plot {name}")

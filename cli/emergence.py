@@ -28,10 +28,7 @@ def command(runs: tuple[str, ...], plot: str | None, json: bool) -> None:
     if json:
         return output.print_json(found.to_json())
     print_points(found)
-    if plot:
-        click.echo(plot)
-    else:
-        output.say_next_with("--plot emergence.svg")
+    output.say_plot(plot, "emergence.svg")
 
 
 def print_points(found) -> None:

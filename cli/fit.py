@@ -79,10 +79,7 @@ def command(
     if json:
         return output.print_json(law.to_json())
     print_law(law.to_json())
-    if plot:
-        click.echo(plot)
-    else:
-        output.say_next(f"{output.again()} --plot law.svg")
+    output.say_plot(plot, "law.svg")
 
 
 def known(fix: tuple[str, ...]) -> dict[str, float]:
@@ -124,8 +121,7 @@ def print_law(law: dict) -> None:
     for line in (*_floor(law), *_models(law), *_correlations(law)):
         click.echo(line)
     print_influence(law)
-    for warning in law["warnings"]:
-        click.echo(f"warning: {warning}")
+    output.print_warnings(law)
 
 
 def _floor(law: dict):

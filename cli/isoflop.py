@@ -47,10 +47,7 @@ def command(file, plot: str | None, decimal, json: bool, **settings) -> None:
     if json:
         return output.print_json(found.to_json())
     print_isoflop(found.to_json())
-    if plot:
-        click.echo(plot)
-    else:
-        output.say_next(f"{output.again()} --plot isoflop.svg")
+    output.say_plot(plot, "isoflop.svg")
 
 
 def print_isoflop(found: dict) -> None:
@@ -82,8 +79,7 @@ def print_isoflop(found: dict) -> None:
         missing = found["derived"][0]
         click.echo(f"{found['derived']}, as no column of {missing} is there")
     click.echo(f"fitted to {found['n']} runs, {output.left_out(found['excluded'])}")
-    for warning in found["warnings"]:
-        click.echo(f"warning: {warning}")
+    output.print_warnings(found)
 
 
 def _figure(value: float | None) -> str:

@@ -120,13 +120,27 @@ def note(text: str | None) -> None:
 
 def note_lost(tokenizer, what: str, *texts: str) -> None:
     """Note which share of these texts, called `what`, a model has no token for."""
-    note(tokenizer.lost(texts).told(what))
+    note(tokenizer.lost(texts).note(what))
 
 
 def say_notes(notes: list[str]) -> None:
     """How what was given was read, on stderr."""
     for line in notes:
         note(line)
+
+
+def print_warnings(result: dict) -> None:
+    """What is doubtful about a result, a line each, on stdout."""
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}")
+
+
+def say_plot(plot: str | None, name: str) -> None:
+    """The file that a figure was written to, or how to have it drawn as `name`."""
+    if plot:
+        click.echo(plot)
+    else:
+        say_next_with(f"--plot {name}")
 
 
 def left_out(excluded: list[dict]) -> str:

@@ -142,8 +142,7 @@ def print_advice(result: dict) -> None:
     output.print_table(heads, rows, f"{law['law']}: {constants}\n({law['source']})")
     for line in lines(result):
         click.echo(line)
-    for warning in result["warnings"]:
-        click.echo(f"warning: {warning}")
+    output.print_warnings(result)
 
 
 def lines(result: dict):

@@ -31,6 +31,5 @@ def command(runs: str, out: str | None, json: bool) -> None:
             click.echo(f"- {sentence}")
     for bad in result["excluded"]:
         click.echo(f"left out: {bad['run']}: {bad['reason']}")
-    for warning in result["warnings"]:
-        click.echo(f"warning: {warning}")
+    output.print_warnings(result)
     click.echo(result["page"])

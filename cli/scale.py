@@ -103,8 +103,7 @@ def print_result(result: dict) -> None:
     output.print_table(["y = a·N^n + b", "a", "n", "b", "95 % of n"], rows)
     for figure in result["figures"]:
         click.echo(figure)
-    for warning in result["warnings"]:
-        click.echo(f"warning: {warning}")
+    output.print_warnings(result)
 
 
 def print_law(result: dict) -> None:

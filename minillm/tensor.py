@@ -27,7 +27,7 @@ from minillm.backend.arrays import (
 )
 from minillm.backend.calls import Call
 from minillm.backend.debug_mode import debugging, watch
-from minillm.backend.pullbacks import first_gradient, joint, one_each, shares_of
+from minillm.backend.pullbacks import contributions, first_gradient, joint, one_each
 
 _recording = contextvars.ContextVar("recording", default=True)
 
@@ -49,7 +49,8 @@ class Tensor:
     file: `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
 
-    # For type checkers. No ==, which would take the hash away.
+    # For type checkers. No ==: a class with an `__eq__` of its own loses its hash, and
+    # backward keeps tensors as keys.
     __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
     __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = _needs_ops
     __neg__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _needs_ops
@@ -60,8 +61,9 @@ class Tensor:
     grad = None
     requires_grad = False
     retains_grad = False
-    # [(parents, pullback)], empty for a leaf; a pullback gives the gradient of its one
-    # parent, or of all as a tuple. None stands for a parent that needs none.
+    # [(parents, pullback)], empty for a leaf. A pullback gives the gradient of its one
+    # parent; in a joint edge those of all parents, as a tuple, and None stands for a
+    # parent that needs no gradient.
     edges = ()
     made_by = None  # the op's name (and, in debug mode, the line that ran it)
 
@@ -158,7 +160,7 @@ class Tensor:
 # ---------------------------------------------------------------------- recording
 
 # Most settings are of these types, and go to the rule as they are.
-PLAIN = {bool, int, float, str, tuple, slice, type(None)}
+SETTING_TYPES = {bool, int, float, str, tuple, slice, type(None)}
 
 
 def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callable:
@@ -174,7 +176,8 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
     no gradient. Arrays of half precision reach the rule as float32 (`computing_type`).
 
     `@op(check=f)` calls f with the same arguments first, so that what does not fit is
-    named with its shapes, whichever body runs.
+    named with its shapes, whichever body runs. The op has its rule as `.rule`: other
+    rules call that, since they have arrays at hand and record nothing.
     """
     if rule is None:
         return functools.partial(op, check=check)
@@ -183,16 +186,19 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
 
     @functools.wraps(rule)
     def apply(*inputs, **settings):
-        if settings or len(inputs) != call.alone:
+        # arguments
+        if settings or len(inputs) != call.n_arrays_without_settings:
             inputs, settings = call.sort(inputs, settings)
             for key, x in settings.items():
-                if type(x) not in PLAIN:
+                if type(x) not in SETTING_TYPES:
                     settings[key] = _setting_of(x, name, key)
         arrays = [x.data if isinstance(x, Tensor) else argument(x) for x in inputs]
+        # device
         device = backend.of(*arrays)
         if device is None:  # only Python numbers: float32, as in Tensor(2)
             device = backend.current()
             arrays = [None if x is None else as_float_array(x) for x in arrays]
+        # rule
         if check is not None:
             check(*arrays, **settings)
         narrow = False
@@ -206,6 +212,7 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         if type(value) is not device.array_type:  # a full sum may be a number
             value = device.xp.asarray(value)
         result = _wrap(value.astype(HALF) if narrow else value)
+        # recording
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if debugging():
@@ -246,7 +253,7 @@ def _record(result, name, inputs, pullbacks) -> None:
     result.made_by = name
     if len(pullbacks) == 1 and isinstance(pullbacks[0], joint):
         parents = [x if w else None for x, w in zip(inputs, wanted, strict=True)]
-        result.edges = [(parents, pullbacks[0].pullback)]
+        result.edges = [(parents, pullbacks[0])]
     else:
         each = zip(inputs, wanted, one_each(pullbacks, len(inputs), name), strict=True)
         result.edges = [((x,), pullback) for x, w, pullback in each if w]
@@ -282,8 +289,9 @@ def backward(root: Tensor, grad=None) -> None:
             _keep(tensor, g)
         for parents, pullback in tensor.edges:
             answer = backend.run_in(backend.of(tensor.data), pullback, [g])
-            for parent, share in shares_of(parents, answer, g, tensor.made_by):
-                gradients[parent] = _plus(gradients.get(parent), share)
+            found = contributions(parents, answer, g, tensor.made_by)
+            for parent, contribution in found:
+                gradients[parent] = _plus(gradients.get(parent), contribution)
         if tensor.edges:
             tensor.edges = FREED
 
@@ -315,14 +323,14 @@ def topological_order(root: Tensor) -> list[Tensor]:
     return order
 
 
-def _plus(so_far, share) -> tuple:
-    """(gradient, owned) with one more share."""
+def _plus(so_far, contribution) -> tuple:
+    """(gradient, owned) with one more contribution."""
     if so_far is None:
-        return share, False  # most tensors are used once
+        return contribution, False  # most tensors are used once
     g, owned = so_far
     if not owned:
-        return g + share, True
-    g += share
+        return g + contribution, True
+    g += contribution
     return g, True
 
 

@@ -24,7 +24,8 @@ class Call:
         self.any_number = any(p.kind is p.VAR_POSITIONAL for p in arrays)
         self.any_name = any(p.kind is p.VAR_KEYWORD for p in arrays)
         # So many arrays and nothing else need no sorting.
-        self.alone = None if self.needed or self.any_number else len(arrays)
+        fixed = not self.needed and not self.any_number
+        self.n_arrays_without_settings = len(arrays) if fixed else None
         # Calls that need none either, as (number of arrays, *names of settings).
         self.fitting = set()
         by_position = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]

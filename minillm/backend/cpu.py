@@ -83,9 +83,9 @@ def layer_norm(x, gain, bias, *, eps=1e-5):
         gx = g * gain
         mean = (gx @ average)[:, None]
         product = gx * unit
-        share = (product @ average)[:, None]
+        mean_product = (product @ average)[:, None]
         gx -= mean
-        gx -= np.multiply(unit, share, out=product)
+        gx -= np.multiply(unit, mean_product, out=product)
         gx *= inverse_sd
         ones = np.ones(len(g), g.dtype)
         g_gain = ones @ np.multiply(g, unit, out=product)
@@ -164,9 +164,9 @@ def linear_cross_entropy(x, weight, *, targets, n_targets=None):
         total = e @ ones
         loss += float((np.log(total) - picked).sum(dtype=np.float64))
         e[at_target] -= total
-        share = (1 / (total * n))[:, None]
-        gx[chosen] = matmul(e, weight) * share
-        gw += matmul(e.T, xs * share)
+        scale = (1 / (total * n))[:, None]
+        gx[chosen] = matmul(e, weight) * scale
+        gw += matmul(e.T, xs * scale)
     gx = gx.reshape(x.shape)
     return x.dtype.type(loss / n), joint(lambda g: (gx * g, gw * g))
 

@@ -169,13 +169,13 @@ def _gradients(done: Attended, g, gq, gk, gv) -> None:
         v_columns = np.ascontiguousarray(v[piece].swapaxes(-1, -2))
         gn = g[piece] / done.totals[piece][..., None]
         # Σ_j gw_ij·w_ij = g_i·y_i: a sum over the head's width, not over all keys
-        share = np.einsum("...te,...te->...t", gn, done.y[piece])[..., None]
+        weighted_mean = np.einsum("...te,...te->...t", gn, done.y[piece])[..., None]
         # From the last block on, since it sees all keys: it writes, others add.
         for (queries, seen), e in zip(
             reversed(done.blocks), reversed(exps), strict=True
         ):
             gs = gn[..., queries, :] @ v_columns[..., seen]
-            gs -= share[..., queries, :]
+            gs -= weighted_mean[..., queries, :]
             gs *= e
             np.matmul(gs, ks[..., seen, :], out=gq[piece][..., queries, :])
             gs_rows, e_rows = gs.swapaxes(-1, -2), e.swapaxes(-1, -2)

@@ -6,6 +6,7 @@ arrays; `minillm/tensor.py` sends them from tensor to tensor.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from minillm.backend import switch
 from minillm.backend.arrays import argument, computing_type
@@ -18,44 +19,48 @@ class joint:
     def __init__(self, pullback: Callable):
         self.pullback = pullback
 
+    def __call__(self, g: Any) -> Any:
+        return self.pullback(g)
+
 
 def one_each(pullbacks: list, n_arguments: int, name: str) -> list:
     """The pullbacks, where they are one function for each argument. Raises TypeError
     with the op's name."""
-    if len(pullbacks) == n_arguments and all(map(callable, pullbacks)):
+    kinds = [type(pullback).__name__ for pullback in pullbacks]
+    fits = all(map(callable, pullbacks)) and "joint" not in kinds
+    if fits and len(pullbacks) == n_arguments:
         return pullbacks
-    kinds = ", ".join(type(pullback).__name__ for pullback in pullbacks)
     raise TypeError(
-        f"{name} returns {kinds} beside its value: for {n_arguments} arguments "
-        f"{n_arguments} functions are needed, or one joint(function)"
+        f"{name} returns {', '.join(kinds)} beside its value: for {n_arguments} "
+        f"arguments {n_arguments} functions are needed, or one joint(function)"
     )
 
 
-def shares_of(parents, answer, g, made_by: str) -> list[tuple]:
-    """(parent, its share of the gradient g) for each parent that needs one: what the
-    op's pullback answered, in the shape of the parent and in the type that its shares
-    add up in.
+def contributions(parents, answer, g, made_by: str) -> list[tuple]:
+    """(parent, contribution to its gradient) for each parent that needs one: what the
+    op's pullback answered to the gradient g, in the shape of the parent and in the type
+    that its contributions add up in.
 
     Raises TypeError or ValueError, with the op, for an answer that does not fit.
     """
-    shares = answer if isinstance(answer, (tuple, list)) else (answer,)
-    if len(shares) != len(parents):
+    answers = answer if isinstance(answer, (tuple, list)) else (answer,)
+    if len(answers) != len(parents):
         raise TypeError(
-            f"the pullback of {made_by} returned {len(shares)} gradients for "
+            f"the pullback of {made_by} returned {len(answers)} gradients for "
             f"{len(parents)} arguments"
         )
     found = []
-    for parent, share in zip(parents, shares, strict=True):
+    for parent, contribution in zip(parents, answers, strict=True):
         if parent is not None:
             array = parent.data
-            if getattr(share, "shape", None) != array.shape:
-                share = unbroadcast(share, array.shape, made_by)
+            if getattr(contribution, "shape", None) != array.shape:
+                contribution = unbroadcast(contribution, array.shape, made_by)
             if debugging():
                 types = computing_type(array.dtype), g.dtype
-                check_array(share, f"the gradient through {made_by}", types)
-            if share.dtype != array.dtype:
-                share = share.astype(computing_type(array.dtype))
-            found.append((parent, share))
+                check_array(contribution, f"the gradient through {made_by}", types)
+            if contribution.dtype != array.dtype:
+                contribution = contribution.astype(computing_type(array.dtype))
+            found.append((parent, contribution))
     return found
 
 

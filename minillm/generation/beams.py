@@ -142,6 +142,8 @@ def _best(found: list[Hypothesis], n: int) -> list[Hypothesis]:
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """log(softmax(z)) along the last axis, in float64."""
+    # Not the op: these logits are on the host, and −inf where nothing may be written,
+    # which debug mode would refuse.
     z = logits.astype(np.float64)
     z = z - z.max(-1, keepdims=True)
     return z - np.log(np.exp(z).sum(-1, keepdims=True))

@@ -116,5 +116,6 @@ def keep_min_p(logits: np.ndarray, p: float) -> np.ndarray:
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """exp(z) / sum(exp(z)).   (..., V) -> (..., V)"""
+    # Not the op: these logits are on the host, whatever device the model is on.
     e = np.exp(logits - logits.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)

@@ -111,7 +111,7 @@ class TrainConfig:
     optimizer: str = setting("adamw", "Update rule.", choices=OPTIMIZERS)
     lr: float | None = setting(None, "Peak learning rate. Default: by width.", low=0)
     min_lr: float | None = setting(
-        None, "Last learning rate. Default: by schedule.", low=0
+        None, "Where lr falls to. Default: by schedule.", low=0
     )
     schedule: str = setting("wsd", "How lr falls.", choices=SCHEDULES)
     warmup: int | None = setting(
@@ -121,7 +121,9 @@ class TrainConfig:
     beta2: float = setting(0.99, "AdamW's memory of its square.", low=0, below=1)
     weight_decay: float = setting(0.1, "Decay of matrices, times lr.", low=0)
     clip: float = setting(1.0, "Largest norm of the gradient.", low=0)
-    dropout: float = setting(0.0, "Share of activations set to zero.", low=0, below=1)
+    dropout: float = setting(
+        0.0, "Fraction of activations set to zero.", low=0, below=1
+    )
     accumulate: int | None = setting(
         None, "Microbatches in a step. Default: by size.", most=MOST
     )
@@ -274,12 +276,12 @@ class TrainConfig:
         return self.batch * self.context
 
     def sequences_at_a_time(self, numbers: int, workers: int = 1) -> int:
-        """What goes through the model at once, in one worker: its share of the batch, a
+        """What goes through the model at once, in one worker: its shard of the batch, a
         microbatch, or so many sequences that a layer's output holds about `numbers`,
         whichever is least."""
         tokens = max(LEAST_TOKENS, numbers // self.d_model)
-        shares = max(self.accumulate, workers)
-        return min(math.ceil(self.batch / shares), max(1, tokens // self.context))
+        n_shards = max(self.accumulate, workers)
+        return min(math.ceil(self.batch / n_shards), max(1, tokens // self.context))
 
     @property
     def loss_unit(self) -> str:

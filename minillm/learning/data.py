@@ -33,7 +33,7 @@ def prepare(
 ) -> EncodedCorpus:
     """Load the corpus and encode it, with a new tokenizer unless one is given.
 
-    `note(text)` is told how a file was read, before a large one is encoded, and what is
+    `note(text)` hears how a file was read, before a large one is encoded, and what is
     lost of it. Raises DataError for a missing or unreadable corpus.
     """
     kind = OBJECTIVES[config.objective].kind
@@ -65,7 +65,7 @@ def prepare(
         train_lost=lost(corpus, "train", kind, tokenizer, train),
         val_lost=lost(corpus, "val", kind, tokenizer, val),
     )
-    if note and (message := (text.train_lost + text.val_lost).told(corpus.name)):
+    if note and (message := (text.train_lost + text.val_lost).note(corpus.name)):
         note(message)
     return text
 

@@ -56,7 +56,8 @@ def evaluate(
 ) -> Score:
     """Score a batch in parts of `size` sequences.
 
-    Looks at every so many parts only, and of these, as worker `rank`, at every n-th.
+    With `every=8` it looks at every eighth part only, and of these, as worker `rank` of
+    `n`, at every n-th.
     """
     n_parts = math.ceil(len(batch.ids) / size)
     parts = range(0, n_parts, every)[rank::n]
@@ -64,7 +65,7 @@ def evaluate(
     return sum(scores, Score())
 
 
-def interim_share(batch: Batch) -> int:
+def interim_every(batch: Batch) -> int:
     """Evaluations on the way look at every so many parts: at all of a small validation
     batch, at an eighth of a large one."""
     return max(1, min(8, batch.ids.size // INTERIM_TOKENS))
@@ -107,6 +108,8 @@ def _score_logits(logits, targets) -> Tally:
     """logits (n, V), targets (n,)"""
     logits = logits - logits.max(-1, keepdims=True)
     at_target = xp.take_along_axis(logits, targets[:, None], -1)[:, 0]
+    # Not by `cross_entropy`, which would keep a second array of this size, the largest
+    # there is; and the sum is in float64, over a whole text.
     total = xp.exp(logits, out=logits).sum(-1)
     nats = (xp.log(total) - at_target).sum(dtype=xp.float64).item()
     return Tally(nats, (at_target == 0).sum().item(), len(logits))

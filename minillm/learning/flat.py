@@ -32,14 +32,14 @@ class FlatParameters:
         self.dtype = named[0][1].dtype
         self._shared = shared
         self._tensors = dict(named)
-        step = where.alignment // self.dtype.itemsize
+        alignment = where.alignment // self.dtype.itemsize  # in numbers
         self.places = {}  # name -> (where it begins, shape)
         self.size = 0
         for decays in (True, False):
             for name, p in named:
                 if (p.ndim >= 2) == decays:
                     self.places[name] = (self.size, p.shape)
-                    self.size += math.ceil(p.size / step) * step
+                    self.size += math.ceil(p.size / alignment) * alignment
             if decays:
                 self.n_decayed = self.size
         self.data = self.zeros()
@@ -84,9 +84,11 @@ class FlatParameters:
         for name, p in self._tensors.items():
             value, gradient = self._values[name], self._gradients[name]
             if p.data is not value:
-                value[...], p.data = p.data, value
+                value[...] = p.data
+                p.data = value
             if p.grad is not gradient:
-                gradient[...], p.grad = 0 if p.grad is None else p.grad, gradient
+                gradient[...] = 0 if p.grad is None else p.grad
+                p.grad = gradient
 
 
 def _named(module: Module | list[Tensor]) -> list[tuple[str, Tensor]]:

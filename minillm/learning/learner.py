@@ -1,4 +1,8 @@
-"""The training step: learning rate, loss, gradient, update. It knows no folder."""
+"""The training step: learning rate, loss, gradient, update. It knows no run folder.
+
+Steps are numbered from 0. What is shown and recorded of a run counts from 1: the steps
+that are done (`n_done`).
+"""
 
 import contextlib
 import math
@@ -24,13 +28,13 @@ from minillm.models import LanguageModel, build
 
 @dataclass(frozen=True)
 class Step:
-    """What a step came to. `number` counts from 0. The loss and the norm are read from
-    the device when they are asked for."""
+    """What a step came to; `number` is from 0. The loss and the norm are read from the
+    device when they are asked for."""
 
     number: int
     lr: float
-    losses: list = field(repr=False)  # each worker's share
-    squares: list = field(repr=False)  # the squared norms of the parts of the gradient
+    losses: list = field(repr=False)  # each worker's part of the loss
+    squares: list = field(repr=False)  # the squared norms of the gradient's slices
 
     @cached_property
     def loss(self) -> float:
@@ -44,7 +48,7 @@ class Step:
 
 
 class Learner:
-    """A model that learns: its weights, an optimizer, workers. It knows no folder.
+    """A model that learns: its weights, an optimizer, workers. It knows no run folder.
 
         with Learner(config, text) as learner:
             for number in range(config.steps):
@@ -68,22 +72,24 @@ class Learner:
         self.config = config = config.resolve()
         self.text = text
         self.next = 0  # the number of the step that comes next
-        self._workers = None
+        self._workers = None  # while it is open: `Workers`
         self._exits = contextlib.ExitStack()
         with backend.use(config.device) as device:
-            self.workers = choose_workers(str(workers), config.batch, device)
-            kind, n = self.workers
+            self.worker_kind, self.n_workers = choose_workers(
+                str(workers), config.batch, device
+            )
             if model is None:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
                 shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 model = build(shape, rng)
-            flat = FlatParameters(model, shared=kind == "processes" and n > 1)
+            forked = self.worker_kind == "processes" and self.n_workers > 1
+            flat = FlatParameters(model, shared=forked)
             self.work = Workplace(
                 config=config,
                 model=model,
                 flat=flat,
                 optimizer=new_optimizer(config, flat),
-                gradients=[flat.zeros() for _ in range(n)],
+                gradients=[flat.zeros() for _ in range(self.n_workers)],
                 sampler=text.sampler(config),
                 tokenizer=text.tokenizer,
                 validation=text.validation(config),
@@ -94,7 +100,7 @@ class Learner:
         return self.work.model
 
     def step(self, number: int) -> Step:
-        """Train on the batch of this step, counted from 0.
+        """Train on the batch of this step; `number` is from 0.
 
         Raises DivergedError, before any weight moves, where the loss or the gradient is
         no finite number.
@@ -115,8 +121,8 @@ class Learner:
         return step
 
     def evaluate(self, every: int = 1) -> Score:
-        """How the model predicts the validation part: all that `text.validation` holds,
-        or every so many parts of it."""
+        """How the model predicts what `text.validation` holds: all of it, or with
+        `every=8` an eighth, spread over the whole."""
         return sum(self._opened().call("evaluate", every), Score())
 
     def save(self, path: str | Path) -> None:
@@ -158,7 +164,6 @@ class Learner:
     def __enter__(self) -> "Learner":
         if self._workers is not None:
             raise UsageError("this Learner is open already")
-        kind, n = self.workers
         with contextlib.ExitStack() as exits:
             exits.enter_context(backend.use(self.config.device))
             exits.enter_context(threads(1))  # a worker is one core's work
@@ -167,7 +172,11 @@ class Learner:
                 np.errstate(over="ignore", invalid="ignore", divide="ignore")
             )
             # Last: its processes are forked with all of the above in force.
-            self._workers = Workers(lambda rank: Worker(self.work, rank, n), kind, n)
+            self._workers = Workers(
+                lambda rank: Worker(self.work, rank, self.n_workers),
+                self.worker_kind,
+                self.n_workers,
+            )
             exits.push(self._workers)
             self._exits = exits.pop_all()
         return self
@@ -198,13 +207,13 @@ class Learner:
             )
 
 
-def check_finite(step: int, **figures: float) -> None:
-    """Raise DivergedError unless all of these, which a step gave, are finite. `step`
-    counts from 1."""
+def check_finite(n_done: int, **figures: float) -> None:
+    """Raise DivergedError unless all of these figures, which the last of `n_done` steps
+    gave, are finite."""
     if not all(map(math.isfinite, figures.values())):
         values = ", ".join(
             f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
         )
         raise DivergedError(
-            f"diverged in step {step}: {values}; try a smaller --lr", step, figures
+            f"diverged in step {n_done}: {values}; try a smaller --lr", n_done, figures
         )

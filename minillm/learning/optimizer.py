@@ -64,8 +64,8 @@ class Optimizer:
         self.gradient[...] = 0
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
-        """Move a part of the parameters. `step` counts from 1; the gradient is
-        multiplied by `scale` first."""
+        """Move a part of the parameters. `step` is from 1, as in Adam's corrections;
+        the gradient is multiplied by `scale` first."""
         raise NotImplementedError
 
 

@@ -4,11 +4,11 @@ import math
 
 from minillm.learning.config import TrainConfig
 
-COOLDOWN = 0.2  # the last share of a "wsd" run
+COOLDOWN = 0.2  # the last fraction of a "wsd" run
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """The rate of a step, counted from 0, of a resolved configuration.
+    """The rate of a step, numbered from 0, of a resolved configuration.
 
     All schedules warm up linearly. "cosine" then falls to `min_lr` along half a cosine
     (Loshchilov & Hutter 2017, eq. 5); "wsd" (warmup-stable-decay, Hu et al. 2024) stays
@@ -18,7 +18,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         return config.lr * (step + 1) / config.warmup
     if config.schedule == "constant":
         return config.lr
-    # The share of the way from lr down to min_lr.
+    # The fraction of the way from lr down to min_lr.
     if config.schedule == "cosine":
         done = (step - config.warmup) / max(1, config.steps - config.warmup)
         fallen = 0.5 * (1 - math.cos(math.pi * min(1.0, done)))

@@ -1,8 +1,9 @@
-"""A worker turns its share of each batch into a gradient.
+"""A worker turns its shard of each batch into a gradient.
 
 It holds a replica: a copy of the model over the same weights, with a flat gradient of
 its own. All workers (`workers.py`) do the same three things at the same time: compute
 a gradient, add up one slice of everybody's gradients, update that slice of the weights.
+Steps are numbered from 0.
 """
 
 import math
@@ -25,7 +26,7 @@ LINE = 16  # float32 numbers in a cache line
 
 @dataclass
 class Workplace:
-    """What all workers of a run share."""
+    """What all workers of a run use together."""
 
     config: TrainConfig  # resolved
     model: LanguageModel
@@ -53,48 +54,48 @@ class Worker:
         )
         # Slices begin at cache lines, so that no two workers write into one.
         lines = work.flat.size // LINE
-        self.part = slice(
+        self.slice = slice(
             rank * lines // n * LINE,
             (rank + 1) * lines // n * LINE if rank + 1 < n else work.flat.size,
         )
 
     def compute(self, step: int):
-        """The gradient of this worker's share of the step's batch; returns its share
-        of the loss (nats per kept target of the whole batch)."""
+        """The gradient of this worker's shard of the step's batch; returns its part of
+        the loss (nats per kept target of the whole batch)."""
         config = self.work.config
-        # The whole batch, then a share of it: what the objective draws must not depend
+        # The whole batch, then a shard of it: what the objective draws must not depend
         # on the number of workers.
         batch = batch_at(self.work, step)
         self.gradient[...] = 0
-        total = 0.0
-        share = batch.shard(self.rank, self.n)
-        n_parts = math.ceil(len(share.ids) / self.at_a_time)
-        for part in range(n_parts):
-            micro = share.shard(part, n_parts)
+        loss_so_far = 0.0
+        shard = batch.shard(self.rank, self.n)
+        n_microbatches = math.ceil(len(shard.ids) / self.at_a_time)
+        for i in range(n_microbatches):
+            microbatch = shard.shard(i, n_microbatches)
             noise = None
             if config.dropout:
-                noise = Noise(config.dropout, config.seed, step, micro.first_row)
-            loss = self.model.loss(micro, noise)
+                noise = Noise(config.dropout, config.seed, step, microbatch.first_row)
+            loss = self.model.loss(microbatch, noise)
             loss.backward()
-            total = total + loss.data
-        return total
+            loss_so_far = loss_so_far + loss.data
+        return loss_so_far
 
     def reduce(self):
         """Add up this worker's slice of all gradients, in the order of rank, into the
         first one; returns the squared norm of the sum."""
-        total = self.work.gradients[0][self.part]
+        gradient = self.work.gradients[0][self.slice]
         for other in self.work.gradients[1:]:
-            total += other[self.part]
-        return squared_norm(total)
+            gradient += other[self.slice]  # a view: this writes into gradients[0]
+        return squared_norm(gradient)
 
     def update(self, step: int, lr: float, scale: float) -> None:
-        """Update this worker's slice of the weights. `step` counts from 0."""
+        """Update this worker's slice of the weights."""
         self.work.optimizer.update(
-            self.part, self.work.gradients[0], lr=lr, step=step + 1, scale=scale
+            self.slice, self.work.gradients[0], lr=lr, step=step + 1, scale=scale
         )
 
     def evaluate(self, every: int = 1) -> Score:
-        """How the model predicts this worker's share of the validation batch."""
+        """How the model predicts this worker's parts of the validation batch."""
         return evaluate(
             self.model,
             self.work.validation,

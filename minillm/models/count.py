@@ -71,6 +71,7 @@ def _counted(config: ModelConfig) -> dict:
     if not config.n_classes:
         output += model.head.size
         matrices += model.head.size
+    # `flops` in `nn/attention.py`; 0 for all other layers.
     attention = sum(module.flops(config.context) for module in model.modules())
     return {
         "total": total,

@@ -55,5 +55,5 @@ class Encoder(LanguageModel):
         if mask is None:
             return x.mean(axis=1)
         counts = np.maximum(mask.sum(axis=1, keepdims=True), 1)
-        shares = (mask / counts).astype(x.dtype)[:, None, :]  # (B, 1, T)
-        return (Tensor(shares) @ x).reshape(len(x), -1)
+        weights = (mask / counts).astype(x.dtype)[:, None, :]  # (B, 1, T)
+        return (Tensor(weights) @ x).reshape(len(x), -1)

@@ -24,7 +24,7 @@ class LanguageModel(Module):
     UsageError for ids outside the vocabulary and for sequences longer than the context.
     """
 
-    continues_text = False  # True: by itself, with `new_cache` and `decode`
+    continues_text = False  # whether it has `new_cache` and `decode`
     n_classes = 0
     output_parts = ("head",)  # what nothing but the prediction of tokens needs
     sequence_parts = ()  # what runs once for a sequence, not once for a token
@@ -36,7 +36,8 @@ class LanguageModel(Module):
     head: Tensor  # (V, D)
 
     def token_head(self, init: Initializer) -> Tensor:
-        """What predicts each token: tied, what it looks like, else its own.   (V, D)"""
+        """The output matrix, one row a token: the embedding table itself if `tied`,
+        else a table of its own.   (V, D)"""
         if self.config.tied:
             return self.tokens.weight
         return init.output_table(self.config.vocab_size, self.config.d_model)
@@ -96,10 +97,10 @@ class LanguageModel(Module):
 
     def _token_loss(self, x: Tensor, batch) -> Tensor:
         targets = batch.targets
-        # Few targets, as of a masked model: the other rows are left out here, where
-        # they can be counted without asking a device. A step of BERT gains 1.9 × at
-        # nano and 1.2 × at tiny; the encoder's gains 1.7 × and 1.1 × by definitions,
-        # nothing by the CPU's body, which leaves those rows out itself.
+        # A masked model has few targets. The other rows are dropped here, on the host,
+        # where they can be counted without asking a device. A step of BERT gains 1.9 ×
+        # at nano and 1.2 × at tiny. A step of the encoder gains 1.7 × and 1.1 × without
+        # faster bodies, and nothing with the CPU's, which drops those rows itself.
         kept = np.flatnonzero(targets != IGNORED)
         if 2 * kept.size < targets.size:
             x = x.reshape(-1, x.shape[-1])[backend.current().asarray(kept)]
@@ -116,8 +117,9 @@ class LanguageModel(Module):
         return cross_entropy(logits, targets=labels, n_targets=batch.n_labels)
 
     def for_rows(self, rows) -> "LanguageModel":
-        """The model for these rows of a batch: the same for all, unless it was given a
-        source for each (`EncoderDecoder.conditioned`)."""
+        """The model for these rows of a batch: itself, unless it was given a source for
+        each row (`EncoderDecoder.conditioned`). `Decoder` calls it where it goes on
+        with some of its sequences."""
         return self
 
     def on_device(self, ids, begin: int = 0):

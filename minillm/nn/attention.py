@@ -43,10 +43,12 @@ class MultiHeadAttention(Module):
     def queries_keys_values(
         self, x: Tensor, begin: int = 0, padding: np.ndarray | None = None
     ) -> Tensor:
-        """Queries, keys and values side by side: all that attention sees of x, whose
-        first column is number `begin`.   (B, T, D) -> (B, T, 3D)
+        """Queries, keys and values side by side: all that attention sees of x.
 
-        Positions that turn queries and keys (rotary ones) belong here.
+        (B, T, D) -> (B, T, 3D)
+
+        `begin` (the number of the first column) and `padding` (see `Cache`) are for a
+        subclass with rotary positions, which turn queries and keys; unused here.
         """
         return self.qkv(x)
 
@@ -58,8 +60,8 @@ class MultiHeadAttention(Module):
         return KeyValueCache(*sides, self.out.weight.dtype, padding)
 
     def decode(self, x: Tensor, cache: KeyValueCache) -> Tensor:
-        """The same for tokens that follow those in the cache; remembers their keys and
-        values. No gradient.   (B, t, D) -> (B, t, D)"""
+        """As `__call__`, for tokens that follow those in the cache; remembers their
+        keys and values. No gradient.   (B, t, D) -> (B, t, D)"""
         qkv = self.queries_keys_values(x, cache.length, cache.padding)
         q, k, v = split_heads(qkv.data, 3, self.n_heads)
         keys, values = cache.append(k, v)
@@ -67,8 +69,8 @@ class MultiHeadAttention(Module):
         return self.out(Tensor(merge_heads(y.data)))
 
     def flops(self, n_keys: int) -> float:
-        """Of q kᵀ and of the weighted sum of values, for one query and this many keys;
-        of a causal mask's square, half is needed. The linear maps are not counted."""
+        """FLOPs of q kᵀ and of the weighted sum of values, for one query and `n_keys`
+        keys; under a causal mask half of them. The linear maps are not counted."""
         return 4 * n_keys * self.out.weight.shape[0] * (0.5 if self.causal else 1)
 
 

@@ -57,21 +57,21 @@ class Initializer:
         self, fan_in: int, fan_out: int, *, into_residual: bool = False
     ) -> Tensor:
         """(fan_in, fan_out), for x @ W."""
-        sd = self._sd(1 / math.sqrt(fan_in))
+        sd = self._sd_by_rule(1 / math.sqrt(fan_in))
         if into_residual:
             sd /= math.sqrt(2 * self.n_layers)
         return self._normal((fan_in, fan_out), sd)
 
     def table(self, n: int, width: int) -> Tensor:
         """(n, width), one embedding a row."""
-        return self._normal((n, width), self._sd(self.embedding_sd))
+        return self._normal((n, width), self._sd_by_rule(self.embedding_sd))
 
     def output_table(self, vocab_size: int, width: int) -> Tensor:
         """(vocab_size, width), one output vector a row, for x @ Wᵀ."""
-        return self._normal((vocab_size, width), self._sd(1 / math.sqrt(width)))
+        return self._normal((vocab_size, width), self._sd_by_rule(1 / math.sqrt(width)))
 
-    def _sd(self, fan_in_sd: float) -> float:
-        return 0.02 if self.rule == "gpt2" else fan_in_sd
+    def _sd_by_rule(self, sd: float) -> float:
+        return 0.02 if self.rule == "gpt2" else sd
 
     def zeros(self, n: int) -> Tensor:
         return self._made((n,), np.zeros)
@@ -83,9 +83,9 @@ class Initializer:
         """(4·width,), an LSTM's: ones for the second gate, zeros for the others."""
         return self._made((4 * width,), lambda shape: np.repeat([0, 1, 0, 0], width))
 
-    def fixed(self, table: Callable, n: int, width: int) -> Tensor:
-        """The numbers `table(n, width)`, which are not trained.   (n, width)"""
-        return self._made((n, width), lambda shape: table(*shape), trained=False)
+    def fixed(self, formula: Callable, n: int, width: int) -> Tensor:
+        """The numbers `formula(n, width)`, which are not trained.   (n, width)"""
+        return self._made((n, width), lambda shape: formula(*shape), trained=False)
 
     def _normal(self, shape: tuple, sd: float) -> Tensor:
         # Drawn in float64 whatever the type, so that float32 and float64 models of one

@@ -60,10 +60,10 @@ class FeedForward(Module):
 
 
 class Noise:
-    """Numbers the dropouts of one forward pass: the n-th one of a step always drops the
-    same places of the whole batch, whichever worker or backend computes them.
+    """Gives each dropout of a forward pass its key: the n-th one of a step always drops
+    the same places of the whole batch, whichever worker or backend computes them.
 
-    `first_row` is where this share of the batch begins in the whole.
+    `first_row` is where this shard begins in the whole batch.
     """
 
     def __init__(self, rate: float, seed: int, step: int, first_row: int = 0):

@@ -35,8 +35,9 @@ class Module:
                 yield found
 
     def flops(self, n_keys: int) -> float:
-        """Of a forward pass for one token, without those of the matrices among its
-        parameters and of the modules it holds: attention to so many keys has some."""
+        """FLOPs of a forward pass for one token that no matrix among the parameters
+        tells of: attention to `n_keys` keys has some, all other layers none. Those of
+        the modules that this one holds are not in it."""
         return 0.0
 
     def zero_grad(self) -> None:
@@ -53,6 +54,7 @@ class Module:
 
         An activation that was kept is kept without its history.
         """
+        # What `deepcopy` takes for copied already, by id: a tensor over the same array.
         same_numbers = {
             id(found): Tensor(found.data, requires_grad=found.made_by is None)
             for _, found in _walk(self, "", set())

@@ -1,7 +1,7 @@
 """Element-wise arithmetic, with broadcasting, and the matrix product.
 
 Each rule ignores broadcasting in its pullbacks: `@op` sums a gradient over the axes
-along which its argument was stretched.
+along which its argument was stretched (`unbroadcast` in `backend/pullbacks.py`).
 """
 
 from minillm.backend import xp

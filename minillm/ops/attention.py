@@ -10,16 +10,16 @@ from minillm.tensor import op
 
 
 def attention_weights(q, k, *, causal: bool = False, mask=None):
-    """softmax(q kᵀ / √d) along the keys: the share of each key in what a query gets.
+    """softmax(q kᵀ / √d) along the keys: the weight of each key for a query.
     Returns it with its pullback, which gives the gradients of q and k.
 
     q (..., T, d), k (..., S, d) -> (..., T, S)
 
     `causal` lets query i see the keys up to i only (the last query lines up with the
     last key). `mask` is added to the scores, or, where boolean, says which keys a query
-    may see; its shape broadcasts to (..., T, S). It gets no gradient: a bias that is
-    learnt is an array of ops, softmax(scores + bias) @ v. The shares of a query that
-    may see nothing are zeros, and give no gradient.
+    may see; its shape broadcasts to (..., T, S). It gets no gradient: for a learnt bias
+    write softmax(scores + bias) @ v in ops. The weights of a query that may see nothing
+    are zeros, and give no gradient.
     """
     scale = 1 / math.sqrt(max(q.shape[-1], 1))
     scores = (q @ k.swapaxes(-1, -2)) * scale
@@ -68,7 +68,7 @@ def self_attention(qkv, *, n_heads: int, causal: bool = False, mask=None):
 
     def pullback(g):
         (gy,) = split_heads(g, 1, n_heads)
-        return xp.concatenate([merge_heads(part) for part in pull.pullback(gy)], -1)
+        return xp.concatenate([merge_heads(part) for part in pull(gy)], -1)
 
     return merge_heads(y), pullback
 
@@ -86,7 +86,7 @@ def cross_attention(q, kv, *, n_heads: int, mask=None):
 
     def pullback(g):
         (gy,) = split_heads(g, 1, n_heads)
-        gq, gk, gv = map(merge_heads, pull.pullback(gy))
+        gq, gk, gv = map(merge_heads, pull(gy))
         return gq, xp.concatenate([gk, gv], -1)
 
     return merge_heads(y), joint(pullback)

@@ -143,7 +143,7 @@ def kv_fits(q, kv, *, n_heads, mask=None) -> None:
     _mask(mask)
 
 
-def rate_is_a_share(x, *, rate, key, first_row=0) -> None:
+def rate_is_a_fraction(x, *, rate, key, first_row=0) -> None:
     if not 0 <= rate < 1:
         raise ValueError(f"dropout rate {rate}: at least 0 and less than 1 is needed")
 

@@ -2,6 +2,9 @@
 
 The loss is a *sum* over the kept targets divided by `n_targets`, the number of kept
 targets in the whole batch: shards of unequal counts then add up to the whole's loss.
+
+Where few targets are kept, as in a masked model, these ops do not see the other rows:
+`_token_loss` in `models/language_model.py` drops them before.
 """
 
 from minillm.backend import joint, xp

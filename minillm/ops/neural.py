@@ -48,7 +48,7 @@ def layer_norm(x, gain, bias, *, eps: float = 1e-5):
 
     def pullback(g):
         gu = g * gain
-        # The mean and the scale were computed from x: their share is subtracted.
+        # The mean and the scale were computed from x too: their part is subtracted.
         gx = (gu - _mean(gu) - unit * _mean(gu * unit)) * inverse_sd
         return gx, as_rows(g * unit).sum(0), as_rows(g).sum(0)
 
@@ -118,10 +118,10 @@ def log_softmax(x, *, axis: int = -1):
     return y, lambda g: g - xp.exp(y) * g.sum(axis, keepdims=True)
 
 
-@op(check=checks.rate_is_a_share)
+@op(check=checks.rate_is_a_fraction)
 def dropout(x, *, rate: float, key: int, first_row: int = 0):
-    """Zero a share `rate` of the numbers and divide the others by 1 − rate, so that the
-    mean stays (Srivastava et al. 2014).
+    """Zero a fraction `rate` of the numbers and divide the others by 1 − rate, so that
+    the mean stays (Srivastava et al. 2014).
 
     The mask is a hash of the key and of a number's place in the *whole* batch, of which
     x holds the rows from `first_row` on: it is the same on every backend, and however

@@ -32,7 +32,7 @@ FILES = (
 
 
 @contextlib.contextmanager
-def begun(
+def open_logbook(
     learner: Learner, sources: dict, reporter, resume: bool, replaces: bool = False
 ) -> Iterator[Logbook]:
     """The logbook of a run whose next step may come: with `resume` of the run in `out`,
@@ -42,9 +42,9 @@ def begun(
     Raises UsageError or DataError.
     """
     config = learner.config
-    earlier = config.out if resume else config.start
-    if earlier:
-        check_bodies(Path(earlier))
+    run_before = config.out if resume else config.start
+    if run_before:
+        check_bodies(Path(run_before))
     if not resume:
         warm_start(learner)
     if replaces:
@@ -54,19 +54,19 @@ def begun(
     with locked(folder), contextlib.closing(reporter):
         sweep(folder)
         book = Logbook(folder, record, learner, reporter)
-        if earlier:
-            check_reading(earlier, record)
+        if run_before:
+            check_reading(run_before, record)
         if resume:
             book.go_on()
         else:
-            _begin(book, config)
-        with book.telling_divergence():
+            _write_new_run(book, config)
+        with book.recording_divergence():
             yield book
 
 
 def check_bodies(path: Path) -> None:
-    """UsageError where a run was begun with plain ops and would go on with their faster
-    bodies, which round otherwise, or the other way round."""
+    """UsageError where a run was begun without faster bodies and would go on with them,
+    or the other way round: they round otherwise."""
     plain = read_record(path).get("plain", False)
     if plain != backend.runs_plain():
         began, way = ("with", "set it") if plain else ("without", "unset it")
@@ -76,14 +76,14 @@ def check_bodies(path: Path) -> None:
         )
 
 
-def _begin(book: Logbook, config: TrainConfig) -> None:
+def _write_new_run(book: Logbook, config: TrainConfig) -> None:
     if (book.folder / "run.json").exists():
         raise UsageError(
             f"{book.folder}: another process has begun a run here meanwhile: choose "
             f"another --out"
         )
     stem = branching.stem_of(config) if config.start else None
-    book.begin()
+    book.write_first_record()
     if stem:
         branching.copy_stem(stem, book.folder)
         book.go_on()

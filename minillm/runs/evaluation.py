@@ -44,7 +44,7 @@ def evaluate_run(
     the rows held out). That must be the same text still: the record of somebody else's
     run may name any file here. All of it is looked at, the end too that fills no
     sequence, which the `val_loss` of training leaves out; of more than `limit` tokens
-    about so many, in whole sequences. `note(text)` is told how a file was read, and
+    about so many, in whole sequences. `note(text)` hears how a file was read, and
     what is lost of the text.
 
     Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
@@ -69,7 +69,7 @@ def evaluate_run(
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
     found = sum((evaluate(run.model, each, at_a_time) for each in batches), Score())
     missing = lost(corpus, "val", kind, run.tokenizer, val)
-    if note and (message := missing.told(corpus.name)):
+    if note and (message := missing.note(corpus.name)):
         note(message)
     per_token = None
     if kind == "windows":

@@ -10,7 +10,7 @@ from pathlib import Path
 from minillm.backend import current, to_numpy
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.files import write_json
-from minillm.learning.evaluate import interim_share, summarise
+from minillm.learning.evaluate import interim_every, summarise
 from minillm.learning.learner import Learner, Step, check_finite
 from minillm.learning.schedule import branch_step, learning_rate
 from minillm.learning.worker import batch_at
@@ -49,7 +49,7 @@ class Silent:
 class Logbook:
     """Keeps run.json, metrics.jsonl and the checkpoints of a run.
 
-    `step` counts the steps that are done; `watch`, once started, their seconds.
+    `n_done` counts the steps that are done; `watch`, once started, their seconds.
     """
 
     def __init__(self, folder: Path, record: dict, learner: Learner, reporter):
@@ -65,15 +65,15 @@ class Logbook:
             learner.text.tokens_per_step(learner.config),
         )
         self.branch = branch_step(learner.config)
-        self.step = 0
-        self.every = interim_share(self.work.validation)
+        self.n_done = 0
+        self.every = interim_every(self.work.validation)
         self.result = None  # of the last step's evaluation, if there was one
         self.written = []  # checkpoints of this session
         # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
         self.best = None
-        self.earlier = 0.0  # seconds of the sessions before
+        self.seconds_before = 0.0  # of the sessions before
 
-    def begin(self) -> None:
+    def write_first_record(self) -> None:
         """Write what is known before the first step."""
         self.work.tokenizer.save(self.folder / "tokenizer.json")
         self._write_record("running")
@@ -87,8 +87,8 @@ class Logbook:
         if newest is None:
             self.reporter.note(f"{self.folder}: no whole checkpoint: from the start")
             warm_start(self.learner)
-            begun = hashes(read_record(self.folder))
-            state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0, **begun}
+            recorded = hashes(read_record(self.folder))
+            state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0, **recorded}
         else:
             state = checkpoint.load(newest, self.work.flat, self.work.optimizer)
             if not self._could_have_saved(state):
@@ -104,10 +104,10 @@ class Logbook:
             self.reporter.note(
                 f"{path}: was damaged: going on from step {state['step']}"
             )
-        self.step = self.learner.next = state["step"]
+        self.n_done = self.learner.next = state["step"]
         self.best = state.get("best")  # not in checkpoints of before
         self._prune()
-        self.earlier = state["seconds"]
+        self.seconds_before = state["seconds"]
         if not self.metrics.go_back(state):
             self.reporter.note(
                 f"{self.metrics.path}: lines are missing or changed: the learning "
@@ -162,23 +162,23 @@ class Logbook:
             and math.isfinite(best["val_loss"])
         )
 
-    def start(self) -> None:
-        """The first step of this session comes next. Called when workers have been
-        forked, for a reporter may start a thread."""
-        self.watch = Stopwatch(self.earlier)
+    def start_watch(self) -> None:
+        """Start to count seconds: the first step of this session comes next. Called
+        when workers have been forked, for a reporter may start a thread."""
+        self.watch = Stopwatch(self.seconds_before)
         self.reporter.start(self.record)
 
     def add(self, step: Step) -> None:
         """Take in a step; where it is time, the model is evaluated after it."""
-        self.step = step.number + 1
-        due = self.step % self.learner.config.eval_every == 0 or self.is_done
+        self.n_done = step.number + 1
+        due = self.n_done % self.learner.config.eval_every == 0 or self.is_done
         self.result = self._evaluate(self.every) if due else None
         if due:
-            self._compare(self.result)
+            self._remember_best(self.result)
             if not self.is_done:  # the last one is reported by `finish`
-                self.reporter.evaluated(self.step, self.result)
+                self.reporter.evaluated(self.n_done, self.result)
         line = self.metrics.add(
-            self.step,
+            self.n_done,
             step.loss,
             lr=step.lr,
             grad_norm=step.norm,
@@ -194,32 +194,32 @@ class Logbook:
             score = self.learner.evaluate(every)
         per_token = self.learner.text.bytes_per_token
         result = summarise(score, self.learner.config.objective, per_token)
-        check_finite(self.step, validation_loss=result["val_loss"])
+        check_finite(self.n_done, validation_loss=result["val_loss"])
         return result
 
-    def _compare(self, result: dict) -> None:
+    def _remember_best(self, result: dict) -> None:
         if self.best is None or result["val_loss"] <= self.best["val_loss"]:
-            self.best = {"step": self.step, "val_loss": result["val_loss"]}
+            self.best = {"step": self.n_done, "val_loss": result["val_loss"]}
 
     @property
     def is_done(self) -> bool:
-        return self.step == self.learner.config.steps
+        return self.n_done == self.learner.config.steps
 
     @property
     def wants_checkpoint(self) -> bool:
         """Whether the last step is one to come back to: no evaluation was better, a
         longer run may branch off here, or it is time."""
-        best = self.best is not None and self.best["step"] == self.step
-        due = self.step % self.learner.config.save_every == 0 or self.is_done
-        return best or due or self.step == self.branch
+        best = self.best is not None and self.best["step"] == self.n_done
+        due = self.n_done % self.learner.config.save_every == 0 or self.is_done
+        return best or due or self.n_done == self.branch
 
     def save(self) -> None:
         """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
         old ones, where a weight is not finite."""
         largest = abs(self.work.flat.data).max().item()
-        check_finite(self.step, largest_weight=largest)
+        check_finite(self.n_done, largest_weight=largest)
         state = {
-            "step": self.step,
+            "step": self.n_done,
             "seconds": self.watch.seconds,
             "best": self.best,
             "options": {
@@ -241,7 +241,7 @@ class Logbook:
         checkpoint.prune(self.checkpoints, keep, spared, self.written)
 
     @contextlib.contextmanager
-    def telling_divergence(self) -> Iterator[None]:
+    def recording_divergence(self) -> Iterator[None]:
         """Write diverged.json where the block ends in a DivergedError, and say in it
         which checkpoint is kept."""
         try:
@@ -255,9 +255,9 @@ class Logbook:
             message = f"{error}; {kept}"
             raise DivergedError(message, error.step, error.figures) from None
 
-    def _diverged(self, step: int, figures: dict) -> dict:
-        """Where it happened: the step, counted from 1, its rate, what it read, and the
-        first parameter whose gradient or value is not finite."""
+    def _diverged(self, n_done: int, figures: dict) -> dict:
+        """Where it happened, in the last of `n_done` steps: its rate, what it read, and
+        the first parameter whose gradient or value is not finite."""
         work = self.work
 
         def first_lost(buffer) -> str | None:
@@ -267,22 +267,22 @@ class Logbook:
             return None
 
         return {
-            "step": step,
-            "learning_rate": learning_rate(work.config, step - 1),
+            "step": n_done,
+            "learning_rate": learning_rate(work.config, n_done - 1),
             "figures": {
                 name: value if math.isfinite(value) else str(value)
                 for name, value in figures.items()
             },
             "first_gradient": first_lost(work.gradients[0]),
             "first_weight": first_lost(work.flat.data),
-            "batch_ids": batch_at(work, step - 1).ids.tolist(),
+            "batch_ids": batch_at(work, n_done - 1).ids.tolist(),
         }
 
     def interrupted(self, number: int) -> None:
         """Raise Interrupted, with the way to go on. `number` is the signal's."""
         self._write_record("interrupted")
         raise Interrupted(
-            f"interrupted after step {self.step}, checkpoint written; go on with: "
+            f"interrupted after step {self.n_done}, checkpoint written; go on with: "
             f"minillm train --resume --out {shlex.quote(str(self.folder))}",
             exit_code=130 if number == signal.SIGINT else 143,
         )
@@ -297,7 +297,7 @@ class Logbook:
         writes = model.continues_text
         decoding = seconds_per_token(model) if writes else None
         tokens = round(config.steps * self.metrics.tokens_per_step)
-        self.reporter.evaluated(self.step, result)
+        self.reporter.evaluated(self.n_done, result)
         self.record["results"] = {
             "steps": config.steps,
             "tokens": tokens,

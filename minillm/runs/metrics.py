@@ -25,6 +25,12 @@ KIND = {
 }
 
 
+def n_final_steps(steps: int) -> int:
+    """The last steps, over which the training loss of a run is the mean: a twentieth of
+    them, and at most 100."""
+    return max(1, min(100, steps // 20))
+
+
 class Metrics:
     """Writes the lines, and remembers the losses they are made of.
 
@@ -38,14 +44,14 @@ class Metrics:
         self.config = config
         self.tokens_per_step = tokens_per_step
         self.every = max(1, config.steps // MOST_LINES)
-        self.n_final = max(1, min(100, config.steps // 20))
+        self.n_final = n_final_steps(config.steps)
         self.losses = []  # of the last steps
         self.logged = 0  # the step of the last line
         self.digest = hashlib.sha256()  # of all lines
 
     def add(
         self,
-        step: int,
+        n_done: int,
         loss: float,
         *,
         lr: float,
@@ -53,17 +59,17 @@ class Metrics:
         seconds: float,
         val_loss: float | None = None,
     ) -> dict | None:
-        """Take in a step, counted from 1; returns the line it wrote, or None."""
+        """Take in the last of `n_done` steps; returns the line it wrote, or None."""
         self.losses.append(loss)
         del self.losses[: -max(self.every, self.n_final)]
-        last = step == self.config.steps
-        if step % self.every and not last and val_loss is None:
+        last = n_done == self.config.steps
+        if n_done % self.every and not last and val_loss is None:
             return None
-        tokens = round(step * self.tokens_per_step)
+        tokens = round(n_done * self.tokens_per_step)
         line = {
-            "step": step,
+            "step": n_done,
             "tokens": tokens,
-            "loss": fmean(self.losses[self.logged - step :]),
+            "loss": fmean(self.losses[self.logged - n_done :]),
             "lr": lr,
             "grad_norm": grad_norm,
             "tokens_per_second": tokens / max(seconds, 1e-9),
@@ -71,7 +77,7 @@ class Metrics:
         }
         if val_loss is not None:
             line["val_loss"] = val_loss
-        self.logged = step
+        self.logged = n_done
         written = json.dumps(line).encode("utf-8") + b"\n"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         with writing(self.path), os.fdopen(open_own(self.path, flags), "ab") as file:
@@ -80,7 +86,7 @@ class Metrics:
         return line
 
     def final_loss(self) -> float:
-        """The mean over the last twentieth of the run (at most 100 steps)."""
+        """The mean over the last steps of the run: see `n_final_steps`."""
         return fmean(self.losses[-self.n_final :])
 
     def state(self) -> dict:
@@ -126,8 +132,8 @@ def _step_of(line: bytes) -> int | None:
 class Stopwatch:
     """Seconds of training, in this session and those before."""
 
-    def __init__(self, earlier: float):
-        self._began = time.perf_counter() - earlier
+    def __init__(self, seconds_before: float):
+        self._began = time.perf_counter() - seconds_before
 
     @property
     def seconds(self) -> float:

@@ -55,7 +55,7 @@ class Reporter:
         # Those on the way look at a share of the validation part only.
         whole = "  (all of the validation part)" if step == self.steps else ""
         self.console.print(
-            f"step {step}/{self.steps}  {told_evaluation(result, self.unit)}{whole}"
+            f"step {step}/{self.steps}  {evaluation_line(result, self.unit)}{whole}"
         )
 
     def note(self, text: str) -> None:
@@ -86,7 +86,7 @@ def summary(line: dict, steps: int) -> str:
     return f"loss {line['loss']:.3f}  {speed}  {left} left"
 
 
-def told_evaluation(result: dict, unit: str) -> str:
+def evaluation_line(result: dict, unit: str) -> str:
     per_byte = result["val_bits_per_byte"]
     bits = "" if per_byte is None else f", {per_byte:.3f} bits/byte"
     return (

@@ -104,7 +104,6 @@ def new_record(learner: Learner, folder: Path, sources: dict) -> dict:
     """What is known of a run before its first step. `options` repeats it; `model`
     rebuilds its shape."""
     config, text, shape = learner.config, learner.text, learner.model.config
-    kind, n = learner.workers
     return {
         "format": FORMAT,
         "status": "running",
@@ -140,7 +139,7 @@ def new_record(learner: Learner, folder: Path, sources: dict) -> dict:
         "results": None,
         "seed": config.seed,
         "device": backend.current().name,
-        "workers": {"kind": kind, "n": n},
+        "workers": {"kind": learner.worker_kind, "n": learner.n_workers},
         "plain": backend.runs_plain(),
         "versions": versions(),
     }

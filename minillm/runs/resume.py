@@ -12,8 +12,9 @@ from minillm.runs.run import folder_of, read_record, read_tokenizer
 from minillm.runs.warm_start import shaped
 from minillm.text import OBJECTIVES
 
-# What a run may be repeated or resumed with: it changes no result beyond rounding. The
-# text is known by its hash, wherever it lies.
+# The only options that may differ when a run is repeated or resumed, since they change
+# no result beyond rounding. Any other, as `lr`, is refused. The text is known by its
+# hash, wherever it lies.
 FREE = {"out", "device", "workers", "keep", "save_every", "data", "start", "branch"}
 
 
@@ -64,7 +65,8 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
         if sources.get(name, DEFAULT) != DEFAULT
     }
     options = dict(record["options"])
-    if "size" in asked:  # compared by what it means
+    # A size stands for layers, width and heads: the recorded ones are dropped.
+    if "size" in asked:
         options |= dict.fromkeys(WORDS.values())
     if "tokens" in asked:
         options["steps"] = None
@@ -91,7 +93,7 @@ def _longer(record: dict, config: TrainConfig) -> str:
     )
 
 
-def finished(
+def finished_record(
     config: TrainConfig, resume: bool, text: EncodedCorpus | None
 ) -> dict | None:
     """The record of this very run, if `out` holds it and it is done; else None.
@@ -121,8 +123,8 @@ def finished(
     if resume:
         read_tokenizer(path)  # without it no run is of use
     last = checkpoint.at(path / checkpoint.FOLDER, config.steps)
-    finished = record["status"] == "finished"
-    if not finished or (resume and not checkpoint.is_whole(last)):
+    is_finished = record["status"] == "finished"
+    if not is_finished or (resume and not checkpoint.is_whole(last)):
         with lock.locked(path):  # or it says who is at work on it
             pass
         if resume:

@@ -14,11 +14,11 @@ from minillm.learning.process import keep_freed_memory
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.runs import memory
-from minillm.runs.begin import begun, may_be_removed
+from minillm.runs.begin import may_be_removed, open_logbook
 from minillm.runs.interrupt import Interrupts
 from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.record import code
-from minillm.runs.resume import finished, settle
+from minillm.runs.resume import finished_record, settle
 from minillm.runs.run import is_unfinished, read_tokenizer
 
 
@@ -55,7 +55,7 @@ def train(
     if resume == "auto":
         resume = config.out is not None and is_unfinished(config.out)
     config, sources = settle(config, sources, resume)
-    record = None if replaces else finished(config, resume, text)
+    record = None if replaces else finished_record(config, resume, text)
     if record is not None:
         return _again(record, Path(config.out), reporter, draw)
     reporter = reporter or Silent()
@@ -68,7 +68,7 @@ def train(
             learner = Learner(config, text, workers=config.workers)
             for line in _notes(learner, device):
                 reporter.note(line)
-            with begun(learner, sources, reporter, resume, replaces) as book:
+            with open_logbook(learner, sources, reporter, resume, replaces) as book:
                 record = _steps(book, learner)
     if draw:
         _draw(book.folder)
@@ -80,8 +80,8 @@ def _steps(book: Logbook, learner: Learner) -> dict:
     """Take the steps that are left. Returns the record with its results."""
     # The learner last: its workers are forked with the signals in hand.
     with Interrupts() as interrupts, learner:
-        book.start()
-        for number in range(book.step, learner.config.steps):
+        book.start_watch()
+        for number in range(book.n_done, learner.config.steps):
             step = learner.step(number)
             book.add(step)  # an evaluation too, where it is time
             if book.wants_checkpoint or interrupts.signal:
@@ -122,15 +122,15 @@ def _tokenizer(config: TrainConfig, resume: bool):
 
 def _notes(learner: Learner, device: Backend) -> Iterator[str]:
     """In words: where this machine or text lacks something, or a setting is odd."""
-    config, text, (kind, n) = learner.config, learner.text, learner.workers
+    config, text = learner.config, learner.text
     problem = products.library()["problem"] if device.kind == "cpu" else None
     yield from filter(
         None,
         [
-            missed_wish(config.workers, kind),
+            missed_wish(config.workers, learner.worker_kind),
             problem,
             odd_warmup(config),
-            memory.tight(config, learner.model.config, n, device),
+            memory.tight(config, learner.model.config, learner.n_workers, device),
             text.cut(config.context),
             text.repeated(config),
         ],

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from minillm.laws.fitting import fit
 from minillm.laws.law import LawFit
 from minillm.laws.runs_table import Table
+from minillm.runs.metrics import n_final_steps
 from minillm.series.plan import Plan, Run
 
 WARM = 2  # warm-ups: a run must be longer
@@ -114,9 +115,9 @@ def unfit(points: list[Point]) -> dict[str, str]:
         options, results = point.record["options"], point.record["results"]
         gap = results["val_loss"] / results["train_loss"] - 1
         # The losses of single tokens spread by about their mean; the training loss is
-        # the mean over the tokens of the last steps (`Metrics.final_loss`).
-        last_steps = max(1, min(100, results["steps"] // 20))
-        noise = 3 / math.sqrt(last_steps * results["tokens"] / results["steps"])
+        # the mean over the tokens of the last steps.
+        n_last = n_final_steps(results["steps"])
+        noise = 3 / math.sqrt(n_last * results["tokens"] / results["steps"])
         if results["steps"] < WARM * options["warmup"]:
             found[point.name] = (
                 f"its {results['steps']} steps are not past a warm-up of "

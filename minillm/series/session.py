@@ -94,7 +94,7 @@ class Session:
         else:
             self.plan = old
         self.reporter.plan(self.plan, plan_file)
-        lost = (text.train_lost + text.val_lost).told(text.name)
+        lost = (text.train_lost + text.val_lost).note(text.name)
         for note in filter(None, (lost, products.library()["problem"])):
             self.reporter.note(note)
         self._train(text)

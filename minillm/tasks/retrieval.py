@@ -39,7 +39,7 @@ def search(
     """The `top` texts of a corpus that are most like a query, the likest first.
 
     `corpus` is a list of texts, or the path of a file with one a line; blank ones are
-    passed over. `note(text)` is told how a file was read that is no plain text (see
+    passed over. `note(text)` hears how a file was read that is no plain text (see
     `read_lines`), and what is lost of it. `run` is a run of any architecture
     (`load_run`) or the path of one. Compared are vectors (`embed`), standardised.
     Raises UsageError for an empty query and a `top` below 1, DataError for a corpus
@@ -56,8 +56,8 @@ def search(
         if not texts:
             raise DataError("a corpus without text: there is nothing to search in")
     for what, given in (("the query", [query]), ("the corpus", list(texts.values()))):
-        if note and (told := run.tokenizer.lost(given).told(what)):
-            note(told)
+        if note and (message := run.tokenizer.lost(given).note(what)):
+            note(message)
     lines = list(texts)
     vectors, wanted = standardised(embed(run, list(texts.values())), wanted)
     scores = vectors @ wanted[0]

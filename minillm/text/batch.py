@@ -20,7 +20,7 @@ class Batch:
 
     `mask` (B, T) bool is False at padding, `segments` (B, T) int32 tell a first text
     (0) from a second (1). For an encoder–decoder, `source` (B, S) int32 is what the
-    encoder reads and `source_mask` (B, S) its padding. None where there is none.
+    encoder reads; `source_mask` (B, S) is False at padding. None where there is none.
 
     A shard keeps the counts of the whole batch, so that the losses of all shards add up
     to its mean; `first_row` is the place of its first sequence in the whole batch.
@@ -53,7 +53,7 @@ class Batch:
         return dataclasses.replace(self, **cut)
 
     def shard(self, rank: int, n: int) -> "Batch":
-        """Share `rank` of `n` nearly equal shares: rows as views."""
+        """Shard `rank` of `n` nearly equal ones: rows as views."""
         n_rows = len(self.ids)
         rows = slice(rank * n_rows // n, (rank + 1) * n_rows // n)
         cut = {

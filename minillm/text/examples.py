@@ -87,9 +87,13 @@ def validation_windows(
 
 
 def all_windows(ids: np.ndarray, context: int, ahead: int) -> list[np.ndarray]:
-    """All of a text in windows of `context` + `ahead` tokens, of which the next one has
-    the last `ahead` again; and its end, a shorter one: (n, T) int32 and (1, T') int32,
-    where there are such. Raises DataError for a text of `ahead` tokens or fewer."""
+    """All of a text: n whole windows (n, T) int32, and its end, a shorter one (1, T')
+    int32, each only where there is such. T = `context` + `ahead`.
+
+    `ahead` is how far a model predicts: 1 for a causal one, whose last token of a
+    window is a target only, so that the next window begins with it; 0 for a masked
+    one. Raises DataError for a text of `ahead` tokens or fewer.
+    """
     if len(ids) <= ahead:
         raise DataError(
             f"the validation text is too short: {len(ids)} tokens leave nothing to be "

@@ -1,4 +1,8 @@
-"""Objectives: what a model has to predict, as a function from examples to a batch."""
+"""Objectives: what a model has to predict, as a function from examples to a batch.
+
+All objectives have one signature, so that `Objective.batch` can be any of them: one
+that draws nothing still takes `rng`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +16,9 @@ from minillm.text.template import BOS, MASK
 from minillm.text.tokenizer import Tokenizer
 
 # Of BERT's masked language model (Devlin et al. 2019, section 3.1): the share of tokens
-# that have to be restored, and how many of these are hidden and exchanged.
+# that have to be restored, and how many of these are hidden, exchanged and unchanged.
 MASKED_SHARE = 0.15
-HIDDEN, EXCHANGED = 0.8, 0.1
+HIDDEN, EXCHANGED, UNCHANGED = 0.8, 0.1, 0.1
 # Padded sequences are as long as the longest, made a multiple of this.
 MULTIPLE = 8
 

@@ -45,7 +45,7 @@ def test_what_is_lost_of_a_text(kind, texts, lost, known):
     ],
 )
 def test_the_share_is_told(lost, told):
-    found = lost.told("a.txt")
+    found = lost.note("a.txt")
     assert found is None if told is None else told in found
 
 

@@ -16,7 +16,7 @@ from minillm.learning.evaluate import (
     Score,
     Tally,
     evaluate,
-    interim_share,
+    interim_every,
     score,
     summarise,
 )
@@ -242,10 +242,10 @@ def test_what_cannot_be_measured_is_said(quick_train, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tokens", "share"), [(100, 1), (60_000, 1), (100_000, 3), (262_144, 8), (10**7, 8)]
+    ("tokens", "every"), [(100, 1), (60_000, 1), (100_000, 3), (262_144, 8), (10**7, 8)]
 )
-def test_a_small_validation_part_is_looked_at_whole_on_the_way(tokens, share):
-    assert interim_share(Batch(np.zeros((1, tokens), np.int32))) == share
+def test_a_small_validation_part_is_looked_at_whole_on_the_way(tokens, every):
+    assert interim_every(Batch(np.zeros((1, tokens), np.int32))) == every
 
 
 def test_the_best_is_the_best_of_like_measures(quick_train, tmp_path):

@@ -52,7 +52,7 @@ def test_one_worker_forks_nothing(learner):
     with learner() as learner:
         learner.step(0)
         assert multiprocessing.active_children() == []
-    assert learner.workers[1] == 1
+    assert learner.n_workers == 1
 
 
 def test_steps_are_taken_in_order(learner):

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from minillm.runs.progress import Reporter, clock, summary, told_evaluation
+from minillm.runs.progress import Reporter, clock, evaluation_line, summary
 
 LINE = {"step": 25, "loss": 1.2345, "tokens_per_second": 12345.6, "seconds": 10.0}
 
@@ -40,7 +40,7 @@ def test_clock(seconds, text):
 @pytest.mark.parametrize(("per_byte", "said"), [(1.5, True), (None, False)])
 def test_bits_per_byte_are_told_where_they_mean_something(per_byte, said):
     result = {"val_loss": 2.0, "val_bits_per_byte": per_byte, "val_accuracy": 0.25}
-    text = told_evaluation(result, "nats/label")
+    text = evaluation_line(result, "nats/label")
     assert text.startswith("validation loss 2.0000 nats/label")
     assert ("1.500 bits/byte" in text) == said
     assert text.endswith("accuracy 25.0%")

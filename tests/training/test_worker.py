@@ -136,7 +136,7 @@ def test_dropout_draws_anew_in_every_step_and_for_every_seed(workplace):
 
 def test_slices_of_the_replicas_cover_the_buffer_once(workplace):
     work = workplace("threads", 3)
-    parts = [Worker(work, rank, 3).part for rank in range(3)]
+    parts = [Worker(work, rank, 3).slice for rank in range(3)]
     assert [part.start for part in parts] == [0, parts[0].stop, parts[1].stop]
     assert parts[-1].stop == work.flat.size
     assert all(part.start * 4 % 64 == 0 for part in parts)

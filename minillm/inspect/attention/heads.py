@@ -1,4 +1,4 @@
-"""Attention heads in a few numbers: their distance, and their shares of tokens.
+"""Attention heads in a few numbers: their distance, and their weight on some tokens.
 
 Clark et al. 2019 (sections 3.1 and 3.2) find heads that put most of their weight on the
 previous token, on the next, or on a special one at an end of the text. A previous-token
@@ -18,11 +18,11 @@ def readings(found: AttentionMap) -> list[dict]:
     """A row for each head: {"head", "distance", "first", "previous", …, "mostly"}.
 
     `distance` is the mean distance in tokens between a query and the keys, by weight.
-    The others are shares of the weight: on the first and the last of
-    the keys, on the query's own token, the previous and the next. A causal map has no
-    `next` and `last`; among the keys of another text a query has no place, and only
-    `first` and `last` mean something. `mostly` names the token with more than half of
-    the weight, if there is one.
+    The others are the weight, of 1 in all, on the first and the last of the keys, on
+    the query's own token, the previous and the next. A causal map has no `next` and
+    `last`; among the keys of another text a query has no place, and only `first` and
+    `last` mean something. `mostly` names the token with more than half of the weight,
+    if there is one.
 
     All are means over the queries, without those that have no such token and, in a
     causal map, without the first query, which can only look at itself. None where no
@@ -31,11 +31,11 @@ def readings(found: AttentionMap) -> list[dict]:
     rows = []
     for head, weights in zip(found.heads, found.weights, strict=True):
         measures = _measure(found, weights)
-        shares = {
+        on_tokens = {
             k: v for k, v in measures.items() if k != "distance" and v is not None
         }
-        largest = max(shares, key=shares.get, default=None)
-        mostly = largest if largest and shares[largest] > MOST else None
+        largest = max(on_tokens, key=on_tokens.get, default=None)
+        mostly = largest if largest and on_tokens[largest] > MOST else None
         rows.append({"head": head, **measures, "mostly": mostly})
     return rows
 

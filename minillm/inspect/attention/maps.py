@@ -25,7 +25,7 @@ SELF, ENCODER, DECODER, CROSS = PARTS = ("self", "encoder", "decoder", "cross")
 class AttentionMap:
     """The attention weights of the heads of one layer on one text.
 
-    `weights` (H, T, S) are the shares of the keys for each query: rows sum to 1.
+    `weights` (H, T, S) are those of the keys for each query: rows sum to 1.
     `queries` (T) and `keys` (S) are the labels of the tokens. `heads` (H) are the
     numbers of the heads, from 0 as those of layers. `part` is "self", or in an
     encoder–decoder "encoder", "decoder" or "cross". `causal`: no query sees later keys.

@@ -14,7 +14,7 @@ from minillm.ops.attention import attention_weights
 @dataclass(frozen=True, eq=False)
 class Attention:
     """One call of the op `self_attention` or `cross_attention`: `weights` (B, H, T, S),
-    on the host, are the shares of the keys for each query."""
+    on the host, are those of the keys for each query."""
 
     op: str
     weights: np.ndarray

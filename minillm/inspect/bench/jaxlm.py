@@ -12,6 +12,7 @@ from minillm.inspect.bench.contest import Job
 from minillm.learning.config import WEIGHTS
 from minillm.learning.process import keep_freed_memory
 from minillm.models import ModelConfig, build
+from minillm.nn.config import head_width
 
 
 class Contender(contextlib.ExitStack):
@@ -42,7 +43,7 @@ class Contender(contextlib.ExitStack):
     def decode(self, step: int) -> float:
         shape = self.job.shape
         if self.caches is None or self.position == shape.context:
-            width = shape.d_model // shape.n_heads
+            width = head_width(shape.d_model, shape.n_heads)
             empty = (shape.n_heads, shape.context, width)
             self.caches = [
                 (jnp.zeros(empty), jnp.zeros(empty)) for _ in range(shape.n_layers)
@@ -128,7 +129,7 @@ def _head(weights: dict):
 
 def _heads(qkv, shape: ModelConfig):
     """(..., 3D) -> three of (..., H, D/H)."""
-    width = shape.d_model // shape.n_heads
+    width = head_width(shape.d_model, shape.n_heads)
     parts = jnp.split(qkv, 3, axis=-1)
     return [part.reshape(*part.shape[:-1], shape.n_heads, width) for part in parts]
 

@@ -16,6 +16,7 @@ from minillm.inspect.bench.contest import Job
 from minillm.learning.config import WEIGHTS
 from minillm.learning.process import keep_freed_memory
 from minillm.models import ModelConfig, build
+from minillm.nn.config import head_width
 
 
 class Contender(contextlib.ExitStack):
@@ -102,7 +103,8 @@ class PeerGPT(nn.Module):
 
     def new_cache(self, device) -> list:
         config = self.config
-        shape = (1, config.n_heads, config.context, config.d_model // config.n_heads)
+        width = head_width(config.d_model, config.n_heads)
+        shape = (1, config.n_heads, config.context, width)
         return [
             (torch.zeros(shape, device=device), torch.zeros(shape, device=device))
             for _ in self.blocks
@@ -137,7 +139,7 @@ class PeerBlock(nn.Module):
 
     def _heads(self, x):
         batch, length, width = x.shape
-        split = (batch, length, self.n_heads, width // self.n_heads)
+        split = (batch, length, self.n_heads, head_width(width, self.n_heads))
         parts = self.qkv(x).split(width, dim=2)
         return [part.view(split).transpose(1, 2) for part in parts]
 

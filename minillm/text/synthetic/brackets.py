@@ -24,6 +24,7 @@ from functools import cache
 
 import numpy as np
 
+from minillm.text.objectives import EXCHANGED, HIDDEN, MASKED_SHARE, UNCHANGED
 from minillm.text.synthetic import rng
 from minillm.text.synthetic.recipe import SEED, Toy, parameter
 
@@ -131,10 +132,11 @@ def _ideal(task: Brackets, context: int) -> tuple[float, float]:
         rng.uniform(task.seed, HIDING + i, truth.size).reshape(truth.shape)
         for i in range(3)
     )
-    chosen, fate = chosen / rng.WHOLE < 0.15, fate / rng.WHOLE
+    chosen, fate = chosen / rng.WHOLE < MASKED_SHARE, fate / rng.WHOLE
     random = np.minimum(other % vocabulary, hidden)
-    shown = np.where(chosen & (fate < 0.8), hidden, truth)
-    shown = np.where(chosen & (fate >= 0.8) & (fate < 0.9), random, shown)
+    shown = np.where(chosen & (fate < HIDDEN), hidden, truth)
+    exchanged = chosen & (fate >= HIDDEN) & (fate < HIDDEN + EXCHANGED)
+    shown = np.where(exchanged, random, shown)
 
     # A window cuts lines: what is outside of it is hidden too.
     size = task.width + 1
@@ -152,8 +154,9 @@ def _ideal(task: Brackets, context: int) -> tuple[float, float]:
         table[hidden] = 1.0
         return table[shown]
 
-    rest = from_the_rest(likelihood(0.85 + 0.15 * 0.1, 0.15 * 0.1))
-    odds = (rest * likelihood(0.1, 0.1))[inside & chosen[line]]
+    as_it_is = 1 - MASKED_SHARE + MASKED_SHARE * UNCHANGED
+    rest = from_the_rest(likelihood(as_it_is, MASKED_SHARE * EXCHANGED))
+    odds = (rest * likelihood(UNCHANGED, EXCHANGED))[inside & chosen[line]]
     odds /= odds.sum(1, keepdims=True)
     sure = odds.max(1).mean()
     nats = -(odds * np.log(np.where(odds > 0, odds, 1.0))).sum(1).mean()

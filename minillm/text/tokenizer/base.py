@@ -43,7 +43,7 @@ class Lost:
     def share(self) -> float:
         return self.n / max(self.of, 1)
 
-    def told(self, text: str) -> str | None:
+    def note(self, text: str) -> str | None:
         """In words, what is lost of a text that is called so; None: nothing is."""
         if not self.n:
             return None
