@@ -9,7 +9,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "block": ["Block", "DecoderBlock"],
         "cache": ["DecoderCache", "KeyValueCache", "LSTMState"],
         "config": ["ModelConfig"],
-        "init": ["Initializer"],
+        "init": ["Initializer", "seed"],
         "layers": ["Embedding", "FeedForward", "LayerNorm", "Linear", "Noise", "drop"],
         "module": ["Module"],
         "positions": ["position_table", "position_vectors"],

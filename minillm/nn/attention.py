@@ -6,7 +6,7 @@ from minillm import backend
 from minillm.backend.arrays import merge_heads, split_heads
 from minillm.nn.cache import KeyValueCache
 from minillm.nn.config import head_width
-from minillm.nn.init import Initializer
+from minillm.nn.init import Init, initializer
 from minillm.nn.layers import Linear
 from minillm.nn.module import Module
 from minillm.ops import attention, cross_attention, self_attention
@@ -24,13 +24,14 @@ class MultiHeadAttention(Module):
         width: int,
         n_heads: int,
         *,
-        init: Initializer,
-        causal: bool,
+        init: Init = None,
+        causal: bool = False,
         bias: bool = True,
     ):
         self.n_heads = n_heads
         self.head_width = head_width(width, n_heads)
         self.causal = causal
+        init = initializer(init)
         self.qkv = Linear(width, 3 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
@@ -78,10 +79,11 @@ class CrossAttention(Module):
     """Queries from x, keys and values from a memory: what an encoder made of a text."""
 
     def __init__(
-        self, width: int, n_heads: int, *, init: Initializer, bias: bool = True
+        self, width: int, n_heads: int, *, init: Init = None, bias: bool = True
     ):
         head_width(width, n_heads)  # refused where it does not divide
         self.n_heads = n_heads
+        init = initializer(init)
         self.q = Linear(width, width, init=init, bias=bias)
         self.kv = Linear(width, 2 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)

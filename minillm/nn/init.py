@@ -2,12 +2,17 @@
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minillm.nn.config import ModelConfig
+from minillm.nn.config import INITS, ModelConfig, check_choice
 from minillm.tensor import Tensor
+
+RULES = (*INITS, "kaiming", "xavier")
+# What a layer takes as `init`.
+Init: TypeAlias = "Initializer | np.random.Generator | int | str | None"
 
 
 class Initializer:
@@ -15,8 +20,10 @@ class Initializer:
 
     "gpt2": everything N(0, 0.02²) (Radford et al. 2019). "fan_in": matrices
     N(0, 1/fan in), embeddings N(0, embedding_sd²): small models learn best from 0.1.
-    Under both, a matrix whose result is added to the residual stream is divided by
-    √(2·n_layers), so that the stream's variance does not grow with depth.
+    "kaiming": matrices N(0, 2/fan in), for ReLU (He et al. 2015, eq. 10). "xavier":
+    matrices N(0, 2/(fan in + fan out)) (Glorot & Bengio 2010, eq. 12). Under all, a
+    matrix whose result is added to the residual stream is divided by √(2·n_layers), so
+    that the stream's variance does not grow with depth.
     """
 
     def __init__(
@@ -28,6 +35,7 @@ class Initializer:
         embedding_sd: float = 0.1,
         dtype: DTypeLike = np.float32,
     ):
+        check_choice("init", rule, RULES)
         self.rng = rng
         self.rule = rule
         self.n_layers = n_layers
@@ -57,7 +65,8 @@ class Initializer:
         self, fan_in: int, fan_out: int, *, into_residual: bool = False
     ) -> Tensor:
         """(fan_in, fan_out), for x @ W."""
-        sd = self._sd_by_rule(1 / math.sqrt(fan_in))
+        per_sd = {"kaiming": fan_in / 2, "xavier": (fan_in + fan_out) / 2}
+        sd = self._sd_by_rule(1 / math.sqrt(per_sd.get(self.rule, fan_in)))
         if into_residual:
             sd /= math.sqrt(2 * self.n_layers)
         return self._normal((fan_in, fan_out), sd)
@@ -94,6 +103,26 @@ class Initializer:
 
     def _made(self, shape: tuple, draw, *, trained: bool = True) -> Tensor:
         return Tensor(draw(shape).astype(self.dtype), requires_grad=trained)
+
+
+_stream = np.random.default_rng(0)
+
+
+def seed(number: int) -> None:
+    """From now on, layers that are given no seed draw their weights from a stream of
+    this one. A process begins with 0: a script draws the same weights at each start."""
+    global _stream
+    _stream = np.random.default_rng(number)
+
+
+def initializer(init: Init = None) -> Initializer:
+    """What a layer draws its weights with: an Initializer as it is; else a Generator, a
+    seed, or the process's own stream (`seed`), which a rule's name leaves in place."""
+    if isinstance(init, Initializer):
+        return init
+    if isinstance(init, str):
+        return Initializer(_stream, init)
+    return Initializer(_stream if init is None else np.random.default_rng(init))
 
 
 class Shapes(Initializer):

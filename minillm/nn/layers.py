@@ -1,7 +1,7 @@
 """The layers without attention: linear map, embedding, layer norm, feed-forward,
 dropout."""
 
-from minillm.nn.init import Initializer
+from minillm.nn.init import Init, initializer
 from minillm.nn.module import Module
 from minillm.ops import dropout, embedding, gelu, layer_norm, linear
 from minillm.tensor import Tensor
@@ -16,10 +16,11 @@ class Linear(Module):
         d_in: int,
         d_out: int,
         *,
-        init: Initializer,
+        init: Init = None,
         bias: bool = True,
         into_residual: bool = False,
     ):
+        init = initializer(init)
         self.weight = init.matrix(d_in, d_out, into_residual=into_residual)
         self.bias = init.zeros(d_out) if bias else None
 
@@ -30,8 +31,8 @@ class Linear(Module):
 class Embedding(Module):
     """A learned vector for each of n whole numbers."""
 
-    def __init__(self, n: int, width: int, *, init: Initializer):
-        self.weight = init.table(n, width)
+    def __init__(self, n: int, width: int, *, init: Init = None):
+        self.weight = initializer(init).table(n, width)
 
     def __call__(self, ids) -> Tensor:  # (...) -> (..., width)
         return embedding(self.weight, ids=ids)
@@ -40,7 +41,8 @@ class Embedding(Module):
 class LayerNorm(Module):
     """Each vector brought to mean 0 and variance 1, then scaled and shifted."""
 
-    def __init__(self, width: int, *, init: Initializer, bias: bool = True):
+    def __init__(self, width: int, *, init: Init = None, bias: bool = True):
+        init = initializer(init)
         self.gain = init.ones(width)
         self.bias = init.zeros(width) if bias else None
 
@@ -51,7 +53,8 @@ class LayerNorm(Module):
 class FeedForward(Module):
     """GELU(x W₁) W₂: each position by itself, through a wider layer."""
 
-    def __init__(self, width: int, d_ff: int, *, init: Initializer, bias: bool = True):
+    def __init__(self, width: int, d_ff: int, *, init: Init = None, bias: bool = True):
+        init = initializer(init)
         self.up = Linear(width, d_ff, init=init, bias=bias)
         self.down = Linear(d_ff, width, init=init, bias=bias, into_residual=True)
 

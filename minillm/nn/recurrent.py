@@ -5,7 +5,7 @@ import numpy as np
 from minillm.backend import xp
 from minillm.nn.cache import LSTMState
 from minillm.nn.config import ModelConfig
-from minillm.nn.init import Initializer
+from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.layers import Linear, Noise
 from minillm.nn.module import Module
 from minillm.nn.residual import Residual, new_norm
@@ -21,7 +21,8 @@ class LSTM(Module):
     keeps most of what it holds and gradients reach far back (Gers et al. 2000).
     """
 
-    def __init__(self, width: int, *, init: Initializer):
+    def __init__(self, width: int, *, init: Init = None):
+        init = initializer(init)
         self.input = Linear(width, 4 * width, init=init)
         self.input.bias = init.gate_bias(width)
         self.recurrent = init.matrix(width, 4 * width)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from minillm import Tensor, ops
+from minillm.errors import UsageError
 from minillm.nn import (
+    LSTM,
     Block,
     CrossAttention,
     DecoderBlock,
@@ -18,6 +20,7 @@ from minillm.nn import (
     Linear,
     ModelConfig,
     MultiHeadAttention,
+    seed,
 )
 from minillm.testing import check_gradients
 
@@ -169,3 +172,38 @@ def test_weights_of_one_seed_are_the_same_in_both_types():
     ]
     assert [a.dtype for a in drawn] == [np.float32, np.float64]
     np.testing.assert_array_equal(drawn[0], drawn[1].astype(np.float32))
+
+
+def test_layers_draw_their_weights_by_themselves():
+    seed(7)
+    first, second = Linear(2, 64), Linear(2, 64)
+    assert not np.array_equal(first.weight.numpy(), second.weight.numpy())
+    seed(7)
+    assert np.array_equal(Linear(2, 64).weight.numpy(), first.weight.numpy())
+    rng = np.random.default_rng(3)
+    for layer in (Linear(2, 64, init=3), Linear(2, 64, init=rng)):
+        expected = Initializer(np.random.default_rng(3)).matrix(2, 64)
+        np.testing.assert_array_equal(layer.weight.numpy(), expected.numpy())
+    x = Tensor(np.ones((1, 5, 64), np.float32))
+    for layer in (MultiHeadAttention(64, 4), FeedForward(64, 128), LayerNorm(64)):
+        assert layer(x).shape == x.shape
+    assert Embedding(7, 64)(np.array([3])).shape == (1, 64)
+    assert LSTM(64)(x).shape == x.shape
+    attention = MultiHeadAttention(64, 4, init=3)  # one stream for both matrices
+    assert not np.array_equal(
+        attention.qkv.weight.numpy()[:, :64], attention.out.weight.numpy()
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "sd"),
+    [("kaiming", math.sqrt(2 / 200)), ("xavier", math.sqrt(2 / 500)), ("gpt2", 0.02)],
+)
+def test_rules_by_name(rule, sd):
+    weights = Linear(200, 300, init=rule).weight.numpy()
+    assert weights.std() == pytest.approx(sd, rel=0.02)
+
+
+def test_a_rule_that_is_not_there_is_one_line():
+    with pytest.raises(UsageError, match="init must be one of gpt2, fan_in, kaiming"):
+        Linear(2, 3, init="kaimig")
