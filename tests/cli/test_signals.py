@@ -72,7 +72,16 @@ def process(name: str, before: str, after: str, *argv: str):
 
 
 @pytest.mark.parametrize("name", CODES)
-@pytest.mark.parametrize("module", ["click", "minillm.errors", "rich.table"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "click",
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ("minillm.errors", "rich.table")
+        ),
+    ],
+)
 def test_amid_imports(name, module):
     done = process(name, AMID_IMPORTS.format(module=module), "", "sizes")
     code, word = CODES[name]
@@ -94,7 +103,13 @@ def test_while_an_error_is_told(name):
     assert done.stderr.count("minillm: ") == 1
 
 
-@pytest.mark.parametrize("name", [*CODES, "SIGHUP"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SIGINT",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("SIGTERM", "SIGHUP")),
+    ],
+)
 @pytest.mark.parametrize(
     "after", ["arrives()", AT_EXIT, AT_THE_VERY_END], ids=["after", "atexit", "the end"]
 )

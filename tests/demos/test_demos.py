@@ -162,6 +162,7 @@ def test_who_has_learned_nothing_has_not_solved_it(quick, name):
     json.dumps(result, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_the_score_is_the_share_of_right_answers(quick):
     quick("languages", 200)
     result = demo("languages", **ONE)

@@ -68,7 +68,7 @@ COMMANDS = {
     "argv",
     [
         pytest.param(COMMANDS[name], marks=pytest.mark.slow, id=name)
-        if name in ("bench", "plan --time")
+        if name != "workers"
         else pytest.param(COMMANDS[name], id=name)
         for name in COMMANDS
     ],

@@ -215,13 +215,6 @@ def branched(go_on, tmp_path_factory) -> tuple[Moments, dict]:
     return recorded(go_on, folder, start=str(trunk))
 
 
-@pytest.fixture
-def unsynced(monkeypatch):
-    """Going on is quicker where nothing waits for the disk."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
-@pytest.mark.usefixtures("unsynced")
 @pytest.mark.parametrize(
     ("sitting", "nth"),
     [

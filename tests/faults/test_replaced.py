@@ -94,9 +94,9 @@ def test_what_the_environment_names_is_replaced(sees, law, monkeypatch):
 
 # (command, option, the file, which minillm has written before)
 OURS = [
-    (["fit", "law.csv", "--x=N"], "plot", "law.svg"),
-    pytest.param(
-        *(["fit", "law.csv", "--x=N"], "plot", "law.png"), marks=pytest.mark.slow
+    *(
+        pytest.param(["fit", "law.csv", "--x=N"], "plot", name, marks=pytest.mark.slow)
+        for name in ("law.svg", "law.png")
     ),
     (["attention", "run", "She"], "out", "heads.png"),
     (["graph", "a * b", "--shape=a=2", "--shape=b=2"], "out", "step.dot"),

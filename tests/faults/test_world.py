@@ -96,6 +96,7 @@ def test_a_python_that_was_told_not_to_read_utf_8(shell, here, trained, quick):
     assert not any(here.iterdir())
 
 
+@pytest.mark.slow
 @POSIX
 def test_closed_streams_take_no_file_s_place(shell, here, trained, quick):
     text = str(trained / "text.txt")

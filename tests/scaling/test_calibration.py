@@ -36,6 +36,7 @@ def bend_fit(monkeypatch):
     return bend
 
 
+@pytest.mark.slow
 def test_the_memoriser_is_measured_right():
     checks = list(memoriser_checks())
     assert len(checks) == 4

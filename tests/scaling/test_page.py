@@ -298,6 +298,7 @@ def test_other_rates_stand_beside_the_rule_s(outline):
     assert "+1." in outline.shown
 
 
+@pytest.mark.slow
 def test_runs_of_one_length_say_what_is_missing(tmp_path):
     for width in WIDTHS:
         write_run(tmp_path / f"{width}", record(width, LENGTHS[0], noise=1e-4))

@@ -118,6 +118,7 @@ def test_too_few_runs_are_said_to_be_too_few():
     assert not any("luck" in warning for warning in enough.warnings)
 
 
+@pytest.mark.slow
 def test_the_largest_is_left_out_with_its_whole_run():
     columns = branched(0)
     grouped = fit_both(columns, group="trunk")

@@ -65,14 +65,8 @@ def test_what_is_in_order_is_not_said(words, columns):
     assert not any(words in warning for warning in warnings_of(**columns))
 
 
-@pytest.mark.parametrize(
-    ("n", "noise"),
-    [
-        (6, 0.001),
-        pytest.param(6, 0.003, marks=pytest.mark.slow),
-        pytest.param(12, 0.003, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "noise"), [(6, 0.001), (6, 0.003), (12, 0.003)])
 def test_a_good_series_is_seldom_doubted(n, noise):
     sizes = np.geomspace(1e4, 1e6, n)
     exact = 1.12 + 33 * sizes**-0.43

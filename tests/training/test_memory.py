@@ -19,11 +19,11 @@ pytestmark = pytest.mark.skipif(
     "options",
     [
         {"size": "micro", "batch": 16},
-        {"size": "tiny", "batch": 16, "workers": "2"},
         *(
             pytest.param(options, marks=pytest.mark.slow)
             for options in (
                 {"size": "mini", "batch": 4},
+                {"size": "tiny", "batch": 16, "workers": "2"},
                 {"size": "micro", "batch": 32, "accumulate": 4},
                 {"size": "micro", "batch": 16, "objective": "mlm", "vocab": 5000},
                 {"size": "micro", "batch": 32, "arch": "lstm"},
