@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minillm import threads
 from minillm.backend import faster_names, registry
 from minillm.testing import check_body
 
@@ -156,6 +157,13 @@ def test_the_tour_names_every_op_that_has_a_faster_body():
     (rules,) = [part for part in tour.split("\n## ") if part.startswith("3. The rules")]
     named = set(re.findall(r"`(\w+)`", rules))
     assert set(faster_names()) <= named
+
+
+def test_a_model_and_an_optimizer_of_one_s_own_learn_what_the_readme_says(capsys):
+    code = next(block for block in blocks("python") if "AdamW" in block)
+    with threads(1):  # puts back what the code sets
+        exec(code, {})
+    assert float(capsys.readouterr().out) < 0.001
 
 
 OWN = (ROOT / "minillm" / "ADD_YOUR_OWN.md").read_text(encoding="utf-8")
