@@ -129,7 +129,7 @@ class Learner:
         """Write the weights, the optimizer's moments and the number of the next step
         to one file. Raises DataError where the disk refuses."""
         from minillm.files import replacing
-        from minillm.learning.arrays import write_arrays
+        from minillm.weights import write_arrays
 
         with replacing(Path(path)) as temporary:
             write_arrays(temporary, self._arrays(), {"next": str(self.next)})
@@ -139,7 +139,7 @@ class Learner:
 
         Raises DataError for any other file, and changes nothing then.
         """
-        from minillm.learning.arrays import fill, read_about
+        from minillm.weights import fill, read_about
 
         path = Path(path)
         number = read_about(path).get("next", "")

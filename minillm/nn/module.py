@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 
 from minillm.tensor import Tensor
 
@@ -27,6 +28,49 @@ class Module:
 
     def parameters(self) -> list[Tensor]:
         return [tensor for _, tensor in self.named_parameters()]
+
+    def save(self, path: str | Path) -> None:
+        """Write the parameters by their names to a safetensors file. Raises DataError
+        where the disk refuses."""
+        from minillm.files import replacing
+        from minillm.weights import write_arrays
+
+        arrays = {name: p.data for name, p in self.named_parameters()}
+        with replacing(Path(path)) as temporary:
+            write_arrays(temporary, arrays)
+
+    def load(self, path: str | Path) -> None:
+        """Copy the parameters of a file that `save` wrote of such a module into this
+        one's. Raises DataError for other names, shapes or types, and changes nothing
+        then."""
+        from minillm.weights import fill
+
+        fill({name: p.data for name, p in self.named_parameters()}, Path(path))
+
+    def __repr__(self) -> str:
+        """Every layer that has parameters of its own, with their shapes and number."""
+        rows = []
+        for name, found in _walk(self, "", set()):
+            if isinstance(found, Module):
+                rows.append([name, type(found).__name__, "", 0])
+            elif found.made_by is None:
+                row = next(
+                    row  # the innermost that holds it; the first one has no name
+                    for row in reversed(rows)
+                    if not row[0] or name.startswith(f"{row[0]}.")
+                )
+                own = name.removeprefix(row[0]).removeprefix(".")
+                row[2] += f"{', ' if row[2] else ''}{own} {found.shape}"
+                row[3] += found.size
+        total = sum(row[3] for row in rows)
+        rows = [(name, kind, shapes, f"{n:,}") for name, kind, shapes, n in rows if n]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"  {name:{widths[0]}}  {kind:{widths[1]}}  {shapes:{widths[2]}}"
+            f"  {n:>{widths[3]}}"
+            for name, kind, shapes, n in rows
+        ]
+        return "\n".join([f"{type(self).__name__}, {total:,} parameters", *lines])
 
     def modules(self) -> Iterator["Module"]:
         """Every module of the tree, this one first."""

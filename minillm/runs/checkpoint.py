@@ -27,10 +27,10 @@ from minillm.files import (
     write_json,
 )
 from minillm.kinds import COUNT, Number
-from minillm.learning.arrays import fill, header, write_arrays
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import moments
 from minillm.reading import MANIFEST, RECORD, Damaged, Missing, check_file, read_object
+from minillm.weights import fill, header, write_arrays
 
 FOLDER = "checkpoints"  # of a run's, where they lie
 FORMAT = 1

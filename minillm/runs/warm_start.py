@@ -3,12 +3,12 @@
 from dataclasses import fields, replace
 
 from minillm.errors import DataError, UsageError
-from minillm.learning.arrays import copy_arrays, read_arrays
 from minillm.learning.config import DEFAULT, OF_SHAPE, TrainConfig, option
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.flat import FlatParameters
 from minillm.learning.learner import Learner
 from minillm.runs.run import checkpoint_of, read_record
+from minillm.weights import copy_arrays, read_arrays
 
 # What a run takes over from the one it builds on, whose weights would not fit else.
 SHAPE = {*OF_SHAPE, "size", "tokenizer", "vocab"} - {"init"}

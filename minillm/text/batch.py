@@ -16,7 +16,7 @@ class Batch:
     `ids` (B, T) int32 go in. `targets` (B, T) int32 are the tokens to be predicted,
     IGNORED where none is; `n_targets` counts the others. `labels` (B,) int32 say the
     class of each whole sequence, `n_labels` counts them. Either may be None, with a
-    count of 0.
+    count of 0; counts that are left out are made here.
 
     `mask` (B, T) bool is False at padding, `segments` (B, T) int32 tell a first text
     (0) from a second (1). For an encoder–decoder, `source` (B, S) int32 is what the
@@ -28,14 +28,22 @@ class Batch:
 
     ids: np.ndarray
     targets: np.ndarray | None = None
-    n_targets: int = 0
+    n_targets: int | None = None
     first_row: int = 0
     mask: np.ndarray | None = None
     segments: np.ndarray | None = None
     labels: np.ndarray | None = None
-    n_labels: int = 0
+    n_labels: int | None = None
     source: np.ndarray | None = None
     source_mask: np.ndarray | None = None
+
+    def __post_init__(self):
+        targets, labels = self.targets, self.labels
+        if self.n_targets is None:
+            n = 0 if targets is None else np.count_nonzero(targets != IGNORED)
+            object.__setattr__(self, "n_targets", int(n))
+        if self.n_labels is None:
+            object.__setattr__(self, "n_labels", 0 if labels is None else len(labels))
 
     def trimmed(self) -> "Batch":
         """The same without the last columns, where they are padding in every row."""

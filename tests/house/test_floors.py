@@ -16,7 +16,7 @@ FLOORS = [
     ["minillm.errors", "minillm.kinds", "minillm.lazy"],
     ["minillm.children", "minillm.files", "minillm.reading", "minillm.visible"],
     ["minillm.decoding", "minillm.figures", "minillm.json_values", "minillm.backend"],
-    ["minillm.tensor", "minillm.text"],
+    ["minillm.tensor", "minillm.text", "minillm.weights"],
     ["minillm.ops", "minillm.laws"],
     ["minillm.nn"],
     ["minillm.models", "minillm.testing"],

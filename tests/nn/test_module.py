@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from minillm import Tensor
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError
 from minillm.models import ModelConfig, build
 from minillm.nn import Initializer, Linear, Module, MultiHeadAttention
 
@@ -178,3 +179,30 @@ def test_bias_is_left_out_where_none_is_wanted():
 def test_a_width_that_heads_cannot_share():
     with pytest.raises(UsageError, match="width 6 cannot be divided among 4 heads"):
         MultiHeadAttention(6, 4, init=INIT, causal=True)
+
+
+def test_a_module_shows_its_layers_their_shapes_and_how_many_numbers_they_have():
+    lines = repr(Tree()).splitlines()
+    assert lines[0] == "Tree, 22 parameters"
+    assert lines[1].split("  ")[-1] == "16"
+    assert "several.1.inner (2, 2), pair.0 (2, 2)" in lines[1]
+    assert lines[2].split() == [
+        *("several.1.3", "Linear", "weight", "(2,", "2),", "bias", "(2,)", "6")
+    ]
+    assert repr(Module()) == "Module, 0 parameters"
+
+
+def test_a_module_is_saved_and_loaded_by_the_names_of_its_parameters(tmp_path):
+    first, second = (Linear(3, 2, init=seed) for seed in (1, 2))
+    first.save(tmp_path / "layer.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["layer.safetensors"]
+    assert set(load_file(tmp_path / "layer.safetensors")) == {"weight", "bias"}
+    held = second.weight.data
+    second.load(tmp_path / "layer.safetensors")
+    assert second.weight.data is held
+    np.testing.assert_array_equal(second.weight.numpy(), first.weight.numpy())
+    other = Linear(2, 3, init=3)
+    before = other.weight.numpy().copy()
+    with pytest.raises(DataError, match=r"weight is float32 of shape \(3, 2\), the"):
+        other.load(tmp_path / "layer.safetensors")
+    np.testing.assert_array_equal(other.weight.numpy(), before)

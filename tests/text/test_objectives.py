@@ -319,3 +319,13 @@ def test_a_trimmed_batch_lacks_nothing_but_padding():
 
 def test_what_other_rooms_repeat_is_the_same_number():
     assert ops.IGNORED == IGNORED
+
+
+def test_a_batch_counts_what_is_to_be_predicted():
+    ids = np.zeros((2, 3), np.int32)
+    targets = np.array([[1, IGNORED, 0], [IGNORED, IGNORED, 2]])
+    assert Batch(ids, targets).n_targets == 3
+    assert Batch(ids, targets, 7).n_targets == 7
+    assert Batch(ids, targets).shard(0, 2).n_targets == 3
+    batch = Batch(ids, labels=np.array([1, 0]))
+    assert (batch.n_targets, batch.n_labels) == (0, 2)

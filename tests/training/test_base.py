@@ -8,9 +8,9 @@ import pytest
 
 from minillm import load_run, train
 from minillm.errors import DataError, UsageError
-from minillm.learning.arrays import read_arrays
 from minillm.learning.config import TrainConfig
 from minillm.runs import checkpoint
+from minillm.weights import read_arrays
 
 
 @pytest.fixture

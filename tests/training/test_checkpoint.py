@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.errors import DataError
-from minillm.learning.arrays import read_arrays, write_arrays
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import SGD, AdamW
 from minillm.models import ModelConfig, build
 from minillm.runs import checkpoint
 from minillm.runs.run import load_run
+from minillm.weights import read_arrays, write_arrays
 
 SHAPE = {"vocab_size": 11, "n_layers": 1, "d_model": 8, "n_heads": 2, "context": 5}
 SHAPE["tied"] = True

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, DivergedError, UsageError
-from minillm.learning.arrays import write_arrays
 from minillm.learning.learner import Learner
 from minillm.runs.train import train
+from minillm.weights import write_arrays
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 

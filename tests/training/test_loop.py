@@ -19,13 +19,13 @@ from minillm import figures
 from minillm.backend import products
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.learning import learner
-from minillm.learning.arrays import read_arrays
 from minillm.learning.config import TrainConfig
 from minillm.learning.evaluate import Score, Tally
 from minillm.learning.worker import Worker
 from minillm.runs import checkpoint, curve
 from minillm.runs.run import read_record
 from minillm.runs.train import Silent, train
+from minillm.weights import read_arrays
 
 # DESIGN's table: `run.json` has at least these.
 KEYS = {

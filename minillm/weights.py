@@ -1,4 +1,5 @@
-"""Arrays in a safetensors file: written by name, read back into their places."""
+"""Weights and other arrays in a safetensors file: written by name, read back into their
+places."""
 
 import contextlib
 from collections.abc import Iterator
