@@ -6,7 +6,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "attention": ["CrossAttention", "MultiHeadAttention", "to_key_mask"],
-        "block": ["Block", "DecoderBlock"],
+        "block": ["Block", "DecoderBlock", "last_norm", "new_norm", "normed"],
         "cache": ["DecoderCache", "KeyValueCache", "LSTMState"],
         "config": ["ModelConfig"],
         "init": ["Initializer", "seed"],
@@ -14,6 +14,5 @@ __all__, __getattr__, __dir__ = lazy_names(
         "module": ["Module"],
         "positions": ["position_table", "position_vectors"],
         "recurrent": ["LSTM", "RecurrentBlock"],
-        "residual": ["last_norm", "new_norm", "normed"],
     },
 )

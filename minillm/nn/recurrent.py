@@ -3,12 +3,12 @@
 import numpy as np
 
 from minillm.backend import xp
+from minillm.nn.block import Residual, new_norm
 from minillm.nn.cache import LSTMState
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.layers import Linear, Noise
 from minillm.nn.module import Module
-from minillm.nn.residual import Residual, new_norm
 from minillm.ops import lstm
 from minillm.ops.recurrent import step
 from minillm.tensor import Tensor
