@@ -17,6 +17,7 @@ import pytest
 from minillm import TrainConfig, train
 from minillm.learning.data import prepare
 from minillm.runs import checkpoint
+from minillm.runs.logbook import Silent
 
 OPTIONS = {
     "n_layers": 1,
@@ -169,7 +170,7 @@ def go_on(tmp_path_factory):
             **{"data": str(text), "out": str(folder), **OPTIONS, **options}
         )
         resume = (folder / "run.json").exists()
-        train(config, text=prepared, resume=resume, draw=False)
+        train(config, text=prepared, resume=resume, draw=False, reporter=Silent())
 
     return run
 
