@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from minillm.learning import arrays
+from minillm import weights
 from minillm.runs import checkpoint
 from minillm.series.ladder import PRESETS
 from minillm.series.plan import Plan, fitted
@@ -335,7 +335,7 @@ def test_shapes_are_compared_before_anything_is_allocated(
         change(run / "run.json", "status", value="interrupted")
     make(run)
     if argv != RESUME:
-        monkeypatch.setattr(arrays, "read_arrays", lambda _: pytest.fail("was read"))
+        monkeypatch.setattr(weights, "read_arrays", lambda _: pytest.fail("was read"))
     code, _, err = minillm(*argv)
     assert code == 3, err
     assert re.search(says, err), err
