@@ -78,7 +78,7 @@ class FlatParameters:
             p.grad = views[name]
         self._gradients = views
 
-    def gather(self, buffer) -> None:
+    def gather(self) -> None:
         """Bring what somebody put in the place of a view back into the buffers: a value
         (`p.data = …`), a gradient (`p.grad = …`; None counts as 0)."""
         for name, p in self._tensors.items():

@@ -53,14 +53,14 @@ class Optimizer:
 
     def step(self) -> None:
         """Move all parameters by their gradients."""
-        self.flat.gather(self.gradient)
+        self.flat.gather()
         self.steps += 1
         whole = slice(0, self.flat.size)
         self.update(whole, self.gradient, lr=self.lr, step=self.steps, scale=1.0)
 
     def zero_grad(self) -> None:
         """Set all gradients to zero: backward adds to what is there."""
-        self.flat.gather(self.gradient)
+        self.flat.gather()
         self.gradient[...] = 0
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:

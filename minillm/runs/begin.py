@@ -25,6 +25,7 @@ from minillm.runs.record import new_record
 from minillm.runs.run import read_record
 from minillm.runs.warm_start import warm_start
 
+# What a run, and fine-tuning, write into its folder beside the checkpoints.
 FILES = (
     *("run.json", "metrics.jsonl", "tokenizer.json", "diverged.json", "loss.svg"),
     "finetune.json",
@@ -43,23 +44,26 @@ def open_logbook(
     """
     config = learner.config
     run_before = config.out if resume else config.start
+    record = new_record(learner, sources)
     if run_before:
         check_bodies(Path(run_before))
+        check_reading(run_before, record)
+    stem = None
     if not resume:
+        stem = branching.stem_of(config) if config.start else None
         warm_start(learner)
+    # All that may refuse the run stands above: nothing is removed for one that fails.
     if replaces:
         remove_run(Path(config.out))
     folder = Path(config.out) if resume else new_folder(config)
-    record = new_record(learner, folder, sources)
+    record["options"]["out"] = str(folder)
     with locked(folder), contextlib.closing(reporter):
         sweep(folder)
         book = Logbook(folder, record, learner, reporter)
-        if run_before:
-            check_reading(run_before, record)
-        if resume:
+        if not resume:
+            _write_new_run(book, stem)
+        if resume or stem:
             book.go_on()
-        else:
-            _write_new_run(book, config)
         with book.recording_divergence():
             yield book
 
@@ -76,17 +80,16 @@ def check_bodies(path: Path) -> None:
         )
 
 
-def _write_new_run(book: Logbook, config: TrainConfig) -> None:
+def _write_new_run(book: Logbook, stem: Path | None) -> None:
+    """Write what a run begins with. Raises UsageError where there is one already."""
     if (book.folder / "run.json").exists():
         raise UsageError(
             f"{book.folder}: another process has begun a run here meanwhile: choose "
             f"another --out"
         )
-    stem = branching.stem_of(config) if config.start else None
     book.write_first_record()
     if stem:
         branching.copy_stem(stem, book.folder)
-        book.go_on()
 
 
 def may_be_removed(config: TrainConfig, resume: bool | str) -> bool:

@@ -100,7 +100,7 @@ NEEDED_OF_FINISHED = {
 }
 
 
-def new_record(learner: Learner, folder: Path, sources: dict) -> dict:
+def new_record(learner: Learner, sources: dict) -> dict:
     """What is known of a run before its first step. `options` repeats it; `model`
     rebuilds its shape."""
     config, text, shape = learner.config, learner.text, learner.model.config
@@ -113,7 +113,7 @@ def new_record(learner: Learner, folder: Path, sources: dict) -> dict:
             "size": config.size,
             **shape.to_json(),
         },
-        "options": config.to_json() | {"out": str(folder)},
+        "options": config.to_json(),
         "model": shape.to_json(),
         "sources": sources,
         "data": {

@@ -134,6 +134,18 @@ def test_what_cannot_be_trained_overwrites_nothing(
     assert everything_in(tmp_path / "a") == before
 
 
+def test_a_start_that_does_not_fit_overwrites_nothing(quick_train, tmp_path):
+    quick_train("trunk", steps=10, branch=True, warmup=1)
+    quick_train("a", steps=2)
+    before = everything_in(tmp_path / "a")
+    longer = {"steps": 20, "warmup": 1, "start": str(tmp_path / "trunk")}
+    for other in ({"lr": 0.5}, {"steps": 5}):
+        with pytest.raises(UsageError, match="--start"):
+            quick_train("a", overwrite=True, **{**longer, **other})
+        assert everything_in(tmp_path / "a") == before
+    assert quick_train("a", overwrite=True, **longer)["results"]["steps"] == 20
+
+
 def test_overwrite_is_refused_where_a_checkpoint_holds_something_else(
     quick_train, tmp_path
 ):
