@@ -96,6 +96,32 @@ def test_nothing_cuts_a_gradient_off_its_buffer(problem):
         )
 
 
+def test_a_value_in_the_place_of_a_view_is_the_one_that_moves(problem):
+    model = Line()
+    optimizer = SGD(model, lr=0.1)
+    held = model.layer.bias.data
+    problem(model).backward()
+    gradient = model.layer.bias.grad.copy()
+    model.layer.bias.data = np.array([7, 8], np.float32)
+    optimizer.step()
+    assert model.layer.bias.data is held
+    expected = np.array([7, 8]) - 0.1 * gradient
+    np.testing.assert_allclose(model.layer.bias.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_step_by_step(nesterov):
+    w = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    optimizer = SGD([w], lr=0.1, momentum=0.5, nesterov=nesterov)
+    expected, velocity = np.array([1.0, 2.0]), 0.0
+    for g in ([1.0, -2.0], [3.0, 0.5], [-1.0, 1.0]):
+        w.grad[...] = g
+        optimizer.step()
+        velocity = 0.5 * velocity + np.array(g)
+        expected -= 0.1 * (g + 0.5 * velocity if nesterov else velocity)
+        np.testing.assert_allclose(w.numpy(), expected, rtol=1e-12)
+
+
 def test_gradients_add_up_until_they_are_zeroed(problem):
     model = Line()
     optimizer = SGD(model)
