@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.errors import DataError, DivergedError, UsageError
+from minillm.errors import DataError, DivergedError, MinillmError, UsageError
 from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
@@ -56,7 +56,8 @@ class Learner:
 
     config: what concerns a folder (`out`, `keep`, `save_every`) is not looked at.
     text: what `prepare(config)` returns. workers: as `--workers`; one in this process
-    unless asked. model: one of your own, with a `loss(batch, noise)`.
+    unless asked. model: one of your own, with a `loss(batch, noise)`. ranks: of several
+    processes (`ranks.join()`), which all make the same calls.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Learner:
         *,
         workers: int | str = 1,
         model: LanguageModel | None = None,
+        ranks=None,
     ):
         if not isinstance(config, TrainConfig) or not hasattr(text, "sampler"):
             raise UsageError("a Learner takes a TrainConfig and what `prepare` returns")
@@ -74,9 +76,11 @@ class Learner:
         self.next = 0  # the number of the step that comes next
         self._workers = None  # while it is open: `Workers`
         self._exits = contextlib.ExitStack()
-        with backend.use(config.device) as device:
+        self.ranks = ranks
+        self.device = ranks.device(config.device) if ranks else config.device
+        with backend.use(self.device) as device:
             self.worker_kind, self.n_workers = choose_workers(
-                str(workers), config.batch, device
+                str(workers), config.batch, device, ranks.size if ranks else 1
             )
             if model is None:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
@@ -89,7 +93,7 @@ class Learner:
                 model=model,
                 flat=flat,
                 optimizer=new_optimizer(config, flat),
-                gradients=[flat.zeros() for _ in range(self.n_workers)],
+                gradients=[flat.zeros() for _ in range(1 if ranks else self.n_workers)],
                 sampler=text.sampler(config),
                 tokenizer=text.tokenizer,
                 validation=text.validation(config),
@@ -124,6 +128,12 @@ class Learner:
         """How the model predicts what `text.validation` holds: all of it, or with
         `every=8` an eighth, spread over the whole."""
         return sum(self._opened().call("evaluate", every), Score())
+
+    def check_alike(self) -> None:
+        """Raise MinillmError where the weights of ranks have come apart."""
+        if self.ranks:
+            fingerprint = self.ranks.worker.fingerprint()
+            self.ranks.agree(MinillmError, weights=fingerprint)
 
     def save(self, path: str | Path) -> None:
         """Write the weights, the optimizer's moments and the number of the next step
@@ -165,19 +175,23 @@ class Learner:
         if self._workers is not None:
             raise UsageError("this Learner is open already")
         with contextlib.ExitStack() as exits:
-            exits.enter_context(backend.use(self.config.device))
+            exits.enter_context(backend.use(self.device))
             exits.enter_context(threads(1))  # a worker is one core's work
             # What overflows shows in the loss or in the norm of the gradient.
             exits.enter_context(
                 np.errstate(over="ignore", invalid="ignore", divide="ignore")
             )
-            # Last: its processes are forked with all of the above in force.
-            self._workers = Workers(
-                lambda rank: Worker(self.work, rank, self.n_workers),
-                self.worker_kind,
-                self.n_workers,
-            )
-            exits.push(self._workers)
+            if self.ranks:
+                self.ranks.start(self.work)
+                self._workers = self.ranks
+            else:
+                # Last: its processes are forked with all of the above in force.
+                self._workers = Workers(
+                    lambda rank: Worker(self.work, rank, self.n_workers),
+                    self.worker_kind,
+                    self.n_workers,
+                )
+                exits.push(self._workers)
             self._exits = exits.pop_all()
         return self
 

@@ -23,11 +23,22 @@ from minillm.learning.process import SIGNALS
 PATIENCE = 5.0  # seconds that a worker has for its last step, when all is over
 
 
-def choose_workers(text: str, batch: int, device: Backend) -> tuple[str, int]:
-    """The workers of a run on a device: `parse_workers`, but a GPU takes one.
+def choose_workers(
+    text: str, batch: int, device: Backend, n_ranks: int = 1
+) -> tuple[str, int]:
+    """The workers of a run on a device: `parse_workers`, but a GPU takes one, and each
+    of several ranks is one.
 
     Raises UsageError.
     """
+    if n_ranks > 1:
+        if text not in ("auto", "1"):
+            raise UsageError(f"--workers {text}: each of the {n_ranks} ranks is one")
+        if n_ranks > batch:
+            raise UsageError(
+                f"batch {batch}: {n_ranks} ranks are more than its sequences"
+            )
+        return "ranks", n_ranks
     if device.kind == "cpu":
         return parse_workers(text, batch)
     if text not in ("auto", "1"):

@@ -11,9 +11,15 @@ class Interrupts:
     its usual effect. Outside the main thread, where Python hands no signals over, this
     does nothing."""
 
-    def __init__(self):
-        self.signal = None
+    def __init__(self, ranks=None):
+        self._own = None
+        self._ranks = ranks
         self._usual = {}
+
+    @property
+    def signal(self) -> int | None:
+        """That this process has heard, or one of the other ranks."""
+        return self._own or (self._ranks and self._ranks.signal)
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
@@ -30,7 +36,7 @@ class Interrupts:
             signal.signal(number, usual)
 
     def _note(self, number, _frame):
-        self.signal = number
+        self._own = number
         for number, usual in self._usual.items():
             # A shell starts what it puts in the background with SIGINT ignored.
             ignored = usual == signal.SIG_IGN

@@ -216,6 +216,7 @@ class Logbook:
     def save(self) -> None:
         """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
         old ones, where a weight is not finite."""
+        self.learner.check_alike()
         largest = abs(self.work.flat.data).max().item()
         check_finite(self.n_done, largest_weight=largest)
         state = {
@@ -309,6 +310,8 @@ class Logbook:
             "decode_seconds_per_token": decoding,
             "best": self.best,
         }
+        if ranks := self.learner.ranks:
+            self.record["results"]["allreduce_seconds"] = ranks.seconds
         self._write_record("finished")
         return self.record
 

@@ -11,13 +11,15 @@ from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
 from minillm.learning.process import keep_freed_memory
+from minillm.learning.ranks import first, join
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.runs import memory
 from minillm.runs.begin import may_be_removed, open_logbook
 from minillm.runs.interrupt import Interrupts
+from minillm.runs.leader import Leader, follow
 from minillm.runs.logbook import Logbook, Silent
-from minillm.runs.record import code
+from minillm.runs.record import code, versions
 from minillm.runs.resume import finished_record, settle
 from minillm.runs.run import is_unfinished, read_tokenizer
 
@@ -51,35 +53,60 @@ def train(
         raise UsageError("give a TrainConfig or its fields, not both")
     if resume not in (True, False, "auto"):
         raise UsageError(f'resume must be True, False or "auto", got {resume!r}')
-    replaces = overwrite and may_be_removed(config, resume)
-    if resume == "auto":
-        resume = config.out is not None and is_unfinished(config.out)
-    config, sources = settle(config, sources, resume)
-    record = None if replaces else finished_record(config, resume, text)
+    ranks = join()  # None, unless a launcher has started several of this process
+    if ranks:
+        ranks.agree(**{**config.to_json(), "data": None}, **versions())
+    begun = first(ranks, lambda: _begin(config, sources, resume, overwrite, text))
+    config, sources, resume, replaces, record, tokenizer = begun
+    follows = ranks is not None and ranks.rank > 0
     if record is not None:
-        return _again(record, Path(config.out), reporter, draw)
-    reporter = reporter or Silent()
+        return record if follows else _again(record, Path(config.out), reporter, draw)
+    reporter = reporter if reporter and not follows else Silent()
     keep_freed_memory()
-    with backend.use(config.device) as device:
-        _, n = choose_workers(config.workers, config.batch, device)
-        text = text or prepare(config, _tokenizer(config, resume), reporter.note)
+    with backend.use(ranks.device(config.device) if ranks else config.device) as device:
+        n = ranks.size if ranks else 1
+        _, n = choose_workers(config.workers, config.batch, device, n)
+        text = text or prepare(config, tokenizer, reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
+        if ranks:
+            ranks.agree(data=text.sha256, tokenizer=text.tokenizer.sha256)
+            if how := device.sums_by(ranks.comm):
+                reporter.note(f"gradients of {ranks.size} ranks are added up by {how}")
+            n = ranks.n_here if device.kind == "cpu" else 1
         with memory.within(config, shape, n, device):
-            learner = Learner(config, text, workers=config.workers)
+            kind = Leader if ranks and not follows else Learner
+            learner = kind(config, text, workers=config.workers, ranks=ranks)
+            if follows:
+                follow(learner)
+                return first(ranks, dict)
             for line in _notes(learner, device):
                 reporter.note(line)
             with open_logbook(learner, sources, reporter, resume, replaces) as book:
                 record = _steps(book, learner)
+    first(ranks, lambda: record)
     if draw:
         _draw(book.folder)
     reporter.finish(record)
     return record
 
 
+def _begin(config, sources, resume, overwrite, text) -> tuple:
+    """What the folder of a run decides about it: (its settings, where they are from,
+    whether it goes on, whether it replaces another, its record if it is finished, the
+    tokenizer that is there already)."""
+    replaces = overwrite and may_be_removed(config, resume)
+    if resume == "auto":
+        resume = config.out is not None and is_unfinished(config.out)
+    config, sources = settle(config, sources, resume)
+    record = None if replaces else finished_record(config, resume, text)
+    tokenizer = None if record else _tokenizer(config, resume)
+    return config, sources, resume, replaces, record, tokenizer
+
+
 def _steps(book: Logbook, learner: Learner) -> dict:
     """Take the steps that are left. Returns the record with its results."""
     # The learner last: its workers are forked with the signals in hand.
-    with Interrupts() as interrupts, learner:
+    with Interrupts(learner.ranks) as interrupts, learner:
         book.start_watch()
         for number in range(book.n_done, learner.config.steps):
             step = learner.step(number)
