@@ -136,7 +136,7 @@ def answer(argv: list[str] | None = None) -> int:
             alone = n > 1 and not launcher.is_everywhere(error)
             if alone:
                 time.sleep(FIRST if rank else 0)  # if rank 0 fails too, it speaks
-                message = f"rank {rank}: {message}"
+                message = f"rank {rank}: {message or 'ended'}"
             if message and (alone or rank == 0):
                 line = "minillm: " + " ".join(message.split())
                 if len(line) > LONG:  # what is wrong is said at its end

@@ -182,7 +182,7 @@ class Learner:
                 np.errstate(over="ignore", invalid="ignore", divide="ignore")
             )
             if self.ranks:
-                self.ranks.start(self.work)
+                self.next = self.ranks.start(self.work, self.next)
                 self._workers = self.ranks
             else:
                 # Last: its processes are forked with all of the above in force.

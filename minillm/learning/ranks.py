@@ -40,13 +40,14 @@ class Ranks:
                 name = found.kind
         return f"cuda:{self.local}" if name == "cuda" else name
 
-    def start(self, work: Workplace) -> None:
-        """Begin with the weights and moments of rank 0."""
+    def start(self, work: Workplace, step: int) -> int:
+        """Begin with the weights and moments of rank 0; returns its next step."""
         for array in (work.flat.data, *work.optimizer.state.values()):
             host = backend.to_numpy(array)
             self.comm.Bcast(host)
             array[...] = backend.of(array).asarray(host)
         self.worker = RankWorker(work, self)
+        return self.comm.bcast(step)
 
     def call(self, method: str, *arguments) -> list:
         """The answers of all workers, by rank, as `Workers.call`; on every rank."""

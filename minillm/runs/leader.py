@@ -4,10 +4,8 @@ It has the folder, the lock and the progress, and says before each call of its L
 what it is; the others make the same one.
 """
 
-import contextlib
-
-from minillm.errors import Interrupted, MinillmError
-from minillm.launcher import everywhere
+from minillm.errors import DivergedError, Interrupted, MinillmError
+from minillm.launcher import everywhere, is_everywhere
 from minillm.learning.evaluate import Score
 from minillm.learning.learner import Learner, Step
 from minillm.runs.interrupt import Interrupts
@@ -42,6 +40,9 @@ def follow(learner: Learner) -> None:
             if isinstance(told, BaseException):
                 raise told
             method, *arguments = told
-            # Rank 0 raises the same, and says so.
-            with contextlib.suppress(MinillmError):
+            try:
                 getattr(learner, method)(*arguments)
+            except MinillmError as error:
+                # Rank 0 raises the same, and says so; else this rank ends them all.
+                if not (isinstance(error, DivergedError) or is_everywhere(error)):
+                    raise

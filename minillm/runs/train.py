@@ -55,7 +55,7 @@ def train(
         raise UsageError(f'resume must be True, False or "auto", got {resume!r}')
     ranks = join()  # None, unless a launcher has started several of this process
     if ranks:
-        ranks.agree(**{**config.to_json(), "data": None}, **versions())
+        ranks.agree(**config.to_json(), **versions())
     begun = first(ranks, lambda: _begin(config, sources, resume, overwrite, text))
     config, sources, resume, replaces, record, tokenizer = begun
     follows = ranks is not None and ranks.rank > 0

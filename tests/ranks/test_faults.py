@@ -1,0 +1,99 @@
+"""A rank that fails ends all of them, within seconds, and says so in one line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from minillm.runs import checkpoint
+
+pytestmark = pytest.mark.ranks
+
+
+def newest() -> Path | None:
+    return checkpoint.latest(Path("run", "checkpoints"))
+
+
+def lines(said: str) -> list[str]:
+    return [line for line in said.splitlines() if "minillm: " in line]
+
+
+@pytest.mark.parametrize("place", ["step", "evaluation", "checkpoint"])
+def test_a_killed_rank_ends_all_and_the_checkpoint_before_is_whole(place, faulty):
+    code, said = faulty(3, "kill", place, 1)
+    assert code == 137, said
+    # The second step comes before any checkpoint, the others after that of step 4.
+    assert newest() == (
+        None if place == "step" else Path("run/checkpoints/step-000004")
+    )
+    code, said = faulty(2, "drift", "follow", 9, "--resume")  # nothing happens
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("what", "rank", "expected", "says"),
+    [
+        ("error", 1, 1, "rank 1: ValueError: no such luck"),
+        ("exit", 2, 3, "rank 2: ended"),
+        ("error", 0, 1, "rank 0: ValueError: no such luck"),
+    ],
+)
+def test_an_error_of_one_rank_ends_all_in_one_line(what, rank, expected, says, faulty):
+    code, said = faulty(3, what, "evaluation", rank)
+    assert code == expected, said
+    assert len(lines(said)) == 1, said
+    assert says in lines(said)[0]
+    assert newest() == Path("run/checkpoints/step-000004")
+
+
+def test_only_the_disk_of_rank_0_matters(faulty):
+    code, said = faulty(2, "full", "evaluation", 1)
+    assert code == 0, said
+    code, said = faulty(2, "full", "evaluation", 0, "--out=other")
+    assert code == 3, said
+    assert len(lines(said)) == 1, said
+    assert "other" in lines(said)[0]
+
+
+def test_weights_that_come_apart_are_seen_at_a_checkpoint(faulty):
+    code, said = faulty(3, "drift", "follow", 2)
+    assert code == 1, said
+    assert len(lines(said)) == 1, said
+    assert "rank 2 has weights" in said
+    assert newest() is None
+
+
+def test_a_run_that_diverges_says_so_once(train_on):
+    code, said = train_on(2, "--lr=1e30", "--optimizer=sgd", "--clip=0")
+    assert code == 5, said
+    assert len(lines(said)) == 1, said
+    assert Path("run", "diverged.json").exists()
+
+
+@pytest.mark.parametrize("what", ["usr1", "term"])
+def test_a_signal_to_any_rank_saves_and_ends_all(what, faulty):
+    code, said = faulty(3, what, "step", 2)
+    assert code == 143, said
+    assert "checkpoint written" in said
+    assert newest() == Path("run/checkpoints/step-000003")
+
+
+def test_mpiexec_forwards_usr1(mpiexec, here, options):
+    command = [sys.executable, "-m", "minillm_cli", "train", *options]
+    command += ["--steps=100000", "--save-every=100000", "--eval-every=100000"]
+    job = subprocess.Popen([*mpiexec, "-n", "2", *command], stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 30
+        metrics = Path("run", "metrics.jsonl")
+        while not metrics.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.kill(job.pid, signal.SIGUSR1)
+        _, said = job.communicate(timeout=20)
+    finally:
+        job.terminate()
+    assert job.returncode == 143, said
+    assert newest() is not None
