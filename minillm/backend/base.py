@@ -28,10 +28,10 @@ class Backend:
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""
 
-    def sums_by(self, comm) -> str | None:
+    def sums_by(self, comm: object) -> str | None:
         """How `add_up` adds, where there is a choice. All ranks call this together."""
 
-    def add_up(self, array, comm) -> None:
+    def add_up(self, array, comm: object) -> None:
         """Put the sum over the ranks of an MPI communicator in the place of an array.
 
         The order of the sum depends on their number and places: two runs of one layout

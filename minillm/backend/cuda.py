@@ -35,13 +35,13 @@ class CudaBackend(Backend):
     def synchronize(self) -> None:
         self.device.synchronize()
 
-    def sums_by(self, comm) -> str | None:
+    def sums_by(self, comm: object) -> str | None:
         from minillm.backend.cuda_ranks import summing
 
         self._summing = self._summing or summing(self.xp, comm)
         return self._summing[0]
 
-    def add_up(self, array, comm) -> None:
+    def add_up(self, array, comm: object) -> None:
         self.sums_by(comm)
         self._summing[1](array)
 
