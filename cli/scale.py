@@ -47,6 +47,14 @@ COUNTED = {
     type=int,
     help="Models side by side.  [one for each core]",
 )
+@click.option(
+    "--executor",
+    metavar="local|dask|mpi",
+    type=click.Choice(["local", "dask", "mpi"]),
+    default="local",
+    help="Who does the runs.  [local]",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask: tcp://host:8786.")
 @click.option("--out", metavar="DIR", help="The folder. Default: one in runs/.")
 @common.shared
 def command(json: bool, **settings) -> None:
@@ -59,6 +67,8 @@ def command(json: bool, **settings) -> None:
     from minillm.series.series_progress import Reporter
 
     result = scale(**settings, reporter=Reporter())
+    if result is None:  # a rank that worked for rank 0
+        return None
     if json:
         return output.print_json(result)
     print_result(result)
