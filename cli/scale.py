@@ -18,7 +18,7 @@ COUNTED = {
     metavar="|".join(PRESETS),
     type=click.Choice(list(PRESETS)),
     default="demo",
-    help="demo takes five minutes on two cores, smoke one.  [demo]",
+    help="On two cores minutes: smoke 1, demo 5.  [demo]",
 )
 @click.option("--budget", metavar="TIME", type=common.TIME, help="Such as 20m or 2h.")
 @click.option(
@@ -60,8 +60,7 @@ COUNTED = {
 def command(json: bool, **settings) -> None:
     """Train a series of sizes and fit the law of their losses.
 
-    A larger model is held out, to see how well the law predicts it. What --out holds
-    already is not trained again.
+    The largest is held out. What --out holds already is not trained again.
     """
     from minillm import scale
     from minillm.series.series_progress import Reporter
