@@ -16,8 +16,10 @@ SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG
 HANG_UP = getattr(signal, "SIGHUP", None)  # a terminal that closes; not on Windows
 if HANG_UP:
     SIGNALS[HANG_UP] = signal.SIG_DFL
-if hasattr(signal, "SIGUSR1"):  # a cluster's word that the time of a job is nearly over
-    SIGNALS[signal.SIGUSR1] = signal.SIG_DFL
+# A cluster's word that the time of a job is nearly over, perhaps said several times.
+SAVE = getattr(signal, "SIGUSR1", None)
+if SAVE:
+    SIGNALS[SAVE] = signal.SIG_DFL
 # malloc.h
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4

@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from minillm.learning.process import HANG_UP, SIGNALS
+from minillm.learning.process import HANG_UP, SAVE, SIGNALS
 
 
 class Interrupts:
@@ -36,8 +36,10 @@ class Interrupts:
             signal.signal(number, usual)
 
     def _note(self, number, _frame):
-        self._own = number
+        self._own = self._own or number
         for number, usual in self._usual.items():
+            if number == SAVE:  # asked for twice, it is done once
+                continue
             # A shell starts what it puts in the background with SIGINT ignored.
             ignored = usual == signal.SIG_IGN
             signal.signal(number, SIGNALS[number] if ignored else usual)
