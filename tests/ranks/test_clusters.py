@@ -8,13 +8,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from minillm import load_run
 from minillm.errors import Interrupted, MinillmError, UsageError
+from minillm.learning.config import WORDS, TrainConfig
+from minillm.runs import checkpoint
 from minillm.runs.run import read_record
 from minillm.series import executors, job, scale
 from minillm.series.results import Results
@@ -157,6 +161,76 @@ def test_a_run_of_a_lost_worker_goes_on_elsewhere(here, local, tmp_path):
         listener = Listener(lose)
         assert same(on(found.scheduler_address, local, reporter=listener), local)
     assert not listener.left_out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a child")
+def test_a_run_saves_when_its_worker_is_killed_and_goes_on(here):
+    config = TrainConfig(
+        n_layers=1,
+        d_model=8,
+        context=16,
+        batch=4,
+        steps=3000,
+        eval_every=3000,
+        save_every=3000,
+        tokenizer="chars",
+        data="words.txt",
+        out="run",
+        workers="1",
+        device="cpu",
+    )
+    code = (
+        "from pathlib import Path; from minillm.learning.config import TrainConfig; "
+        f"from minillm.series import job; job._train({config!r}, Path('stop'))"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code])
+    wait_until(Path("run", "metrics.jsonl").exists)
+    worker.kill()
+    worker.wait()
+    wait_until(lambda: read_record("run")["status"] == "interrupted")
+    saved = checkpoint.latest(Path("run", "checkpoints"))
+    assert 0 < int(saved.name[5:]) < 3000
+    # Another worker goes on, until it is asked to stop.
+    threading.Timer(3.0, job.ask_to_stop, ["."]).start()
+    answer = job._train(config, Path("stop"))
+    assert answer.exit_code == 143
+    assert "checkpoint written" in answer.said
+    assert checkpoint.latest(Path("run", "checkpoints")) != saved
+
+
+def wait_until(is_so) -> None:
+    until = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_the_command_of_a_run_has_its_settings(here):
+    """What `minillm train` makes of it is the configuration again."""
+    from minillm_cli.main import commands
+
+    config = LADDER.config(
+        8, data="words.txt", tokenizer="chars", tokens=90_000, seed=3
+    )
+    config = replace(config, out="run", branch=True, tied=True)
+    words = job.arguments(config)
+    train = commands.get_command(None, "train")
+    context = train.make_context("train", words)
+    names = {WORDS.get(name, name) for name in context.params}
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if WORDS.get(name, name) in config.to_json()
+    }
+    assert names >= set(config.to_json())
+    assert TrainConfig.from_json(given) == config
+
+
+def test_what_is_sent_back_and_is_no_file_of_a_run_is_refused(here):
+    for name in ("../x", "runs/a/../../x", "x", "runs/a/x.py", "runs/a/b/c/d"):
+        with pytest.raises(MinillmError, match="no file of a run"):
+            job.unpack(here / "series", {name: b""})
+    assert not (here / "series").exists()
 
 
 @cluster

@@ -82,18 +82,22 @@ def test_a_signal_to_any_rank_saves_and_ends_all(what, faulty):
     assert newest() == Path("run/checkpoints/step-000003")
 
 
-def test_mpiexec_forwards_usr1(mpiexec, here, options):
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_mpiexec_leaves_a_whole_checkpoint(mpiexec, here, options, number):
+    """It hands SIGUSR1 on, and kills its ranks itself at the others."""
+    asked = number == signal.SIGUSR1
+    every = 100_000 if asked else 50
     command = [sys.executable, "-m", "minillm_cli", "train", *options]
-    command += ["--steps=100000", "--save-every=100000", "--eval-every=100000"]
+    command += ["--steps=100000", f"--save-every={every}", "--eval-every=100000"]
     job = subprocess.Popen([*mpiexec, "-n", "2", *command], stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 30
-        metrics = Path("run", "metrics.jsonl")
-        while not metrics.exists() and time.monotonic() < deadline:
+        there = Path("run", "metrics.jsonl").exists if asked else newest
+        while not there() and time.monotonic() < deadline:
             time.sleep(0.1)
-        os.kill(job.pid, signal.SIGUSR1)
+        os.kill(job.pid, number)
         _, said = job.communicate(timeout=20)
     finally:
         job.terminate()
-    assert job.returncode == 143, said
+    assert job.returncode == (143 if asked else 1), said
     assert newest() is not None
