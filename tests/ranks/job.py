@@ -1,7 +1,6 @@
 """What a rank does in the tests of this folder: `python job.py NAME FOLDER ...`."""
 
 import os
-import resource
 import signal
 import sys
 from pathlib import Path
@@ -98,6 +97,8 @@ def fault(what: str, place: str, rank: str, *argv: str) -> int:
         raise ValueError("no such luck")
 
     def full():
+        import resource
+
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 

@@ -11,6 +11,8 @@ import pytest
 
 from minillm.runs import checkpoint
 
+if sys.platform == "win32":
+    pytest.skip("needs POSIX signals", allow_module_level=True)
 pytestmark = pytest.mark.ranks
 
 
