@@ -205,7 +205,11 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         if any_half(arrays):
             arrays, narrow = widened(arrays)
         body = backend.body_of(rule, device.kind)
-        answer = backend.run_in(device, body, arrays, settings)
+        try:
+            answer = backend.run_in(device, body, arrays, settings)
+        except Exception as error:
+            _notes().in_forward(error, name, call.arrays, arrays)
+            raise
         if not isinstance(answer, tuple) or len(answer) < 2:
             raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
         value, *pullbacks = answer
@@ -217,7 +221,7 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
             _record(result, name, inputs, pullbacks)
         if debugging():
             tensors = [x for x in inputs if isinstance(x, Tensor)]
-            watch(result, name, tensors, arrays, settings)
+            watch(result, name, tensors)
         return result
 
     apply.rule = rule
@@ -243,6 +247,12 @@ def _wrap(array) -> Tensor:
     tensor = Tensor.__new__(Tensor)
     tensor.data = array
     return tensor
+
+
+def _notes():
+    from minillm.backend import notes  # opened only where an error is raised
+
+    return notes
 
 
 def _record(result, name, inputs, pullbacks) -> None:
@@ -288,7 +298,11 @@ def backward(root: Tensor, grad=None) -> None:
         if tensor.retains_grad or not tensor.edges:
             _keep(tensor, g)
         for parents, pullback in tensor.edges:
-            answer = backend.run_in(backend.of(tensor.data), pullback, [g])
+            try:
+                answer = backend.run_in(backend.of(tensor.data), pullback, [g])
+            except Exception as error:
+                _notes().in_pullback(error, tensor.made_by, pullback, parents, g)
+                raise
             found = contributions(parents, answer, g, tensor.made_by)
             for parent, contribution in found:
                 gradients[parent] = _plus(gradients.get(parent), contribution)

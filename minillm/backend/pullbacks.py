@@ -13,6 +13,15 @@ from minillm.backend.arrays import argument, computing_type
 from minillm.backend.debug_mode import check_array, debugging
 
 
+class GradientShapeError(ValueError):
+    """A gradient of a shape that does not fit its argument's."""
+
+    def __init__(self, message: str, gradient, shape: tuple):
+        super().__init__(message)
+        self.gradient = gradient
+        self.shape = shape
+
+
 class joint:
     """Marks one pullback that returns the gradients of all arguments together."""
 
@@ -67,8 +76,8 @@ def contributions(parents, answer, g, made_by: str) -> list[tuple]:
 def unbroadcast(g, shape: tuple, made_by: str = "an op"):
     """Sum a gradient over the axes along which its array was broadcast to g's shape.
 
-    Raises ValueError for a gradient of any other shape, TypeError for what is no array,
-    both with the op that made it.
+    Raises GradientShapeError (a ValueError) for a gradient of any other shape and
+    TypeError for what is no array, both with the op that made it.
     """
     if not hasattr(g, "shape"):
         raise TypeError(f"the gradient through {made_by} must be an array, not {g!r}")
@@ -78,9 +87,10 @@ def unbroadcast(g, shape: tuple, made_by: str = "an op"):
     if leading < 0 or any(
         n not in (1, m) for n, m in zip(shape, g.shape[leading:], strict=True)
     ):
-        raise ValueError(
+        raise GradientShapeError(
             f"the gradient through {made_by} has shape {g.shape}, which does not fit "
-            f"its argument of shape {shape}"
+            f"its argument of shape {shape}",
+            *(g, shape),
         )
     stretched = [leading + axis for axis, n in enumerate(shape) if n == 1]
     return g.sum((*range(leading), *stretched)).reshape(shape)

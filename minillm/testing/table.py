@@ -22,7 +22,8 @@ from minillm.testing.choices import (
     Domain,
     seeded,
 )
-from minillm.testing.gradients import CheckError, check_gradients
+from minillm.testing.faults import CheckError
+from minillm.testing.gradients import check_gradients
 
 
 @dataclass(frozen=True)
