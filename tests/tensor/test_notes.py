@@ -102,6 +102,14 @@ def test_the_argument_is_named_by_the_check_and_in_debug_mode(debugging):
     assert note.count("in the pullback") == 1
 
 
+def test_a_pullback_recorded_in_debug_mode_has_its_own_line():
+    with minillm.debug():
+        y = no_such_axis(*leaves(1))
+    with pytest.raises(ValueError, match="axis 5") as caught:
+        y.sum().backward()
+    assert "test_notes.py:" in notes_of(caught.value).split(": the gradient")[0][-25:]
+
+
 def test_the_command_line_shows_the_note():
     with pytest.raises(ValueError, match="matmul") as caught:
         unfit(*leaves(2))

@@ -75,6 +75,19 @@ def test_noise_is_not_taken_for_a_factor():
     )
 
 
+def test_a_factor_for_each_element_is_not_taken_for_one_of_rows():
+    noise = np.random.default_rng(1).uniform(0.5, 2, 5)
+    rule = TABLE["matmul"].op.rule
+    noisy = changed(rule, lambda g: noise * g if g.ndim == 1 else g)
+    assert complaint(noisy, X[0], X.T).kind == "wrong"
+
+
+def test_a_kink_says_nothing():
+    x = np.array([0.0, 1.0, -1.0, 2.0, 3.0])
+    negative = changed(TABLE["relu"].op.rule, lambda g: -g)
+    assert complaint(negative, x).kind == "sign"
+
+
 def test_the_table_has_ours_differences_and_their_ratio():
     @op
     def twice(x):
