@@ -229,5 +229,5 @@ def contents(value):
     if isinstance(value, (tuple, list)):
         return [repr(x) if isinstance(x, (int, float)) else contents(x) for x in value]
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return zlib.crc32(np.asarray(to_numpy(value)).tobytes())
+        return zlib.crc32(np.ascontiguousarray(to_numpy(value)).reshape(-1).view("u1"))
     return None
