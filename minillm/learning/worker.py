@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
-from minillm.learning.batches import make_batch
 from minillm.learning.config import OBJECTIVE, TrainConfig
+from minillm.learning.encoded import make_batch
 from minillm.learning.evaluate import Score, evaluate
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import SGD, AdamW, squared_norm
