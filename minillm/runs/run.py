@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from minillm.errors import DataError, UsageError
+from minillm.json_files import read_json
 from minillm.kinds import check
 from minillm.learning.config import TrainConfig, translated
 from minillm.learning.flat import FlatParameters
 from minillm.models import LanguageModel, ModelConfig, build, count
-from minillm.reading import TOKENIZER, Missing, read_bytes, read_json
+from minillm.reading import TOKENIZER, Missing, read_bytes
 from minillm.runs import checkpoint
 from minillm.runs.record import FORMAT, KIND, NEEDED, NEEDED_OF_FINISHED
 from minillm.text import OBJECTIVES, Tokenizer, load_tokenizer
