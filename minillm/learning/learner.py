@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
+from minillm.backend.products import threads
 from minillm.errors import DataError, DivergedError, UsageError
 from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import clip_scale, global_norm, moments, new_optimizer
-from minillm.learning.process import threads
 from minillm.learning.schedule import learning_rate
 from minillm.learning.worker import Worker, Workplace
 from minillm.learning.workers import Workers, choose_workers

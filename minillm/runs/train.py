@@ -6,11 +6,11 @@ from pathlib import Path
 
 from minillm import backend
 from minillm.backend import Backend, products
+from minillm.backend.memory import keep_freed_memory
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
-from minillm.learning.process import keep_freed_memory
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.runs import memory
