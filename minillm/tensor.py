@@ -26,7 +26,6 @@ from minillm.backend.arrays import (
     widened,
 )
 from minillm.backend.calls import Call
-from minillm.backend.debug_mode import debugging, watch
 from minillm.backend.pullbacks import contributions, first_gradient, joint, one_each
 
 _recording = contextvars.ContextVar("recording", default=True)
@@ -215,9 +214,9 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         # recording
         if _recording.get():
             _record(result, name, inputs, pullbacks)
-        if debugging():
+        if backend.debugging():
             tensors = [x for x in inputs if isinstance(x, Tensor)]
-            watch(result, name, tensors, arrays, settings)
+            backend.watch(result, name, tensors, arrays, settings)
         return result
 
     apply.rule = rule
