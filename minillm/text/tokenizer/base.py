@@ -16,10 +16,17 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.text.batch import Batch
 from minillm.text.template import BARE_TEMPLATE, PAD, Template, pad
-from minillm.text.tokenizer.chunks import chunks
 
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 MOST_SHOWN = 10  # characters that are lost
+CHUNK_CHARACTERS = 1 << 16
+# White space as Unicode and the tokenizers have it; Python's has four characters more.
+SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
+# Punctuation of ASCII, general punctuation, and that of Chinese and Japanese.
+_PUNCTUATION = r"[!-/:-@\[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011！（），．：；？]"
+# Where BPE and wordpiece part words whatever else stands there.
+EDGE = re.compile(f"{NO_SPACE}(?={SPACE})|[^\\W_](?={_PUNCTUATION})")
+_LAST_EDGE = re.compile(f"(?s:.*)(?:{EDGE.pattern})")
 CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
@@ -236,6 +243,35 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _json(self) -> str: ...
+
+
+def chunks(text: str) -> Iterator[str]:
+    """All of a text in consecutive chunks of at most 65,536 characters, so that no step
+    needs many times the memory of the text.
+
+    A cut comes between two words, before white space or punctuation: BPE and wordpiece
+    part them there in any case, so that the chunks give the ids of the whole. A longer
+    word stays whole. Raises UsageError at a lone surrogate.
+    """
+    start = 0
+    while len(text) - start > CHUNK_CHARACTERS:
+        stop = start + CHUNK_CHARACTERS
+        # What follows the last character decides too.
+        edge = _LAST_EDGE.match(text, start, stop + 1) or EDGE.search(text, stop)
+        stop = edge.end() if edge else len(text)
+        yield checked(text[start:stop])
+        start = stop
+    yield checked(text[start:])
+
+
+def checked(chunk: str) -> str:
+    """The same chunk; UsageError where it holds half a character."""
+    try:
+        chunk.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ascii(chunk[error.start])
+        raise UsageError(f"not valid Unicode: {half} is half a character") from error
+    return chunk
 
 
 def _joined(ids: Iterable[np.ndarray]) -> np.ndarray:

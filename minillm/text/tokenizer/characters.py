@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from minillm.text.template import Template
-from minillm.text.tokenizer.base import Tokenizer
-from minillm.text.tokenizer.chunks import chunks
+from minillm.text.tokenizer.base import Tokenizer, chunks
 
 ASCII = "\t\n" + "".join(map(chr, range(32, 127)))
 UNKNOWN = "\ufffd"
