@@ -19,13 +19,13 @@ import numpy as np
 from minillm import backend
 from minillm.backend.arrays import (
     HALF,
+    Call,
     any_half,
     argument,
     as_float_array,
     plain_number,
     widened,
 )
-from minillm.backend.calls import Call
 from minillm.backend.pullbacks import contributions, first_gradient, joint, one_each
 
 _recording = contextvars.ContextVar("recording", default=True)
