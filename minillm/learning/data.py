@@ -8,12 +8,10 @@ from minillm.errors import DataError, UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.encoded import EncodedCorpus, Part
 from minillm.text import (
-    BERT_TEMPLATE,
     MASK,
     OBJECTIVES,
     PAIR_SPECIALS,
     SEQ2SEQ_SPECIALS,
-    SEQ2SEQ_TEMPLATE,
     Corpus,
     Lost,
     Tokenizer,
@@ -21,7 +19,7 @@ from minillm.text import (
     train_tokenizer,
 )
 
-# `text.Table` and `text.Documents`: their files are opened by who has such.
+# What is written as `text.Table` is in a file that is opened by who has such.
 AnyCorpus: TypeAlias = "Corpus | text.Table"
 TABLES = ("pairs", "labels")
 LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
@@ -138,9 +136,9 @@ def new_tokenizer(config: TrainConfig, corpus: AnyCorpus) -> Tokenizer:
     template that the objective and the architecture need."""
     specials, template = (), None
     if config.objective == "seq2seq":
-        specials, template = SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE
+        specials, template = SEQ2SEQ_SPECIALS, text.SEQ2SEQ_TEMPLATE
     elif config.arch == "bert":
-        specials, template = PAIR_SPECIALS, BERT_TEMPLATE
+        specials, template = PAIR_SPECIALS, text.BERT_TEMPLATE
     elif config.objective == "mlm":
         specials = (MASK,)
     content = corpus.train

@@ -12,8 +12,7 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.text.batch import IGNORED, Batch
-from minillm.text.template import BOS, MASK
-from minillm.text.tokenizer import Tokenizer
+from minillm.text.tokenizer.base import BOS, MASK, Tokenizer
 
 if TYPE_CHECKING:  # else opened by who has documents
     from minillm.text.documents import Passage

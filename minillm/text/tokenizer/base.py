@@ -13,10 +13,15 @@ from typing import ClassVar
 
 import numpy as np
 
+import minillm.text
 from minillm.errors import UsageError
-from minillm.text.batch import Batch
-from minillm.text.template import BARE_TEMPLATE, PAD, Template, pad
+from minillm.text.batch import Batch, pad
 
+# Special tokens: padding, what is unknown, those of BERT, begin and end of a text.
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+BOS, EOS = "[BOS]", "[EOS]"
+PAIR_SPECIALS = (PAD, CLS, SEP, MASK)
+SEQ2SEQ_SPECIALS = (PAD, BOS, EOS)
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 MOST_SHOWN = 10  # characters that are lost
 CHUNK_CHARACTERS = 1 << 16
@@ -80,7 +85,10 @@ class Tokenizer(ABC):
     keeps_spaces: ClassVar[bool] = True
 
     def __init__(
-        self, vocab_size: int, specials: dict[str, int], template: Template | None
+        self,
+        vocab_size: int,
+        specials: dict[str, int],
+        template: "minillm.text.Template | None",
     ) -> None:
         for name in template.specials if template else ():
             if name not in specials:
@@ -160,15 +168,14 @@ class Tokenizer(ABC):
         Both (T,) int32, T at most `room`, as `Template.frame` cuts them; without a
         template a text stands alone. Raises UsageError as `Template.frame` does.
         """
-        template = self.template or BARE_TEMPLATE
-        return template.frame(a, b, room=room, specials=self.specials)
+        return self._frame.frame(a, b, room=room, specials=self.specials)
 
     def room(self, context: int, pair: bool = False) -> int:
         """How many tokens of one text, or of two, a context holds beside special ones.
 
         Raises UsageError where it holds none.
         """
-        n_special = (self.template or BARE_TEMPLATE).n_added(pair)
+        n_special = self._frame.n_added(pair)
         room = context - n_special
         if room < 1 + pair:
             raise UsageError(
@@ -189,6 +196,11 @@ class Tokenizer(ABC):
     ) -> Batch:
         """The ids of one text or two a row, framed and padded to one length."""
         return self.pad([self.frame(*each, room=room) for each in texts], multiple_of)
+
+    @property
+    def _frame(self) -> "minillm.text.Template":
+        """Its template, or one that adds nothing, from a file opened by who frames."""
+        return self.template or minillm.text.BARE_TEMPLATE
 
     @property
     def unknown_id(self) -> int | None:

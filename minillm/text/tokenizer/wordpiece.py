@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 import tokenizers
 
-from minillm.text.template import UNK, Template
-from minillm.text.tokenizer.base import SPACE
+from minillm.text.template import Template
+from minillm.text.tokenizer.base import SPACE, UNK
 from minillm.text.tokenizer.characters import ranked_characters
 from minillm.text.tokenizer.library import (
     LibraryTokenizer,
