@@ -57,3 +57,11 @@ def test_a_gpt_opens_few_files(tmp_path):
     count = "import sys; print(*(m for m in sys.modules if m.startswith('minillm')))"
     opened = run(LEARNER + count, tmp_path).split()
     assert len(opened) <= 58, sorted(opened)
+
+
+def test_the_package_itself_opens_next_to_nothing(tmp_path):
+    """Its names are there at once; their files are opened when they are used."""
+    heavy = "('minillm', 'numpy', 'matplotlib')"
+    show = f"print(*sorted(m for m in sys.modules if m.startswith({heavy})))"
+    opened = run(f"import sys, minillm; {show}", tmp_path).split()
+    assert opened == ["minillm", "minillm.lazy"]
