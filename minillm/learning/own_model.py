@@ -12,7 +12,6 @@ it is evaluated by. A method that wants dropout takes `noise` too (`drop` in
 
 import dataclasses
 import inspect
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +26,7 @@ from minillm.nn import Module, Noise
 from minillm.ops import cross_entropy
 from minillm.tensor import Tensor
 from minillm.text import Batch
+from minillm.visible import warn
 
 
 def loss_of(model: Module, batch: Batch, noise: Noise | None = None) -> Tensor:
@@ -170,7 +170,7 @@ def look_at(
     if gives_logits(model):
         check_vocabulary(model, logits_of(model, row.ids).shape[-1], vocab_size)
     else:
-        _note(
+        warn(
             f"{name} is evaluated by its loss: with a method `logits(ids)` too, its "
             f"accuracy and bits per byte are measured"
         )
@@ -182,7 +182,7 @@ def look_at(
     if not loss.requires_grad:
         raise UsageError(f"the loss of {name} depends on none of its parameters")
     if found.uncounted:
-        _note(f"FLOPs of {name} are not counted: it uses {found.uncounted}")
+        warn(f"FLOPs of {name} are not counted: it uses {found.uncounted}")
     shapes = {key: list(p.shape) for key, p in model.named_parameters()}
     return OwnModel(
         shape={
@@ -228,7 +228,7 @@ def n_workers(model: Module, row: Batch, workers: str, n: int) -> int:
     )
     if "auto" not in workers:
         raise UsageError(f"--workers {workers}: {why}: take 1")
-    _note(f"{why}: one worker trains it")
+    warn(f"{why}: one worker trains it")
     return 1
 
 
@@ -252,10 +252,6 @@ def _moved(batch: Batch, where: Backend) -> Batch:
         if isinstance(value, np.ndarray)
     }
     return dataclasses.replace(batch, **arrays)
-
-
-def _note(text: str) -> None:
-    warnings.warn(text, stacklevel=4)  # of who makes a Learner
 
 
 def _name(model: Module) -> str:

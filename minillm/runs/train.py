@@ -1,6 +1,5 @@
 """`train`: from settings to a run folder and its record."""
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.record import code
 from minillm.runs.resume import finished_record, settle
 from minillm.runs.run import is_unfinished, load_run, read_tokenizer
+from minillm.visible import warn
 
 
 def train(
@@ -110,7 +110,7 @@ def _again(
         load_run(folder, model)
         note += "; its weights are in the model now"
     if reporter is None:
-        warnings.warn(note, stacklevel=3)
+        warn(note)
     else:
         reporter.note(note)
     if draw and not (folder / "loss.svg").exists():

@@ -9,8 +9,9 @@ import threading
 import numpy as np
 import pytest
 
-from minillm import Tensor, ops
-from minillm.errors import DataError, Interrupted, UsageError
+from minillm import Tensor, embed, ops
+from minillm.errors import DataError, DeviceError, Interrupted, UsageError
+from minillm.inspect.attention import attention_maps
 from minillm.learning.config import TrainConfig
 from minillm.learning.learner import Learner
 from minillm.models import GPT, count
@@ -383,6 +384,27 @@ def test_flops_that_nobody_can_count_are_null_and_said_once(own_train, vocab):
     assert len(w) == 1
     assert record["flops"]["per_token"] is None
     assert record["flops"]["total"] is None
+
+
+def test_memory_that_runs_out_is_one_line(own_train, vocab):
+    class Greedy(MLP):
+        def __call__(self, ids):
+            if len(ids) > 1:
+                np.empty(1 << 55)
+            return super().__call__(ids)
+
+    with pytest.raises(DeviceError, match=r"out of memory, .*: try a smaller --batch"):
+        own_train(Greedy(vocab))
+
+
+@pytest.mark.parametrize(
+    "task", [lambda run: embed(run, "a"), lambda run: attention_maps(run, "a")]
+)
+def test_a_run_of_ones_own_has_no_layers_to_look_into(own_train, vocab, tmp_path, task):
+    own_train(MLP(vocab))
+    run = load_run(tmp_path / "a", model=MLP(vocab))
+    with pytest.raises(UsageError, match="is of a model of your own: it cannot"):
+        task(run)
 
 
 def test_a_model_with_a_loss_only_is_evaluated_by_it(own_train, vocab, tmp_path):
