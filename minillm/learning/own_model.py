@@ -7,7 +7,8 @@ Any module will do that gives logits, or a loss:
 
 Where it has a `loss`, that is what it learns by. Where it has `logits`, they are what
 it is evaluated by. A method that wants dropout takes `noise` too (`drop` in
-`nn/layers.py`).
+`nn/layers.py`). What a model keeps beside its parameters, as a random stream of its
+own, is in no checkpoint: such a run does not go on to the last digit.
 """
 
 import dataclasses

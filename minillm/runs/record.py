@@ -26,6 +26,7 @@ KIND = {
     "status?": str,
     "config?": {
         "arch?": str,
+        "class?": str,  # of a model of one's own
         "objective?": str,
         "size?": str,
         "n_layers?": COUNT,
