@@ -19,14 +19,13 @@ import numpy as np
 from minillm import backend
 from minillm.backend.arrays import (
     HALF,
+    Call,
     any_half,
     argument,
     as_float_array,
     plain_number,
     widened,
 )
-from minillm.backend.calls import Call
-from minillm.backend.debug_mode import debugging, watch
 from minillm.backend.pullbacks import contributions, first_gradient, joint, one_each
 
 _recording = contextvars.ContextVar("recording", default=True)
@@ -208,7 +207,7 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         try:
             answer = backend.run_in(device, body, arrays, settings)
         except Exception as error:
-            _notes().in_forward(error, name, call.arrays, arrays)
+            backend.note_forward(error, name, call.arrays, arrays)
             raise
         if not isinstance(answer, tuple) or len(answer) < 2:
             raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
@@ -219,9 +218,9 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         # recording
         if _recording.get():
             _record(result, name, inputs, pullbacks)
-        if debugging():
+        if backend.debugging():
             tensors = [x for x in inputs if isinstance(x, Tensor)]
-            watch(result, name, tensors)
+            backend.watch(result, name, tensors)
         return result
 
     apply.rule = rule
@@ -247,12 +246,6 @@ def _wrap(array) -> Tensor:
     tensor = Tensor.__new__(Tensor)
     tensor.data = array
     return tensor
-
-
-def _notes():
-    from minillm.backend import notes  # opened only where an error is raised
-
-    return notes
 
 
 def _record(result, name, inputs, pullbacks) -> None:
@@ -301,7 +294,7 @@ def backward(root: Tensor, grad=None) -> None:
             try:
                 answer = backend.run_in(backend.of(tensor.data), pullback, [g])
             except Exception as error:
-                _notes().in_pullback(error, tensor.made_by, pullback, parents, g)
+                backend.note_pullback(error, tensor.made_by, pullback, parents, g)
                 raise
             found = contributions(parents, answer, g, tensor.made_by)
             for parent, contribution in found:

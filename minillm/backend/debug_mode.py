@@ -1,14 +1,17 @@
-"""Debug mode: look at every value and gradient, and name the op that went wrong."""
+"""Debug mode: look at every value and gradient, and name the op that went wrong.
+
+Opened in a block of `debug()` only.
+"""
 
 import contextlib
-import contextvars
 from collections.abc import Iterator
 
 import numpy as np
 
+from minillm.backend.notes import calling_line
+from minillm.backend.registry import debug_switch
 from minillm.backend.switch import to_numpy
-
-_debugging = contextvars.ContextVar("debugging", default=False)
+from minillm.backend.writes import watching
 
 
 @contextlib.contextmanager
@@ -21,18 +24,12 @@ def debug() -> Iterator[None]:
     the argument; so does an array that was written into between forward and backward,
     so that the gradient would be that of another place.
     """
-    from minillm.backend.writes import watching  # opened only when it is used
-
-    token = _debugging.set(True)
+    token = debug_switch.set(True)
     try:
         with watching():
             yield
     finally:
-        _debugging.reset(token)
-
-
-def debugging() -> bool:
-    return _debugging.get()
+        debug_switch.reset(token)
 
 
 def check_array(array, what: str, dtypes: list) -> None:
@@ -50,8 +47,6 @@ def watch(result, name: str, tensors: list) -> None:
 
     `result` and `tensors`, those it was made from, are Tensors.
     """
-    from minillm.backend.notes import calling_line
-
     origin = f"{name} at {calling_line()}"
     if result.requires_grad:
         result.made_by = origin

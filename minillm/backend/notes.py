@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 FORWARD, PULLBACK = "in the forward of", "in the pullback of"
 
 
-def in_forward(error: Exception, name: str, names: list[str], arrays: list) -> None:
+def note_forward(error: Exception, name: str, names: list[str], arrays: list) -> None:
     """Note the op and its arguments."""
     shapes = ", ".join(
         f"{argument} {_shape(array)}"
@@ -19,7 +19,7 @@ def in_forward(error: Exception, name: str, names: list[str], arrays: list) -> N
     _add(error, f"{FORWARD} {name}: {shapes}")
 
 
-def in_pullback(error: Exception, name: str, pullback, parents, g) -> None:
+def note_pullback(error: Exception, name: str, pullback, parents, g) -> None:
     """Note the op, the line of its pullback, and the argument whose gradient it is."""
     wanted = ", ".join(_shape(p.data) for p in parents if p is not None)
     line = _line(inspect.unwrap(getattr(pullback, "pullback", pullback)))  # of a joint
@@ -30,7 +30,7 @@ def in_pullback(error: Exception, name: str, pullback, parents, g) -> None:
     )
 
 
-def in_pullback_of(error: Exception, name: str, argument: str, given: dict) -> None:
+def note_pullback_of(error: Exception, name: str, argument: str, given: dict) -> None:
     """The same where the argument is known by its name; `given` are arrays by name."""
     shapes = ", ".join(
         f"{what} {_shape(x)}" for what, x in given.items() if hasattr(x, "shape")

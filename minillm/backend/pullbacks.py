@@ -8,9 +8,10 @@ arrays; `minillm/tensor.py` sends them from tensor to tensor.
 from collections.abc import Callable
 from typing import Any
 
+from minillm import backend
 from minillm.backend import switch
 from minillm.backend.arrays import argument, computing_type
-from minillm.backend.debug_mode import check_array, debugging
+from minillm.backend.registry import debugging
 
 
 class GradientShapeError(ValueError):
@@ -66,7 +67,8 @@ def contributions(parents, answer, g, made_by: str) -> list[tuple]:
                 contribution = unbroadcast(contribution, array.shape, made_by)
             if debugging():
                 types = computing_type(array.dtype), g.dtype
-                check_array(contribution, f"the gradient through {made_by}", types)
+                what = f"the gradient through {made_by}"
+                backend.check_array(contribution, what, types)
             if contribution.dtype != array.dtype:
                 contribution = contribution.astype(computing_type(array.dtype))
             found.append((parent, contribution))

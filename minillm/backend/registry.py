@@ -21,6 +21,7 @@ _definitions: dict[str, object] = {}
 _kernels: set[str] = set()
 _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
+debug_switch = contextvars.ContextVar("debugging", default=False)
 
 
 def define(rule: Callable) -> Callable:
@@ -108,6 +109,11 @@ def observed(observer: Callable) -> Iterator[None]:
         yield
     finally:
         _observer.reset(token)
+
+
+def debugging() -> bool:
+    """Whether this is in a block of `debug()`."""
+    return debug_switch.get()
 
 
 def inherit(function: Callable) -> Callable:

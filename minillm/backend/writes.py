@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minillm.backend.notes import calling_line, in_pullback_of, parameters
+from minillm.backend.notes import calling_line, note_pullback_of, parameters
 from minillm.backend.registry import is_kernel, observed
 from minillm.backend.switch import to_numpy
 
@@ -142,7 +142,7 @@ class _Run:
             answer = pullback(read_only(g))
         except Exception as error:
             self._blame(error, place, g)
-            in_pullback_of(error, self.name, argument, given)
+            note_pullback_of(error, self.name, argument, given)
             raise
         for what in self._changed(given):
             raise self._error(f"the pullback of {self.name}", what)

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from minillm import backend
+from minillm import backend, nn  # nn.KeyValueCache: a file for decoding alone
 from minillm.backend.arrays import merge_heads, split_heads
-from minillm.nn.cache import KeyValueCache
 from minillm.nn.config import head_width
 from minillm.nn.init import Init, initializer
 from minillm.nn.layers import Linear
@@ -55,12 +54,12 @@ class MultiHeadAttention(Module):
 
     def new_cache(
         self, batch: int, capacity: int, padding: np.ndarray | None = None
-    ) -> KeyValueCache:
+    ) -> "nn.KeyValueCache":
         """An empty cache with room for so many tokens. `padding`: see `Cache`."""
         sides = batch, self.n_heads, capacity, self.head_width
-        return KeyValueCache(*sides, self.out.weight.dtype, padding)
+        return nn.KeyValueCache(*sides, self.out.weight.dtype, padding)
 
-    def decode(self, x: Tensor, cache: KeyValueCache) -> Tensor:
+    def decode(self, x: Tensor, cache: "nn.KeyValueCache") -> Tensor:
         """As `__call__`, for tokens that follow those in the cache; remembers their
         keys and values. No gradient.   (B, t, D) -> (B, t, D)"""
         qkv = self.queries_keys_values(x, cache.length, cache.padding)

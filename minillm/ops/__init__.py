@@ -3,6 +3,7 @@
 In reading order: arithmetic, shape, reduction, neural, attention, recurrent, loss.
 """
 
+from minillm.lazy import lazy_names
 from minillm.ops import methods  # noqa: F401  (Tensor's operators)
 from minillm.ops.arithmetic import (
     add,
@@ -31,7 +32,6 @@ from minillm.ops.neural import (
     sigmoid,
     softmax,
 )
-from minillm.ops.recurrent import lstm
 from minillm.ops.reduction import max, mean, sum
 from minillm.ops.shape import concatenate, getitem, reshape, transpose
 
@@ -72,3 +72,6 @@ __all__ = [
     "transpose",
     "where",
 ]
+
+# Opened when it is first used: a transformer does without.
+_, __getattr__, __dir__ = lazy_names(__name__, {"recurrent": ["lstm"]})

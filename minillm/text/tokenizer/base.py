@@ -13,13 +13,25 @@ from typing import ClassVar
 
 import numpy as np
 
+import minillm.text
 from minillm.errors import UsageError
-from minillm.text.batch import Batch
-from minillm.text.template import BARE_TEMPLATE, PAD, Template, pad
-from minillm.text.tokenizer.chunks import chunks
+from minillm.text.batch import Batch, pad
 
+# Special tokens: padding, what is unknown, those of BERT, begin and end of a text.
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+BOS, EOS = "[BOS]", "[EOS]"
+PAIR_SPECIALS = (PAD, CLS, SEP, MASK)
+SEQ2SEQ_SPECIALS = (PAD, BOS, EOS)
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 MOST_SHOWN = 10  # characters that are lost
+CHUNK_CHARACTERS = 1 << 16
+# White space as Unicode and the tokenizers have it; Python's has four characters more.
+SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
+# Punctuation of ASCII, general punctuation, and that of Chinese and Japanese.
+_PUNCTUATION = r"[!-/:-@\[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011！（），．：；？]"
+# Where BPE and wordpiece part words whatever else stands there.
+EDGE = re.compile(f"{NO_SPACE}(?={SPACE})|[^\\W_](?={_PUNCTUATION})")
+_LAST_EDGE = re.compile(f"(?s:.*)(?:{EDGE.pattern})")
 CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
@@ -73,7 +85,10 @@ class Tokenizer(ABC):
     keeps_spaces: ClassVar[bool] = True
 
     def __init__(
-        self, vocab_size: int, specials: dict[str, int], template: Template | None
+        self,
+        vocab_size: int,
+        specials: dict[str, int],
+        template: "minillm.text.Template | None",
     ) -> None:
         for name in template.specials if template else ():
             if name not in specials:
@@ -153,15 +168,14 @@ class Tokenizer(ABC):
         Both (T,) int32, T at most `room`, as `Template.frame` cuts them; without a
         template a text stands alone. Raises UsageError as `Template.frame` does.
         """
-        template = self.template or BARE_TEMPLATE
-        return template.frame(a, b, room=room, specials=self.specials)
+        return self._frame.frame(a, b, room=room, specials=self.specials)
 
     def room(self, context: int, pair: bool = False) -> int:
         """How many tokens of one text, or of two, a context holds beside special ones.
 
         Raises UsageError where it holds none.
         """
-        n_special = (self.template or BARE_TEMPLATE).n_added(pair)
+        n_special = self._frame.n_added(pair)
         room = context - n_special
         if room < 1 + pair:
             raise UsageError(
@@ -182,6 +196,11 @@ class Tokenizer(ABC):
     ) -> Batch:
         """The ids of one text or two a row, framed and padded to one length."""
         return self.pad([self.frame(*each, room=room) for each in texts], multiple_of)
+
+    @property
+    def _frame(self) -> "minillm.text.Template":
+        """Its template, or one that adds nothing, from a file opened by who frames."""
+        return self.template or minillm.text.BARE_TEMPLATE
 
     @property
     def unknown_id(self) -> int | None:
@@ -236,6 +255,35 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _json(self) -> str: ...
+
+
+def chunks(text: str) -> Iterator[str]:
+    """All of a text in consecutive chunks of at most 65,536 characters, so that no step
+    needs many times the memory of the text.
+
+    A cut comes between two words, before white space or punctuation: BPE and wordpiece
+    part them there in any case, so that the chunks give the ids of the whole. A longer
+    word stays whole. Raises UsageError at a lone surrogate.
+    """
+    start = 0
+    while len(text) - start > CHUNK_CHARACTERS:
+        stop = start + CHUNK_CHARACTERS
+        # What follows the last character decides too.
+        edge = _LAST_EDGE.match(text, start, stop + 1) or EDGE.search(text, stop)
+        stop = edge.end() if edge else len(text)
+        yield checked(text[start:stop])
+        start = stop
+    yield checked(text[start:])
+
+
+def checked(chunk: str) -> str:
+    """The same chunk; UsageError where it holds half a character."""
+    try:
+        chunk.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = ascii(chunk[error.start])
+        raise UsageError(f"not valid Unicode: {half} is half a character") from error
+    return chunk
 
 
 def _joined(ids: Iterable[np.ndarray]) -> np.ndarray:

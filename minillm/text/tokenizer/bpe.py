@@ -8,8 +8,7 @@ import tokenizers
 
 from minillm.errors import UsageError
 from minillm.text.template import Template
-from minillm.text.tokenizer.chunks import sample
-from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words
+from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words, sample
 
 
 class BpeTokenizer(LibraryTokenizer):

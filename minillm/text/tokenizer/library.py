@@ -9,11 +9,14 @@ import tokenizers
 
 from minillm.errors import DataError, UsageError
 from minillm.text.template import Template
-from minillm.text.tokenizer.base import Tokenizer
+from minillm.text.tokenizer.base import Tokenizer, checked, chunks
 
 # An encoding holds far more than its ids, so that larger batches are slower again.
 BATCH_CHARACTERS = 1 << 20
 BATCH_PARTS = 256
+# What is learned from of a longer text.
+SAMPLE_CHARACTERS = 4_000_000
+SAMPLE_CHUNKS = 64
 
 
 class LibraryTokenizer(Tokenizer):
@@ -143,3 +146,13 @@ def _batches(parts: Iterator[str]) -> Iterator[list[str]]:
             yield batch
             batch, size = [], 0
     yield batch
+
+
+def sample(text: str) -> Iterator[str]:
+    """Chunks of about four million characters in all, spread evenly over a text."""
+    if len(text) <= SAMPLE_CHARACTERS:
+        yield from chunks(text)
+        return
+    for i in range(SAMPLE_CHUNKS):
+        start = i * len(text) // SAMPLE_CHUNKS
+        yield checked(text[start : start + SAMPLE_CHARACTERS // SAMPLE_CHUNKS])
