@@ -120,7 +120,7 @@ def _factor(check, i: int, jacobian: Jacobian) -> Iterator[tuple[str, str]]:
         source = factors.lengths_of(c, _lengths(check, i))
     # A 2 comes from a square or a root as well.
     sure = source and factors.fraction(abs(c)) not in ("2", "1/2")
-    why = f"; {abs(c):.6g} is {source}" if source else ""
+    why = f"; {abs(c):.6g} is {'' if sure else 'also '}{source}" if source else ""
     yield "scale" if sure else "factor", f"{says}{why}."
 
 

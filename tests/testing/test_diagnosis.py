@@ -149,7 +149,7 @@ def test_of_a_2_no_length_is_sure():
     rule = TABLE["softmax"].op.rule
     error = complaint(changed(rule, lambda g: 2 * g), X[:2])
     assert error.kind == "factor"
-    assert "2 is n with n = 2, the length of axis 0 of x" in str(error)
+    assert "2 is also n with n = 2, the length of axis 0 of x" in str(error)
 
 
 def test_what_is_not_reached_is_told_from_zeros():
