@@ -52,10 +52,13 @@ class Tensor:
     # For type checkers. No ==: a class with an `__eq__` of its own loses its hash, and
     # backward keeps tensors as keys.
     __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
-    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = _needs_ops
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _needs_ops
     __neg__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _needs_ops
-    exp = log = sqrt = tanh = sum = mean = max = argmax = _needs_ops
-    reshape = transpose = _needs_ops
+    __abs__ = abs = exp = log = log1p = sqrt = tanh = sin = cos = _needs_ops
+    maximum = minimum = clip = relu = gelu = silu = sigmoid = softplus = _needs_ops
+    sum = mean = var = std = max = min = argmax = cumsum = logsumexp = _needs_ops
+    softmax = log_softmax = reshape = transpose = squeeze = split = pad = _needs_ops
+    broadcast_to = take_along_axis = tril = _needs_ops
     T: "Tensor"
 
     grad = None

@@ -6,8 +6,9 @@ import itertools
 
 class Call:
     """Sorts the arguments of a call as a rule takes them: arrays by position, settings
-    by name. A rule for any number of arrays also takes them as one list; to one that
-    takes any name (`**others`) all is handed on as it comes."""
+    by name. A rule for any number of arrays also takes them as one list, and text
+    before them, which is no array, as its first setting: `einsum("ij->i", x)`. To one
+    that takes any name (`**others`) all is handed on as it comes."""
 
     def __init__(self, rule):
         self.name = rule.__name__
@@ -16,6 +17,7 @@ class Call:
         settings = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
         arrays = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.arrays = [p.name for p in arrays]
+        self.first_setting = settings[0].name if settings else None
         # What has a default may be left out, and be given by name, whatever it is.
         self.least = sum(p.default is p.empty for p in arrays)
         self.known = {p.name for p in parameters if p.default is not p.empty}
@@ -41,6 +43,10 @@ class Call:
         if written in self.fitting:
             return inputs, settings
         listed = self.any_number and inputs and isinstance(inputs[0], (list, tuple))
+        text = self.any_number and inputs and isinstance(inputs[0], str)
+        if text and self.first_setting:
+            settings = {self.first_setting: inputs[0], **settings}
+            inputs = inputs[1:]
         fits = self.any_number or self.least <= len(inputs) <= len(self.arrays)
         if fits and not listed and self.needed <= settings.keys() <= self.known:
             if not self.any_number:  # the first of which may be a list

@@ -44,7 +44,7 @@ def same(found, expected) -> None:
 def test_settings_may_be_given_by_position_and_arrays_by_name(row):
     for arrays, settings in row.examples(5):
         expected = row.op(*leaves(arrays), **settings).numpy()
-        if row.name == "concatenate":
+        if row.name in ("concatenate", "stack", "einsum"):
             together = [leaves(arrays), tuple(leaves(arrays))]
             found = [row.op(one, *settings.values()) for one in together]
             found += [row.op(one, **settings) for one in together]
@@ -81,7 +81,14 @@ IDS = np.array([0, 1])
         (lambda: ops.softmax(X, None), "axis None .* a whole number is needed"),
         (lambda: ops.max(X, IDS), "axis array.* a whole number is needed"),
         (lambda: ops.sum(X, 1.0), "axis 1.0 of an array of shape"),
-        (lambda: X ** np.array([1.0, 2.0, 3.0]), r"the exponent is one number, .*\(3,"),
+        (lambda: ops.power(X, IDS), r"the exponent is one number, .*\(2,\): pow\("),
+        (lambda: ops.einsum(X, X), r"einsum: missing .*'subscripts'"),
+        (lambda: X.clip(0, 1, 2), r"clip: too many .* clip\(x, min=None, max=None\)"),
+        (
+            lambda: X.var(correction=1),
+            r"'correction': it is var\(x, axis=None, .*ddof=0",
+        ),
+        (lambda: X.cumsum(), r"cumsum: missing .*'axis'"),
         (lambda: ops.where(X > 0, X.detach(), 0.0), "the condition comes last"),
         (lambda: ops.where(X > 0, 1.0, X.detach()), "the condition comes last"),
         (
@@ -149,6 +156,26 @@ def test_rules_that_are_written_otherwise_run_as_they_did():
     assert spread(x=x, high=3.0).numpy().tolist() == [3, 3]
     assert anything(x, by=3.0, name="x").numpy().tolist() == [3, 3]
     assert alone(x, 3.0).numpy().tolist() == alone(x, by=3.0).numpy().tolist() == [3, 3]
+
+
+def test_text_before_the_arrays_is_their_first_setting():
+    expected = (X @ X.T).numpy()
+    for found in (
+        ops.einsum("ij,kj", X, X),
+        ops.einsum([X, X], "ij,kj"),
+        ops.einsum(X, X, subscripts="ij,kj->ik"),
+        ops.einsum("ij,kj", X.numpy().tolist(), X),
+    ):
+        np.testing.assert_array_equal(found.numpy(), expected)
+    with pytest.raises(TypeError, match="one whole number is needed as the axis"):
+        ops.concatenate("0", X)
+
+    @op
+    def total(*arrays):
+        return sum(arrays), lambda g: g
+
+    with pytest.raises(TypeError, match="real numbers, not 'text'"):
+        total("text", X)
 
 
 def test_a_setting_gets_no_gradient_and_says_so():

@@ -111,6 +111,23 @@ def cross_entropy(logits, *, targets, n_targets):
     return sum(losses) / max(1, len(kept) if n_targets is None else n_targets)
 
 
+def pad(x, *, pad_width, value):
+    return np.pad(x, pad_width, constant_values=value)
+
+
+def tril(x, *, k):
+    i, j = np.arange(x.shape[-2])[:, None], np.arange(x.shape[-1])
+    return np.where(j <= i + k, x, 0)
+
+
+def einsum(*arrays, subscripts):
+    return np.einsum(subscripts, *arrays, optimize=False)
+
+
+def logsumexp(x, *, axis, keepdims):
+    return np.log(np.exp(x).sum(axis, keepdims=keepdims))
+
+
 REFERENCES = {
     "add": np.add,
     "sub": np.subtract,
@@ -122,6 +139,28 @@ REFERENCES = {
     "log": np.log,
     "sqrt": np.sqrt,
     "tanh": np.tanh,
+    "pow": np.power,
+    "abs": np.abs,
+    "sin": np.sin,
+    "cos": np.cos,
+    "log1p": np.log1p,
+    "maximum": lambda x, y: np.where(x > y, x, y),
+    "minimum": lambda x, y: np.where(x > y, y, x),
+    "clip": np.clip,
+    "stack": lambda *arrays, axis: np.stack(arrays, axis),
+    "squeeze": np.squeeze,
+    "pad": pad,
+    "broadcast_to": np.broadcast_to,
+    "take_along_axis": np.take_along_axis,
+    "tril": tril,
+    "einsum": einsum,
+    "min": np.min,
+    "var": np.var,
+    "std": np.std,
+    "logsumexp": logsumexp,
+    "cumsum": np.cumsum,
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "softplus": lambda x: np.log(1 + np.exp(x)),
     "where": lambda x, y, condition: np.where(condition, x, y),
     "matmul": np.matmul,
     "reshape": lambda x, shape: np.reshape(x, shape),
