@@ -11,6 +11,7 @@ There is no double backward: a pullback computes on arrays and records nothing.
 import contextlib
 import contextvars
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,6 +35,24 @@ _recording = contextvars.ContextVar("recording", default=True)
 
 def _needs_ops(*_inputs, **_settings) -> Any:
     raise TypeError("a Tensor has operators once minillm.ops is imported")
+
+
+class _NoGradient:
+    """`grad` of a tensor to which none was given: None.
+
+    The first gradient of a tensor becomes its own attribute, which hides this one, so
+    that only what has none asks here.
+    """
+
+    def __get__(self, tensor, _owner) -> None:
+        if tensor is not None and tensor.made_by and not tensor.retains_grad:
+            warnings.warn(
+                f"this tensor is no leaf but the result of {tensor.made_by}, and "
+                f"backward keeps gradients of leaves only: grad is None. Change a "
+                f"parameter in place, `p.data -= lr * p.grad`, or call retain_grad() "
+                f"before backward()",
+                stacklevel=2,
+            )
 
 
 class Tensor:
@@ -61,7 +80,7 @@ class Tensor:
     broadcast_to = take_along_axis = tril = _needs_ops
     T: "Tensor"
 
-    grad = None
+    grad = _NoGradient()
     requires_grad = False
     retains_grad = False
     # [(parents, pullback)], empty for a leaf. A pullback gives the gradient of its one
@@ -94,7 +113,12 @@ class Tensor:
         return self.data.dtype
 
     def item(self) -> float:
-        """The single number in this tensor, on the host."""
+        """The single number in this tensor, on the host, as float() and int() too."""
+        if self.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is no single number: take one, as "
+                f"x[0], or reduce it, as x.mean()"
+            )
         return self.data.item()
 
     def numpy(self) -> np.ndarray:
@@ -136,7 +160,12 @@ class Tensor:
         return int(self.item())
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        if self.size != 1:
+            raise ValueError(
+                f"the truth value of a tensor of shape {self.shape} is not clear: use "
+                f"(x > 0).any() or (x > 0).all()"
+            )
+        return bool(self.item())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)

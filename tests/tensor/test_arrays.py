@@ -92,7 +92,7 @@ def test_the_truth_of_a_tensor_is_that_of_its_number(x):
     assert x.sum()
     assert not Tensor([0.0])
     for several in (x, x[:0]):
-        with pytest.raises(ValueError, match="truth value"):
+        with pytest.raises(ValueError, match=r"truth value of .* \((2|0),\) is not"):
             bool(several)
 
 
@@ -193,8 +193,8 @@ def test_one_number_becomes_pythons(x):
     assert math.sqrt(loss) == math.sqrt(3)
     assert f"{loss:.3f}, {loss:>5.1f}, {loss}" == f"3.000,   3.0, {loss!r}"
     assert "%.2f" % loss == "3.00"  # noqa: UP031
-    for convert in (float, int, "{:.3f}".format):
-        with pytest.raises(ValueError, match="size 1"):
+    for convert in (float, int, Tensor.item, "{:.3f}".format, math.sqrt):
+        with pytest.raises(ValueError, match=r"shape \(2,\) is no single number"):
             convert(x)
 
 
