@@ -89,7 +89,12 @@ def check_file(
 
 def read_json(path: str | os.PathLike, most: int = RECORD) -> Any:
     """The value in a JSON file. Raises Missing, Damaged or DataError."""
-    return parse_json(_decoded(read_bytes(path, most), path), path)
+    return parse_json(read_text(path, most), path)
+
+
+def read_text(path: str | os.PathLike, most: int) -> str:
+    """What a file in UTF-8 holds. Raises Missing, Damaged or DataError."""
+    return _decoded(read_bytes(path, most), path)
 
 
 def read_object(

@@ -16,7 +16,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.text.batch import Batch
 from minillm.text.template import BARE_TEMPLATE, PAD, Template, pad
-from minillm.text.tokenizer.chunks import chunks
+from minillm.text.tokenizer.chunks import chunks, rejoined
 
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 MOST_SHOWN = 10  # characters that are lost
@@ -71,6 +71,7 @@ class Tokenizer(ABC):
 
     kind: ClassVar[str]
     keeps_spaces: ClassVar[bool] = True
+    needs_all = False  # of a text, to say how its first word is parted
 
     def __init__(
         self, vocab_size: int, specials: dict[str, int], template: Template | None
@@ -84,9 +85,35 @@ class Tokenizer(ABC):
         self.specials = specials
         self.template = template
 
-    def encode(self, text: str) -> np.ndarray:
-        """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate."""
-        return _joined(self._encode(chunks(text)))
+    def encode(self, text: str, specials: bool = False) -> np.ndarray:
+        """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate.
+
+        With `specials` the name of a special token is that token, wherever the text
+        spells it out: for text that you wrote, not for what a stranger may write.
+        """
+        if not (specials and self.specials):
+            return _joined(self._encode(chunks(text)))
+        longest_first = sorted(self.specials, key=len, reverse=True)
+        # Every second part is one of the names.
+        parts = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
+        texts = iter(self.encode_all(parts[::2]))
+        names = [[self.specials[name]] for name in parts[1::2]]
+        return np.concatenate(
+            [next(texts), *(ids for name in names for ids in (name, next(texts)))],
+            dtype=np.int32,
+        )
+
+    def encode_stream(self, pieces: Iterable[str]) -> Iterator[int]:
+        """The token ids of a text that comes in pieces, such as the lines of a file or
+        what is read of it: those that `encode` gives the whole, wherever it is cut.
+
+        It takes up to 256 pieces at a time and keeps the end of the last one, which may
+        be half a word; for some tokenizers from elsewhere (`needs_all`) all of the
+        text. Raises UsageError as `encode` does.
+        """
+        parts = chunks("".join(pieces)) if self.needs_all else rejoined(pieces)
+        for ids in self._encode(parts):
+            yield from ids.tolist()
 
     def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, as `encode` gives them, many texts at a time.
