@@ -263,8 +263,8 @@ def _setting_of(x, name: str, key: str):
         if x.requires_grad and _recording.get():
             raise TypeError(
                 f"{name} gives no gradient to its setting {key}: pass {key}.data, or "
-                f"write the formula in ops that take it as an array (a mask: "
-                f"softmax(scores + mask) @ v)"
+                f"write the formula in ops that take it as an array (for a mask, "
+                f"or give attention() a bias)"
             )
         x = x.data
     return plain_number(x)

@@ -159,6 +159,38 @@ def ones(*shape):
             TypeError,
             ["int64", "boolean"],
         ),
+        (
+            lambda: ops.attention(ones(2, 3), ones(4, 3), ones(4, 3), ones(3, 4)),
+            ValueError,
+            ["a bias of shape (3, 4)", "(2, 4)"],
+        ),
+        (
+            lambda: ops.attention(ones(2, 3), ones(4, 3), ones(4, 3), ones(5, 2, 4)),
+            ValueError,
+            ["a bias of shape (5, 2, 4)", "(2, 4)"],
+        ),
+        (
+            lambda: ops.attention(ones(2, 3), ones(4, 3), ones(4, 3), 1.0),
+            TypeError,
+            ["a bias of 1.0", "an array"],
+        ),
+        (
+            lambda: ops.self_attention(ones(1, 2, 6), ones(3, 2, 2), n_heads=2),
+            ValueError,
+            ["a bias of shape (3, 2, 2)", "(1, 2, 2, 2)"],
+        ),
+        (
+            lambda: ops.cross_attention(
+                ones(1, 2, 6), ones(1, 3, 12), ones(2, 2), n_heads=2
+            ),
+            ValueError,
+            ["a bias of shape (2, 2)", "(1, 2, 2, 3)"],
+        ),
+        (
+            lambda: ops.attention(ones(2, 3), ones(2, 3), ones(2, 3), rate=1.0),
+            ValueError,
+            ["dropout rate 1.0"],
+        ),
         (lambda: ops.dropout(ones(2), rate=1.0, key=0), ValueError, ["1.0"]),
         (lambda: ones(2).clip(), TypeError, ["min or max"]),
         (lambda: ones(2).clip(2, 1), ValueError, ["min 2", "max 1"]),

@@ -546,3 +546,37 @@ def test_ids_may_be_of_any_whole_type():
     for dtype in (np.uint8, np.uint64, np.int8):
         ops.embedding(table, ids=np.array([0, 2, 0], dtype)).sum().backward()
     assert table.grad.sum(1).tolist() == [18, 0, 9]
+
+
+@pytest.mark.parametrize("first_row", [0, 3])
+def test_dropped_weights_are_those_of_the_whole_batch(first_row):
+    """A worker's rows lose the weights that the whole batch loses there."""
+    rng = np.random.default_rng(0)
+    qkv = rng.standard_normal((6, 5, 12))
+    settings = {"n_heads": 2, "causal": True, "rate": 0.5, "key": 7}
+    whole = ops.self_attention(qkv, **settings).numpy()
+    part = ops.self_attention(qkv[first_row:], first_row=first_row, **settings).numpy()
+    np.testing.assert_array_equal(part, whole[first_row:])
+    kept = ops.self_attention(qkv, n_heads=2, causal=True).numpy()
+    assert not np.isclose(kept, whole).all()
+
+
+def test_the_mean_of_many_dropouts_is_attention_without():
+    q, k, v = np.random.default_rng(0).standard_normal((3, 4, 3))
+    mean = sum(ops.attention(q, k, v, rate=0.3, key=i).numpy() for i in range(4000))
+    np.testing.assert_allclose(mean / 4000, ops.attention(q, k, v).numpy(), atol=0.06)
+
+
+def test_a_bias_is_added_to_the_scores_and_collects_its_gradient():
+    rng = np.random.default_rng(0)
+    q, k, v = (leaf(rng.standard_normal((2, 3, 4, 5))) for _ in range(3))
+    bias = leaf(rng.standard_normal((3, 1, 4)))
+    scores = q @ k.transpose(0, 1, 3, 2) / 5**0.5 + bias
+    expected = ops.softmax(scores) @ v
+    expected.sum().backward()
+    plain, bias.grad = bias.grad, None
+    found = ops.attention(q, k, v, bias)
+    found.sum().backward()
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(bias.grad, plain, rtol=1e-9, atol=1e-12)
+    assert np.abs(plain).max() > 0.01

@@ -107,6 +107,13 @@ CASES = {
             *qkv, torch.tensor(ADDED, dtype=qkv[0].dtype)
         ),
     ),
+    "attention with a bias that learns": (
+        [*QKV, weights(2, 1, 5)],
+        lambda *qkvb: ops.attention(*qkvb, causal=True),
+        lambda q, k, v, bias: F.scaled_dot_product_attention(
+            q, k, v, bias + torch.full((5, 5), -torch.inf).triu(1).to(q.dtype)
+        ),
+    ),
     "self_attention": (
         [weights(3, 5, 24)],
         lambda x: ops.self_attention(x, n_heads=2, causal=True),
