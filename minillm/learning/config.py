@@ -124,6 +124,9 @@ class TrainConfig:
     dropout: float = setting(
         0.0, "Fraction of activations set to zero.", low=0, below=1
     )
+    attention_dropout: float = setting(
+        0.0, "Fraction of attention weights set to zero.", low=0, below=1
+    )
     accumulate: int | None = setting(
         None, "Microbatches in a step. Default: by size.", most=MOST
     )
@@ -180,6 +183,10 @@ class TrainConfig:
         """Raises UsageError for settings that do not go together."""
         if self.arch is not None:
             check_arch(self.arch, self.objective)
+        if self.attention_dropout and self.arch == "lstm":
+            raise UsageError(
+                f"attention_dropout {self.attention_dropout}: an LSTM has no attention"
+            )
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(
                 f"--whole-words hides words, and objective {self.objective} hides none"
