@@ -43,9 +43,13 @@ def split(x: Tensor, sections: int | list, axis: int = 0) -> list[Tensor]:
 
     An op gives one value: this is one `getitem` for each part.
     """
+    x = x if hasattr(x, "shape") else Tensor(x)
     checks.one_axis(x, axis=axis)
     length = x.shape[axis]
-    if isinstance(sections, (list, tuple)):
+    listed = isinstance(sections, (list, tuple))
+    if not all(isinstance(n, int) for n in (sections if listed else [sections])):
+        raise TypeError(f"split: sections {sections!r:.60} are no whole numbers")
+    if listed:
         places = [0, *sections, length]
     elif sections < 1 or length % sections:
         raise ValueError(

@@ -211,6 +211,8 @@ def ones(*shape):
         (lambda: ops.stack(ones(2), axis=2), ValueError, ["(2,)", "axis 2", "no such"]),
         (lambda: ops.stack([ones(2)], axis=None), TypeError, ["whole number"]),
         (lambda: ones(2, 3).split(2, 1), ValueError, ["(2, 3)", "axis 1", "2 equal"]),
+        (lambda: ones(2, 3).split([0.5]), TypeError, ["[0.5]", "whole numbers"]),
+        (lambda: ones(2, 3).split("ab"), TypeError, ["'ab'", "whole numbers"]),
         (lambda: ones(2, 3).split(0), ValueError, ["(2, 3)", "0 equal"]),
         (lambda: ones(2, 3).split(2, 2), ValueError, ["axis 2", "(2, 3)"]),
         (lambda: ones(2, 1).squeeze(0), ValueError, ["(2, 1)", "axis 0", "length 2"]),
