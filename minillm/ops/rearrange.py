@@ -47,7 +47,8 @@ def split(x: Tensor, sections: int | list, axis: int = 0) -> list[Tensor]:
     checks.one_axis(x, axis=axis)
     length = x.shape[axis]
     listed = isinstance(sections, (list, tuple))
-    if not all(isinstance(n, int) for n in (sections if listed else [sections])):
+    given = sections if listed else [sections]
+    if not all(isinstance(n, (int, np.integer)) for n in given):
         raise TypeError(f"split: sections {sections!r:.60} are no whole numbers")
     if listed:
         places = [0, *sections, length]

@@ -506,7 +506,7 @@ def test_split_and_concatenate_undo_each_other(sections, axis, shapes):
     ops.concatenate(parts, axis=axis).backward(numbers)
     np.testing.assert_array_equal(x.grad, numbers)
     check_gradients(lambda t: t.split(sections, axis)[-1], numbers)
-    assert ops.split([1.0, 2.0], 2)[1].numpy().tolist() == [2]
+    assert ops.split([1.0, 2.0], np.int64(2))[1].numpy().tolist() == [2]
 
 
 def test_stack_with_itself_and_of_a_list():
