@@ -114,6 +114,11 @@ def test_attention_weights_are_dropped_by_a_rate_of_their_own(arch):
 
     assert loss(0, 0.3, 3) == pytest.approx(loss(0, 0.3), rel=1e-12)
     assert loss(0, 0) == model.loss(batch).item()
+    noise = Noise(0, 1, 2, attention_rate=0.3)
+    before = noise.next_key()
+    model.loss(batch, noise)
+    # Each of two layers, in the encoder, in the decoder, and from one to the other.
+    assert noise.next_key() - before == 1 + 2 * (3 if arch == "encdec" else 1)
     different = {loss(0, 0), loss(0.3, 0), loss(0, 0.3), loss(0.3, 0.3)}
     assert len(different) == 4
 
