@@ -55,7 +55,7 @@ def tokenizers(tmp_path_factory):
     found["bpe"].save(folder / "bpe.json")
     file = json.loads((folder / "bpe.json").read_text("utf-8"))
     vocab, merges = file["model"]["vocab"], file["model"]["merges"]
-    for pair in (("a", "_"), ("a", "."), ("a", "Ġ")):  # what only some keep together
+    for pair in (("x", "_"), ("x", "."), ("x", "Ġ")):  # what only some keep together
         vocab["".join(pair)] = len(vocab)
         merges.append([*pair])
     for name, words in FOREIGN.items():
@@ -68,7 +68,7 @@ def tokenizers(tmp_path_factory):
     return found
 
 
-WORDS = st.text() | st.text(st.sampled_from("ab1 \n\t.,'_!书。é\u0301")) | st.just(TEXT)
+WORDS = st.text() | st.text(st.sampled_from("xb1 \n\t.,'_!书。é\u0301")) | st.just(TEXT)
 
 
 @pytest.mark.parametrize("name", [*KINDS, *FOREIGN, "stripped", "composed"])
