@@ -55,12 +55,17 @@ def contributions(parents, answer, g, made_by: str) -> list[tuple]:
     """
     answers = answer if isinstance(answer, (tuple, list)) else (answer,)
     if len(answers) != len(parents):
-        raise TypeError(
-            f"the pullback of {made_by} returned {len(answers)} gradients for "
-            f"{len(parents)} arguments"
+        # The last arguments may have been left out, as None.
+        left_out = len(answers) < len(parents) and all(
+            parent is None for parent in parents[len(answers) :]
         )
+        if not left_out:
+            raise TypeError(
+                f"the pullback of {made_by} returned {len(answers)} gradients for "
+                f"{len(parents)} arguments"
+            )
     found = []
-    for parent, contribution in zip(parents, answers, strict=True):
+    for parent, contribution in zip(parents, answers, strict=False):
         if parent is not None:
             array = parent.data
             if getattr(contribution, "shape", None) != array.shape:

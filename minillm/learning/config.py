@@ -127,6 +127,9 @@ class TrainConfig:
     dropout: float = setting(
         0.0, "Fraction of activations set to zero.", low=0, below=1
     )
+    attention_dropout: float = setting(
+        0.0, "Fraction of attention weights set to zero.", low=0, below=1
+    )
     accumulate: int | None = setting(
         None, "Microbatches in a step. Default: by size.", most=MOST
     )
@@ -188,6 +191,10 @@ class TrainConfig:
             raise UsageError(
                 f"{word(given[0])} {getattr(self, given[0])} beside a model of your "
                 f"own, which has its shape already: leave it out"
+            )
+        if self.attention_dropout and self.arch == "lstm":
+            raise UsageError(
+                f"attention_dropout {self.attention_dropout}: an LSTM has no attention"
             )
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(

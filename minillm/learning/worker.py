@@ -76,8 +76,9 @@ class Worker:
         for i in range(n_microbatches):
             microbatch = shard.shard(i, n_microbatches)
             noise = None
-            if config.dropout:
-                noise = Noise(config.dropout, config.seed, step, microbatch.first_row)
+            if config.dropout or config.attention_dropout:
+                at = config.seed, step, microbatch.first_row
+                noise = Noise(config.dropout, *at, config.attention_dropout)
             loss = self.loss(microbatch, noise)
             loss.backward()
             loss_so_far = loss_so_far + loss.data
