@@ -13,17 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.errors import DataError, DivergedError, MinillmError, UsageError
-from minillm.learning.config import WEIGHTS, TrainConfig
+from minillm.backend.products import threads
+from minillm.errors import DataError, DivergedError, UsageError
+from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import clip_scale, global_norm, moments, new_optimizer
-from minillm.learning.process import threads
 from minillm.learning.schedule import learning_rate
 from minillm.learning.worker import Worker, Workplace
 from minillm.learning.workers import Workers, choose_workers
 from minillm.models import LanguageModel, build
+from minillm.nn import Module
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Learner:
 
     config: what concerns a folder (`out`, `keep`, `save_every`) is not looked at.
     text: what `prepare(config)` returns. workers: as `--workers`; one in this process
-    unless asked. model: one of your own, with a `loss(batch, noise)`. ranks: of several
-    processes (`ranks.join()`), which all make the same calls.
+    unless asked. model: one of your own, with `logits(ids)` or a `loss(batch)` (see
+    `own_model.py`). ranks: of several processes that make the same calls (`ranks.py`).
     """
 
     def __init__(
@@ -66,26 +67,37 @@ class Learner:
         text: EncodedCorpus,
         *,
         workers: int | str = 1,
-        model: LanguageModel | None = None,
+        model: Module | None = None,
         ranks=None,
     ):
         if not isinstance(config, TrainConfig) or not hasattr(text, "sampler"):
             raise UsageError("a Learner takes a TrainConfig and what `prepare` returns")
-        self.config = config = config.resolve()
+        own = None
+        if config.arch == OWN or not isinstance(model, LanguageModel | None):
+            from minillm.learning import own_model as own  # only for such a model
+
+            config = own.with_model(config, model)
+        config = config.resolve()
+        self.config = config = ranks.meet(config, text) if ranks else config
         self.text = text
+        self.ranks = ranks
+        self.own = None  # what is known of a model of one's own: `OwnModel`
         self.next = 0  # the number of the step that comes next
         self._workers = None  # while it is open: `Workers`
         self._exits = contextlib.ExitStack()
-        self.ranks = ranks
-        self.device = ranks.device(config.device) if ranks else config.device
-        with backend.use(self.device) as device:
+        with backend.use(config.device) as device:
             self.worker_kind, self.n_workers = choose_workers(
-                str(workers), config.batch, device, ranks.size if ranks else 1
+                str(workers), config.batch, device, ranks
             )
             if model is None:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
                 shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 model = build(shape, rng)
+            validation = text.validation(config)
+            if own:
+                row = validation.shard(0, len(validation.ids))
+                self.own = own.look_at(model, row, text.tokenizer.vocab_size, config)
+                self.n_workers = own.n_workers(model, row, str(workers), self.n_workers)
             forked = self.worker_kind == "processes" and self.n_workers > 1
             flat = FlatParameters(model, shared=forked)
             self.work = Workplace(
@@ -93,14 +105,14 @@ class Learner:
                 model=model,
                 flat=flat,
                 optimizer=new_optimizer(config, flat),
-                gradients=[flat.zeros() for _ in range(1 if ranks else self.n_workers)],
+                gradients=[flat.zeros() for _ in range(self.n_workers)],
                 sampler=text.sampler(config),
                 tokenizer=text.tokenizer,
-                validation=text.validation(config),
+                validation=validation,
             )
 
     @property
-    def model(self) -> LanguageModel:
+    def model(self) -> Module:
         return self.work.model
 
     def step(self, number: int) -> Step:
@@ -129,11 +141,12 @@ class Learner:
         `every=8` an eighth, spread over the whole."""
         return sum(self._opened().call("evaluate", every), Score())
 
-    def check_alike(self) -> None:
-        """Raise MinillmError where the weights of ranks have come apart."""
+    def check_weights(self) -> None:
+        """Raise DivergedError where a weight is not finite."""
         if self.ranks:
-            fingerprint = self.ranks.worker.fingerprint()
-            self.ranks.agree(MinillmError, weights=fingerprint)
+            self.ranks.check_alike()
+        largest = abs(self.work.flat.data).max().item()
+        check_finite(self.next, largest_weight=largest)
 
     def save(self, path: str | Path) -> None:
         """Write the weights, the optimizer's moments and the number of the next step
@@ -175,15 +188,14 @@ class Learner:
         if self._workers is not None:
             raise UsageError("this Learner is open already")
         with contextlib.ExitStack() as exits:
-            exits.enter_context(backend.use(self.device))
+            exits.enter_context(backend.use(self.config.device))
             exits.enter_context(threads(1))  # a worker is one core's work
             # What overflows shows in the loss or in the norm of the gradient.
             exits.enter_context(
                 np.errstate(over="ignore", invalid="ignore", divide="ignore")
             )
             if self.ranks:
-                self.next = self.ranks.start(self.work, self.next)
-                self._workers = self.ranks
+                self._workers = self.ranks.start(self)
             else:
                 # Last: its processes are forked with all of the above in force.
                 self._workers = Workers(

@@ -2,14 +2,17 @@
 
 A rank is a process that `mpiexec` or `srun` has started, one worker with weights of its
 own. All ranks run the same program and make the same calls in the same order: nothing
-else keeps their weights alike.
+else keeps their weights alike. (In `train`, rank 0 says what they are: `leader.py`.)
 """
 
+import dataclasses
 import hashlib
 import time
 
 from minillm import backend, launcher
 from minillm.errors import MinillmError, UsageError
+from minillm.learning.config import TrainConfig
+from minillm.learning.data import EncodedCorpus
 from minillm.learning.optimizer import squared_norm
 from minillm.learning.worker import Worker, Workplace, part
 
@@ -18,8 +21,9 @@ class Ranks:
     """The ranks of a communicator (`mpi4py.MPI.Comm`); this process is `rank` of
     `size`.
 
-    n_here: those on this machine, `local` is this one's number among them. seconds: the
-    time in `add_up`, with the wait for the slowest rank.
+    n_here: those on this machine, `local` is this one's number among them. signal: one
+    that some rank has heard. note: how they add up, where there is a choice. seconds:
+    the time in `add_up`, with the wait for the slowest rank.
     """
 
     def __init__(self, comm):
@@ -30,28 +34,60 @@ class Ranks:
         here = comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.local, self.n_here = here.rank, here.size
         here.Free()
+        self.signal = None
+        self.note = None
         self.seconds = 0.0
-        self.signal = None  # that another rank has heard
 
-    def device(self, name: str) -> str:
-        """The device of this rank: of `cuda`, the GPU of its number on its machine."""
+    def placed(self, config: TrainConfig) -> TrainConfig:
+        """With the device of this rank: of `cuda`, the GPU of its number on its
+        machine."""
+        name = config.device
         if name == "auto":
             with backend.use("auto") as found:
                 name = found.kind
-        return f"cuda:{self.local}" if name == "cuda" else name
+        if name == "cuda" and self.local:
+            return dataclasses.replace(config, device=f"cuda:{self.local}")
+        return config
 
-    def start(self, work: Workplace, step: int) -> int:
-        """Begin with the weights and moments of rank 0; returns its next step."""
+    def meet(self, config: TrainConfig, text: EncodedCorpus) -> TrainConfig:
+        """`placed`, where all are to train by the same settings on the same text.
+        Raises UsageError, on every rank, where they are not."""
+        self.agree(**{**config.to_json(), "device": None})
+        self.agree(data=text.sha256, tokenizer=text.tokenizer.sha256)
+        config = self.placed(config)
+        with backend.use(config.device) as device:
+            if how := device.sums_by(self.comm):
+                self.note = f"gradients of {self.size} ranks are added up by {how}"
+        return config
+
+    def check(self, workers: str, batch: int) -> None:
+        """UsageError for more workers in a rank, or for a rank without a sequence."""
+        if workers not in ("auto", "1"):
+            raise UsageError(
+                f"--workers {workers}: each of the {self.size} ranks is one"
+            )
+        if self.size > batch:
+            raise UsageError(
+                f"batch {batch}: {self.size} ranks are more than its sequences"
+            )
+
+    def start(self, learner) -> "Ranks":
+        """Begin with the weights, the moments and the next step of rank 0."""
+        work = learner.work
         for array in (work.flat.data, *work.optimizer.state.values()):
             host = backend.to_numpy(array)
             self.comm.Bcast(host)
             array[...] = backend.of(array).asarray(host)
+        learner.next = self.comm.bcast(learner.next)
         self.worker = RankWorker(work, self)
-        return self.comm.bcast(step)
+        return self
 
     def call(self, method: str, *arguments) -> list:
         """The answers of all workers, by rank, as `Workers.call`; on every rank."""
-        return self.comm.allgather(getattr(self.worker, method)(*arguments))
+        answer = getattr(self.worker, method)(*arguments)
+        told = self.comm.allgather((answer, self.signal))
+        self.signal = next((signal for _, signal in told if signal), None)
+        return [answer for answer, _ in told]
 
     def add_up(self, array) -> None:
         """Put the sum over all ranks in the place of an array, on every rank."""
@@ -59,25 +95,15 @@ class Ranks:
         backend.of(array).add_up(array, self.comm)
         self.seconds += time.perf_counter() - begun
 
-    def agree(self, error: type[MinillmError] = UsageError, **facts) -> None:
-        """Raise this error, on every rank, where one has other facts than rank 0."""
-        first, *others = self.comm.allgather(facts)
-        for rank, theirs in enumerate(others, 1):
-            for name, value in first.items():
-                if theirs.get(name) != value:
-                    message = f"{name} {theirs.get(name)} instead of {value}"
-                    raise launcher.everywhere(
-                        error(f"rank {rank} has {message}, as rank 0: all must agree")
-                    )
+    def agree(self, **facts) -> None:
+        """Raise UsageError, on every rank, where one has other facts than rank 0."""
+        found = self.comm.allgather(facts)
+        for name in facts:
+            _check_alike(name, [each.get(name) for each in found], UsageError)
 
-    def tell(self, call) -> None:
-        """Rank 0 says what to call next (`runs/leader.py`), and hears of signals."""
-        _, *signals = self.comm.allgather(call)
-        self.signal = next(filter(None, signals), self.signal)
-
-    def told(self, signal: int | None):
-        """What rank 0 says; `signal` is what this rank has heard meanwhile."""
-        return self.comm.allgather(signal)[0]
+    def check_alike(self) -> None:
+        """Raise MinillmError where the weights of ranks have come apart."""
+        _check_alike("weights", self.call("fingerprint"), MinillmError)
 
 
 class RankWorker(Worker):
@@ -104,8 +130,21 @@ class RankWorker(Worker):
         return hashlib.sha256(data).hexdigest()[:12]
 
 
-def join() -> Ranks | None:
-    """The ranks that a launcher has started with this one; None where it is alone.
+def _check_alike(name: str, values: list, error: type[MinillmError]) -> None:
+    """values: one of each rank."""
+    for rank, value in enumerate(values):
+        if value != values[0]:
+            raise launcher.everywhere(
+                error(
+                    f"rank {rank} has {name} {value} instead of {values[0]}, as rank "
+                    f"0: all must agree"
+                )
+            )
+
+
+def join(make=Ranks):
+    """The ranks that a launcher has started with this one, by `make(communicator)`;
+    None where it is alone.
 
     Raises UsageError where they cannot reach each other: each would train alone.
     """
@@ -125,21 +164,4 @@ def join() -> Ranks | None:
             f"{n} processes were started together, and each would train alone: mpi4py "
             f"sees {MPI.COMM_WORLD.size} of them: its MPI is not that of the launcher"
         )
-    return Ranks(MPI.COMM_WORLD)
-
-
-def first(ranks: Ranks | None, function):
-    """What a function returns on rank 0, where alone it is called, or without ranks.
-    Its error is raised on every rank."""
-    if ranks is None:
-        return function()
-    answer = error = None
-    if ranks.rank == 0:
-        try:
-            answer = function()
-        except Exception as failure:
-            error = launcher.everywhere(failure)
-    answer, error = ranks.comm.bcast((answer, error))
-    if error is not None:
-        raise error
-    return answer
+    return make(MPI.COMM_WORLD)

@@ -18,27 +18,30 @@ from multiprocessing.process import BaseProcess
 from minillm import backend
 from minillm.backend import Backend
 from minillm.errors import MinillmError, UsageError
-from minillm.learning.process import SIGNALS
 
+# What ends a process, with what each does by default.
+SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+HANG_UP = getattr(signal, "SIGHUP", None)  # a terminal that closes; not on Windows
+if HANG_UP:
+    SIGNALS[HANG_UP] = signal.SIG_DFL
+# A cluster's word that the time of a job is nearly over, perhaps said several times.
+SAVE = getattr(signal, "SIGUSR1", None)
+if SAVE:
+    SIGNALS[SAVE] = signal.SIG_DFL
 PATIENCE = 5.0  # seconds that a worker has for its last step, when all is over
 
 
 def choose_workers(
-    text: str, batch: int, device: Backend, n_ranks: int = 1
+    text: str, batch: int, device: Backend, ranks=None
 ) -> tuple[str, int]:
-    """The workers of a run on a device: `parse_workers`, but a GPU takes one, and each
-    of several ranks is one.
+    """The workers of this process on a device: `parse_workers`, but a GPU takes one,
+    and each of several ranks is one.
 
     Raises UsageError.
     """
-    if n_ranks > 1:
-        if text not in ("auto", "1"):
-            raise UsageError(f"--workers {text}: each of the {n_ranks} ranks is one")
-        if n_ranks > batch:
-            raise UsageError(
-                f"batch {batch}: {n_ranks} ranks are more than its sequences"
-            )
-        return "ranks", n_ranks
+    if ranks:
+        ranks.check(text, batch)
+        return "ranks", 1
     if device.kind == "cpu":
         return parse_workers(text, batch)
     if text not in ("auto", "1"):

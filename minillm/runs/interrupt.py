@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from minillm.learning.process import HANG_UP, SAVE, SIGNALS
+from minillm.learning.workers import HANG_UP, SAVE, SIGNALS
 
 
 class Interrupts:

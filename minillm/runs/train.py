@@ -1,38 +1,40 @@
 """`train`: from settings to a run folder and its record."""
 
-import warnings
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from minillm import backend
+from minillm import backend, launcher
 from minillm.backend import Backend, products
+from minillm.backend.memory import keep_freed_memory
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
-from minillm.learning.process import keep_freed_memory
-from minillm.learning.ranks import first, join
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
+from minillm.nn import Module
 from minillm.runs import memory
 from minillm.runs.begin import may_be_removed, open_logbook
 from minillm.runs.interrupt import Interrupts
-from minillm.runs.leader import Leader, follow
 from minillm.runs.logbook import Logbook, Silent
-from minillm.runs.record import code, versions
+from minillm.runs.record import code
 from minillm.runs.resume import finished_record, settle
-from minillm.runs.run import is_unfinished, read_tokenizer
+from minillm.runs.run import is_unfinished, load_run, read_tokenizer
+from minillm.visible import warn
 
 
 def train(
     config: TrainConfig | None = None,
     *,
+    model: Module | None = None,
     reporter=None,
     sources: dict | None = None,
     resume: bool | str = False,
     overwrite: bool = False,
     text: EncodedCorpus | None = None,
     draw: bool = True,
+    ranks=None,
     **options,
 ) -> dict:
     """Train a model and return the record of the run, which run.json holds too.
@@ -41,9 +43,13 @@ def train(
     `reporter` hears of every step (see `Silent`); `sources` says where each option came
     from; `resume` goes on with the run in `out`, with "auto" if there is an unfinished
     one; `start` in the configuration begins where the cooldown of a shorter run began;
+    `model` is one of your own: a Module with `logits(ids)`, (B, T) -> (B, T, V), or
+    called so, or with a `loss(batch)`; it has a shape, so none may be given, and the
+    trained weights are in it afterwards. It is given again to resume.
     `text` spares preparing the corpus again; `draw` makes loss.svg. A folder that holds
     this very run, finished, is not trained again: its record is returned, unless
-    `overwrite` removes what is there.
+    `overwrite` removes what is there. Where `mpiexec` has started several processes,
+    each calls this, and the first has `ranks`, which help it: see `leader.py`.
 
     Raises UsageError, DataError, DeviceError, DivergedError or Interrupted.
     """
@@ -53,54 +59,34 @@ def train(
         raise UsageError("give a TrainConfig or its fields, not both")
     if resume not in (True, False, "auto"):
         raise UsageError(f'resume must be True, False or "auto", got {resume!r}')
-    ranks = join()  # None, unless a launcher has started several of this process
-    if ranks:
-        ranks.agree(**config.to_json(), **versions())
-    begun = first(ranks, lambda: _begin(config, sources, resume, overwrite, text))
-    config, sources, resume, replaces, record, tokenizer = begun
-    follows = ranks is not None and ranks.rank > 0
+    if ranks is None and launcher.place()[1] > 1:
+        given = {"sources": sources, "resume": resume, "overwrite": overwrite}
+        return _on_ranks(config, model, text, reporter=reporter, draw=draw, **given)
+    replaces = overwrite and may_be_removed(config, resume)
+    if resume == "auto":
+        resume = config.out is not None and is_unfinished(config.out)
+    config, sources = settle(config, sources, resume, model)
+    record = None if replaces else finished_record(config, resume, text, model)
     if record is not None:
-        return record if follows else _again(record, Path(config.out), reporter, draw)
-    reporter = reporter if reporter and not follows else Silent()
+        return _again(record, Path(config.out), model, reporter, draw)
+    reporter = reporter or Silent()
     keep_freed_memory()
-    with backend.use(ranks.device(config.device) if ranks else config.device) as device:
-        n = ranks.size if ranks else 1
-        _, n = choose_workers(config.workers, config.batch, device, n)
-        text = text or prepare(config, tokenizer, reporter.note)
+    with backend.use(config.device) as device:
+        _, n = choose_workers(config.workers, config.batch, device, ranks)
+        text = text or prepare(config, _tokenizer(config, resume), reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
-        if ranks:
-            ranks.agree(data=text.sha256, tokenizer=text.tokenizer.sha256)
-            if how := device.sums_by(ranks.comm):
-                reporter.note(f"gradients of {ranks.size} ranks are added up by {how}")
-            n = ranks.n_here if device.kind == "cpu" else 1
         with memory.within(config, shape, n, device):
-            kind = Leader if ranks and not follows else Learner
-            learner = kind(config, text, workers=config.workers, ranks=ranks)
-            if follows:
-                follow(learner)
-                return first(ranks, dict)
+            learner = Learner(
+                config, text, workers=config.workers, model=model, ranks=ranks
+            )
             for line in _notes(learner, device):
                 reporter.note(line)
             with open_logbook(learner, sources, reporter, resume, replaces) as book:
                 record = _steps(book, learner)
-    first(ranks, lambda: record)
     if draw:
         _draw(book.folder)
     reporter.finish(record)
     return record
-
-
-def _begin(config, sources, resume, overwrite, text) -> tuple:
-    """What the folder of a run decides about it: (its settings, where they are from,
-    whether it goes on, whether it replaces another, its record if it is finished, the
-    tokenizer that is there already)."""
-    replaces = overwrite and may_be_removed(config, resume)
-    if resume == "auto":
-        resume = config.out is not None and is_unfinished(config.out)
-    config, sources = settle(config, sources, resume)
-    record = None if replaces else finished_record(config, resume, text)
-    tokenizer = None if record else _tokenizer(config, resume)
-    return config, sources, resume, replaces, record, tokenizer
 
 
 def _steps(book: Logbook, learner: Learner) -> dict:
@@ -118,7 +104,19 @@ def _steps(book: Logbook, learner: Learner) -> dict:
         return book.finish()
 
 
-def _again(record: dict, folder: Path, reporter, draw: bool) -> dict:
+def _on_ranks(
+    config: TrainConfig, model: Module | None, text: EncodedCorpus | None, **given
+) -> dict:
+    """`train` on one of several processes, of which the first leads."""
+    from minillm.runs.leader import train_on_ranks  # opened for them only
+
+    lead = functools.partial(train, config, model=model, text=text, **given)
+    return train_on_ranks(lead, config, model, text)
+
+
+def _again(
+    record: dict, folder: Path, model: Module | None, reporter, draw: bool
+) -> dict:
     """The record of a run that is finished already."""
     other = record["versions"].get("code") not in (None, code())
     by = ", by another version of minillm's code" if other else ""
@@ -126,8 +124,11 @@ def _again(record: dict, folder: Path, reporter, draw: bool) -> dict:
         f"{folder}: finished already{by}: nothing trained; choose another --out, or "
         f"--overwrite this one"
     )
+    if model is not None:
+        load_run(folder, model)
+        note += "; its weights are in the model now"
     if reporter is None:
-        warnings.warn(note, stacklevel=3)
+        warn(note)
     else:
         reporter.note(note)
     if draw and not (folder / "loss.svg").exists():
@@ -149,7 +150,7 @@ def _tokenizer(config: TrainConfig, resume: bool):
 
 def _notes(learner: Learner, device: Backend) -> Iterator[str]:
     """In words: where this machine or text lacks something, or a setting is odd."""
-    config, text = learner.config, learner.text
+    config, text, own, n = learner.config, learner.text, learner.own, learner.n_workers
     problem = products.library()["problem"] if device.kind == "cpu" else None
     yield from filter(
         None,
@@ -157,8 +158,9 @@ def _notes(learner: Learner, device: Backend) -> Iterator[str]:
             missed_wish(config.workers, learner.worker_kind),
             problem,
             odd_warmup(config),
-            memory.tight(config, learner.model.config, learner.n_workers, device),
+            None if own else memory.tight(config, learner.model.config, n, device),
             text.cut(config.context),
             text.repeated(config),
+            learner.ranks and learner.ranks.note,
         ],
     )

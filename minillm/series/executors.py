@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator
 
 from minillm import launcher
 from minillm.errors import MinillmError, UsageError
-from minillm.learning.process import SIGNALS
-from minillm.learning.ranks import join
+from minillm.learning.workers import SIGNALS
 from minillm.runs.record import versions
 
 NAMES = ("local", "dask", "mpi")
@@ -164,6 +163,8 @@ def _client(address: str):
 
 @contextlib.contextmanager
 def _pool():
+    from minillm.learning.ranks import join  # opened for them only
+
     ranks = join()
     if ranks is None:
         raise UsageError(

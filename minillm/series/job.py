@@ -19,10 +19,11 @@ from pathlib import Path
 from minillm.children import NAME as SAFE_PATH
 from minillm.errors import DataError, MinillmError, UsageError
 from minillm.files import replacing, writing
+from minillm.json_files import read_json
 from minillm.launcher import without_launcher
 from minillm.learning.config import TrainConfig, option
 from minillm.learning.data import prepare
-from minillm.reading import LINES, read_bytes, read_json
+from minillm.reading import LINES, read_bytes
 from minillm.runs import checkpoint
 from minillm.runs.begin import FILES, remove_run
 from minillm.runs.lock import locked

@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 from minillm import Learner, TrainConfig, prepare
-from minillm.learning.process import keep_freed_memory
+from minillm.backend.memory import keep_freed_memory
 from minillm.learning.ranks import join
 
 KINDS = (

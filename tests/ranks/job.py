@@ -50,7 +50,7 @@ def learned(arch: str, ranks=None) -> dict[str, np.ndarray]:
         steps = [learner.step(0)]
         gradient = learner.work.gradients[0].copy()
         steps += [learner.step(number) for number in range(1, 10)]
-        learner.check_alike()
+        learner.check_weights()
         return {
             "gradient": gradient,
             "losses": np.array([step.loss for step in steps]),
