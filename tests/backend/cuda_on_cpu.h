@@ -89,7 +89,7 @@ static void* tsan_scheduler;
 // of the block and of each warp, in turns.
 static char tsan_gates[33][2];
 
-inline void set_index(unsigned i) {
+UNWATCHED inline void set_index(unsigned i) {
     threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y,
                  i / (blockDim.x * blockDim.y)};
 }
