@@ -13,8 +13,8 @@ import numpy as np
 from minillm.backend import switch
 from minillm.backend.arrays import SINGLE, as_rows
 from minillm.backend.cuda_kernels import launch
-from minillm.backend.cuda_products import matmul
-from minillm.backend.pullbacks import joint
+from minillm.backend.cuda_products import matmul, sum_of_rows
+from minillm.backend.pullbacks import adding, joint
 from minillm.backend.registry import definition_of, faster
 from minillm.backend.switch import xp
 
@@ -50,11 +50,20 @@ def linear(x, weight, bias):
     y = matmul(rows, weight)
     if bias is not None:
         y += bias
+
+    def pull_weight(g, place=None):
+        product = matmul(rows.T, as_rows(g), out=place, add=place is not None)
+        return product if place is None else None
+
+    def pull_bias(g, place=None):
+        sums = sum_of_rows(as_rows(g), place)
+        return sums if place is None else None
+
     return (
         y.reshape(*x.shape[:-1], weight.shape[1]),
         lambda g: matmul(as_rows(g), weight.T).reshape(x.shape),
-        lambda g: matmul(rows.T, as_rows(g)),
-        lambda g: as_rows(g).sum(0),
+        adding(pull_weight),
+        adding(pull_bias),
     )
 
 
@@ -73,12 +82,12 @@ def layer_norm(x, gain, bias, *, eps=1e-5):
         *(x, gain, bias, y, means, inverse_sds, n, width, eps),
     )
 
-    def pullback(g):
+    def pullback(g, _=None, of_gain=None, of_bias=None):
         kept = (x, gain, means, inverse_sds)
-        gx, sums = norm_backward("layer_norm_backward", g, *kept)
-        return gx, sums[0], None if bias is None else sums[1]
+        places = (bias is not None, of_gain, of_bias)
+        return norm_backward("layer_norm_backward", g, kept, *places)
 
-    return y, joint(pullback)
+    return y, joint(adding(pullback))
 
 
 @faster("rms_norm", "cuda")
@@ -92,33 +101,32 @@ def rms_norm(x, gain, *, eps):
     blocks = cdiv(n, WARPS)
     launch("rms_norm", blocks, WARP * WARPS, x, gain, y, inverse_rms, n, width, eps)
 
-    def pullback(g):
-        gx, sums = norm_backward("rms_norm_backward", g, x, gain, inverse_rms)
-        return gx, sums[0]
+    def pullback(g, _=None, of_gain=None):
+        kept = (x, gain, inverse_rms)
+        return norm_backward("rms_norm_backward", g, kept, False, of_gain, None)[:2]
 
-    return y, joint(pullback)
+    return y, joint(adding(pullback))
 
 
-def norm_backward(kernel: str, g, x, *kept):
-    """(gradient of x, gradients of gain and bias as two rows)."""
-    g = contiguous(g)
+def norm_backward(kernel: str, g, kept: tuple, has_bias: bool, of_gain, of_bias):
+    """The gradients of x, gain and bias, or of x alone where the others were added to
+    `of_gain` and `of_bias`."""
+    g, x = contiguous(g), kept[0]
     n, width = x.size // x.shape[-1], x.shape[-1]
     # Each warp has two rows of sums in shared memory.
     warps = max(1, min(WARPS, SHARED // (8 * width)))
     rows = max(WARPS, cdiv(n, 512))  # of a block: no more than 512 shares to add up
     blocks = cdiv(n, rows)
     gx, shares = xp.empty_like(x), xp.empty((blocks, 2, width), SINGLE)
-    arguments = (g, x, *kept, gx, shares, n, width, rows)
+    arguments = (g, *kept, gx, shares, n, width, rows)
     launch(kernel, blocks, WARP * warps, *arguments, shared=8 * width * warps)
-    return gx, add_rows(shares.reshape(blocks, -1)).reshape(2, width)
-
-
-def add_rows(shares):
-    """shares.sum(0), always in one order.   (n, width) -> (width)"""
-    n, width = shares.shape
-    sums = xp.empty(width, SINGLE)
-    launch("add_rows", cdiv(width, WARP), 8 * WARP, shares, sums, n, width)
-    return sums
+    add = of_gain is not None and (of_bias is not None or not has_bias)
+    if not add:
+        of_gain = xp.empty(width, SINGLE)
+        of_bias = xp.empty(width, SINGLE) if has_bias else None
+    arguments = (shares, of_gain, of_bias, blocks, width, add)
+    launch("add_shares", cdiv(2 * width, WARP), 8 * WARP, *arguments)
+    return (gx, None, None) if add else (gx, of_gain, of_bias)
 
 
 @faster("embedding", "cuda")
@@ -130,21 +138,24 @@ def embedding(table, *, ids):
     if not fits(table) or not on_device.size:
         return definition_of("embedding")(table, ids=on_device)
 
-    def pullback(g):
-        return gradient_by_runs(g, switch.to_numpy(ids), table.shape)
+    def pullback(g, place=None):
+        gradient = xp.zeros(table.shape, SINGLE) if place is None else place
+        add_by_runs(gradient, g, switch.to_numpy(ids))
+        return gradient if place is None else None
 
-    return table[on_device], pullback
+    return table[on_device], adding(pullback)
 
 
-def gradient_by_runs(g, ids: np.ndarray, shape: tuple):
-    """What `add.at` makes of zeros: row i of g added to row ids[i].
+def add_by_runs(gradient, g, ids: np.ndarray) -> None:
+    """What `add.at` does: row i of g is added to row ids[i] of the gradient.
 
-    g (..., D), ids (...) on the host -> (V, D)
+    gradient (V, D), g (..., D), ids (...) on the host
     """
+    shape = gradient.shape
     flat = np.ravel(ids) % shape[0]  # as a GPU does, where an id is out of range
     # Of 16 bits NumPy sorts ten times as fast as of 32.
-    order = np.argsort(flat.astype(np.uint16 if shape[0] <= 2**16 else np.int32),
-                       kind="stable")  # fmt: skip
+    short = np.uint16 if shape[0] <= 2**16 else np.int32
+    order = np.argsort(flat.astype(short), kind="stable")
     ordered = flat[order]
     begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     pieces, of_pieces = cut(np.append(begins, flat.size), RUN)
@@ -155,12 +166,10 @@ def gradient_by_runs(g, ids: np.ndarray, shape: tuple):
     width = shape[1]
     threads = min(256, cdiv(width, WARP) * WARP)
     sums = xp.empty((len(pieces) - 1, width), SINGLE)
-    gradient = xp.zeros(shape, SINGLE)
-    g = contiguous(g)
-    launch("add_runs", len(pieces) - 1, threads, g, order, pieces, None, sums, width)
-    arguments = (sums, None, of_pieces, rows, gradient, width)
+    arguments = (contiguous(g), order, pieces, None, sums, width, False)
+    launch("add_runs", len(pieces) - 1, threads, *arguments)
+    arguments = (sums, None, of_pieces, rows, gradient, width, True)
     launch("add_runs", len(rows), threads, *arguments)
-    return gradient
 
 
 def cut(begins: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:

@@ -43,11 +43,24 @@ def matmul(a, b, out=None, add: bool = False):
     if blas is None or not (single and fit and a.size and b.size):
         return _by_the_library(a, b, out, add)
     if out is None:
-        out = xp.empty(shape, SINGLE)
+        out, add = xp.empty(shape, SINGLE), False
     elif (out.shape, out.dtype) != (shape, SINGLE) or not _layout(out).is_rows:
         return _by_the_library(a, b, out, add)
     blas.multiply(_readable(a), _readable(b), out, add)
     return out
+
+
+def sum_of_rows(x, place=None):
+    """x.sum(0), or `place` with that sum added, as a product with a row of ones: cuBLAS
+    has many cores add up each column.   (n, width) -> (width)"""
+    ones = _ones(switch.current(), len(x))
+    sums = matmul(ones, x, out=None if place is None else place[None], add=True)
+    return sums[0]
+
+
+@functools.lru_cache(maxsize=8)  # batches are of few lengths
+def _ones(device, n: int):
+    return device.xp.ones((1, n), SINGLE)
 
 
 def _by_the_library(a, b, out, add: bool):

@@ -117,34 +117,37 @@ extern "C" __global__ void rms_norm_backward(
     float* gx, float* shares, int n, int width, int rows)
 { norm_backward<false>(g, x, gain, 0, inverse_rms, gx, shares, n, width, rows); }
 
-// ------------------------------------------------------- sums over rows, in one order
-// sums[i] = Σ shares[row][i]. A block has 32 columns; each of its warps adds up every
-// so-many-th row, then the first warp adds up what the warps found.
+// The gradients of gain and bias: the sums of all blocks' shares, always in one order,
+// or with `add` what is there and these sums. A block has 32 columns; each of its warps
+// adds up every so-many-th share, then the first warp adds up what the warps found.
 
-extern "C" __global__ void add_rows(const float* shares, float* sums, int n, int width)
+extern "C" __global__ void add_shares(
+    const float* shares, float* of_gain, float* of_bias, int n, int width, int add)
 {
     __shared__ float found[8][32];  // 8 warps
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    int column = blockIdx.x * 32 + lane;
+    int column = blockIdx.x * 32 + lane;  // of 2 · width
     float total = 0;
-    if (column < width)
+    if (column < 2 * width)
         for (int row = warp; row < n; row += 8)
-            total += shares[(size_t)row * width + column];
+            total += shares[(size_t)row * 2 * width + column];
     found[warp][lane] = total;
     __syncthreads();
-    if (warp > 0 || column >= width) return;
+    float* sum = column < width ? of_gain + column : of_bias + column - width;
+    if (warp > 0 || column >= 2 * width || (column >= width && !of_bias)) return;
     for (int w = 1; w < 8; ++w) total += found[w][lane];
-    sums[column] = total;
+    *sum = add ? *sum + total : total;
 }
 
 // ------------------------------------ the gradient of `embedding` (ops/neural.py)
 // The rows of g, sorted by id, lie in runs of one id. A block adds up one run: row
 // `order[j]` of g for each j from begins[run] to begins[run + 1], into row `to[run]`.
-// Without `order` the rows are in order, without `to` the sums are.
+// Without `order` the rows are in order, without `to` the sums are. With `add` a sum is
+// added to what is there.
 
 extern "C" __global__ void add_runs(
     const float* g, const int* order, const int* begins, const int* to, float* sums,
-    int width)
+    int width, int add)
 {
     int begin = begins[blockIdx.x], end = begins[blockIdx.x + 1];
     int row = to ? to[blockIdx.x] : blockIdx.x;
@@ -153,7 +156,8 @@ extern "C" __global__ void add_runs(
 #pragma unroll 4
         for (int j = begin; j < end; ++j)
             total += g[(size_t)(order ? order[j] : j) * width + i];
-        sums[(size_t)row * width + i] = total;
+        float* sum = sums + (size_t)row * width + i;
+        *sum = add ? *sum + total : total;
     }
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from minillm import backend
 from minillm.backend import cuda_attention, cuda_bodies, cuda_fused, definition_of, xp
+from minillm.backend.pullbacks import adding
 from minillm.ops import IGNORED
 
 
@@ -69,6 +70,8 @@ def norms() -> list[Case]:
             found.append(of_op("layer_norm", x, gain, with_bias, eps=1e-3))
         body, settings = cuda_bodies.rms_norm, {"eps": 1e-3}
         found.append(Case("rms_norm", body, rms_norm, [x, gain], settings))
+    many = 4 * 512 + 1  # rows: blocks have five each
+    found.append(of_op("layer_norm", normal(many, 2), normal(2), normal(2), eps=0.1))
     return found
 
 
@@ -183,11 +186,13 @@ def expected(case: Case) -> list[np.ndarray]:
     """Value and gradients by the definition, on the host in float64."""
     arrays = [None if x is None else np.asarray(x, np.float64) for x in case.arrays]
     value, *pullbacks = case.definition(*arrays, **case.settings)
-    return [value, *gradients(arrays, pullbacks, gradient_of(value))]
+    gradients = gradients_of(arrays, pullbacks, gradient_of(value))
+    return [value, *gradients, *gradients]
 
 
 def found(case: Case) -> list[np.ndarray]:
-    """By the body, on the device in charge in float32."""
+    """By the body, on the device in charge in float32: the gradients as new arrays, and
+    added to what is there, where the body can do that."""
     device = backend.current()
     arrays = [
         None if x is None else device.asarray(np.asarray(x, np.float32))
@@ -199,16 +204,30 @@ def found(case: Case) -> list[np.ndarray]:
     }
     value, *pullbacks = case.body(*arrays, **settings)
     g = device.asarray(gradient_of(value).astype(np.float32))
-    results = [value, *gradients(arrays, pullbacks, g)]
+    places = [
+        None if x is None else device.xp.ones(x.shape, np.float32) for x in arrays
+    ]
+    results = [value, *gradients_of(arrays, pullbacks, g)]
+    results += gradients_of(arrays, pullbacks, g, places)
     return [backend.to_numpy(x) for x in results]
 
 
-def gradients(arrays, pullbacks, g) -> list:
-    answers = [pull(g) for pull in pullbacks] if len(pullbacks) > 1 else None
-    answers = answers or pullbacks[0](g)
-    answers = answers if isinstance(answers, (tuple, list)) else [answers]
-    pairs = zip(arrays, answers, strict=True)
-    return [answer for x, answer in pairs if x is not None]
+def gradients_of(arrays, pullbacks, g, places=None) -> list:
+    """Those of all arrays that are there. What was added to a place is what the place,
+    which was 1 before, has gained."""
+    places = places or [None] * len(arrays)
+    answers = []
+    for i, pull in enumerate(pullbacks):
+        can_add = adding in (type(pull), type(getattr(pull, "pullback", None)))
+        joined = len(pullbacks) == 1
+        theirs = (places if joined else places[i : i + 1]) if can_add else ()
+        answer = pull(g, *theirs)
+        answers += answer if isinstance(answer, (tuple, list)) else [answer]
+    return [
+        place - 1 if answer is None else answer
+        for x, answer, place in zip(arrays, answers, places, strict=True)
+        if x is not None
+    ]
 
 
 def gradient_of(value) -> np.ndarray:
@@ -220,7 +239,7 @@ def gradient_of(value) -> np.ndarray:
 def problem(case: Case, wanted: list, results: list, tolerance: float) -> str | None:
     """How the body's results differ from the definition's; None where they do not."""
     for i, (a, b) in enumerate(zip(results, wanted, strict=True)):
-        part = f"gradient {i - 1}" if i else "value"
+        part = f"result {i}" if i else "value"
         what = f"{case.name} {list(case.settings)}: {part}"
         if a.shape != b.shape or a.dtype != np.float32:
             return f"{what} is {a.dtype} of shape {a.shape}, not {b.shape}"

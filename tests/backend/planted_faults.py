@@ -51,6 +51,8 @@ FAULTS = [  # (name, the text, what is put in its place, cases)
     Fault("the last warp's sums are left out", "w < warps; ++w) total += sums",
           "w < warps - 1; ++w) total += sums", NORMS),
     Fault("too few rows are added", "row < n; row +=", "row < n - 1; row +=", NORMS),
+    Fault("gain and bias mixed up", "width ? of_gain", "width - 1 ? of_gain", NORMS),
+    Fault("nothing is added to", "add ? *sum + total", "add ? total", LOOKUPS),
     Fault("a run ends early", "j < end; ++j", "j < end - 1; ++j", LOOKUPS),
     Fault("a run ends late", "j < end; ++j", "j <= end; ++j", LOOKUPS),
     Fault("the order is ignored", "order ? order[j] : j", "j", LOOKUPS),

@@ -17,7 +17,12 @@ import pytest
 
 from minillm import backend
 from minillm.backend import cuda_attention, cuda_bodies, cuda_kernels, registry
+from minillm.learning.flat import FlatParameters
+from minillm.models import ModelConfig, build, usual
+from minillm.nn import Noise
+from minillm.ops import IGNORED
 from minillm.testing import TABLE, check_body
+from minillm.text import Batch
 
 HERE = Path(__file__).parent
 FORWARD, BACKWARD, RANDOM = ORDERS = (0, 1, 7)
@@ -84,6 +89,38 @@ def test_the_cases_run_every_kernel(device_in, monkeypatch):
     for case, _ in expected():
         results(case, device_in(FORWARD))
     assert launched == set(cuda_kernels.signatures(cuda_kernels.source()))
+
+
+ARCHITECTURES = [("gpt", 16, 2), ("gpt", 70, 1), ("encoder", 16, 2), ("lstm", 16, 1)]
+
+
+@pytest.mark.parametrize(("arch", "width", "n_heads"), ARCHITECTURES)
+def test_a_model_gets_the_gradients_of_its_definitions(arch, width, n_heads, device_in):
+    """Where gradients are there already, bodies add to them; nothing is scattered."""
+    shape = ModelConfig(30, 2, width, n_heads, 40, arch=arch, **usual(arch))
+    expected = gradients_of_two_batches(shape)
+    device = device_in(RANDOM)
+    device.xp.add.at = None
+    with backend.use(device):
+        found = gradients_of_two_batches(shape)
+    np.testing.assert_allclose(found, expected, atol=2e-5 * abs(expected).max())
+
+
+def gradients_of_two_batches(shape: ModelConfig) -> np.ndarray:
+    """Added up in one flat buffer, with dropout and padding."""
+    model = build(shape, np.random.default_rng(0))
+    flat = FlatParameters(model)
+    gradient = flat.zeros()
+    flat.collect_gradients(model, gradient)
+    rng = np.random.default_rng(1)
+    for step in range(2):
+        ids = rng.integers(0, shape.vocab_size, (3, 40), dtype=np.int32)
+        mask = np.arange(40) < rng.integers(20, 40, (3, 1))
+        targets = np.where(mask, np.roll(ids, -1), IGNORED).astype(np.int32)
+        batch = Batch(ids, targets, int(mask.sum()), mask=mask)
+        model.loss(batch, Noise(0.1, seed=0, step=step)).backward()
+    views = flat.views(backend.to_numpy(gradient)).values()
+    return np.concatenate([view.ravel() for view in views])
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
