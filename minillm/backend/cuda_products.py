@@ -36,7 +36,7 @@ def matmul(a, b, out=None, add: bool = False):
     cuBLAS multiplies float32, `xp.matmul` the rest.
     """
     device = switch.current()
-    blas = open_cublas(device) if device.has_cublas else None
+    blas = open_cublas(device)[0] if device.has_cublas else None
     shape = (*a.shape[:-1], b.shape[-1])
     single = a.dtype == b.dtype == SINGLE
     fit = a.ndim >= 2 and (*a.shape[:-2], a.shape[-1]) == b.shape[:-1]
@@ -105,13 +105,21 @@ def _address(x) -> int:
     return x.data.ptr
 
 
+def library(device) -> dict:
+    """What multiplies on a device: {"name", "problem"}; a problem is why cuBLAS is not
+    used, None where all is well."""
+    blas, problem = open_cublas(device)
+    return {"name": "cuBLAS" if blas else "CuPy", "problem": problem}
+
+
 @functools.cache
-def open_cublas(device) -> "Cublas | None":
-    """cuBLAS on this device; None where it cannot be used: CuPy then multiplies."""
+def open_cublas(device) -> "tuple[Cublas | None, str | None]":
+    """(cuBLAS on this device, why there is none: CuPy then multiplies)"""
     try:
-        return Cublas(device, _load())
-    except (ImportError, OSError, AttributeError, RuntimeError, DeviceError):
-        return None
+        return Cublas(device, _load()), None
+    except (ImportError, OSError, AttributeError, RuntimeError, DeviceError) as error:
+        told = " ".join(str(error).split())[:200]
+        return None, f"cuBLAS cannot be used ({told}): CuPy multiplies, more slowly"
 
 
 def _load() -> ctypes.CDLL:

@@ -23,7 +23,6 @@
 #include <tuple>
 #include <ucontext.h>
 #include <utility>
-#include <vector>
 
 // ------------------------------------------------------------------ the words of CUDA
 #define __global__
@@ -74,11 +73,15 @@ struct Fiber {
     unsigned waits[2];  // so far: at barriers, at shuffles
 };
 
+static const unsigned MOST = 1024;  // threads of a block
 static const size_t STACK = 64 * 1024;
 static const size_t GUARD = 0 UNLESS_WATCHED(+ 64 * 1024);  // around shared memory
-static std::vector<Fiber> fibers;  // one for each thread of the block
-static std::vector<char> stacks;
-static std::vector<uint64_t> slots;  // two for each thread: what it shuffles
+// Plain arrays: what std::vector does in its own functions would be watched.
+static Fiber fibers[MOST];
+static char stacks[MOST][STACK];
+static uint64_t slots[2][MOST];  // what a thread shuffles, in turns
+static unsigned turns[MOST];     // the order in which threads run
+static unsigned n_threads;
 static char* dynamic;  // shared memory of the length that the launch asks for
 static unsigned current;
 static int order = 0;  // 0 forward, 1 backward, else the seed of a random order
@@ -119,10 +122,12 @@ UNWATCHED inline void wait(State state, unsigned mask, int line) {
 // Lets those go on whose wait is over: all threads of the block at one barrier, or all
 // lanes of a mask at one shuffle. False where nobody can, or where lines differ.
 UNWATCHED inline bool release() {
-    unsigned n = fibers.size(), at_barrier = 0, ended = 0;
-    for (auto& f : fibers) at_barrier += f.state == AT_BARRIER, ended += f.state == ENDED;
+    unsigned n = n_threads, at_barrier = 0, ended = 0;
+    for (unsigned i = 0; i < n; ++i)
+        at_barrier += fibers[i].state == AT_BARRIER, ended += fibers[i].state == ENDED;
     if (at_barrier == n) {
-        for (auto& f : fibers) {
+        for (unsigned i = 0; i < n; ++i) {
+            Fiber& f = fibers[i];
             if (f.line != fibers[0].line) {
                 snprintf(message, sizeof message, "threads of one block wait at "
                          "barriers on lines %d and %d", fibers[0].line, f.line);
@@ -169,38 +174,38 @@ UNWATCHED inline void enter() {
     setcontext(&scheduler);
 }
 
-UNWATCHED inline void shuffle_turns(std::vector<unsigned>& turns) {
+UNWATCHED inline void shuffle_turns() {
     static uint64_t random = 0;
     if (!random) random = 0x9E3779B97F4A7C15u * (unsigned)order;
-    for (unsigned i = turns.size() - 1; i > 0; --i) {
+    for (unsigned i = n_threads - 1; i > 0; --i) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-        std::swap(turns[i], turns[random % (i + 1)]);
+        unsigned j = random % (i + 1), other = turns[j];
+        turns[j] = turns[i], turns[i] = other;
     }
 }
 
 // Runs the threads of one block to their end. False where something is wrong.
 UNWATCHED inline bool run_block(size_t dynamic_bytes) {
-    TSAN(tsan_scheduler = __tsan_get_current_fiber(); __tsan_release(&tsan_scheduler);)
     for (char* c = __start_shared_memory; c < __stop_shared_memory; ++c) *c = -1;
-    std::vector<char> memory(dynamic_bytes + 2 * GUARD, -1);
-    dynamic = memory.data() + GUARD;
-    unsigned n = blockDim.x * blockDim.y * blockDim.z;
-    fibers.resize(n), slots.assign(2 * n, 0), stacks.resize(n * STACK);
-    std::vector<unsigned> turns(n);
+    char* memory = (char*)malloc(dynamic_bytes + 2 * GUARD);
+    for (size_t i = 0; i < dynamic_bytes + 2 * GUARD; ++i) memory[i] = -1;
+    dynamic = memory + GUARD;
+    unsigned n = n_threads = blockDim.x * blockDim.y * blockDim.z;
     for (unsigned i = 0; i < n; ++i) {
         turns[i] = order == 1 ? n - 1 - i : i;
         Fiber& f = fibers[i];
         TSAN(if (!f.tsan) f.tsan = __tsan_create_fiber(0);)
         f.state = RUNS, f.passed = f.waits[0] = f.waits[1] = 0;
         getcontext(&f.context);
-        f.context.uc_stack.ss_sp = &stacks[i * STACK];
+        f.context.uc_stack.ss_sp = stacks[i];
         f.context.uc_stack.ss_size = STACK;
         f.context.uc_link = nullptr;
         makecontext(&f.context, enter, 0);
     }
+    TSAN(tsan_scheduler = __tsan_get_current_fiber(); __tsan_release(&tsan_scheduler);)
     // volatile: these live on when setcontext comes back
     for (volatile bool more = true; more;) {
-        if (order > 1) shuffle_turns(turns);
+        if (order > 1) shuffle_turns();
         for (volatile unsigned k = 0; k < n; ++k) {
             current = turns[k];
             if (fibers[current].state != RUNS) continue;
@@ -209,16 +214,15 @@ UNWATCHED inline bool run_block(size_t dynamic_bytes) {
             if (message[0]) return false;
         }
         more = false;
-        for (auto& f : fibers) more = more || f.state != ENDED;
+        for (unsigned i = 0; i < n; ++i) more = more || fibers[i].state != ENDED;
         if (more && !release()) return false;
     }
     TSAN(__tsan_acquire(&tsan_scheduler);)
     for (size_t i = 0; i < GUARD; ++i)
-        if (memory[i] != -1 || memory[GUARD + dynamic_bytes + i] != -1) {
+        if (memory[i] != -1 || memory[GUARD + dynamic_bytes + i] != -1)
             snprintf(message, sizeof message, "writes beyond its shared memory");
-            return false;
-        }
-    return true;
+    free(memory);
+    return !message[0];
 }
 
 // shape: blocks (x, y, z), threads (x, y, z), bytes of dynamic shared memory. Returns
@@ -236,6 +240,8 @@ UNWATCHED const char* launch(
     arguments_of_body = &call;
     message[0] = 0;
     gridDim = {shape[0], shape[1], shape[2]}, blockDim = {shape[3], shape[4], shape[5]};
+    if (blockDim.x * blockDim.y * blockDim.z > MOST)
+        return "a block has more than 1024 threads";
     struct sigaction ours = {}, before;
     ours.sa_handler = touched_nothing;
     UNLESS_WATCHED(sigaction(SIGSEGV, &ours, &before);)
@@ -258,12 +264,12 @@ template <class T>
 UNWATCHED T shuffle(unsigned mask, T value, unsigned source, int line) {
     static_assert(sizeof(T) <= sizeof(uint64_t), "a shuffle moves 8 bytes at most");
     Fiber& me = fibers[current];
-    unsigned lane = current % 32, first = current - lane, n = fibers.size();
+    unsigned lane = current % 32, first = current - lane;
     if (!(mask >> lane & 1)) fail("a shuffle by a lane outside its mask", line);
-    uint64_t* set = &slots[me.passed++ % 2 * n];
+    uint64_t* set = slots[me.passed++ % 2];
     memcpy(&set[current], &value, sizeof value);
     wait(AT_SHUFFLE, mask, line);
-    if (!(mask >> source & 1) || first + source >= n)
+    if (!(mask >> source & 1) || first + source >= n_threads)
         fail("a shuffle from a lane outside its mask", line);
     memcpy(&value, &set[first + source], sizeof value);
     return value;

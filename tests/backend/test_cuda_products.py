@@ -102,7 +102,7 @@ def library(monkeypatch) -> Library:
 @pytest.fixture
 def device(library):
     with backend.use(Device()) as found:
-        cuda_products.open_cublas(found)
+        assert cuda_products.library(found) == {"name": "cuBLAS", "problem": None}
         library.products.clear()
         yield found
 
@@ -205,7 +205,9 @@ def test_a_product_that_fails_is_an_error_with_its_name(device, library):
 def test_a_library_that_computes_wrong_products_is_not_used(library):
     library.factor = 1.01
     with backend.use(Device()) as device:
-        assert cuda_products.open_cublas(device) is None
+        found = cuda_products.library(device)
+        assert found["name"] == "CuPy"
+        assert "(cuBLAS computes wrong products)" in found["problem"]
         a, b = numbers(5, 7), numbers(7, 4)
         np.testing.assert_array_equal(matmul(a, b), np.matmul(a, b))
 
@@ -213,6 +215,6 @@ def test_a_library_that_computes_wrong_products_is_not_used(library):
 def test_without_a_library_the_other_one_multiplies(monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda", None)  # no pathfinder
     with backend.use(Device()) as device:
-        assert cuda_products.open_cublas(device) is None
+        assert "cuda" in cuda_products.library(device)["problem"]
         a, b = numbers(5, 7), numbers(7, 4)
         np.testing.assert_array_equal(matmul(a, b), np.matmul(a, b))
