@@ -79,7 +79,11 @@ def test_swiglu_has_the_gradients_of_its_formula_on_a_gpu():
 def test_gradcheck_compares_cudas_bodies_in_the_type_that_they_compute_in(
     strict, monkeypatch
 ):
-    monkeypatch.setitem(registry._bodies, ("cuda", "gelu"), cuda_fused.gelu)
+    def rounded(x, *, form):
+        y, pull = definition_of("gelu")(x, form=form)
+        return y * 1.000001 if x.dtype == np.float32 else y, pull
+
+    monkeypatch.setitem(registry._bodies, ("cuda", "gelu"), rounded)
     with backend.use(strict):
         (result,) = gradcheck(["gelu"])
     assert result.ok
