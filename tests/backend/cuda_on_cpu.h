@@ -89,8 +89,8 @@ static char message[200];
 static ucontext_t scheduler;
 static void* tsan_scheduler;
 // What a fiber releases when it comes to a barrier, and all acquire when they go on:
-// of the block and of each warp, in turns.
-static char tsan_gates[33][2];
+// of the block and of each warp, in turns. And the begin of a block, and its end.
+static char tsan_gates[33][2], tsan_begin, tsan_end;
 
 UNWATCHED inline void set_index(unsigned i) {
     threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y,
@@ -166,11 +166,11 @@ static void (*body)(void*);  // the kernel, with its arguments
 static void* arguments_of_body;
 
 UNWATCHED inline void enter() {
-    TSAN(__tsan_acquire(&tsan_scheduler);)
+    TSAN(__tsan_acquire(&tsan_begin);)
     set_index(current);
     body(arguments_of_body);
     fibers[current].state = ENDED;
-    TSAN(__tsan_release(&tsan_scheduler); __tsan_switch_to_fiber(tsan_scheduler, 1);)
+    TSAN(__tsan_release(&tsan_end); __tsan_switch_to_fiber(tsan_scheduler, 1);)
     setcontext(&scheduler);
 }
 
@@ -202,7 +202,7 @@ UNWATCHED inline bool run_block(size_t dynamic_bytes) {
         f.context.uc_link = nullptr;
         makecontext(&f.context, enter, 0);
     }
-    TSAN(tsan_scheduler = __tsan_get_current_fiber(); __tsan_release(&tsan_scheduler);)
+    TSAN(tsan_scheduler = __tsan_get_current_fiber(); __tsan_release(&tsan_begin);)
     // volatile: these live on when setcontext comes back
     for (volatile bool more = true; more;) {
         if (order > 1) shuffle_turns();
@@ -217,7 +217,7 @@ UNWATCHED inline bool run_block(size_t dynamic_bytes) {
         for (unsigned i = 0; i < n; ++i) more = more || fibers[i].state != ENDED;
         if (more && !release()) return false;
     }
-    TSAN(__tsan_acquire(&tsan_scheduler);)
+    TSAN(__tsan_acquire(&tsan_end);)
     for (size_t i = 0; i < GUARD; ++i)
         if (memory[i] != -1 || memory[GUARD + dynamic_bytes + i] != -1)
             snprintf(message, sizeof message, "writes beyond its shared memory");
