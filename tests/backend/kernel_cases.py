@@ -89,6 +89,7 @@ def losses() -> list[Case]:
     found = []
     for n, vocab_size in ((9, 300), (2, 1), (40, 33), (3, 1000)):
         targets = np.where(some(n), ids(vocab_size, n), IGNORED).astype(np.int32)
+        targets[0], targets[-1] = 0, vocab_size - 1
         for n_targets, scale in ((None, 1), (7, 30)):
             settings = {"targets": targets, "n_targets": n_targets}
             logits = scale * normal(n, vocab_size)

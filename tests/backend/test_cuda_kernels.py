@@ -28,7 +28,9 @@ FORWARD, BACKWARD, RANDOM = ORDERS = (0, 1, 7)
 ROUNDINGS = 2000 * float(np.finfo(np.float32).eps)
 FAULTS = [*planted_faults.FAULTS, *planted_faults.missing_barriers()]
 
-pytestmark = pytest.mark.skipif(not on_cpu.GXX, reason="needs the compiler g++")
+pytestmark = pytest.mark.skipif(
+    not on_cpu.USABLE, reason="needs the compiler g++ on Linux"
+)
 
 
 @pytest.fixture
