@@ -25,6 +25,10 @@ class Backend:
     def to_numpy(self, array) -> np.ndarray:
         return np.asarray(array)
 
+    def add_at(self, array, index, values) -> None:
+        """array[index] += values, in place; what an index names twice gets both."""
+        self.xp.add.at(array, index, values)
+
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""
 

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from minillm.backend import cuda_scatter
 from minillm.backend.base import Backend
 from minillm.errors import DeviceError
 
@@ -26,10 +27,16 @@ class CudaBackend(Backend):
         self.device = cupy.cuda.Device(index)
 
     def asarray(self, host):
+        """Moved by way of pinned memory, which CuPy keeps for it: nobody waits, and the
+        host array may change as soon as this returns."""
         return self.xp.asarray(host)
 
     def to_numpy(self, array) -> np.ndarray:
         return self.xp.asnumpy(array)
+
+    def add_at(self, array, index, values) -> None:
+        """With the same sums in every run: see `cuda_scatter.py`."""
+        cuda_scatter.add_at(self, array, index, values)
 
     def synchronize(self) -> None:
         self.device.synchronize()

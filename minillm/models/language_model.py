@@ -75,8 +75,7 @@ class LanguageModel(Module):
         last = np.full(n_rows, length - 1)
         if mask is not None:
             last -= mask[:, ::-1].argmax(axis=1)
-        asarray = backend.current().asarray
-        return x[asarray(np.arange(n_rows)), asarray(last)]
+        return x[np.arange(n_rows), last]
 
     def label_logits(self, x: Tensor, batch, noise: Noise | None = None) -> Tensor:
         """Logits of the classes, from what `read` made.   (B, T, D) -> (B, C)"""
@@ -103,7 +102,7 @@ class LanguageModel(Module):
         # faster bodies, and nothing with the CPU's, which drops those rows itself.
         kept = np.flatnonzero(targets != IGNORED)
         if 2 * kept.size < targets.size:
-            x = x.reshape(-1, x.shape[-1])[backend.current().asarray(kept)]
+            x = x.reshape(-1, x.shape[-1])[kept]
             targets = targets.reshape(-1)[kept]
         targets = backend.current().asarray(targets)
         return self._prediction_loss(x, targets, batch.n_targets)
@@ -122,10 +121,11 @@ class LanguageModel(Module):
         with some of its sequences."""
         return self
 
-    def on_device(self, ids, begin: int = 0):
-        """Token ids, checked and moved to the device. `begin` tokens stand before them.
+    def checked_ids(self, ids, begin: int = 0) -> np.ndarray:
+        """Token ids, if the model can read them. `begin` tokens stand before them.
 
-        On the host, since a GPU wraps an id that is out of range silently.
+        On the host, where they can be looked at without a wait, and sorted: `embedding`
+        moves them to the device, and adds up their gradients in the order of the ids.
         """
         ids = np.asarray(ids)
         context, vocab_size = self.config.context, self.config.vocab_size
@@ -140,4 +140,4 @@ class LanguageModel(Module):
                 f"token id {bad} is outside the vocabulary of {vocab_size}: "
                 f"was this text encoded with another tokenizer?"
             )
-        return backend.current().asarray(ids)
+        return ids

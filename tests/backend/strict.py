@@ -286,5 +286,11 @@ class StrictBackend(Backend):
             return self.xp.asnumpy(array)
         return np.asarray(array)
 
+    def add_at(self, array, index, values):
+        """As CUDA's, which sorts the index on the host."""
+        parts = index if isinstance(index, tuple) else (index,)
+        moved = (self.asarray(p) if isinstance(p, np.ndarray) else p for p in parts)
+        self.xp.add.at(array, tuple(moved), values)
+
     def memory(self) -> dict:
         return {"peak": 1, "total": 2**30}
