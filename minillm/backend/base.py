@@ -25,9 +25,9 @@ class Backend:
     def to_numpy(self, array) -> np.ndarray:
         return np.asarray(array)
 
-    def add_at(self, array, index, values) -> None:
-        """array[index] += values, in place; what an index names twice gets both."""
-        self.xp.add.at(array, index, values)
+    def add_at(self, array, index, y) -> None:
+        """array[index] += y, in place; what an index names twice gets both."""
+        self.xp.add.at(array, index, y)
 
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""

@@ -34,9 +34,9 @@ class CudaBackend(Backend):
     def to_numpy(self, array) -> np.ndarray:
         return self.xp.asnumpy(array)
 
-    def add_at(self, array, index, values) -> None:
+    def add_at(self, array, index, y) -> None:
         """With the same sums in every run: see `cuda_scatter.py`."""
-        cuda_scatter.add_at(self, array, index, values)
+        cuda_scatter.add_at(self, array, index, y)
 
     def synchronize(self) -> None:
         self.device.synchronize()

@@ -31,9 +31,9 @@ def add_at(device, array, index, values) -> None:
     if not rows.size or not array.size:
         return
     order, begins = runs(rows)
-    chosen = rows[order[begins]]
-    parts = order, np.append(begins, rows.size), chosen
-    order, ends, chosen = (device.asarray(part.astype(np.int32)) for part in parts)
+    parts = order, np.append(begins, rows.size), rows[order[begins]]
+    moved = device.asarray(np.concatenate(parts).astype(np.int32))  # all at once
+    order, ends, chosen = device.xp.split(moved, [rows.size, moved.size - len(begins)])
     width = array.size // n_rows
     values = device.xp.ascontiguousarray(values, array.dtype)
     sums = device.xp.empty((len(begins), width), array.dtype)
@@ -43,8 +43,8 @@ def add_at(device, array, index, values) -> None:
 
 
 def runs(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(order, begins): the order that sorts ids (n,), equal ones as they came, and where
-    in it each run of equal ones begins."""
+    """(order, begins): the order that sorts ids (n,), equal ones as they came, and
+    where in it each run of equal ones begins."""
     order = np.argsort(ids, kind="stable")
     ordered = ids[order]
     return order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
