@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib
 import sys
 
 import numpy as np
@@ -62,6 +63,8 @@ def open_device(index: int) -> CudaBackend:
     """
     backend = _checked(index)
     backend.device.use()
+    # By name: it imports the switch, which imports this file.
+    importlib.import_module("minillm.backend.self_check").begin(backend)
     return backend
 
 

@@ -26,7 +26,8 @@ def add_at(device, array, index, values) -> None:
     An index on the device is read, which waits for it.
     """
     parts = index if isinstance(index, tuple) else (index,)
-    parts = [device.to_numpy(p) if hasattr(p, "dtype") else p for p in parts]
+    there = device.array_type
+    parts = [device.to_numpy(p) if isinstance(p, there) else p for p in parts]
     rows, n_rows = flat_rows(array.shape, tuple(parts))
     if not rows.size or not array.size:
         return
