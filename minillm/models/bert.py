@@ -66,7 +66,7 @@ class Bert(LanguageModel):
         `segments` (B, T) tell a first text (0) from a second (1); None: all are of the
         first. `mask` (B, T) is False at padding, which nothing may look at.
         """
-        ids = self.checked_ids(ids)
+        ids = self.checked(ids)
         x = self.embed(ids) + self._segment_vectors(segments, ids.shape)
         x = drop(self.embedding_norm(x), noise)
         key_mask = to_key_mask(mask)
