@@ -26,7 +26,13 @@ from minillm.backend.arrays import (
     plain_number,
     widened,
 )
-from minillm.backend.pullbacks import contributions, first_gradient, joint, one_each
+from minillm.backend.pullbacks import (
+    contributions,
+    first_gradient,
+    joint,
+    one_each,
+    places_of,
+)
 
 _recording = contextvars.ContextVar("recording", default=True)
 
@@ -283,12 +289,15 @@ def backward(root: Tensor, grad=None) -> None:
     order = topological_order(root)
     while order:  # popped, so that what has been used is freed at once
         tensor = order.pop()
+        if tensor not in gradients:  # a leaf to which pullbacks have added themselves
+            continue
         g, _ = gradients.pop(tensor)
         if tensor.retains_grad or not tensor.edges:
             _keep(tensor, g)
         for parents, pullback in tensor.edges:
-            answer = backend.run_in(backend.of(tensor.data), pullback, [g])
-            found = contributions(parents, answer, g, tensor.made_by)
+            places = places_of(pullback, parents, g.dtype)
+            answer = backend.run_in(backend.of(tensor.data), pullback, [g, *places])
+            found = contributions(parents, answer, g, tensor.made_by, places)
             for parent, contribution in found:
                 gradients[parent] = _plus(gradients.get(parent), contribution)
         if tensor.edges:

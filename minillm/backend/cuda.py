@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,12 +13,15 @@ from minillm.backend.base import Backend
 from minillm.errors import DeviceError
 
 INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"
+# By name, since they import the switch, which imports this file.
+BODIES = ("cuda_bodies", "cuda_attention", "cuda_fused")
 # What cuBLAS and the runtime say where CuPy's own pool raises a MemoryError.
 NO_MEMORY = ("ALLOC_FAILED", "cudaErrorMemoryAllocation")
 
 
 class CudaBackend(Backend):
     kind = "cuda"
+    has_cublas = True
     alignment = 256
     numbers_at_a_time = sys.maxsize  # the more, the more of its cores have work
 
@@ -34,6 +38,14 @@ class CudaBackend(Backend):
 
     def to_numpy(self, array) -> np.ndarray:
         return self.xp.asnumpy(array)
+
+    def compile(self, source: str, constants: dict):
+        """Kernels in CUDA C, by their names. CuPy keeps what it has compiled."""
+        defined = [f"-D{name}={value}" for name, value in constants.items()]
+        return self.xp.RawModule(code=source, options=("-std=c++17", *defined))
+
+    def fuse(self, formula: Callable) -> Callable:
+        return self.xp.fuse(formula)
 
     def add_at(self, array, index, y) -> None:
         """With the same sums in every run: see `cuda_scatter.py`."""
@@ -63,7 +75,8 @@ def open_device(index: int) -> CudaBackend:
     """
     backend = _checked(index)
     backend.device.use()
-    # By name: it imports the switch, which imports this file.
+    for name in BODIES:
+        importlib.import_module(f"minillm.backend.{name}")
     importlib.import_module("minillm.backend.self_check").begin(backend)
     return backend
 

@@ -79,8 +79,8 @@ def fake(count=1, driver: int = 12040, **functions) -> types.ModuleType:
 
 @pytest.fixture
 def cupy(monkeypatch):
-    """A function that makes CuPy be what a row says. Bodies for a real GPU, where there
-    is one, are out of the way."""
+    """A function that makes CuPy be what a row says. Bodies for a real GPU are out of
+    the way."""
 
     def install(module):
         monkeypatch.setitem(sys.modules, "cupy", module)
@@ -91,6 +91,7 @@ def cupy(monkeypatch):
     monkeypatch.setattr(registry, "_judge", None)
     # The stand-in cannot run a kernel.
     monkeypatch.setattr(cuda.CudaBackend, "add_at", _strict.StrictBackend.add_at)
+    monkeypatch.setattr(cuda, "BODIES", ())
     yield install
     cuda._checked.cache_clear()
     switch._by_array_type.pop(_strict.StrictArray, None)
