@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import importlib
+import re
 import sys
+from importlib import metadata
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from minillm.backend.base import Backend
 from minillm.errors import DeviceError
 
 INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"
+OLDEST = 14  # CuPy's release that computes in the types of NumPy 2
 # What cuBLAS and the runtime say where CuPy's own pool raises a MemoryError.
 NO_MEMORY = ("ALLOC_FAILED", "cudaErrorMemoryAllocation")
 
@@ -116,6 +119,8 @@ def _is_full(error: Exception) -> bool:
 def _way_out(error: Exception) -> str:
     """What to do where there is a device, but nothing can be computed on it."""
     told = str(error)
+    if several := _one_of_several():
+        return several
     if _is_full(error):
         return "end what else fills its memory (nvidia-smi lists it)"
     if "cudaErrorDevicesUnavailable" in told:
@@ -135,10 +140,35 @@ def _import_cupy():
     except ModuleNotFoundError:
         raise DeviceError(f"CuPy is not installed: {INSTALL}") from None
     except Exception as error:
+        way_out = _one_of_several() or INSTALL
         raise DeviceError(
-            f"CuPy is installed but cannot be imported ({_one_line(error)}): {INSTALL}"
+            f"CuPy is installed but cannot be imported ({_one_line(error)}): {way_out}"
         ) from None
+    version = cupy.__version__
+    if int(version.partition(".")[0]) < OLDEST:
+        raise DeviceError(
+            f"CuPy {version} is too old: minillm needs {OLDEST} or later (pip install "
+            f"-U of the cupy package that is installed), or use --device cpu"
+        )
     return cupy
+
+
+def _one_of_several() -> str | None:
+    """What to do where CuPy is installed twice: both write into one folder, and what
+    lies in it is of neither."""
+    names = sorted(
+        {
+            str(found.metadata["Name"])
+            for found in metadata.distributions()
+            if re.fullmatch(r"cupy(-cuda\w+)?", str(found.metadata["Name"]))
+        }
+    )
+    if len(names) < 2:
+        return None
+    return (
+        f"CuPy is installed {len(names)} times ({', '.join(names)}): pip uninstall all "
+        f"of them and install one"
+    )
 
 
 def _one_line(error: Exception) -> str:
