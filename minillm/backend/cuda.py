@@ -5,6 +5,7 @@ import functools
 import importlib
 import re
 import sys
+import warnings
 from importlib import metadata
 
 import numpy as np
@@ -93,6 +94,8 @@ def _checked(index: int) -> CudaBackend:
             f"cuda:{index} is there, but CuPy cannot compute on it "
             f"({_one_line(error)}): {_way_out(error)}, or use --device cpu"
         ) from None
+    if several := _one_of_several():
+        warnings.warn(f"{several}; as it is, cuda:{index} works", stacklevel=2)
     return backend
 
 
@@ -136,7 +139,12 @@ def of_device(error: BaseException) -> bool:
 
 def _import_cupy():
     try:
-        import cupy
+        with warnings.catch_warnings():
+            # Told in one line, by `_one_of_several`.
+            warnings.filterwarnings(
+                "ignore", r"\s*-*\s*CuPy may not function correctly"
+            )
+            import cupy
     except ModuleNotFoundError:
         raise DeviceError(f"CuPy is not installed: {INSTALL}") from None
     except Exception as error:

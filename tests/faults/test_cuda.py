@@ -217,6 +217,14 @@ def test_two_cupys_that_do_not_work_are_named(sees, cupy, on, monkeypatch, impor
     sees(*on("cuda"), code=4, says=says)
 
 
+def test_two_cupys_that_work_are_noted(cupy, monkeypatch):
+    named = [types.SimpleNamespace(metadata={"Name": f"cupy-cuda{n}x"}) for n in "12"]
+    monkeypatch.setattr(cuda.metadata, "distributions", lambda: named)
+    cupy(fake())
+    with pytest.warns(UserWarning, match="installed 2 times .*as it is, cuda:0 works"):
+        cuda.open_device(0)
+
+
 def test_auto_takes_the_cpu_where_the_device_is_broken(sees, cupy, on):
     cupy(fake(ones=failing(RuntimeError(UNBUILT))))
     assert "; cpu, 1 worker" in sees(*on("auto"), code=0)[1]
