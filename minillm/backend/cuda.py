@@ -141,9 +141,7 @@ def _import_cupy():
     try:
         with warnings.catch_warnings():
             # Told in one line, by `_one_of_several`.
-            warnings.filterwarnings(
-                "ignore", r"\s*-*\s*CuPy may not function correctly"
-            )
+            warnings.filterwarnings("ignore", r"\s*-*\s*CuPy may not function")
             import cupy
     except ModuleNotFoundError:
         raise DeviceError(f"CuPy is not installed: {INSTALL}") from None
