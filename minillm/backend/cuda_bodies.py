@@ -22,6 +22,8 @@ WARP = 32  # threads
 WARPS = 4  # of a block that does a row a warp
 # Shared memory of a block, in bytes, that every GPU has.
 SHARED = 48 * 1024
+# At most as many sums over rows are added up afterwards.
+SHARES = 512
 # Logits that are worked on at a time: 64 MiB.
 LOGITS = 2**24
 # Rows that one block adds up; a token that is frequent has several blocks.
@@ -115,7 +117,7 @@ def norm_backward(kernel: str, g, kept: tuple, has_bias: bool, of_gain, of_bias)
     n, width = x.size // x.shape[-1], x.shape[-1]
     # Each warp has two rows of sums in shared memory.
     warps = max(1, min(WARPS, SHARED // (8 * width)))
-    rows = max(WARPS, cdiv(n, 512))  # of a block: no more than 512 shares to add up
+    rows = max(WARPS, cdiv(n, SHARES))  # of a block
     blocks = cdiv(n, rows)
     gx, shares = xp.empty_like(x), xp.empty((blocks, 2, width), SINGLE)
     arguments = (g, *kept, gx, shares, n, width, rows)

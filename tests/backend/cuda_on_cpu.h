@@ -9,7 +9,8 @@
 // What a GPU leaves undefined is an error here:
 // - a barrier that some threads of the block never reach, or reach on another line;
 // - a shuffle that some lanes of its mask never reach, or from a lane outside it;
-// - shared memory that is read before it is written: it is filled with NaN;
+// - shared memory that is read before it is written: it is filled with NaN, or, where
+//   threads go backward, with 3e38 in each number;
 // - memory that is nobody's.
 // Compiled with -fsanitize=thread, races between the threads of a block are found, with
 // -fsanitize=address what lies beyond an array.
@@ -30,7 +31,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 // One block runs at a time, so its shared memory may be static: all of it lies in a
-// section of its own, which is filled with NaN before each block.
+// section of its own, which is filled anew before each block.
 #define __shared__ static __attribute__((section("shared_memory")))
 // `extern __shared__ float x[]` has the length that the launch asks for.
 #define DYNAMIC(type, x) type* x = (type*)on_cpu::dynamic
@@ -89,8 +90,8 @@ static char message[200];
 static ucontext_t scheduler;
 static void* tsan_scheduler;
 // What a fiber releases when it comes to a barrier, and all acquire when they go on:
-// of the block and of each warp, in turns.
-static char tsan_gates[33][2];
+// of the block and of each warp, in turns. And the begin of a block, and its end.
+static char tsan_gates[33][2], tsan_begin, tsan_end;
 
 UNWATCHED inline void set_index(unsigned i) {
     threadIdx = {i % blockDim.x, i / blockDim.x % blockDim.y,
@@ -166,11 +167,11 @@ static void (*body)(void*);  // the kernel, with its arguments
 static void* arguments_of_body;
 
 UNWATCHED inline void enter() {
-    TSAN(__tsan_acquire(&tsan_scheduler);)
+    TSAN(__tsan_acquire(&tsan_begin);)
     set_index(current);
     body(arguments_of_body);
     fibers[current].state = ENDED;
-    TSAN(__tsan_release(&tsan_scheduler); __tsan_switch_to_fiber(tsan_scheduler, 1);)
+    TSAN(__tsan_release(&tsan_end); __tsan_switch_to_fiber(tsan_scheduler, 1);)
     setcontext(&scheduler);
 }
 
@@ -186,9 +187,10 @@ UNWATCHED inline void shuffle_turns() {
 
 // Runs the threads of one block to their end. False where something is wrong.
 UNWATCHED inline bool run_block(size_t dynamic_bytes) {
-    for (char* c = __start_shared_memory; c < __stop_shared_memory; ++c) *c = -1;
+    char unwritten = order == 1 ? 0x7F : -1;
+    for (char* c = __start_shared_memory; c < __stop_shared_memory; ++c) *c = unwritten;
     char* memory = (char*)malloc(dynamic_bytes + 2 * GUARD);
-    for (size_t i = 0; i < dynamic_bytes + 2 * GUARD; ++i) memory[i] = -1;
+    for (size_t i = 0; i < dynamic_bytes + 2 * GUARD; ++i) memory[i] = unwritten;
     dynamic = memory + GUARD;
     unsigned n = n_threads = blockDim.x * blockDim.y * blockDim.z;
     for (unsigned i = 0; i < n; ++i) {
@@ -202,7 +204,7 @@ UNWATCHED inline bool run_block(size_t dynamic_bytes) {
         f.context.uc_link = nullptr;
         makecontext(&f.context, enter, 0);
     }
-    TSAN(tsan_scheduler = __tsan_get_current_fiber(); __tsan_release(&tsan_scheduler);)
+    TSAN(tsan_scheduler = __tsan_get_current_fiber(); __tsan_release(&tsan_begin);)
     // volatile: these live on when setcontext comes back
     for (volatile bool more = true; more;) {
         if (order > 1) shuffle_turns();
@@ -217,9 +219,9 @@ UNWATCHED inline bool run_block(size_t dynamic_bytes) {
         for (unsigned i = 0; i < n; ++i) more = more || fibers[i].state != ENDED;
         if (more && !release()) return false;
     }
-    TSAN(__tsan_acquire(&tsan_scheduler);)
+    TSAN(__tsan_acquire(&tsan_end);)
     for (size_t i = 0; i < GUARD; ++i)
-        if (memory[i] != -1 || memory[GUARD + dynamic_bytes + i] != -1)
+        if (memory[i] != unwritten || memory[GUARD + dynamic_bytes + i] != unwritten)
             snprintf(message, sizeof message, "writes beyond its shared memory");
     free(memory);
     return !message[0];

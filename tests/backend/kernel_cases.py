@@ -64,14 +64,12 @@ def large() -> list[Case]:
 
 def norms() -> list[Case]:
     found = [of_op("linear", normal(3, 50, 40), normal(40, 90), normal(90))]
-    for n, width in ((301, 70), (3, 33), (1, 1), (2, 1600)):
+    for n, width in ((151, 70), (3, 33), (1, 1), (2, 1600)):
         x, gain, bias = 3 + normal(n, width), normal(width), normal(width, seed=1)
         for with_bias in (bias, None):
             found.append(of_op("layer_norm", x, gain, with_bias, eps=1e-3))
         body, settings = cuda_bodies.rms_norm, {"eps": 1e-3}
         found.append(Case("rms_norm", body, rms_norm, [x, gain], settings))
-    many = 4 * 512 + 1  # rows: blocks have five each
-    found.append(of_op("layer_norm", normal(many, 2), normal(2), normal(2), eps=0.1))
     return found
 
 
@@ -91,6 +89,7 @@ def losses() -> list[Case]:
     found = []
     for n, vocab_size in ((9, 300), (2, 1), (40, 33), (3, 1000)):
         targets = np.where(some(n), ids(vocab_size, n), IGNORED).astype(np.int32)
+        targets[0], targets[-1] = 0, vocab_size - 1
         for n_targets, scale in ((None, 1), (7, 30)):
             settings = {"targets": targets, "n_targets": n_targets}
             logits = scale * normal(n, vocab_size)
@@ -207,9 +206,15 @@ def found(case: Case) -> list[np.ndarray]:
     places = [
         None if x is None else device.xp.ones(x.shape, np.float32) for x in arrays
     ]
-    results = [value, *gradients_of(arrays, pullbacks, g)]
-    results += gradients_of(arrays, pullbacks, g, places)
-    return [backend.to_numpy(x) for x in results]
+    results = gradients_of(arrays, pullbacks, g)
+    added = results
+    if any(map(can_add, pullbacks)):
+        added = gradients_of(arrays, pullbacks, g, places)
+    return [backend.to_numpy(x) for x in (value, *results, *added)]
+
+
+def can_add(pullback) -> bool:
+    return adding in (type(pullback), type(getattr(pullback, "pullback", None)))
 
 
 def gradients_of(arrays, pullbacks, g, places=None) -> list:
@@ -218,10 +223,8 @@ def gradients_of(arrays, pullbacks, g, places=None) -> list:
     places = places or [None] * len(arrays)
     answers = []
     for i, pull in enumerate(pullbacks):
-        can_add = adding in (type(pull), type(getattr(pull, "pullback", None)))
-        joined = len(pullbacks) == 1
-        theirs = (places if joined else places[i : i + 1]) if can_add else ()
-        answer = pull(g, *theirs)
+        theirs = places if len(pullbacks) == 1 else places[i : i + 1]
+        answer = pull(g, *theirs) if can_add(pull) else pull(g)
         answers += answer if isinstance(answer, (tuple, list)) else [answer]
     return [
         place - 1 if answer is None else answer

@@ -3,11 +3,14 @@
 
 import ctypes
 import hashlib
+import mmap
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,10 +19,15 @@ from minillm.backend import cuda_kernels
 HERE = Path(__file__).parent
 HEADER = HERE / "cuda_on_cpu.h"
 GXX = shutil.which("g++")
-# 64 KiB that lie before and behind each array that a kernel gets: it may neither use
-# nor change them. As float32 signalling NaN, which no arithmetic returns; as whole
-# numbers far outside.
-NOBODYS = np.full(16 * 1024, 0x7FA5A5A5, np.uint32).view(np.uint8)
+# The header takes fibers and sections as Linux has them.
+USABLE = bool(GXX) and sys.platform.startswith("linux")
+FENCE = 1 << 16  # bytes before and behind each array that nobody may touch
+# What lies between an array and a fence: as float32 signalling NaN, which no arithmetic
+# returns; as whole numbers far outside.
+NOBODYS = 0xA5
+LIBC = ctypes.CDLL(None) if USABLE else None
+PROT_NONE = 0  # sys/mman.h
+FENCED = True  # a sanitizer watches over arrays itself
 
 
 class Module:
@@ -34,7 +42,7 @@ class Module:
         run.restype = ctypes.c_char_p
 
         def call(blocks, threads, arguments, *, shared_mem=0):
-            guarded = Guarded()
+            guarded = Guarded(behind=self._order != 1)
             values = [guarded.passed(x) for x in arguments]
             shape = (*blocks, *(1,) * (3 - len(blocks)))
             shape += (*threads, *(1,) * (3 - len(threads)), shared_mem)
@@ -49,11 +57,12 @@ class Module:
 
 
 class Guarded:
-    """Copies of what a kernel is given, with NaN before and behind: what is read from
-    beyond an array shows in the result, what is written there is found."""
+    """Copies of what a kernel is given, each beside a fence: who touches what lies
+    behind an array (or before it) is stopped."""
 
-    def __init__(self):
-        self._copies = {}  # where memory begins -> (the memory, its guarded copy)
+    def __init__(self, behind: bool):
+        self._behind = behind
+        self._copies = {}  # where memory begins -> (the memory, its copy)
 
     def passed(self, value):
         """A C value: the address of an array, or a number."""
@@ -66,21 +75,44 @@ class Guarded:
             owner = owner.base
         begin = owner.__array_interface__["data"][0]
         if begin not in self._copies:
-            around = np.concatenate([NOBODYS, bytes_of(owner), NOBODYS])
-            self._copies[begin] = owner, around
+            room = (fenced if FENCED else alone)(owner.nbytes, self._behind)
+            room.array[:] = bytes_of(owner)
+            self._copies[begin] = owner, room
         offset = memory.__array_interface__["data"][0] - begin
-        return ctypes.c_void_p(
-            self._copies[begin][1].ctypes.data + len(NOBODYS) + offset
-        )
+        return ctypes.c_void_p(self._copies[begin][1].array.ctypes.data + offset)
 
     def take_back(self, kernel: str) -> None:
-        before = len(NOBODYS)
-        for owner, around in self._copies.values():
-            end = before + owner.nbytes
-            bytes_of(owner)[:] = around[before:end]
-            for guard in (around[:before], around[end:]):
-                if not np.array_equal(guard, NOBODYS):
-                    raise RuntimeError(f"kernel {kernel} writes beyond an array")
+        for owner, room in self._copies.values():
+            bytes_of(owner)[:] = room.array
+            if np.any(room.rest != NOBODYS):
+                raise RuntimeError(f"kernel {kernel} writes beyond an array")
+
+
+class Room(NamedTuple):
+    """Bytes for an array, and what lies beside them up to the fences."""
+
+    array: np.ndarray
+    rest: np.ndarray
+
+
+def alone(n: int, _behind: bool) -> Room:
+    return Room(np.empty(n, np.uint8), np.empty(0, np.uint8))
+
+
+def fenced(n: int, behind: bool) -> Room:
+    """n bytes right before a fence, or right behind one."""
+    size = -(-n // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, size + 2 * FENCE)
+    whole = np.frombuffer(memory, np.uint8)
+    for begin in (0, FENCE + size):
+        address = ctypes.c_void_p(whole.ctypes.data + begin)
+        failed = LIBC.mprotect(address, ctypes.c_size_t(FENCE), PROT_NONE)
+        assert not failed
+    inside = whole[FENCE : FENCE + size]
+    inside[:] = NOBODYS
+    if behind:
+        return Room(inside[size - n :], inside[: size - n])
+    return Room(inside[:n], inside[n:])
 
 
 def bytes_of(owner: np.ndarray) -> np.ndarray:

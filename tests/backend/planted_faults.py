@@ -33,7 +33,7 @@ class Fault:
 
 def attention() -> list:
     narrow, wide = kernel_cases.attentions(20), kernel_cases.attentions(34)
-    return [*narrow, *wide, *kernel_cases.groups()[1:]]
+    return [*kernel_cases.groups()[1:], *wide, *narrow]
 
 
 NORMS, LOOKUPS, LOSSES = kernel_cases.norms, kernel_cases.lookups, kernel_cases.losses
