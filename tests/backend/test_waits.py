@@ -284,3 +284,34 @@ def test_a_run_that_diverges_names_its_step_as_on_the_cpu(
     assert told["cuda"]["step"] == 8
     assert told["cuda"]["first_gradient"]
     assert len(lines["cuda"].splitlines()) == len(lines["cpu"].splitlines()) == 7
+
+
+# ---------------------------------------------------------------------- on a GPU
+
+
+@pytest.mark.gpu
+@OBJECTIVES
+def test_two_runs_on_a_gpu_are_equal_bit_for_bit(learner, objective, arch):
+    def train():
+        with learner("cuda", objective, arch=arch, dropout=0.1) as learned:
+            losses = [step.loss for step in [learned.step(i) for i in range(5)]]
+            return losses, state(learned)
+
+    (losses, weights), (again, weights_again) = train(), train()
+    assert losses == again
+    for a, b in zip(weights, weights_again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    with learner("cpu", objective, arch=arch, dropout=0.1) as here:
+        expected = [here.step(i).loss for i in range(5)]
+    np.testing.assert_allclose(losses, expected, rtol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_on_a_gpu_nothing_moves_from_the_first_lost_gradient_on(learner, optimizer):
+    with learner("cuda", optimizer=optimizer, weight_decay=0.1) as learned:
+        error, before, after = diverging(learned, "cuda", at=3)
+        learned._unread = None
+    assert error.step == 4
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
