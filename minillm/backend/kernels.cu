@@ -1,10 +1,10 @@
 // The GPU's bodies of normalisation, lookups, dropout, cross-entropy and attention.
 //
-// Read each beside its definition in `ops/`. A kernel is what one *thread* does; threads
-// come in *warps* of 32 that go in step, warps in *blocks* that can wait for each other
-// (`__syncthreads`) and share a little fast memory (`__shared__`). Blocks know nothing
-// of one another. So every number here has one thread that writes it, and every sum one
-// order: two runs agree bit for bit, which sums by `atomicAdd` would not.
+// Read each beside its definition in `ops/`. A kernel is what one *thread* does.
+// Threads come in *warps* of 32 that go in step, warps in *blocks*: these can wait for
+// each other (`__syncthreads`) and share a little fast memory (`__shared__`). Blocks
+// know nothing of one another. So every number here has one thread that writes it, and
+// every sum has one order: two runs agree bit for bit. By `atomicAdd` they would not.
 //
 // `cuda_kernels.py` compiles this text when a kernel is first wanted: the attention
 // kernels with -DHEAD=<width of a head>, all others without.

@@ -1,10 +1,10 @@
 // CUDA C on a CPU: a GPU in one file, for tests.
 //
-// g++ compiles a kernel file unchanged with `-include cuda_on_cpu.h`. Blocks run one
-// after the other. The threads of a block are *fibers*: each has a stack of its own, and
-// runs until it waits (`__syncthreads`, a shuffle) or ends; then another takes its turn.
-// Turns go forward, backward or at random: a kernel in which a barrier is missing gives
-// another result in another order.
+// g++ compiles a kernel file unchanged behind this one. Blocks run one after the other.
+// The threads of a block are *fibers*: each has a stack of its own, and runs until it
+// waits (`__syncthreads`, a shuffle) or ends. Then another takes its turn. Turns go
+// forward, backward or at random: a kernel in which a barrier is missing gives another
+// result in another order.
 //
 // What a GPU leaves undefined is an error here:
 // - a barrier that some threads of the block never reach, or reach on another line;
@@ -106,12 +106,15 @@ UNWATCHED inline void set_index(unsigned i) {
     abort();
 }
 
-UNWATCHED inline void touched_nothing(int) { fail("touches memory that is nobody's", 0); }
+UNWATCHED inline void on_segmentation_fault(int) {
+    fail("touches memory that is nobody's", 0);
+}
 
 UNWATCHED inline void wait(State state, unsigned mask, int line) {
     Fiber& me = fibers[current];
     bool shuffle = state == AT_SHUFFLE;
-    TSAN(char* gate = &tsan_gates[shuffle ? 1 + current / 32 : 0][me.waits[shuffle] % 2];)
+    TSAN(char* gate = tsan_gates[shuffle ? 1 + current / 32 : 0];)
+    TSAN(gate += me.waits[shuffle] % 2;)
     TSAN(__tsan_release(gate); __tsan_switch_to_fiber(tsan_scheduler, 1);)
     ++me.waits[shuffle];
     me.state = state, me.mask = mask, me.line = line;
@@ -245,7 +248,7 @@ UNWATCHED const char* launch(
     if (blockDim.x * blockDim.y * blockDim.z > MOST)
         return "a block has more than 1024 threads";
     struct sigaction ours = {}, before;
-    ours.sa_handler = touched_nothing;
+    ours.sa_handler = on_segmentation_fault;
     UNLESS_WATCHED(sigaction(SIGSEGV, &ours, &before);)
     bool well = true;
     for (unsigned i = 0; well && i < gridDim.x * gridDim.y * gridDim.z; ++i) {
