@@ -24,7 +24,7 @@ from minillm.runs.warm_start import warm_start
 FAR = 1e30  # beyond any loss that is finite, or any seconds
 # How often a GPU is waited for, in seconds: it has nothing to do then until the next
 # step is asked for.
-BETWEEN_READINGS = 0.25
+BETWEEN_READINGS = 0.5
 
 
 class Silent:
