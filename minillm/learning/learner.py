@@ -190,10 +190,10 @@ class Learner:
     def save(self, path: str | Path) -> None:
         """Write the weights, the optimizer's moments and the number of the next step
         to one file. Raises DataError where the disk refuses."""
-        self.settle()
         from minillm.files import replacing
         from minillm.weights import write_arrays
 
+        self.settle()
         with replacing(Path(path)) as temporary:
             write_arrays(temporary, self._arrays(), {"next": str(self.next)})
 
