@@ -11,6 +11,7 @@ There is no double backward: a pullback computes on arrays and records nothing.
 import contextlib
 import contextvars
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,13 +20,13 @@ import numpy as np
 from minillm import backend
 from minillm.backend.arrays import (
     HALF,
-    Call,
     any_half,
     argument,
     as_float_array,
     plain_number,
     widened,
 )
+from minillm.backend.calls import Call
 from minillm.backend.pullbacks import (
     contributions,
     first_gradient,
@@ -39,6 +40,24 @@ _recording = contextvars.ContextVar("recording", default=True)
 
 def _needs_ops(*_inputs, **_settings) -> Any:
     raise TypeError("a Tensor has operators once minillm.ops is imported")
+
+
+class _NoGradient:
+    """`grad` of a tensor to which none was given: None.
+
+    The first gradient of a tensor becomes its own attribute, which hides this one, so
+    that only what has none asks here.
+    """
+
+    def __get__(self, tensor, _owner) -> None:
+        if tensor is not None and tensor.made_by and not tensor.retains_grad:
+            warnings.warn(
+                f"this tensor is no leaf but the result of {tensor.made_by}, and "
+                f"backward keeps gradients of leaves only: grad is None. Change a "
+                f"parameter in place, `p.data -= lr * p.grad`, or call retain_grad() "
+                f"before backward()",
+                stacklevel=2,
+            )
 
 
 class Tensor:
@@ -57,13 +76,16 @@ class Tensor:
     # For type checkers. No ==: a class with an `__eq__` of its own loses its hash, and
     # backward keeps tensors as keys.
     __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
-    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = _needs_ops
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _needs_ops
     __neg__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _needs_ops
-    exp = log = sqrt = tanh = sum = mean = max = argmax = _needs_ops
-    reshape = transpose = _needs_ops
+    __abs__ = abs = exp = log = log1p = sqrt = tanh = sin = cos = _needs_ops
+    maximum = minimum = clip = relu = gelu = silu = sigmoid = softplus = _needs_ops
+    sum = mean = var = std = max = min = argmax = cumsum = logsumexp = _needs_ops
+    softmax = log_softmax = reshape = transpose = squeeze = split = pad = _needs_ops
+    broadcast_to = take_along_axis = tril = _needs_ops
     T: "Tensor"
 
-    grad = None
+    grad = _NoGradient()
     requires_grad = False
     retains_grad = False
     # [(parents, pullback)], empty for a leaf. A pullback gives the gradient of its one
@@ -96,7 +118,12 @@ class Tensor:
         return self.data.dtype
 
     def item(self) -> float:
-        """The single number in this tensor, on the host."""
+        """The single number in this tensor, on the host, as float() and int() too."""
+        if self.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is no single number: take one, as "
+                f"x[0], or reduce it, as x.mean()"
+            )
         return self.data.item()
 
     def numpy(self) -> np.ndarray:
@@ -138,7 +165,12 @@ class Tensor:
         return int(self.item())
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        if self.size != 1:
+            raise ValueError(
+                f"the truth value of a tensor of shape {self.shape} is not clear: use "
+                f"(x > 0).any() or (x > 0).all()"
+            )
+        return bool(self.item())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -210,7 +242,11 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         if any_half(arrays):
             arrays, narrow = widened(arrays)
         body = backend.body_of(rule, device.kind)
-        answer = backend.run_in(device, body, arrays, settings)
+        try:
+            answer = backend.run_in(device, body, arrays, settings)
+        except Exception as error:
+            backend.note_forward(error, name, call.arrays, arrays)
+            raise
         if not isinstance(answer, tuple) or len(answer) < 2:
             raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
         value, *pullbacks = answer
@@ -222,7 +258,7 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
             _record(result, name, inputs, pullbacks)
         if backend.debugging():
             tensors = [x for x in inputs if isinstance(x, Tensor)]
-            backend.watch(result, name, tensors, arrays, settings)
+            backend.watch(result, name, tensors)
         return result
 
     apply.rule = rule
@@ -236,8 +272,8 @@ def _setting_of(x, name: str, key: str):
         if x.requires_grad and _recording.get():
             raise TypeError(
                 f"{name} gives no gradient to its setting {key}: pass {key}.data, or "
-                f"write the formula in ops that take it as an array (a mask: "
-                f"softmax(scores + mask) @ v)"
+                f"write the formula in ops that take it as an array (for a mask, "
+                f"or give attention() a bias)"
             )
         x = x.data
     return plain_number(x)
@@ -296,7 +332,12 @@ def backward(root: Tensor, grad=None) -> None:
             _keep(tensor, g)
         for parents, pullback in tensor.edges:
             places = places_of(pullback, parents, g.dtype)
-            answer = backend.run_in(backend.of(tensor.data), pullback, [g, *places])
+            where = backend.of(tensor.data)
+            try:
+                answer = backend.run_in(where, pullback, [g, *places])
+            except Exception as error:
+                backend.note_pullback(error, tensor.made_by, pullback, parents, g)
+                raise
             found = contributions(parents, answer, g, tensor.made_by, places)
             for parent, contribution in found:
                 gradients[parent] = _plus(gradients.get(parent), contribution)

@@ -1,8 +1,5 @@
-"""What an op is called with: arrays and settings, numbers in any form as floating-point
-arrays, and the types that ops compute in."""
+"""Numbers in any form as floating-point arrays, and the types that ops compute in."""
 
-import inspect
-import itertools
 import math
 
 import numpy as np
@@ -10,64 +7,6 @@ import numpy as np
 from minillm.backend import switch
 
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
-
-
-class Call:
-    """Sorts the arguments of a call as a rule takes them: arrays by position, settings
-    by name. A rule for any number of arrays also takes them as one list; to one that
-    takes any name (`**others`) all is handed on as it comes."""
-
-    def __init__(self, rule):
-        self.name = rule.__name__
-        written = inspect.signature(rule)
-        parameters = list(written.parameters.values())
-        settings = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
-        arrays = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        self.arrays = [p.name for p in arrays]
-        # What has a default may be left out, and be given by name, whatever it is.
-        self.least = sum(p.default is p.empty for p in arrays)
-        self.known = {p.name for p in parameters if p.default is not p.empty}
-        self.needed = {p.name for p in settings if p.default is p.empty}
-        self.known |= self.needed
-        self.any_number = any(p.kind is p.VAR_POSITIONAL for p in arrays)
-        self.any_name = any(p.kind is p.VAR_KEYWORD for p in arrays)
-        # So many arrays and nothing else need no sorting.
-        fixed = not self.needed and not self.any_number
-        self.n_arrays_without_settings = len(arrays) if fixed else None
-        # Calls that need none either, as (number of arrays, *names of settings).
-        self.fitting = set()
-        by_position = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in parameters]
-        try:
-            self.loose = written.replace(parameters=by_position)
-        except ValueError:  # one that is needed follows one that is not
-            self.loose = written
-        self.shown = written if self.any_number or self.any_name else self.loose
-
-    def sort(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:
-        """(arrays, settings). Raises TypeError for what the op does not take."""
-        written = (len(inputs), *settings)
-        if written in self.fitting:
-            return inputs, settings
-        listed = self.any_number and inputs and isinstance(inputs[0], (list, tuple))
-        fits = self.any_number or self.least <= len(inputs) <= len(self.arrays)
-        if fits and not listed and self.needed <= settings.keys() <= self.known:
-            if not self.any_number:  # the first of which may be a list
-                self.fitting.add(written)
-            return inputs, settings
-        if self.any_name:
-            return inputs, settings
-        try:
-            signature = self.loose if listed else self.shown
-            given = signature.bind(*inputs, **settings).arguments
-        except TypeError as error:
-            raise TypeError(f"{self.name}: {error}: {self._how()}") from None
-        first = itertools.takewhile(given.__contains__, self.arrays)
-        arrays = [given.pop(name) for name in first]
-        return tuple(arrays[0] if listed else arrays), given
-
-    def _how(self) -> str:
-        bare = [p.replace(annotation=p.empty) for p in self.shown.parameters.values()]
-        return f"it is {self.name}{inspect.Signature(bare)}"
 
 
 def as_float_array(data):

@@ -43,10 +43,16 @@ class Backend:
         """Whether an error says that the device's memory is full."""
         return isinstance(error, MemoryError)
 
+    def total_memory(self) -> int:
+        """The bytes that this device has; 0 where it cannot be asked."""
+        from minillm.backend import memory
+
+        return memory.total_bytes()
+
     def memory(self) -> dict:
         """Bytes that this process and its workers took of this device at most, and what
         it has: {"peak": ..., "total": ...}."""
         from minillm.backend import memory
 
         peak = max(memory.peak_bytes(), memory.family_bytes())
-        return {"peak": peak, "total": memory.total_bytes()}
+        return {"peak": peak, "total": self.total_memory()}

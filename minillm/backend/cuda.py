@@ -61,10 +61,13 @@ class CudaBackend(Backend):
     def is_out_of_memory(self, error: Exception) -> bool:
         return _is_full(error)
 
+    def total_memory(self) -> int:
+        return self.device.mem_info[1]
+
     def memory(self) -> dict:
         """Bytes CuPy's pool took from the device, and the device's whole memory."""
         pool = self.xp.get_default_memory_pool()
-        return {"peak": pool.total_bytes(), "total": self.device.mem_info[1]}
+        return {"peak": pool.total_bytes(), "total": self.total_memory()}
 
     def describe(self) -> str:
         properties = self.xp.cuda.runtime.getDeviceProperties(self.device.id)

@@ -22,11 +22,13 @@ BLOCKS = 65_535  # at most, along the second and the third axis of a launch
 
 
 @faster("attention", "cuda")
-def attention(q, k, v, *, causal=False, mask=None):
-    """See `attend`."""
+def attention(q, k, v, bias=None, *, causal=False, mask=None, **dropped):
+    """See `attend`. A bias, or weights that are dropped: as it is defined."""
     alike = q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
-    if not alike or not fits(q, k, v) or (mask is not None and q.ndim != 4):
-        return definition_of("attention")(q, k, v, causal=causal, mask=mask)
+    plain = plain_weights(bias, dropped) and (mask is None or q.ndim == 4)
+    if not (alike and plain and fits(q, k, v)):
+        definition = definition_of("attention")
+        return definition(q, k, v, bias, causal=causal, mask=mask, **dropped)
     q, k, v = (x if lies_in_rows(x) else x.copy() for x in (q, k, v))
     y = xp.empty((*q.shape[:-1], v.shape[-1]), q.dtype)
     pull = attend(*map(in_heads, (q, k, v, y)), causal, mask)
@@ -40,11 +42,12 @@ def attention(q, k, v, *, causal=False, mask=None):
 
 
 @faster("self_attention", "cuda")
-def self_attention(qkv, *, n_heads, causal=False, mask=None):
+def self_attention(qkv, bias=None, *, n_heads, causal=False, mask=None, **dropped):
     """See `attend`."""
-    if not fits(qkv):
+    if not (fits(qkv) and plain_weights(bias, dropped)):
         definition = definition_of("self_attention")
-        return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
+        heads = {"n_heads": n_heads, "causal": causal, "mask": mask}
+        return definition(qkv, bias, **heads, **dropped)
     qkv = contiguous(qkv)
     y = xp.empty((*qkv.shape[:-1], qkv.shape[-1] // 3), qkv.dtype)
     (y_heads,) = split_heads(y, 1, n_heads)
@@ -56,14 +59,15 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
         pull(g_heads, *split_heads(packed, 3, n_heads))
         return packed
 
-    return y, pullback
+    return y, joint(pullback)
 
 
 @faster("cross_attention", "cuda")
-def cross_attention(q, kv, *, n_heads, mask=None):
+def cross_attention(q, kv, bias=None, *, n_heads, mask=None, **dropped):
     """See `attend`."""
-    if not fits(q, kv):
-        return definition_of("cross_attention")(q, kv, n_heads=n_heads, mask=mask)
+    if not (fits(q, kv) and plain_weights(bias, dropped)):
+        definition = definition_of("cross_attention")
+        return definition(q, kv, bias, n_heads=n_heads, mask=mask, **dropped)
     q, kv = contiguous(q), contiguous(kv)
     y = xp.empty_like(q)
     heads = [*split_heads(q, 1, n_heads), *split_heads(kv, 2, n_heads)]
@@ -76,6 +80,11 @@ def cross_attention(q, kv, *, n_heads, mask=None):
         return gq, gkv
 
     return y, joint(pullback)
+
+
+def plain_weights(bias, dropped: dict) -> bool:
+    """Whether weights are those of the scores alone, and all of them are kept."""
+    return bias is None and not dropped.get("rate")
 
 
 def in_heads(x):

@@ -14,6 +14,15 @@ from minillm.backend.arrays import argument, computing_type
 from minillm.backend.registry import debugging
 
 
+class GradientShapeError(ValueError):
+    """A gradient of a shape that does not fit its argument's."""
+
+    def __init__(self, message: str, gradient, shape: tuple):
+        super().__init__(message)
+        self.gradient = gradient
+        self.shape = shape
+
+
 class joint:
     """Marks one pullback that returns the gradients of all arguments together."""
 
@@ -74,13 +83,18 @@ def contributions(parents, answer, g, made_by: str, places=()) -> list[tuple]:
     """
     answers = answer if isinstance(answer, (tuple, list)) else (answer,)
     if len(answers) != len(parents):
-        raise TypeError(
-            f"the pullback of {made_by} returned {len(answers)} gradients for "
-            f"{len(parents)} arguments"
+        # The last arguments may have been left out, as None.
+        left_out = len(answers) < len(parents) and all(
+            parent is None for parent in parents[len(answers) :]
         )
+        if not left_out:
+            raise TypeError(
+                f"the pullback of {made_by} returned {len(answers)} gradients for "
+                f"{len(parents)} arguments"
+            )
     found = []
     places = places or [None] * len(parents)
-    for parent, contribution, place in zip(parents, answers, places, strict=True):
+    for parent, contribution, place in zip(parents, answers, places, strict=False):
         if parent is not None and (place is None or contribution is not None):
             array = parent.data
             if getattr(contribution, "shape", None) != array.shape:
@@ -98,8 +112,8 @@ def contributions(parents, answer, g, made_by: str, places=()) -> list[tuple]:
 def unbroadcast(g, shape: tuple, made_by: str = "an op"):
     """Sum a gradient over the axes along which its array was broadcast to g's shape.
 
-    Raises ValueError for a gradient of any other shape, TypeError for what is no array,
-    both with the op that made it.
+    Raises GradientShapeError (a ValueError) for a gradient of any other shape and
+    TypeError for what is no array, both with the op that made it.
     """
     if not hasattr(g, "shape"):
         raise TypeError(f"the gradient through {made_by} must be an array, not {g!r}")
@@ -109,9 +123,10 @@ def unbroadcast(g, shape: tuple, made_by: str = "an op"):
     if leading < 0 or any(
         n not in (1, m) for n, m in zip(shape, g.shape[leading:], strict=True)
     ):
-        raise ValueError(
+        raise GradientShapeError(
             f"the gradient through {made_by} has shape {g.shape}, which does not fit "
-            f"its argument of shape {shape}"
+            f"its argument of shape {shape}",
+            *(g, shape),
         )
     stretched = [leading + axis for axis, n in enumerate(shape) if n == 1]
     return g.sum((*range(leading), *stretched)).reshape(shape)

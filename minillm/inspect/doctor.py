@@ -114,7 +114,7 @@ def _bodies(where: backend.Backend) -> list[dict]:
     if where.kind == "cpu":
         return []
     from minillm.backend import self_check
-    from minillm.learning import unread  # noqa: F401  (defines a kernel of its own)
+    from minillm.learning import optimizer, unread  # noqa: F401  (they define kernels)
 
     return [dataclasses.asdict(verdict) for verdict in self_check.examine_all(where)]
 

@@ -15,7 +15,7 @@ import numpy as np
 from minillm import backend
 from minillm.backend.products import threads
 from minillm.errors import DataError, DivergedError, UsageError
-from minillm.learning.config import WEIGHTS, TrainConfig
+from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
 from minillm.learning.flat import FlatParameters
@@ -24,6 +24,7 @@ from minillm.learning.schedule import learning_rate
 from minillm.learning.worker import Worker, Workplace
 from minillm.learning.workers import Workers, choose_workers
 from minillm.models import LanguageModel, build
+from minillm.nn import Module
 
 
 @dataclass(eq=False)
@@ -69,7 +70,8 @@ class Learner:
 
     config: what concerns a folder (`out`, `keep`, `save_every`) is not looked at.
     text: what `prepare(config)` returns. workers: as `--workers`; one in this process
-    unless asked. model: one of your own, with a `loss(batch, noise)`.
+    unless asked. model: one of your own, with `logits(ids)` or a `loss(batch)` (see
+    `own_model.py`).
     """
 
     def __init__(
@@ -78,12 +80,18 @@ class Learner:
         text: EncodedCorpus,
         *,
         workers: int | str = 1,
-        model: LanguageModel | None = None,
+        model: Module | None = None,
     ):
         if not isinstance(config, TrainConfig) or not hasattr(text, "sampler"):
             raise UsageError("a Learner takes a TrainConfig and what `prepare` returns")
+        own = None
+        if config.arch == OWN or not isinstance(model, LanguageModel | None):
+            from minillm.learning import own_model as own  # only for such a model
+
+            config = own.with_model(config, model)
         self.config = config = config.resolve()
         self.text = text
+        self.own = None  # what is known of a model of one's own: `OwnModel`
         self.next = 0  # the number of the step that comes next
         self._workers = None  # while it is open: `Workers`
         self._unread = None  # on a GPU: steps that nobody has waited for
@@ -96,6 +104,11 @@ class Learner:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
                 shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 model = build(shape, rng)
+            validation = text.validation(config)
+            if own:
+                row = validation.shard(0, len(validation.ids))
+                self.own = own.look_at(model, row, text.tokenizer.vocab_size, config)
+                self.n_workers = own.n_workers(model, row, str(workers), self.n_workers)
             forked = self.worker_kind == "processes" and self.n_workers > 1
             flat = FlatParameters(model, shared=forked)
             self.work = Workplace(
@@ -106,11 +119,11 @@ class Learner:
                 gradients=[flat.zeros() for _ in range(self.n_workers)],
                 sampler=text.sampler(config),
                 tokenizer=text.tokenizer,
-                validation=text.validation(config),
+                validation=validation,
             )
 
     @property
-    def model(self) -> LanguageModel:
+    def model(self) -> Module:
         return self.work.model
 
     def step(self, number: int) -> Step:
@@ -177,10 +190,10 @@ class Learner:
     def save(self, path: str | Path) -> None:
         """Write the weights, the optimizer's moments and the number of the next step
         to one file. Raises DataError where the disk refuses."""
-        self.settle()
         from minillm.files import replacing
         from minillm.weights import write_arrays
 
+        self.settle()
         with replacing(Path(path)) as temporary:
             write_arrays(temporary, self._arrays(), {"next": str(self.next)})
 

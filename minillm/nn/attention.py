@@ -6,7 +6,7 @@ from minillm import backend, nn  # nn.KeyValueCache: a file for decoding alone
 from minillm.backend.arrays import merge_heads, split_heads
 from minillm.nn.config import head_width
 from minillm.nn.init import Init, initializer
-from minillm.nn.layers import Linear
+from minillm.nn.layers import Linear, Noise
 from minillm.nn.module import Module
 from minillm.ops import attention, cross_attention, self_attention
 from minillm.tensor import Tensor
@@ -34,11 +34,15 @@ class MultiHeadAttention(Module):
         self.qkv = Linear(width, 3 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
-    def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
-        """`mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive."""
+    def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
+        """(B, T, D) -> (B, T, D)
+
+        `mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive.
+        """
         qkv = self.queries_keys_values(x)
-        y = self_attention(qkv, n_heads=self.n_heads, causal=self.causal, mask=mask)
-        return self.out(y)
+        drop = {} if noise is None else noise.of_weights()
+        heads = {"n_heads": self.n_heads, "causal": self.causal}
+        return self.out(self_attention(qkv, **heads, mask=mask, **drop))
 
     def queries_keys_values(
         self, x: Tensor, begin: int = 0, padding: np.ndarray | None = None
@@ -88,14 +92,18 @@ class CrossAttention(Module):
         self.kv = Linear(width, 2 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
-    def __call__(self, x: Tensor, memory: Tensor, mask=None) -> Tensor:
+    def __call__(
+        self, x: Tensor, memory: Tensor, mask=None, noise: Noise | None = None
+    ) -> Tensor:
         """x (B, T, D), memory (B, S, D) -> (B, T, D). `mask` broadcasts to
         (B, H, T, S)."""
-        return self.look(x, self.kv(memory), mask)
+        return self.look(x, self.kv(memory), mask, noise)
 
-    def look(self, x: Tensor, kv, mask=None) -> Tensor:
+    def look(self, x: Tensor, kv, mask=None, noise: Noise | None = None) -> Tensor:
         """The same with the memory's keys and values already at hand: kv (B, S, 2D)."""
-        return self.out(cross_attention(self.q(x), kv, n_heads=self.n_heads, mask=mask))
+        drop = {} if noise is None else noise.of_weights()
+        heads = {"n_heads": self.n_heads, "mask": mask}
+        return self.out(cross_attention(self.q(x), kv, **heads, **drop))
 
     def flops(self, n_keys: int) -> float:
         """As in `MultiHeadAttention`."""

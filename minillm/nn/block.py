@@ -65,7 +65,7 @@ class Block(Residual):
 
     def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
         # (B, T, D) -> (B, T, D)
-        x = self.around(lambda h: self.attention(h, mask), x, self.norm1, noise)
+        x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
         return self.around(self.feed_forward, x, self.norm2, noise)
 
     def decode(self, x: Tensor, cache: "nn.KeyValueCache", mask=None) -> Tensor:
@@ -96,9 +96,9 @@ class DecoderBlock(Block):
     ) -> Tensor:
         # (B, T, D), (B, S, D) -> (B, T, D)
         def look(h: Tensor) -> Tensor:
-            return self.cross(h, memory, memory_key_mask)
+            return self.cross(h, memory, memory_key_mask, noise)
 
-        x = self.around(lambda h: self.attention(h, mask), x, self.norm1, noise)
+        x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
         x = self.around(look, x, self.cross_norm, noise)
         return self.around(self.feed_forward, x, self.norm2, noise)
 

@@ -1,6 +1,8 @@
 """Every differentiable rule, forward and backward side by side.
 
-In reading order: arithmetic, shape, reduction, neural, attention, recurrent, loss.
+In reading order: arithmetic, shape, reduction, neural, attention, loss. What a GPT does
+without is opened when it is first used: elementwise, statistics, rearrange,
+contraction, recurrent.
 """
 
 from minillm.lazy import lazy_names
@@ -35,6 +37,22 @@ from minillm.ops.neural import (
 from minillm.ops.reduction import max, mean, sum
 from minillm.ops.shape import concatenate, getitem, reshape, transpose
 
+more, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "contraction": ["einsum"],
+        "elementwise": [
+            *("abs", "clip", "cos", "log1p", "maximum", "minimum", "pow", "silu"),
+            *("sin", "softplus"),
+        ],
+        "recurrent": ["lstm"],
+        "rearrange": [
+            *("broadcast_to", "pad", "split", "squeeze", "stack"),
+            *("take_along_axis", "tril"),
+        ],
+        "statistics": ["cumsum", "logsumexp", "min", "std", "var"],
+    },
+)
 __all__ = [
     "IGNORED",
     "add",
@@ -53,7 +71,6 @@ __all__ = [
     "linear_cross_entropy",
     "log",
     "log_softmax",
-    "lstm",
     "matmul",
     "max",
     "mean",
@@ -71,7 +88,5 @@ __all__ = [
     "tanh",
     "transpose",
     "where",
+    *more,
 ]
-
-# Opened when it is first used: a transformer does without.
-_, __getattr__, __dir__ = lazy_names(__name__, {"recurrent": ["lstm"]})

@@ -5,24 +5,28 @@ import math
 from minillm.backend import joint, xp
 from minillm.backend.arrays import merge_heads, split_heads
 from minillm.ops import checks
-from minillm.ops.neural import softmax
+from minillm.ops.neural import dropout, softmax
 from minillm.tensor import op
 
 
-def attention_weights(q, k, *, causal: bool = False, mask=None):
-    """softmax(q kᵀ / √d) along the keys: the weight of each key for a query.
-    Returns it with its pullback, which gives the gradients of q and k.
+def attention_weights(q, k, bias=None, *, causal: bool = False, mask=None):
+    """softmax(q kᵀ / √d + bias) along the keys: the weight of each key for a query.
+    Returns it with its pullback, which gives the gradients of q, k and bias.
 
     q (..., T, d), k (..., S, d) -> (..., T, S)
 
+    `bias` may want a gradient: a learned one for each distance between query and key,
+    or ALiBi. Its shape broadcasts to (..., T, S).
+
     `causal` lets query i see the keys up to i only (the last query lines up with the
     last key). `mask` is added to the scores, or, where boolean, says which keys a query
-    may see; its shape broadcasts to (..., T, S). It gets no gradient: for a learnt bias
-    write softmax(scores + bias) @ v in ops. The weights of a query that may see nothing
-    are zeros, and give no gradient.
+    may see; its shape broadcasts to (..., T, S). It gets no gradient. The weights of a
+    query that may see nothing are zeros, and give no gradient.
     """
     scale = 1 / math.sqrt(max(q.shape[-1], 1))
     scores = (q @ k.swapaxes(-1, -2)) * scale
+    if bias is not None:
+        scores = scores + bias
     if causal:
         scores = xp.where(causal_mask(*scores.shape[-2:]), scores, -math.inf)
     if mask is not None and mask.dtype == bool:
@@ -32,62 +36,105 @@ def attention_weights(q, k, *, causal: bool = False, mask=None):
     weights, pull_scores = softmax.rule(scores)
 
     def pullback(g):
-        gs = pull_scores(g) * scale
-        return gs @ k, gs.swapaxes(-1, -2) @ q
+        g_bias = pull_scores(g)
+        gs = g_bias * scale
+        return gs @ k, gs.swapaxes(-1, -2) @ q, g_bias
 
     return weights, pullback
 
 
 @op(check=checks.queries_fit_keys)
-def attention(q, k, v, *, causal: bool = False, mask=None):
-    """softmax(q kᵀ / √d) v: for each query a mean of the values.
+def attention(
+    q,
+    k,
+    v,
+    bias=None,
+    *,
+    causal: bool = False,
+    mask=None,
+    rate: float = 0.0,
+    key: int = 0,
+    first_row: int = 0,
+):
+    """softmax(q kᵀ / √d + bias) v: for each query a mean of the values.
 
     q (..., T, d), k (..., S, d), v (..., S, e) -> (..., T, e)
 
-    The settings are those of `attention_weights`. A query that may see nothing gets
-    zeros.
+    `bias`, `causal` and `mask` are those of `attention_weights`. A query that may see
+    nothing gets zeros. `rate`, `key` and `first_row` drop weights as `dropout` does.
     """
-    weights, pull_weights = attention_weights(q, k, causal=causal, mask=mask)
+    weights, pull_weights = attention_weights(q, k, bias, causal=causal, mask=mask)
+    kept, pull_kept = weights, None
+    if rate:
+        kept, pull_kept = dropout.rule(weights, rate=rate, key=key, first_row=first_row)
 
     def pullback(g):
-        gq, gk = pull_weights(g @ v.swapaxes(-1, -2))
-        return gq, gk, weights.swapaxes(-1, -2) @ g
+        gw = g @ v.swapaxes(-1, -2)
+        gq, gk, g_bias = pull_weights(pull_kept(gw) if rate else gw)
+        gv = kept.swapaxes(-1, -2) @ g
+        return (gq, gk, gv) if bias is None else (gq, gk, gv, g_bias)
 
-    return weights @ v, joint(pullback)
+    return kept @ v, joint(pullback)
 
 
 @op(check=checks.heads_fit)
-def self_attention(qkv, *, n_heads: int, causal: bool = False, mask=None):
+def self_attention(
+    qkv,
+    bias=None,
+    *,
+    n_heads: int,
+    causal: bool = False,
+    mask=None,
+    rate: float = 0.0,
+    key: int = 0,
+    first_row: int = 0,
+):
     """Attention of a sequence to itself in several heads at once.
 
     qkv (B, T, 3D) holds queries, keys and values side by side -> (B, T, D). Head h has
-    columns h·D/H to (h+1)·D/H of each. `mask` broadcasts to (B, H, T, T).
+    columns h·D/H to (h+1)·D/H of each. `bias` and `mask` broadcast to (B, H, T, T).
     """
     q, k, v = split_heads(qkv, 3, n_heads)
-    y, pull = attention.rule(q, k, v, causal=causal, mask=mask)
+    settings = {"mask": mask, "rate": rate, "key": key, "first_row": first_row}
+    y, pull = attention.rule(q, k, v, bias, causal=causal, **settings)
 
     def pullback(g):
         (gy,) = split_heads(g, 1, n_heads)
-        return xp.concatenate([merge_heads(part) for part in pull(gy)], -1)
+        gq, gk, gv, *g_bias = pull(gy)
+        parts = [merge_heads(part) for part in (gq, gk, gv)]
+        return xp.concatenate(parts, -1), *g_bias
 
-    return merge_heads(y), pullback
+    return merge_heads(y), joint(pullback)
 
 
 @op(check=checks.kv_fits)
-def cross_attention(q, kv, *, n_heads: int, mask=None):
+def cross_attention(
+    q,
+    kv,
+    bias=None,
+    *,
+    n_heads: int,
+    mask=None,
+    rate: float = 0.0,
+    key: int = 0,
+    first_row: int = 0,
+):
     """Attention of one sequence to another in several heads at once.
 
     q (B, T, D) and kv (B, S, 2D), which holds the other's keys and values side by side
-    -> (B, T, D). Heads as in `self_attention`. `mask` broadcasts to (B, H, T, S).
+    -> (B, T, D). Heads as in `self_attention`. `bias` and `mask` broadcast to
+    (B, H, T, S).
     """
     (queries,) = split_heads(q, 1, n_heads)
     k, v = split_heads(kv, 2, n_heads)
-    y, pull = attention.rule(queries, k, v, mask=mask)
+    settings = {"mask": mask, "rate": rate, "key": key, "first_row": first_row}
+    y, pull = attention.rule(queries, k, v, bias, **settings)
 
     def pullback(g):
         (gy,) = split_heads(g, 1, n_heads)
-        gq, gk, gv = map(merge_heads, pull(gy))
-        return gq, xp.concatenate([gk, gv], -1)
+        gq, gk, gv, *g_bias = pull(gy)
+        gkv = xp.concatenate([merge_heads(gk), merge_heads(gv)], -1)
+        return merge_heads(gq), gkv, *g_bias
 
     return merge_heads(y), joint(pullback)
 

@@ -31,7 +31,10 @@ def inner_lengths_agree(x, y) -> None:
 def one_exponent(x, *, exponent) -> None:
     if np.size(exponent) != 1:
         shape = np.shape(exponent)
-        raise TypeError(f"power: the exponent is one number, not an array of {shape}")
+        raise TypeError(
+            f"power: the exponent is one number, not an array of {shape}: pow(x, y) "
+            f"takes one for each element"
+        )
 
 
 def condition_comes_last(x, y, *, condition) -> None:
@@ -54,13 +57,13 @@ def axes_exist(x, *, axis=None, keepdims=False) -> None:
             _axis_exists(x, one)
 
 
-def something_to_choose(x, *, axis=None, keepdims=False) -> None:
+def something_to_choose(x, *, axis=None, keepdims=False, what="max") -> None:
     axes_exist(x, axis=axis)
     along = range(x.ndim) if axis is None else axis
     along = along if isinstance(along, (tuple, range)) else (along,)
     if 0 in [x.shape[one] for one in along]:
         raise ValueError(
-            f"max of an array of shape {x.shape} along axis {axis}: there are no "
+            f"{what} of an array of shape {x.shape} along axis {axis}: there are no "
             f"numbers to choose from"
         )
 
@@ -93,7 +96,7 @@ def joined(*arrays, axis: int = 0) -> None:
 
 
 def ids_in_table(table, *, ids) -> None:
-    _whole_numbers(ids, 0, table.shape[0], f"ids for a table of shape {table.shape}")
+    whole_numbers(ids, 0, table.shape[0], f"ids for a table of shape {table.shape}")
 
 
 def targets_fit(logits, *, targets, n_targets=None) -> None:
@@ -111,7 +114,9 @@ def targets_fit_projection(x, weight, *, targets, n_targets=None) -> None:
     _targets(targets, x.shape[:-1], weight.shape[0], what)
 
 
-def queries_fit_keys(q, k, v, *, causal=False, mask=None) -> None:
+def queries_fit_keys(
+    q, k, v, bias=None, *, causal=False, mask=None, rate=0.0, key=0, first_row=0
+) -> None:
     if min(q.ndim, k.ndim, v.ndim) < 2:
         wrong = "each needs two axes or more"
     elif q.shape[-1] != k.shape[-1]:
@@ -119,20 +124,36 @@ def queries_fit_keys(q, k, v, *, causal=False, mask=None) -> None:
     elif k.shape[-2] != v.shape[-2]:
         wrong = "keys and values differ in number"
     else:
+        rate_is_a_fraction(q, rate=rate, key=key)
+        _bias(bias, (*q.shape[:-1], k.shape[-2]), (*k.shape[:-2], 1, 1))
         return _mask(mask)
     raise ValueError(f"attention of q {q.shape}, k {k.shape}, v {v.shape}: {wrong}")
 
 
-def heads_fit(qkv, *, n_heads, causal=False, mask=None) -> None:
+def heads_fit(
+    qkv,
+    bias=None,
+    *,
+    n_heads,
+    causal=False,
+    mask=None,
+    rate=0.0,
+    key=0,
+    first_row=0,
+) -> None:
     if qkv.ndim != 3 or qkv.shape[-1] % (3 * n_heads):
         raise ValueError(
             f"self_attention of shape {qkv.shape}: (B, T, 3D) is needed, D a multiple "
             f"of {n_heads} heads"
         )
+    rate_is_a_fraction(qkv, rate=rate, key=key)
+    _bias(bias, (len(qkv), n_heads, qkv.shape[1], qkv.shape[1]))
     _mask(mask)
 
 
-def kv_fits(q, kv, *, n_heads, mask=None) -> None:
+def kv_fits(
+    q, kv, bias=None, *, n_heads, mask=None, rate=0.0, key=0, first_row=0
+) -> None:
     width = q.shape[-1]
     shape_of_kv = (*q.shape[:1], *kv.shape[1:2], 2 * width)
     if q.ndim != 3 or kv.shape != shape_of_kv or width % n_heads:
@@ -140,6 +161,8 @@ def kv_fits(q, kv, *, n_heads, mask=None) -> None:
             f"cross_attention of shapes {q.shape} and {kv.shape}: (B, T, D) and "
             f"(B, S, 2D) are needed, D a multiple of {n_heads} heads"
         )
+    rate_is_a_fraction(q, rate=rate, key=key)
+    _bias(bias, (len(q), n_heads, q.shape[1], kv.shape[1]))
     _mask(mask)
 
 
@@ -158,12 +181,12 @@ def _axis_exists(x, axis) -> None:
 
 
 def _targets(targets, shape: tuple, vocab_size: int, what: str) -> None:
-    _whole_numbers(targets, IGNORED, vocab_size, what)
+    whole_numbers(targets, IGNORED, vocab_size, what)
     if np.shape(targets) != shape:
         raise ValueError(f"{what}: their shape is {np.shape(targets)}, not {shape}")
 
 
-def _whole_numbers(array, low: int, high: int, what: str) -> None:
+def whole_numbers(array, low: int, high: int, what: str) -> None:
     if isinstance(array, int):  # one number is as good as an array without axes
         array = np.asarray(array)
     if getattr(array, "dtype", np.dtype(object)).kind not in "iu":
@@ -178,6 +201,23 @@ def _whole_numbers(array, low: int, high: int, what: str) -> None:
                 f"{what}: {bad} in an array of shape {array.shape} is not from {low} "
                 f"to {high - 1}"
             )
+
+
+def _bias(bias, *shapes: tuple) -> None:
+    """The scores have the shape to which these broadcast, and keep it."""
+    if bias is None:
+        return
+    if not hasattr(bias, "shape"):
+        raise TypeError(
+            f"a bias of {bias!r:.60}: an array is needed, one number a score"
+        )
+    try:
+        scores = np.broadcast_shapes(*shapes)
+        if np.broadcast_shapes(bias.shape, scores) == scores:
+            return
+    except ValueError:
+        pass
+    raise ValueError(f"a bias of shape {bias.shape} for scores of shape {shapes[0]}")
 
 
 def _mask(mask) -> None:

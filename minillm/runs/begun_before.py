@@ -9,7 +9,7 @@ from minillm.learning.data import TABLES, read_corpus
 from minillm.runs.record import FORMAT
 from minillm.runs.run import hashes, read_record
 from minillm.text import OBJECTIVES
-from minillm.text.tokenizer.base import CHUNK_CHARACTERS, EDGE
+from minillm.text.tokenizer.chunks import CHUNK_CHARACTERS, EDGE
 
 _LINE_ENDS_AFTER_SPACE = re.compile(r"\S[^\S\n]+\n")
 

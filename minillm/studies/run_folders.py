@@ -78,7 +78,8 @@ class RunRead:
 
     @property
     def arch(self) -> str | None:
-        return self.get("config", "arch")
+        """Of a model of one's own, its class."""
+        return self.get("config", "class") or self.get("config", "arch")
 
     @property
     def size(self) -> int | None:

@@ -60,7 +60,7 @@ def search(
             note(message)
     lines = list(texts)
     vectors, wanted = standardised(embed(run, list(texts.values())), wanted)
-    scores = vectors @ wanted[0]
+    scores = (vectors * wanted).sum(axis=1)  # `@` may round equal rows otherwise
     order = np.argsort(-scores, kind="stable")[:top]
     return [Hit(lines[i], scores[i].item(), texts[lines[i]]) for i in order.tolist()]
 

@@ -7,7 +7,8 @@ from numpy.typing import DTypeLike
 
 from minillm import backend
 from minillm.tensor import Tensor
-from minillm.testing.gradients import CheckError, on_device
+from minillm.testing.faults import CheckError
+from minillm.testing.point import on_device
 
 
 def check_body(
@@ -43,7 +44,8 @@ def check_body(
         if a.shape != b.shape or a.dtype != b.dtype:
             raise CheckError(
                 f"{op.__name__}: the body's {what} is {a.dtype} of shape {a.shape}, "
-                f"the definition's {b.dtype} of shape {b.shape}"
+                f"the definition's {b.dtype} of shape {b.shape}",
+                "body",
             )
         jitter = np.abs(c - b).max(initial=0) / np.finfo(dtype).eps
         least = max(min(smallest, 1.0), float(np.finfo(dtype).tiny))
@@ -52,7 +54,8 @@ def check_body(
         if not difference <= tolerance:  # NaN too
             raise CheckError(
                 f"{op.__name__}: the body's {what} differs from the definition's by "
-                f"{difference:.1e} of its largest number (tolerance {tolerance:.0e})"
+                f"{difference:.1e} of its largest number (tolerance {tolerance:.0e})",
+                "body",
             )
         worst = max(worst, difference)
     return worst

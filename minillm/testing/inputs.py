@@ -121,7 +121,9 @@ def attention(c: Choices, domain: Domain):
         c.numbers((*leading, n_keys, c.integer(1, 4)), domain),
     ]
     causal = c.one_of(False, True)
-    return arrays, {"causal": causal, "mask": _mask(c, leading, n_queries, n_keys)}
+    bias = _bias(c, leading, n_queries, n_keys, domain)
+    settings = {"causal": causal, "mask": _mask(c, leading, n_queries, n_keys)}
+    return [*arrays, bias], {**settings, **_dropping(c)}
 
 
 def self_attention(c: Choices, domain: Domain):
@@ -130,7 +132,9 @@ def self_attention(c: Choices, domain: Domain):
     qkv = c.numbers((batch, length, 3 * n_heads * head_width), domain)
     causal = c.one_of(False, True)
     mask = _mask(c, (batch, n_heads), length, length)
-    return [qkv], {"n_heads": n_heads, "causal": causal, "mask": mask}
+    bias = _bias(c, (batch, n_heads), length, length, domain)
+    settings = {"n_heads": n_heads, "causal": causal, "mask": mask}
+    return [qkv, bias], {**settings, **_dropping(c)}
 
 
 def cross_attention(c: Choices, domain: Domain):
@@ -140,7 +144,21 @@ def cross_attention(c: Choices, domain: Domain):
     q = c.numbers((batch, n_queries, width), domain)
     kv = c.numbers((batch, n_keys, 2 * width), domain)
     mask = _mask(c, (batch, n_heads), n_queries, n_keys)
-    return [q, kv], {"n_heads": n_heads, "mask": mask}
+    bias = _bias(c, (batch, n_heads), n_queries, n_keys, domain)
+    return [q, kv, bias], {"n_heads": n_heads, "mask": mask, **_dropping(c)}
+
+
+def _bias(c: Choices, leading: tuple, n_queries: int, n_keys: int, domain: Domain):
+    """Mostly None; else a number for each score, or one for all sequences."""
+    every = (*leading, n_queries, n_keys)
+    shape = c.one_of(None, None, None, every, every[1:])
+    return None if shape is None else c.numbers(shape, domain)
+
+
+def _dropping(c: Choices) -> dict:
+    """Dropout of weights, mostly off."""
+    rate = c.one_of(0.0, 0.0, 0.0, 0.3)
+    return {"rate": rate, "key": c.integer(0, 2**40), "first_row": c.integer(0, 5)}
 
 
 def _mask(c: Choices, leading: tuple, n_queries: int, n_keys: int):

@@ -13,7 +13,7 @@ import numpy as np
 
 from minillm import backend, ops
 from minillm.errors import UsageError
-from minillm.testing import inputs
+from minillm.testing import inputs, more_inputs
 from minillm.testing.bodies import check_body
 from minillm.testing.choices import (
     ANYWHERE,
@@ -24,7 +24,8 @@ from minillm.testing.choices import (
     Domain,
     seeded,
 )
-from minillm.testing.gradients import CheckError, check_gradients
+from minillm.testing.faults import CheckError
+from minillm.testing.gradients import check_gradients
 
 
 @dataclass(frozen=True)
@@ -58,27 +59,49 @@ _ROWS = [
     Row(ops.div, inputs.pair, NOT_NEAR_ZERO, ("__truediv__", "__rtruediv__")),
     Row(ops.neg, inputs.single, methods=("__neg__",)),
     Row(ops.power, inputs.power, POSITIVE, ("__pow__",)),
+    Row(ops.pow, inputs.pair, POSITIVE, ("__rpow__",)),
     Row(ops.exp, inputs.single, methods=("exp",)),
     Row(ops.log, inputs.single, POSITIVE, ("log",)),
     Row(ops.sqrt, inputs.single, POSITIVE, ("sqrt",)),
     Row(ops.tanh, inputs.single, methods=("tanh",)),
+    Row(ops.abs, inputs.single, NOT_NEAR_ZERO, ("abs", "__abs__")),
+    Row(ops.sin, inputs.single, methods=("sin",)),
+    Row(ops.cos, inputs.single, methods=("cos",)),
+    Row(ops.log1p, inputs.single, POSITIVE, ("log1p",)),
+    Row(ops.maximum, more_inputs.unlike_pair, methods=("maximum",)),
+    Row(ops.minimum, more_inputs.unlike_pair, methods=("minimum",)),
+    Row(ops.clip, more_inputs.clip, DISTINCT, ("clip",)),
     Row(ops.where, inputs.where),
     Row(ops.matmul, inputs.matmul, methods=("__matmul__", "__rmatmul__")),
     Row(ops.reshape, inputs.reshape, methods=("reshape",)),
     Row(ops.transpose, inputs.transpose, methods=("transpose", "T")),
     Row(ops.getitem, inputs.getitem, methods=("__getitem__",)),
     Row(ops.concatenate, inputs.concatenate),
+    Row(ops.stack, more_inputs.stack),
+    Row(ops.squeeze, more_inputs.squeeze, methods=("squeeze",)),
+    Row(ops.pad, more_inputs.pad, methods=("pad",)),
+    Row(ops.broadcast_to, more_inputs.broadcast_to, methods=("broadcast_to",)),
+    Row(ops.take_along_axis, more_inputs.take_along_axis, methods=("take_along_axis",)),
+    Row(ops.tril, more_inputs.tril, methods=("tril",)),
+    Row(ops.einsum, more_inputs.einsum),
     Row(ops.sum, inputs.reduction, methods=("sum",)),
     Row(ops.mean, inputs.reduction, methods=("mean",)),
     Row(ops.max, inputs.reduction, DISTINCT, ("max",)),
+    Row(ops.min, inputs.reduction, DISTINCT, ("min",)),
+    Row(ops.var, more_inputs.variance, methods=("var",)),
+    Row(ops.std, more_inputs.deviation, DISTINCT, ("std",)),
+    Row(ops.logsumexp, inputs.reduction, methods=("logsumexp",)),
+    Row(ops.cumsum, inputs.along_axis, methods=("cumsum",)),
     Row(ops.linear, inputs.linear),
     Row(ops.embedding, inputs.embedding),
     Row(ops.layer_norm, inputs.layer_norm),
-    Row(ops.relu, inputs.single, NOT_NEAR_ZERO),
-    Row(ops.sigmoid, inputs.single),
-    Row(ops.gelu, inputs.gelu),
-    Row(ops.softmax, inputs.along_axis),
-    Row(ops.log_softmax, inputs.along_axis),
+    Row(ops.relu, inputs.single, NOT_NEAR_ZERO, ("relu",)),
+    Row(ops.sigmoid, inputs.single, methods=("sigmoid",)),
+    Row(ops.gelu, inputs.gelu, methods=("gelu",)),
+    Row(ops.silu, inputs.single, methods=("silu",)),
+    Row(ops.softplus, inputs.single, methods=("softplus",)),
+    Row(ops.softmax, inputs.along_axis, methods=("softmax",)),
+    Row(ops.log_softmax, inputs.along_axis, methods=("log_softmax",)),
     Row(ops.dropout, inputs.dropout),
     Row(ops.attention, inputs.attention),
     Row(ops.self_attention, inputs.self_attention),

@@ -25,6 +25,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             *("Lost", "Tokenizer"),
         ],
         "tokenizer.load": ["load_tokenizer"],
+        "tokenizer.merges": ["load_bpe"],
         "tokenizer.train": ["train_tokenizer"],
     },
 )

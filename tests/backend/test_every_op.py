@@ -8,7 +8,7 @@ import pytest
 
 from minillm import Tensor, backend, ops
 from minillm.testing import TABLE, check_body, check_gradients
-from minillm.testing.gradients import on_device
+from minillm.testing.point import on_device
 
 ROWS = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 

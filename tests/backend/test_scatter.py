@@ -39,7 +39,7 @@ def kernel(monkeypatch):
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 2)])
 def test_every_index_adds_as_numpys_does(kernel, index, shape):
     rng = np.random.default_rng(0)
-    found, expected = np.zeros((2, *shape))
+    found, expected = np.ones((2, *shape))
     y = rng.standard_normal(found[index].shape)
     cuda_scatter.add_at(Backend(), found, index, y)
     np.add.at(expected, index, y)
@@ -54,6 +54,9 @@ def test_equal_ids_stay_in_the_order_they_came_in():
     order, begins = cuda_scatter.runs(np.array([3, 0, 3, 0, 1]))
     assert order.tolist() == [1, 3, 4, 0, 2]
     assert begins.tolist() == [0, 2, 3]
+    order, begins = cuda_scatter.runs(np.arange(300) % 3)
+    assert order.tolist() == [i for first in range(3) for i in range(first, 300, 3)]
+    assert begins.tolist() == [0, 100, 200]
 
 
 @pytest.mark.gpu

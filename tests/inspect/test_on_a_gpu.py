@@ -17,7 +17,7 @@ def measured(monkeypatch):
     def run(gibibytes, n_peers=0, **options):
         where = Backend()
         where.kind, where.name = "cuda", "cuda:0"
-        where.memory = lambda: {"peak": 0, "total": gibibytes * 2**30}
+        where.total_memory = lambda: gibibytes * 2**30
         jobs = []
 
         def contest(job, peers, *, decode, seconds):

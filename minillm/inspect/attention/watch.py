@@ -36,9 +36,11 @@ def watched() -> Iterator[list[Attention]]:
             return body
 
         def run(*arrays, n_heads, **settings):
-            q, k = QUERIES_AND_KEYS[name](*arrays, n_heads)
-            weights, _ = attention_weights(q, k, **settings)
-            causal = settings.get("causal", False)
+            queries_and_keys, n = QUERIES_AND_KEYS[name]
+            q, k = queries_and_keys(*arrays[:n], n_heads)
+            causal, mask = settings.get("causal", False), settings.get("mask")
+            bias = dict(enumerate(arrays)).get(n)
+            weights, _ = attention_weights(q, k, bias, causal=causal, mask=mask)
             found.append(Attention(name, backend.to_numpy(weights), causal))
             return body(*arrays, n_heads=n_heads, **settings)
 
@@ -59,4 +61,5 @@ def _of_two(q, kv, n_heads: int):
     return queries, k
 
 
-QUERIES_AND_KEYS = {"self_attention": _of_one, "cross_attention": _of_two}
+# And the number of arrays before the bias.
+QUERIES_AND_KEYS = {"self_attention": (_of_one, 1), "cross_attention": (_of_two, 2)}

@@ -170,7 +170,7 @@ def _filling(
 ) -> TrainConfig:
     """With a batch of 16 k tokens, or the largest half of a half of it for which so
     many rivals have room on the device beside each other."""
-    room = 0.9 * where.memory()["total"] / n_rivals
+    room = 0.9 * where.total_memory() / n_rivals
     shape = config.shape(vocab)
     batch = max(1, GPU_TOKENS // config.context)
     while batch > 1 and count.cuda_memory_bytes(shape, batch) > room:

@@ -16,6 +16,7 @@ import numpy as np
 import minillm.text
 from minillm.errors import UsageError
 from minillm.text.batch import Batch, pad
+from minillm.text.tokenizer.chunks import chunks, rejoined
 
 # Special tokens: padding, what is unknown, those of BERT, begin and end of a text.
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
@@ -24,14 +25,6 @@ PAIR_SPECIALS = (PAD, CLS, SEP, MASK)
 SEQ2SEQ_SPECIALS = (PAD, BOS, EOS)
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 MOST_SHOWN = 10  # characters that are lost
-CHUNK_CHARACTERS = 1 << 16
-# White space as Unicode and the tokenizers have it; Python's has four characters more.
-SPACE, NO_SPACE = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
-# Punctuation of ASCII, general punctuation, and that of Chinese and Japanese.
-_PUNCTUATION = r"[!-/:-@\[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011！（），．：；？]"
-# Where BPE and wordpiece part words whatever else stands there.
-EDGE = re.compile(f"{NO_SPACE}(?={SPACE})|[^\\W_](?={_PUNCTUATION})")
-_LAST_EDGE = re.compile(f"(?s:.*)(?:{EDGE.pattern})")
 CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
@@ -83,6 +76,7 @@ class Tokenizer(ABC):
 
     kind: ClassVar[str]
     keeps_spaces: ClassVar[bool] = True
+    needs_all = False  # of a text, to say how its first word is parted
 
     def __init__(
         self,
@@ -99,9 +93,35 @@ class Tokenizer(ABC):
         self.specials = specials
         self.template = template
 
-    def encode(self, text: str) -> np.ndarray:
-        """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate."""
-        return _joined(self._encode(chunks(text)))
+    def encode(self, text: str, specials: bool = False) -> np.ndarray:
+        """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate.
+
+        With `specials` the name of a special token is that token, wherever the text
+        spells it out: for text that you wrote, not for what a stranger may write.
+        """
+        if not (specials and self.specials):
+            return _joined(self._encode(chunks(text)))
+        longest_first = sorted(self.specials, key=len, reverse=True)
+        # Every second part is one of the names.
+        parts = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
+        texts = iter(self.encode_all(parts[::2]))
+        names = [[self.specials[name]] for name in parts[1::2]]
+        return np.concatenate(
+            [next(texts), *(ids for name in names for ids in (name, next(texts)))],
+            dtype=np.int32,
+        )
+
+    def encode_stream(self, pieces: Iterable[str]) -> Iterator[int]:
+        """The token ids of a text that comes in pieces, such as the lines of a file or
+        what is read of it: those that `encode` gives the whole, wherever it is cut.
+
+        It takes up to 256 pieces at a time and keeps the end of the last one, which may
+        be half a word; for some tokenizers from elsewhere (`needs_all`) all of the
+        text. Raises UsageError as `encode` does.
+        """
+        parts = chunks("".join(pieces)) if self.needs_all else rejoined(pieces)
+        for ids in self._encode(parts):
+            yield from ids.tolist()
 
     def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, as `encode` gives them, many texts at a time.
@@ -255,35 +275,6 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _json(self) -> str: ...
-
-
-def chunks(text: str) -> Iterator[str]:
-    """All of a text in consecutive chunks of at most 65,536 characters, so that no step
-    needs many times the memory of the text.
-
-    A cut comes between two words, before white space or punctuation: BPE and wordpiece
-    part them there in any case, so that the chunks give the ids of the whole. A longer
-    word stays whole. Raises UsageError at a lone surrogate.
-    """
-    start = 0
-    while len(text) - start > CHUNK_CHARACTERS:
-        stop = start + CHUNK_CHARACTERS
-        # What follows the last character decides too.
-        edge = _LAST_EDGE.match(text, start, stop + 1) or EDGE.search(text, stop)
-        stop = edge.end() if edge else len(text)
-        yield checked(text[start:stop])
-        start = stop
-    yield checked(text[start:])
-
-
-def checked(chunk: str) -> str:
-    """The same chunk; UsageError where it holds half a character."""
-    try:
-        chunk.encode("utf-8")
-    except UnicodeEncodeError as error:
-        half = ascii(chunk[error.start])
-        raise UsageError(f"not valid Unicode: {half} is half a character") from error
-    return chunk
 
 
 def _joined(ids: Iterable[np.ndarray]) -> np.ndarray:

@@ -8,7 +8,8 @@ import tokenizers
 
 from minillm.errors import UsageError
 from minillm.text.template import Template
-from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words, sample
+from minillm.text.tokenizer.chunks import sample
+from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words
 
 
 class BpeTokenizer(LibraryTokenizer):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 import minillm.text
-from minillm.text.tokenizer.base import Tokenizer, chunks
+from minillm.text.tokenizer.base import Tokenizer
+from minillm.text.tokenizer.chunks import chunks
 
 ASCII = "\t\n" + "".join(map(chr, range(32, 127)))
 UNKNOWN = "\ufffd"

@@ -8,13 +8,13 @@ import numpy as np
 import tokenizers
 
 from minillm.text.template import Template
-from minillm.text.tokenizer.base import SPACE, UNK
+from minillm.text.tokenizer.base import UNK
 from minillm.text.tokenizer.characters import ranked_characters
+from minillm.text.tokenizer.chunks import SPACE, sample
 from minillm.text.tokenizer.library import (
     LibraryTokenizer,
     n_words,
     refuse_words,
-    sample,
 )
 
 CONTINUING = "##"
