@@ -140,8 +140,11 @@ def _results(device, function, arrays, settings, dtype) -> list[np.ndarray]:
         if pullbacks:
             g = moved(np.cos(np.arange(math.prod(value.shape)), dtype=F))
             g = g.reshape(value.shape)
-            at_once = isinstance(pullbacks[0], joint)
-            answers = pullbacks[0](g) if at_once else [pull(g) for pull in pullbacks]
+            answers = [pull(g) for pull in pullbacks]
+            if isinstance(pullbacks[0], joint) and isinstance(
+                answers[0], (tuple, list)
+            ):
+                answers = list(answers[0])
             # What was not given, such as a bias of scores, may get a gradient or none.
             results += answers[: len(given)]
         host = [device.to_numpy(x) for x in results if x is not None]

@@ -109,10 +109,19 @@ def test_a_right_body_runs(checked, name):
     assert verdict.off < 1e-6
 
 
-def test_what_changes_its_inputs_is_left_out(checked):
-    def spoil(answer):
-        return answer
+def test_a_joint_pullback_may_answer_with_one_array(checked):
+    """Where the other arguments are left out, as in `contributions`."""
 
+    def one(answer):
+        value, pull = answer
+        return value, joint(lambda g: pull(g)[0])
+
+    planted("self_attention", one)
+    rule = definition_of("self_attention")
+    assert backend.body_of(rule, "cuda") is not rule
+
+
+def test_what_changes_its_inputs_is_left_out(checked):
     @faster("gelu", "cuda")
     def gelu(x, *, form="tanh"):
         answer = definition_of("gelu")(x, form=form)
