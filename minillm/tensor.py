@@ -27,7 +27,13 @@ from minillm.backend.arrays import (
     widened,
 )
 from minillm.backend.calls import Call
-from minillm.backend.pullbacks import contributions, first_gradient, joint, one_each
+from minillm.backend.pullbacks import (
+    contributions,
+    first_gradient,
+    joint,
+    one_each,
+    places_of,
+)
 
 _recording = contextvars.ContextVar("recording", default=True)
 
@@ -265,9 +271,8 @@ def _setting_of(x, name: str, key: str):
     if isinstance(x, Tensor):
         if x.requires_grad and _recording.get():
             raise TypeError(
-                f"{name} gives no gradient to its setting {key}: pass {key}.data, or "
-                f"write the formula in ops that take it as an array (for a mask, "
-                f"or give attention() a bias)"
+                f"{name} gives no gradient to its setting {key}: pass {key}.data"
+                + ", or, where it learns, a bias" * (key == "mask")
             )
         x = x.data
     return plain_number(x)
@@ -319,20 +324,27 @@ def backward(root: Tensor, grad=None) -> None:
     order = topological_order(root)
     while order:  # popped, so that what has been used is freed at once
         tensor = order.pop()
+        if tensor not in gradients:  # a leaf to which pullbacks have added themselves
+            continue
         g, _ = gradients.pop(tensor)
         if tensor.retains_grad or not tensor.edges:
             _keep(tensor, g)
         for parents, pullback in tensor.edges:
-            try:
-                answer = backend.run_in(backend.of(tensor.data), pullback, [g])
-            except Exception as error:
-                backend.note_pullback(error, tensor.made_by, pullback, parents, g)
-                raise
-            found = contributions(parents, answer, g, tensor.made_by)
-            for parent, contribution in found:
+            for parent, contribution in _pulled(tensor, parents, pullback, g):
                 gradients[parent] = _plus(gradients.get(parent), contribution)
         if tensor.edges:
             tensor.edges = FREED
+
+
+def _pulled(tensor: Tensor, parents, pullback, g) -> list[tuple]:
+    """(parent, contribution to its gradient) by one pullback of the tensor's op."""
+    places = places_of(pullback, parents, g.dtype)
+    try:
+        answer = backend.run_in(backend.of(tensor.data), pullback, [g, *places])
+    except Exception as error:
+        backend.note_pullback(error, tensor.made_by, pullback, parents, g)
+        raise
+    return contributions(parents, answer, g, tensor.made_by, places)
 
 
 def topological_order(root: Tensor) -> list[Tensor]:

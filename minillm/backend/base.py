@@ -1,5 +1,7 @@
 """Backend: an array library and its device; NumPy's own, and the base of CuPy's."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -17,6 +19,7 @@ class Backend:
     numbers_at_a_time = 131_072
     xp = np
     array_type = np.ndarray
+    has_cublas = False  # whether `cuda_products.py` multiplies its arrays
 
     def asarray(self, host):
         """A host array, moved here. Here it already is one."""
@@ -24,6 +27,14 @@ class Backend:
 
     def to_numpy(self, array) -> np.ndarray:
         return np.asarray(array)
+
+    def fuse(self, formula: Callable) -> Callable:
+        """An element-wise formula as one kernel, where the library can make one."""
+        return formula
+
+    def add_at(self, array, index, y) -> None:
+        """array[index] += y, in place; what an index names twice gets both."""
+        self.xp.add.at(array, index, y)
 
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""

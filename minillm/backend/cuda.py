@@ -2,20 +2,30 @@
 
 import contextlib
 import functools
+import importlib
+import re
 import sys
+import warnings
+from collections.abc import Callable
+from importlib import metadata
 
 import numpy as np
 
+from minillm.backend import cuda_scatter
 from minillm.backend.base import Backend
 from minillm.errors import DeviceError
 
 INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"
+# By name, since they import the switch, which imports this file.
+BODIES = ("cuda_bodies", "cuda_attention", "cuda_fused")
+OLDEST = 14  # CuPy's release that computes in the types of NumPy 2
 # What cuBLAS and the runtime say where CuPy's own pool raises a MemoryError.
 NO_MEMORY = ("ALLOC_FAILED", "cudaErrorMemoryAllocation")
 
 
 class CudaBackend(Backend):
     kind = "cuda"
+    has_cublas = True
     alignment = 256
     numbers_at_a_time = sys.maxsize  # the more, the more of its cores have work
 
@@ -27,10 +37,24 @@ class CudaBackend(Backend):
         self._summing = None  # over ranks: (its name, a function)
 
     def asarray(self, host):
+        """Moved by way of pinned memory, which CuPy keeps for it: nobody waits, and the
+        host array may change as soon as this returns."""
         return self.xp.asarray(host)
 
     def to_numpy(self, array) -> np.ndarray:
         return self.xp.asnumpy(array)
+
+    def compile(self, source: str, constants: dict):
+        """Kernels in CUDA C, by their names. CuPy keeps what it has compiled."""
+        defined = [f"-D{name}={value}" for name, value in constants.items()]
+        return self.xp.RawModule(code=source, options=("-std=c++17", *defined))
+
+    def fuse(self, formula: Callable) -> Callable:
+        return self.xp.fuse(formula)
+
+    def add_at(self, array, index, y) -> None:
+        """With the same sums in every run: see `cuda_scatter.py`."""
+        cuda_scatter.add_at(self, array, index, y)
 
     def synchronize(self) -> None:
         self.device.synchronize()
@@ -69,6 +93,9 @@ def open_device(index: int) -> CudaBackend:
     """
     backend = _checked(index)
     backend.device.use()
+    for name in BODIES:
+        importlib.import_module(f"minillm.backend.{name}")
+    importlib.import_module("minillm.backend.self_check").begin(backend)
     return backend
 
 
@@ -94,6 +121,8 @@ def _checked(index: int) -> CudaBackend:
             f"cuda:{index} is there, but CuPy cannot compute on it "
             f"({_one_line(error)}): {_way_out(error)}, or use --device cpu"
         ) from None
+    if several := _one_of_several():
+        warnings.warn(f"{several}; as it is, cuda:{index} works", stacklevel=2)
     return backend
 
 
@@ -120,6 +149,8 @@ def _is_full(error: Exception) -> bool:
 def _way_out(error: Exception) -> str:
     """What to do where there is a device, but nothing can be computed on it."""
     told = str(error)
+    if several := _one_of_several():
+        return several
     if _is_full(error):
         return "end what else fills its memory (nvidia-smi lists it)"
     if "cudaErrorDevicesUnavailable" in told:
@@ -135,14 +166,42 @@ def of_device(error: BaseException) -> bool:
 
 def _import_cupy():
     try:
-        import cupy
+        with warnings.catch_warnings():
+            # Told in one line, by `_one_of_several`.
+            warnings.filterwarnings("ignore", r"\s*-*\s*CuPy may not function")
+            import cupy
     except ModuleNotFoundError:
         raise DeviceError(f"CuPy is not installed: {INSTALL}") from None
     except Exception as error:
+        way_out = _one_of_several() or INSTALL
         raise DeviceError(
-            f"CuPy is installed but cannot be imported ({_one_line(error)}): {INSTALL}"
+            f"CuPy is installed but cannot be imported ({_one_line(error)}): {way_out}"
         ) from None
+    version = cupy.__version__
+    if int(version.partition(".")[0]) < OLDEST:
+        raise DeviceError(
+            f"CuPy {version} is too old: minillm needs {OLDEST} or later (pip install "
+            f"-U of the cupy package that is installed), or use --device cpu"
+        )
     return cupy
+
+
+def _one_of_several() -> str | None:
+    """What to do where CuPy is installed twice: both write into one folder, and what
+    lies in it is of neither."""
+    names = sorted(
+        {
+            str(found.metadata["Name"])
+            for found in metadata.distributions()
+            if re.fullmatch(r"cupy(-cuda\w+)?", str(found.metadata["Name"]))
+        }
+    )
+    if len(names) < 2:
+        return None
+    return (
+        f"CuPy is installed {len(names)} times ({', '.join(names)}): pip uninstall all "
+        f"of them and install one"
+    )
 
 
 def _one_line(error: Exception) -> str:

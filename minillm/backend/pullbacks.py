@@ -29,8 +29,36 @@ class joint:
     def __init__(self, pullback: Callable):
         self.pullback = pullback
 
-    def __call__(self, g: Any) -> Any:
-        return self.pullback(g)
+    def __call__(self, g: Any, *places: Any) -> Any:
+        return self.pullback(g, *places)
+
+
+class adding:
+    """Marks a pullback that can add to gradients that are there already, with no array
+    of its own between: pullback(g, *places), a place for each argument. It may add to a
+    place that is an array, and answers None then.
+
+    Where it is for all arguments: `joint(adding(pullback))`.
+    """
+
+    def __init__(self, pullback: Callable):
+        self.pullback = pullback
+
+    def __call__(self, g: Any, *places: Any) -> Any:
+        return self.pullback(g, *places)
+
+
+def places_of(pullback, parents, dtype) -> list:
+    """What such a pullback gets beside g: the gradients of leaves that have one of this
+    type. Any other pullback gets nothing."""
+    if isinstance(pullback, joint):
+        pullback = pullback.pullback
+    if not isinstance(pullback, adding) or debugging():
+        return []
+    return [
+        p.grad if p is not None and not p.edges and p.dtype == dtype else None
+        for p in parents
+    ]
 
 
 def one_each(pullbacks: list, n_arguments: int, name: str) -> list:
@@ -46,10 +74,10 @@ def one_each(pullbacks: list, n_arguments: int, name: str) -> list:
     )
 
 
-def contributions(parents, answer, g, made_by: str) -> list[tuple]:
+def contributions(parents, answer, g, made_by: str, places=()) -> list[tuple]:
     """(parent, contribution to its gradient) for each parent that needs one: what the
     op's pullback answered to the gradient g, in the shape of the parent and in the type
-    that its contributions add up in.
+    that its contributions add up in. What was added in `places` is done.
 
     Raises TypeError or ValueError, with the op, for an answer that does not fit.
     """
@@ -65,8 +93,9 @@ def contributions(parents, answer, g, made_by: str) -> list[tuple]:
                 f"{len(parents)} arguments"
             )
     found = []
-    for parent, contribution in zip(parents, answers, strict=False):
-        if parent is not None:
+    places = places or [None] * len(parents)
+    for parent, contribution, place in zip(parents, answers, places, strict=False):
+        if parent is not None and (place is None or contribution is not None):
             array = parent.data
             if getattr(contribution, "shape", None) != array.shape:
                 contribution = unbroadcast(contribution, array.shape, made_by)

@@ -1,8 +1,10 @@
 """AdamW and gradient descent, on slices of the flat parameter buffer."""
 
 import math
+import numbers
+from collections.abc import Iterator
 
-from minillm.backend import kernel, to_numpy, xp
+from minillm.backend import kernel, of, to_numpy, xp
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.flat import FlatParameters
@@ -33,12 +35,13 @@ class Optimizer:
     """What optimizers have in common: a loop of one's own needs `step`, `zero_grad` and
     `lr`; a Learner hands over flat parameters and calls `update` for each of its parts.
 
-    parameters: a module, a list of its tensors, or FlatParameters. Their arrays and
+    parameters: a module, its tensors, or FlatParameters. Their arrays and
     gradients become views of one buffer each. Decay acts on matrices and embeddings
     only, not on gains and biases.
     """
 
     def __init__(self, parameters, *, lr: float, weight_decay: float):
+        _check(lr=lr, weight_decay=weight_decay)
         self.lr = lr
         self.weight_decay = weight_decay
         self.steps = 0  # of `step`
@@ -47,6 +50,8 @@ class Optimizer:
         if isinstance(parameters, FlatParameters):
             self.flat = parameters
         else:
+            if isinstance(parameters, Iterator):
+                parameters = [*parameters]  # they are walked twice
             self.flat = FlatParameters(parameters)
             self.gradient = self.flat.zeros()
             self.flat.collect_gradients(parameters, self.gradient)
@@ -65,7 +70,8 @@ class Optimizer:
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
         """Move a part of the parameters. `step` is from 1, as in Adam's corrections;
-        the gradient is multiplied by `scale` first."""
+        the gradient is multiplied by `scale` first: a number, or one on the device, of
+        which 0 says that nothing may move."""
         raise NotImplementedError
 
 
@@ -87,6 +93,8 @@ class AdamW(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ):
+        _check(below=1, beta1=beta1, beta2=beta2)
+        _check(eps=eps)
         super().__init__(parameters, lr=lr, weight_decay=weight_decay)
         self.settings = {"beta1": beta1, "beta2": beta2, "eps": eps}
         self.state = {"m": self.flat.zeros(), "v": self.flat.zeros()}
@@ -120,6 +128,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ):
+        _check(below=1, momentum=momentum)
         if nesterov and not momentum:
             raise UsageError("nesterov=True needs a momentum above 0")
         super().__init__(parameters, lr=lr, weight_decay=weight_decay)
@@ -148,18 +157,19 @@ class SGD(Optimizer):
 @kernel
 def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale):
     """One AdamW step, in place on data, m and v."""
-    g = grad * scale
-    m += (1 - beta1) * (g - m)
-    v += (1 - beta2) * (g * g - v)
+    moves, g = scaled(grad, scale)
+    m += moves * (1 - beta1) * (g - m)
+    v += moves * (1 - beta2) * (g * g - v)
     m_hat = m / (1 - beta1**step)
     v_hat = v / (1 - beta2**step)
-    data -= lr * (m_hat / (xp.sqrt(v_hat) + eps) + weight_decay * data)
+    data -= moves * lr * (m_hat / (xp.sqrt(v_hat) + eps) + weight_decay * data)
 
 
 @kernel
 def sgd(data, grad, *, lr, weight_decay, scale):
     """One step of gradient descent, in place on data."""
-    data -= lr * (grad * scale + weight_decay * data)
+    moves, g = scaled(grad, scale)
+    data -= moves * lr * (g + weight_decay * data)
 
 
 @kernel
@@ -170,6 +180,16 @@ def sgd_momentum(data, grad, velocity, *, lr, momentum, nesterov, weight_decay, 
     velocity += g
     move = g + momentum * velocity if nesterov else velocity
     data -= lr * (move + weight_decay * data)
+
+
+def scaled(grad, scale):
+    """(1, or 0 where nothing may move; the gradient times its scale). On a GPU the
+    scale of a run that has diverged is 0; its gradient may be NaN, and so is 0 · NaN.
+    """
+    if of(scale) is None:  # a plain number
+        return 1, grad * scale
+    moves = (scale > 0).astype(grad.dtype)
+    return moves, xp.where(scale > 0, grad * scale, 0)
 
 
 @kernel
@@ -189,6 +209,15 @@ def clip_scale(norm: float, clip: float) -> float:
 def global_norm(parts) -> float:
     """The norm of a gradient from the squared norms of its parts."""
     return math.sqrt(sum(to_numpy(part).item() for part in parts))
+
+
+def _check(*, below: float = math.inf, **settings) -> None:
+    for name, value in settings.items():
+        if not isinstance(value, numbers.Real) or not 0 <= value < below:
+            end = "finite" if below == math.inf else f"below {below}"
+            raise UsageError(
+                f"{name} must be a number of at least 0 and {end}, got {value!r:.60}"
+            )
 
 
 def _by_decay(part: slice, n_decayed: int, weight_decay: float):

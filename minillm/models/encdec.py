@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from minillm import backend
+from minillm import backend, nn  # nn.column_mask: a file for decoding alone
 from minillm.errors import UsageError
 from minillm.models.language_model import LanguageModel
 from minillm.nn import (
@@ -69,7 +69,7 @@ class EncoderDecoder(LanguageModel):
         `mask` (B, S) is False at padding, which nothing may look at. Raises UsageError
         for a source of no tokens.
         """
-        source = self.on_device(source)
+        source = self.checked(source)
         if source.shape[1] == 0:
             raise UsageError("an empty source: there is nothing to read")
         x = drop(self.embed(source), noise)
@@ -92,7 +92,7 @@ class EncoderDecoder(LanguageModel):
         `memory` (B, S, D) is what `encode` made of the source, `memory_mask` (B, S) the
         source's mask; `mask` (B, T) the target's.
         """
-        x = drop(self.embed(self.on_device(ids)), noise)
+        x = drop(self.embed(self.checked(ids)), noise)
         key_mask, memory_key_mask = to_key_mask(mask), to_key_mask(memory_mask)
         for block in self.decoder:
             x = block(x, memory, key_mask, memory_key_mask, noise)
@@ -172,10 +172,11 @@ class Conditioned:
         ids (B, t) -> (B, V), on the host
         """
         model, begin = self.model, cache[0].length
-        ids = model.on_device(ids, begin)
+        ids = model.checked(ids, begin)
+        mask = nn.column_mask(cache, ids.shape[1])
         with no_grad():
             x = model.embed(ids, begin, cache[0].padding)
             for block, layer_cache in zip(model.decoder, cache, strict=True):
-                x = block.decode(x, layer_cache)
+                x = block.decode(x, layer_cache, mask)
             logits = model.project(normed(x[:, -1], model.decoder_norm))
         return logits.numpy()

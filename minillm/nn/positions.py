@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from minillm import backend
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
 from minillm.tensor import Tensor
@@ -28,7 +27,7 @@ def position_vectors(
         return table[begin : begin + length]
     columns = np.arange(begin, begin + length)
     index = np.maximum(columns - padding[:, None], 0)
-    return table[backend.current().asarray(index)]
+    return table[index]
 
 
 def sinusoids(context: int, width: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minillm.backend import joint, xp
+from minillm.backend import current, joint, xp
 from minillm.backend.arrays import as_rows
 from minillm.ops import checks
 from minillm.tensor import op
@@ -14,26 +14,31 @@ from minillm.tensor import op
 def linear(x, weight, bias):
     """x W + b.   (..., n) @ (n, m) + (m,) -> (..., m); bias may be None."""
 
-    def pull_weight(g):
-        return as_rows(x).T @ as_rows(g)
-
-    y = x @ weight if bias is None else x @ weight + bias
-    return y, lambda g: g @ weight.T, pull_weight, lambda g: as_rows(g).sum(0)
+    rows = as_rows(x)  # a batch is its rows, one below the other: one large product
+    y = rows @ weight if bias is None else rows @ weight + bias
+    return (
+        y.reshape(*x.shape[:-1], weight.shape[1]),
+        lambda g: (as_rows(g) @ weight.T).reshape(x.shape),
+        lambda g: rows.T @ as_rows(g),
+        lambda g: as_rows(g).sum(0),
+    )
 
 
 @op(check=checks.ids_in_table)
 def embedding(table, *, ids):
     """Row ids[...] of the table.   (V, D), ids (...) -> (..., D)
 
-    `ids` are whole numbers from 0 to V − 1.
+    `ids` are whole numbers from 0 to V − 1, best on the host, also for a table on a
+    GPU: see `backend/cuda_scatter.py`.
     """
 
     def pullback(g):
         gradient = xp.zeros_like(table)
-        xp.add.at(gradient, ids, g)  # a repeated id collects all of its gradients
+        # A repeated id collects all of its gradients.
+        current().add_at(gradient, ids, g)
         return gradient
 
-    return table[ids], pullback
+    return table[xp.asarray(ids)], pullback
 
 
 @op

@@ -164,3 +164,7 @@ def _notes(learner: Learner, device: Backend) -> Iterator[str]:
             learner.ranks and learner.ranks.note,
         ],
     )
+    if device.kind != "cpu":
+        from minillm.backend import self_check
+
+        yield from self_check.notes(device)

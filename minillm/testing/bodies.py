@@ -27,6 +27,7 @@ def check_body(
     """
     if tolerance is None:
         tolerance = 200 * float(np.finfo(dtype).eps)
+    arrays = [x if x is None else backend.to_numpy(x) for x in arrays]
     settings = {name: on_device(value) for name, value in settings.items()}
     found = _value_and_gradients(op, arrays, dtype, settings)
     with backend.plain():
