@@ -94,6 +94,11 @@ def learned():
 
 
 @pytest.fixture
+def own_model():
+    return job.own_model
+
+
+@pytest.fixture
 def train_on(ranks):
     """A function that trains a small model in `run` on n ranks."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm import Learner, TrainConfig, launcher, prepare
+from minillm import Learner, TrainConfig, launcher, nn, prepare, train
 from minillm.learning.ranks import RankWorker, join
 from minillm.models import ARCHITECTURES, build
 from minillm.runs import checkpoint, leader
@@ -67,6 +67,37 @@ def equal(_folder: str) -> None:
     for arch in ARCHS:
         found |= {f"{arch} {k}": v for k, v in learned(arch, ranks).items()}
     np.savez(f"rank-{ranks.rank}.npz", **found)
+
+
+class Pairs(nn.Module):
+    """A model of one's own: of each letter alone, what comes next."""
+
+    def __init__(self, vocab: int, seed: int):
+        self.table = nn.Embedding(vocab, 8, init=seed)
+        self.out = nn.Linear(8, vocab, init=seed + 1)
+
+    def __call__(self, ids):  # (B, T) -> (B, T, V)
+        return self.out(self.table(ids))
+
+
+def own_model(seed: int, out: str, workers: str) -> dict[str, np.ndarray]:
+    """Its weights after `train`, and the loss of the record."""
+    settings = {"data": "story.txt", "tokenizer": "chars", "device": "cpu"}
+    config = TrainConfig(
+        **settings, context=16, batch=8, steps=6, out=out, workers=workers
+    )
+    text = prepare(config)
+    model = Pairs(text.tokenizer.vocab_size, seed)
+    record = train(config, model=model, text=text)
+    assert record["status"] == "finished"
+    weights = {name: p.data.copy() for name, p in model.named_parameters()}
+    return weights | {"loss": np.array(record["results"]["val_loss"])}
+
+
+def own(_folder: str) -> None:
+    """Each rank has another model, which begins with the weights of rank 0's."""
+    rank, _ = launcher.place()
+    np.savez(f"rank-{rank}.npz", **own_model(rank, "run", "auto"))
 
 
 def at(place: str, rank: int, event) -> None:
@@ -132,7 +163,7 @@ def drift(rank: int) -> None:
 if __name__ == "__main__":
     name, folder, *arguments = sys.argv[1:]
     os.chdir(Path(folder))
-    if name == "equal":
-        equal(folder)
+    if name in ("equal", "own"):
+        {"equal": equal, "own": own}[name](folder)
     else:
         sys.exit(fault(*arguments))

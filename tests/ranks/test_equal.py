@@ -55,6 +55,16 @@ def test_two_ranks_train_as_two_processes_to_the_last_bit(train_on, options):
     assert load_run("run").model.config == load_run("alone").model.config
 
 
+def test_ranks_train_a_model_of_ones_own(ranks, here, own_model):
+    code, said = ranks(2, JOB, "own", ".")
+    assert code == 0, said
+    assert workers("run") == {"kind": "ranks", "n": 2}
+    alone = own_model(0, "alone", "2")
+    for rank in (0, 1):
+        found = np.load(f"rank-{rank}.npz")
+        assert all(np.array_equal(found[name], alone[name]) for name in alone)
+
+
 def test_two_runs_of_one_layout_are_the_same_to_the_last_bit(train_on):
     for run in ("a", "b"):
         code, said = train_on(4, f"--out={run}", "--dropout=0.1")
