@@ -24,6 +24,7 @@ from minillm.series import executors, job, scale
 from minillm.series.results import Results
 
 cluster = pytest.mark.cluster
+MANY = 1_000_000  # steps, which no test waits for
 NO_DISK = "from minillm.series import job\njob._sees = lambda *_: False\n"
 OTHER_CODE = "from minillm.series import job\njob.versions = lambda: {'minillm': '9'}\n"
 _spec = importlib.util.spec_from_file_location(
@@ -170,9 +171,9 @@ def test_a_run_saves_when_its_worker_is_killed_and_goes_on(here):
         d_model=8,
         context=16,
         batch=4,
-        steps=3000,
-        eval_every=3000,
-        save_every=3000,
+        steps=MANY,
+        eval_every=MANY,
+        save_every=MANY,
         tokenizer="chars",
         data="words.txt",
         out="run",
@@ -184,14 +185,21 @@ def test_a_run_saves_when_its_worker_is_killed_and_goes_on(here):
         f"from minillm.series import job; job._train({config!r}, Path('stop'))"
     )
     worker = subprocess.Popen([sys.executable, "-c", code])
-    wait_until(Path("run", "metrics.jsonl").exists)
+    metrics = Path("run", "metrics.jsonl")
+    wait_until(metrics.exists)
     worker.kill()
     worker.wait()
     wait_until(lambda: read_record("run")["status"] == "interrupted")
     saved = checkpoint.latest(Path("run", "checkpoints"))
-    assert 0 < int(saved.name[5:]) < 3000
+    assert 0 < int(saved.name[5:]) < MANY
     # Another worker goes on, until it is asked to stop.
-    threading.Timer(3.0, job.ask_to_stop, ["."]).start()
+    before = metrics.stat().st_size
+
+    def stop() -> None:
+        wait_until(lambda: metrics.stat().st_size > before)
+        job.ask_to_stop(".")
+
+    threading.Thread(target=stop).start()
     answer = job._train(config, Path("stop"))
     assert answer.exit_code == 143
     assert "checkpoint written" in answer.said

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from minillm.runs import checkpoint
+from minillm_cli.main import main
 
 if sys.platform == "win32":
     pytest.skip("needs POSIX signals", allow_module_level=True)
@@ -32,8 +33,7 @@ def test_a_killed_rank_ends_all_and_the_checkpoint_before_is_whole(place, faulty
     assert newest() == (
         None if place == "step" else Path("run/checkpoints/step-000004")
     )
-    code, said = faulty(2, "drift", "follow", 9, "--resume")  # nothing happens
-    assert code == 0, said
+    assert main(["train", "--resume", "--out=run"]) == 0  # in one process
 
 
 @pytest.mark.parametrize(
