@@ -52,17 +52,17 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
     """See `_attend`. Heads are views of the packed array: nothing is copied apart or
     together, forward or backward."""
     batch, length, width = qkv.shape
-    q, k, v = split_heads(qkv, 3, n_heads)
+    q, k, v = split_heads(qkv, n_heads, n_heads, n_heads)
     y = np.empty((batch, length, width // 3), qkv.dtype)
-    done = _attend(q, k, v, causal, mask, split_heads(y, 1, n_heads)[0])
+    done = _attend(q, k, v, causal, mask, split_heads(y, n_heads)[0])
     if done is None:
         definition = definition_of("self_attention")
         return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
 
     def pullback(g):
         packed = np.empty_like(qkv)
-        (g_heads,) = split_heads(g, 1, n_heads)
-        _gradients(done, g_heads, *split_heads(packed, 3, n_heads))
+        (g_heads,) = split_heads(g, n_heads)
+        _gradients(done, g_heads, *split_heads(packed, n_heads, n_heads, n_heads))
         return packed
 
     return y, pullback
@@ -72,16 +72,16 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
 def cross_attention(q, kv, *, n_heads, mask=None):
     """See `_attend`, and `self_attention` for the heads."""
     y = np.empty_like(q, order="C")
-    (queries,), (k, v) = split_heads(q, 1, n_heads), split_heads(kv, 2, n_heads)
-    done = _attend(queries, k, v, False, mask, split_heads(y, 1, n_heads)[0])
+    (queries,), (k, v) = split_heads(q, n_heads), split_heads(kv, n_heads, n_heads)
+    done = _attend(queries, k, v, False, mask, split_heads(y, n_heads)[0])
     if done is None:
         return definition_of("cross_attention")(q, kv, n_heads=n_heads, mask=mask)
 
     def pullback(g):
         gq, gkv = np.empty_like(q, order="C"), np.empty_like(kv, order="C")
-        (g_heads,) = split_heads(g, 1, n_heads)
-        gq_heads, gkv_heads = split_heads(gq, 1, n_heads), split_heads(gkv, 2, n_heads)
-        _gradients(done, g_heads, *gq_heads, *gkv_heads)
+        (g_heads,) = split_heads(g, n_heads)
+        heads = *split_heads(gq, n_heads), *split_heads(gkv, n_heads, n_heads)
+        _gradients(done, g_heads, *heads)
         return gq, gkv
 
     return y, joint(pullback)

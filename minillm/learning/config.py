@@ -20,7 +20,14 @@ from minillm.models.architectures import (
     usual,
 )
 from minillm.models.sizes import SIZES, default_heads, own_size, size
-from minillm.nn.config import MOST, MOST_LAYERS, ModelConfig, check_choice
+from minillm.nn.config import (
+    CHOICES,
+    DESIGN,
+    MOST,
+    MOST_LAYERS,
+    ModelConfig,
+    check_choice,
+)
 from minillm.text import OBJECTIVES
 
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
@@ -60,6 +67,11 @@ def setting(
     return dataclasses.field(default=default, metadata={**about, **limits})
 
 
+def of_model(name: str, help: str):
+    """A field of `nn.config.DESIGN`: by default what is usual for the architecture."""
+    return setting(None, help, metavar="|".join(CHOICES.get(name, ())) or None)
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The options of `minillm train`. Lengths are in tokens or optimizer steps."""
@@ -79,14 +91,12 @@ class TrainConfig:
     arch: str | None = setting(
         None, f"{', '.join(ARCHITECTURES)}.", metavar="NAME", choices=ARCHITECTURES
     )
-    norm: str | None = setting(None, "Layer norm before or after.", metavar="pre|post")
-    positions: str | None = setting(
-        None, "Where a token stands.", metavar="learned|sinusoidal"
-    )
-    tied: bool | None = setting(None, "Embedding is the output layer too.")
-    bias: bool = setting(ModelConfig.bias, "Layers and norms have a bias.")
+    norm: str | None = of_model("norm", "Layer norm before or after.")
+    positions: str | None = of_model("positions", "Where a token stands.")
+    tied: bool | None = of_model("tied", "Embedding is the output layer too.")
+    bias: bool | None = of_model("bias", "Layers and norms have a bias.")
     init: str = setting(
-        ModelConfig.init, "How weights are drawn.", metavar="gpt2|fan_in"
+        ModelConfig.init, "How weights are drawn.", metavar="|".join(CHOICES["init"])
     )
     # the data
     objective: str = setting(
@@ -313,6 +323,10 @@ OF_SHAPE = tuple(
     for field in dataclasses.fields(ModelConfig)
     if hasattr(TrainConfig, field.name)
 )
+
+
+# What a record of before does not name is as it was before there was a choice.
+ONLY_CHOICE = {name: getattr(ModelConfig, name) for name in DESIGN}
 
 
 def translated(options: dict) -> dict:

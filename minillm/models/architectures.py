@@ -8,9 +8,7 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.models.language_model import LanguageModel
-from minillm.nn.config import ModelConfig, check_choice
-
-PUBLISHED = ("norm", "positions", "tied")
+from minillm.nn.config import DESIGN, ModelConfig, check_choice
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,11 @@ def architectures_for(objective: str) -> tuple[str, ...]:
 
 
 def usual(name: str) -> dict:
-    """The settings `norm`, `positions` and `tied` that are usual for an architecture.
+    """The settings of `DESIGN` that are usual for an architecture.
 
     Raises UsageError for an unknown one.
     """
-    common = {setting: getattr(ModelConfig, setting) for setting in PUBLISHED}
+    common = {setting: getattr(ModelConfig, setting) for setting in DESIGN}
     return common | architecture(name).settings
 
 

@@ -7,7 +7,7 @@ import functools
 from dataclasses import replace
 
 from minillm import backend
-from minillm.models.architectures import architecture, build
+from minillm.models.architectures import build
 from minillm.nn import ModelConfig
 
 # A row for each token, position or segment, and what only the output has.
@@ -43,11 +43,15 @@ def flops_per_token(config: ModelConfig) -> int:
 
 def _of_all_layers(config: ModelConfig) -> dict:
     """All layers are alike: each beyond the first adds what the second one adds."""
-    one, two = (_counted(replace(config, n_layers=n)) for n in (1, 2))
+    one, two = _one_and_two_layers(config)
     return {
         name: one[name] + (config.n_layers - 1) * (two[name] - one[name])
         for name in one
     }
+
+
+def _one_and_two_layers(config: ModelConfig) -> list[dict]:
+    return [_counted(replace(config, n_layers=n)) for n in (1, 2)]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -73,12 +77,14 @@ def _counted(config: ModelConfig) -> dict:
         matrices += model.head.size
     # `flops` in `nn/attention.py`; 0 for all other layers.
     attention = sum(module.flops(config.context) for module in model.modules())
+    kept = sum(module.kept(config.context) for module in model.modules())
     return {
         "total": total,
         "embedding": embedding,
         "non_embedding": total - embedding,
         "matrices_and_head": matrices,
         "forward_flops": 2 * products + attention + model.predicted_share * 2 * output,
+        "kept": kept,
     }
 
 
@@ -93,14 +99,14 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     has `batch` sequences in hand at a time.
 
     Weights, AdamW's two moments, and a gradient for each worker; what its forward pass
-    of `batch` sequences keeps for the backward pass (`numbers_kept`); and at the turn
+    of `batch` sequences keeps for the backward pass (`Module.kept`); and at the turn
     from one to the other the output's gradient, twice.
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]
-    per_token = architecture(config.arch).model.numbers_kept(config)
-    tokens = workers * batch * config.context
-    activations = tokens * (config.n_layers * per_token + 4 * d)
+    one, two = _one_and_two_layers(config)
+    layers = config.n_layers * (two["kept"] - one["kept"])
+    activations = workers * batch * config.context * (layers + 4 * d)
     turn = 2 * config.vocab_size * d
     base = BASE_BYTES + WORKER_BYTES * (workers - 1)
     return base + 4 * (states + activations + turn)

@@ -5,8 +5,8 @@ import numpy as np
 from minillm import backend
 from minillm.backend.arrays import merge_heads, split_heads
 from minillm.nn.cache import KeyValueCache
-from minillm.nn.config import head_width
-from minillm.nn.init import Init, initializer
+from minillm.nn.config import ModelConfig, head_width
+from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.layers import Linear
 from minillm.nn.module import Module
 from minillm.ops import attention, cross_attention, self_attention
@@ -34,6 +34,15 @@ class MultiHeadAttention(Module):
         init = initializer(init)
         self.qkv = Linear(width, 3 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
+
+    @classmethod
+    def of(
+        cls, config: ModelConfig, init: Initializer, *, causal: bool
+    ) -> "MultiHeadAttention":
+        """That of a model of this shape."""
+        return cls(
+            config.d_model, config.n_heads, init=init, causal=causal, bias=config.bias
+        )
 
     def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
         """`mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive."""
@@ -64,7 +73,7 @@ class MultiHeadAttention(Module):
         """As `__call__`, for tokens that follow those in the cache; remembers their
         keys and values. No gradient.   (B, t, D) -> (B, t, D)"""
         qkv = self.queries_keys_values(x, cache.length, cache.padding)
-        q, k, v = split_heads(qkv.data, 3, self.n_heads)
+        q, k, v = split_heads(qkv.data, *3 * [self.n_heads])
         keys, values = cache.append(k, v)
         y = attention(q, keys, values, causal=self.causal, mask=cache.mask())
         return self.out(Tensor(merge_heads(y.data)))
@@ -73,6 +82,11 @@ class MultiHeadAttention(Module):
         """FLOPs of q kᵀ and of the weighted sum of values, for one query and `n_keys`
         keys; under a causal mask half of them. The linear maps are not counted."""
         return 4 * n_keys * self.out.weight.shape[0] * (0.5 if self.causal else 1)
+
+    def kept(self, n_keys: int) -> int:
+        """Queries, keys and values, their mean, the output, and the weights."""
+        width, of_heads = self.qkv.weight.shape
+        return of_heads + 2 * width + self.n_heads * n_keys
 
 
 class CrossAttention(Module):
@@ -88,6 +102,11 @@ class CrossAttention(Module):
         self.kv = Linear(width, 2 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
+    @classmethod
+    def of(cls, config: ModelConfig, init: Initializer) -> "CrossAttention":
+        """That of a model of this shape."""
+        return cls(config.d_model, config.n_heads, init=init, bias=config.bias)
+
     def __call__(self, x: Tensor, memory: Tensor, mask=None) -> Tensor:
         """x (B, T, D), memory (B, S, D) -> (B, T, D). `mask` broadcasts to
         (B, H, T, S)."""
@@ -100,6 +119,11 @@ class CrossAttention(Module):
     def flops(self, n_keys: int) -> float:
         """As in `MultiHeadAttention`."""
         return 4 * n_keys * self.out.weight.shape[0]
+
+    def kept(self, n_keys: int) -> int:
+        """As in `MultiHeadAttention`, for a memory as long."""
+        width, of_memory = self.kv.weight.shape
+        return of_memory + 3 * width + self.n_heads * n_keys
 
 
 def to_key_mask(mask):

@@ -10,6 +10,13 @@ MOST = 10**8
 MOST_LAYERS = 10_000
 
 INITS = ("gpt2", "fan_in")
+CHOICES = {
+    "norm": ("pre", "post"),
+    "positions": ("learned", "sinusoidal"),
+    "init": INITS,
+}
+# What an architecture was published with, and a model of it has unless told otherwise.
+DESIGN = ("norm", "positions", "tied", "bias")
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,8 @@ class ModelConfig:
         _check_count("d_ff", self.d_ff, at_least=0)
         _check_count("n_classes", self.n_classes, at_least=0)
         head_width(self.d_model, self.n_heads)
-        check_choice("norm", self.norm, ("pre", "post"))
-        check_choice("positions", self.positions, ("learned", "sinusoidal"))
-        check_choice("init", self.init, INITS)
+        for name, choices in CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
         if self.n_classes == 1:
             raise UsageError("n_classes must be 0 (no classifier) or at least 2, got 1")
 

@@ -1,7 +1,10 @@
 """The layers without attention: linear map, embedding, layer norm, feed-forward,
 dropout."""
 
-from minillm.nn.init import Init, initializer
+from typing import TypeAlias
+
+from minillm.nn.config import ModelConfig
+from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.module import Module
 from minillm.ops import dropout, embedding, gelu, layer_norm, linear
 from minillm.tensor import Tensor
@@ -49,6 +52,18 @@ class LayerNorm(Module):
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
         return layer_norm(x, self.gain, self.bias)
 
+    def kept(self, n_keys: int) -> int:
+        """Unit vectors, the output, and the sum on the residual path beside it."""
+        return 3 * self.gain.size
+
+
+Norm: TypeAlias = LayerNorm
+
+
+def new_norm(config: ModelConfig, init: Initializer) -> Norm:
+    """The norm of a model of this shape."""
+    return LayerNorm(config.d_model, init=init, bias=config.bias)
+
 
 class FeedForward(Module):
     """GELU(x W₁) W₂: each position by itself, through a wider layer."""
@@ -58,8 +73,20 @@ class FeedForward(Module):
         self.up = Linear(width, d_ff, init=init, bias=bias)
         self.down = Linear(d_ff, width, init=init, bias=bias, into_residual=True)
 
+    @classmethod
+    def of(cls, config: ModelConfig, init: Initializer) -> "FeedForward":
+        """That of a model of this shape."""
+        return cls(
+            config.d_model, config.feed_forward_width, init=init, bias=config.bias
+        )
+
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., d_ff) -> (..., D)
         return self.down(gelu(self.up(x)))
+
+    def kept(self, n_keys: int) -> int:
+        """Of the wide layer what goes into GELU, its slope and what comes out."""
+        d_ff, width = self.down.weight.shape
+        return 3 * d_ff + 2 * width
 
 
 class Noise:

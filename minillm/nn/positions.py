@@ -17,6 +17,13 @@ def position_table(config: ModelConfig, init: Initializer) -> Tensor:
     return init.fixed(sinusoids, config.context, config.d_model)
 
 
+def add_positions(
+    x: Tensor, table: Tensor, begin: int = 0, padding: np.ndarray | None = None
+) -> Tensor:
+    """x plus the vectors of its positions, see `position_vectors`.   (B, T, D)"""
+    return x + position_vectors(table, begin, x.shape[1], padding)
+
+
 def position_vectors(
     table: Tensor, begin: int, length: int, padding: np.ndarray | None = None
 ) -> Tensor:

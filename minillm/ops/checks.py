@@ -111,38 +111,6 @@ def targets_fit_projection(x, weight, *, targets, n_targets=None) -> None:
     _targets(targets, x.shape[:-1], weight.shape[0], what)
 
 
-def queries_fit_keys(q, k, v, *, causal=False, mask=None) -> None:
-    if min(q.ndim, k.ndim, v.ndim) < 2:
-        wrong = "each needs two axes or more"
-    elif q.shape[-1] != k.shape[-1]:
-        wrong = "queries and keys differ in width"
-    elif k.shape[-2] != v.shape[-2]:
-        wrong = "keys and values differ in number"
-    else:
-        return _mask(mask)
-    raise ValueError(f"attention of q {q.shape}, k {k.shape}, v {v.shape}: {wrong}")
-
-
-def heads_fit(qkv, *, n_heads, causal=False, mask=None) -> None:
-    if qkv.ndim != 3 or qkv.shape[-1] % (3 * n_heads):
-        raise ValueError(
-            f"self_attention of shape {qkv.shape}: (B, T, 3D) is needed, D a multiple "
-            f"of {n_heads} heads"
-        )
-    _mask(mask)
-
-
-def kv_fits(q, kv, *, n_heads, mask=None) -> None:
-    width = q.shape[-1]
-    shape_of_kv = (*q.shape[:1], *kv.shape[1:2], 2 * width)
-    if q.ndim != 3 or kv.shape != shape_of_kv or width % n_heads:
-        raise ValueError(
-            f"cross_attention of shapes {q.shape} and {kv.shape}: (B, T, D) and "
-            f"(B, S, 2D) are needed, D a multiple of {n_heads} heads"
-        )
-    _mask(mask)
-
-
 def rate_is_a_fraction(x, *, rate, key, first_row=0) -> None:
     if not 0 <= rate < 1:
         raise ValueError(f"dropout rate {rate}: at least 0 and less than 1 is needed")
@@ -178,17 +146,6 @@ def _whole_numbers(array, low: int, high: int, what: str) -> None:
                 f"{what}: {bad} in an array of shape {array.shape} is not from {low} "
                 f"to {high - 1}"
             )
-
-
-def _mask(mask) -> None:
-    if mask is None:
-        return
-    kind = getattr(mask, "dtype", type(mask))
-    if getattr(kind, "kind", "O") not in "bf":
-        raise TypeError(
-            f"a mask of {kind}: an array is needed, boolean (True: may look) or "
-            f"floating-point (added to the scores)"
-        )
 
 
 def _without(shape: tuple, axis: int) -> tuple:

@@ -9,7 +9,7 @@ import numpy as np
 
 from minillm.errors import DataError, UsageError
 from minillm.kinds import check
-from minillm.learning.config import TrainConfig, translated
+from minillm.learning.config import ONLY_CHOICE, TrainConfig, translated
 from minillm.learning.flat import FlatParameters
 from minillm.models import LanguageModel, ModelConfig, build, count
 from minillm.reading import TOKENIZER, Missing, read_bytes, read_json
@@ -135,7 +135,8 @@ def read_record(path) -> dict:
         _check(record)
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: not the record of a run ({error})") from None
-    return record | {name: translated(record[name]) for name in ("options", "sources")}
+    options, sources = translated(record["options"]), translated(record["sources"])
+    return record | {"options": ONLY_CHOICE | options, "sources": sources}
 
 
 def is_unfinished(path) -> bool:

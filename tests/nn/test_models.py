@@ -6,6 +6,7 @@ import pytest
 from minillm import backend, models
 from minillm.errors import UsageError
 from minillm.models import ModelConfig, build, count, usual
+from minillm.nn.config import DESIGN
 from minillm.text import OBJECTIVES, Batch
 
 VOCAB, LENGTH = 11, 6
@@ -246,8 +247,8 @@ def test_a_sequence_longer_than_the_context():
 
 
 def test_what_is_usual_for_an_architecture():
-    assert usual("gpt") == {"norm": "pre", "positions": "learned", "tied": False}
-    assert usual("bert") == {"norm": "post", "positions": "learned", "tied": True}
+    assert usual("gpt") == {name: getattr(ModelConfig, name) for name in DESIGN}
+    assert usual("bert") == {**usual("gpt"), "norm": "post", "tied": True}
     with pytest.raises(UsageError, match=r"arch must be one of .*, got 'elmo'"):
         usual("elmo")
 
