@@ -91,7 +91,8 @@ class TrainConfig:
     arch: str | None = setting(
         None, f"{', '.join(ARCHITECTURES)}.", metavar="NAME", choices=ARCHITECTURES
     )
-    norm: str | None = of_model("norm", "Layer norm before or after.")
+    norm: str | None = of_model("norm", "Norm before or after a layer.")
+    norm_kind: str | None = of_model("norm_kind", "Layer norm or RMS norm.")
     positions: str | None = of_model("positions", "Where a token stands.")
     tied: bool | None = of_model("tied", "Embedding is the output layer too.")
     bias: bool | None = of_model("bias", "Layers and norms have a bias.")

@@ -16,6 +16,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             "LayerNorm",
             "Linear",
             "Noise",
+            "RMSNorm",
             "drop",
             "new_norm",
         ],

@@ -12,11 +12,12 @@ MOST_LAYERS = 10_000
 INITS = ("gpt2", "fan_in")
 CHOICES = {
     "norm": ("pre", "post"),
+    "norm_kind": ("layer", "rms"),
     "positions": ("learned", "sinusoidal"),
     "init": INITS,
 }
 # What an architecture was published with, and a model of it has unless told otherwise.
-DESIGN = ("norm", "positions", "tied", "bias")
+DESIGN = ("norm", "norm_kind", "positions", "tied", "bias")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class ModelConfig:
     arch: str = "gpt"
     d_ff: int = 0  # 0: 4 * d_model
     norm: str = "pre"
+    norm_kind: str = "layer"
     positions: str = "learned"
     bias: bool = True
     tied: bool = False

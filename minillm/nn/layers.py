@@ -6,7 +6,7 @@ from typing import TypeAlias
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.module import Module
-from minillm.ops import dropout, embedding, gelu, layer_norm, linear
+from minillm.ops import dropout, embedding, gelu, layer_norm, linear, rms_norm
 from minillm.tensor import Tensor
 
 
@@ -57,11 +57,27 @@ class LayerNorm(Module):
         return 3 * self.gain.size
 
 
-Norm: TypeAlias = LayerNorm
+class RMSNorm(Module):
+    """Each vector divided by its root mean square, then scaled."""
+
+    def __init__(self, width: int, *, init: Init = None):
+        self.gain = initializer(init).ones(width)
+
+    def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
+        return rms_norm(x, self.gain)
+
+    def kept(self, n_keys: int) -> int:
+        """As in `LayerNorm`."""
+        return 3 * self.gain.size
+
+
+Norm: TypeAlias = LayerNorm | RMSNorm
 
 
 def new_norm(config: ModelConfig, init: Initializer) -> Norm:
     """The norm of a model of this shape."""
+    if config.norm_kind == "rms":
+        return RMSNorm(config.d_model, init=init)
     return LayerNorm(config.d_model, init=init, bias=config.bias)
 
 

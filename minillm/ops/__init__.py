@@ -28,6 +28,7 @@ from minillm.ops.neural import (
     linear,
     log_softmax,
     relu,
+    rms_norm,
     sigmoid,
     softmax,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "power",
     "relu",
     "reshape",
+    "rms_norm",
     "self_attention",
     "sigmoid",
     "softmax",

@@ -55,6 +55,22 @@ def layer_norm(x, gain, bias, *, eps: float = 1e-5):
 
 
 @op
+def rms_norm(x, gain, *, eps: float = 1e-5):
+    """x / sqrt(mean of x² + eps) · gain over the last axis: layer norm without the mean
+    (Zhang & Sennrich 2019, eq. 4).   (..., D), (D,) -> (..., D)"""
+    inverse_rms = 1 / xp.sqrt(_mean(x * x) + eps)
+    unit = x * inverse_rms
+
+    def pullback(g):
+        gu = g * gain
+        # The scale was computed from x too: its part is subtracted.
+        gx = (gu - unit * _mean(gu * unit)) * inverse_rms
+        return gx, as_rows(g * unit).sum(0)
+
+    return unit * gain, joint(pullback)
+
+
+@op
 def relu(x):
     """max(x, 0); at 0 the slope is 0."""
     return xp.maximum(x, 0), lambda g: g * (x > 0)

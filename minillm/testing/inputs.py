@@ -102,6 +102,12 @@ def layer_norm(c: Choices, domain: Domain):
     return [x, c.numbers((width,), domain), bias], {"eps": c.one_of(1e-5, 0.1)}
 
 
+def rms_norm(c: Choices, domain: Domain):
+    width = c.integer(2, 6)
+    x = c.numbers((*c.shape(), width), domain)
+    return [x, c.numbers((width,), domain)], {"eps": c.one_of(1e-5, 0.1)}
+
+
 def gelu(c: Choices, domain: Domain):
     return [c.numbers(c.shape(), domain)], {"form": c.one_of("tanh", "erf")}
 

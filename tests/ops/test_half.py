@@ -52,6 +52,12 @@ def harder(name: str) -> list:
                 ([200 * opposite, ones, None], {}),
                 ([rows(MANY, 4), np.ones(4), np.ones(4)], {}),
             ]
+        case "rms_norm":
+            ones = np.ones(8)
+            return [
+                ([np.full((3, 8), 300.0), ones], {}),  # its square overflows
+                ([rows(MANY, 4), np.ones(4)], {}),
+            ]
         case "gelu" | "sigmoid" | "relu":
             return [([np.array([-6e4, -200, -17, 0, 17, 200, 6e4])], {})]
         case "linear":

@@ -22,6 +22,13 @@ def layer_norm(x, gain, bias, *, eps):
     return along(x, -1, unit) * gain + (0 if bias is None else bias)
 
 
+def rms_norm(x, gain, *, eps):
+    def unit(row):
+        return row / math.sqrt((row @ row) / len(row) + eps)
+
+    return along(x, -1, unit) * gain
+
+
 def gelu(x, *, form):
     if form == "erf":
         return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
@@ -136,6 +143,7 @@ REFERENCES = {
     ),
     "embedding": lambda table, ids: table[ids],
     "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "gelu": gelu,
