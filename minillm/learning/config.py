@@ -94,6 +94,7 @@ class TrainConfig:
     norm: str | None = of_model("norm", "Norm before or after a layer.")
     norm_kind: str | None = of_model("norm_kind", "Layer norm or RMS norm.")
     positions: str | None = of_model("positions", "Where a token stands.")
+    activation: str | None = of_model("activation", "f in the feed-forward.")
     tied: bool | None = of_model("tied", "Embedding is the output layer too.")
     bias: bool | None = of_model("bias", "Layers and norms have a bias.")
     init: str = setting(

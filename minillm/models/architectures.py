@@ -21,6 +21,7 @@ class Architecture:
     objectives: tuple[str, ...]
     settings: dict = field(default_factory=dict)
     lr_factor: float = 1.0
+    has_heads: bool = True  # and a feed-forward: it is a transformer
 
     @cached_property
     def model(self) -> type[LanguageModel]:
@@ -33,7 +34,9 @@ class Architecture:
 ARCHITECTURES = {
     "gpt": Architecture("gpt.GPT", ("clm", "classify")),
     # Times a transformer's rate: 1.7 and 3 were the best at widths 16 and 64.
-    "lstm": Architecture("lstm.LSTMModel", ("clm", "classify"), lr_factor=2.0),
+    "lstm": Architecture(
+        "lstm.LSTMModel", ("clm", "classify"), lr_factor=2.0, has_heads=False
+    ),
     "encoder": Architecture("encoder.Encoder", ("mlm", "classify")),
     "bert": Architecture(
         "bert.Bert",
@@ -77,6 +80,12 @@ def check(config: ModelConfig) -> None:
         raise UsageError(
             f"arch {config.arch} predicts tokens with the table it reads them with: it "
             f"needs tied"
+        )
+    if not arch.has_heads and config.of_transformers:
+        name = config.of_transformers[0]
+        raise UsageError(
+            f"{name} {getattr(config, name)}: arch {config.arch} has no heads and no "
+            f"feed-forward: leave it out, or choose a transformer"
         )
     if config.n_classes and "classify" not in arch.objectives:
         raise UsageError(

@@ -1,6 +1,7 @@
 """The shape of a model: a frozen record that checks itself, to and from JSON."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from minillm.errors import UsageError
@@ -14,10 +15,11 @@ CHOICES = {
     "norm": ("pre", "post"),
     "norm_kind": ("layer", "rms"),
     "positions": ("learned", "sinusoidal"),
+    "activation": ("gelu", "swiglu", "relu2"),
     "init": INITS,
 }
 # What an architecture was published with, and a model of it has unless told otherwise.
-DESIGN = ("norm", "norm_kind", "positions", "tied", "bias")
+DESIGN = ("norm", "norm_kind", "positions", "activation", "tied", "bias")
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,11 @@ class ModelConfig:
     n_heads: int
     context: int
     arch: str = "gpt"
-    d_ff: int = 0  # 0: 4 * d_model
+    d_ff: int = 0  # 0: see feed_forward_width
     norm: str = "pre"
     norm_kind: str = "layer"
     positions: str = "learned"
+    activation: str = "gelu"
     bias: bool = True
     tied: bool = False
     init: str = "fan_in"
@@ -61,7 +64,20 @@ class ModelConfig:
 
     @property
     def feed_forward_width(self) -> int:
+        """`d_ff`, or the usual: 4·d_model. Where a third matrix makes the gate 8/3 of
+        it, as many parameters, rounded up to a multiple of 8."""
+        if self.activation == "swiglu":
+            return self.d_ff or 8 * math.ceil(self.d_model / 3)
         return self.d_ff or 4 * self.d_model
+
+    @property
+    def of_transformers(self) -> list[str]:
+        """The settings that say more than the default of what an LSTM has not."""
+        return [
+            name
+            for name in ("activation",)
+            if getattr(self, name) != getattr(ModelConfig, name)
+        ]
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)

@@ -3,10 +3,19 @@ dropout."""
 
 from typing import TypeAlias
 
-from minillm.nn.config import ModelConfig
+from minillm.nn.config import CHOICES, ModelConfig, check_choice
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.module import Module
-from minillm.ops import dropout, embedding, gelu, layer_norm, linear, rms_norm
+from minillm.ops import (
+    dropout,
+    embedding,
+    gelu,
+    layer_norm,
+    linear,
+    relu,
+    rms_norm,
+    swiglu,
+)
 from minillm.tensor import Tensor
 
 
@@ -82,27 +91,54 @@ def new_norm(config: ModelConfig, init: Initializer) -> Norm:
 
 
 class FeedForward(Module):
-    """GELU(x W₁) W₂: each position by itself, through a wider layer."""
+    """f(x W₁) W₂: each position by itself, through a wider layer.
 
-    def __init__(self, width: int, d_ff: int, *, init: Init = None, bias: bool = True):
+    f is GELU, or relu² (So et al. 2021). Under "swiglu" it is a product with a gate,
+    silu(x W₃) · x W₁ (Shazeer 2020, eq. 6).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        d_ff: int,
+        *,
+        activation: str = "gelu",
+        init: Init = None,
+        bias: bool = True,
+    ):
+        check_choice("activation", activation, CHOICES["activation"])
+        self.activation = activation
         init = initializer(init)
         self.up = Linear(width, d_ff, init=init, bias=bias)
+        self.gate = None
+        if activation == "swiglu":
+            self.gate = Linear(width, d_ff, init=init, bias=bias)
         self.down = Linear(d_ff, width, init=init, bias=bias, into_residual=True)
 
     @classmethod
     def of(cls, config: ModelConfig, init: Initializer) -> "FeedForward":
         """That of a model of this shape."""
         return cls(
-            config.d_model, config.feed_forward_width, init=init, bias=config.bias
+            config.d_model,
+            config.feed_forward_width,
+            activation=config.activation,
+            init=init,
+            bias=config.bias,
         )
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., d_ff) -> (..., D)
-        return self.down(gelu(self.up(x)))
+        wide = self.up(x)
+        if self.activation == "swiglu":
+            return self.down(swiglu(self.gate(x), wide))
+        if self.activation == "relu2":
+            positive = relu(wide)
+            return self.down(positive * positive)
+        return self.down(gelu(wide))
 
     def kept(self, n_keys: int) -> int:
-        """Of the wide layer what goes into GELU, its slope and what comes out."""
+        """Of the wide layer what goes into f, its slopes and what comes out."""
         d_ff, width = self.down.weight.shape
-        return 3 * d_ff + 2 * width
+        return (3 if self.gate is None else 5) * d_ff + 2 * width
 
 
 class Noise:

@@ -31,6 +31,7 @@ from minillm.ops.neural import (
     rms_norm,
     sigmoid,
     softmax,
+    swiglu,
 )
 from minillm.ops.recurrent import lstm
 from minillm.ops.reduction import max, mean, sum
@@ -70,6 +71,7 @@ __all__ = [
     "sqrt",
     "sub",
     "sum",
+    "swiglu",
     "tanh",
     "transpose",
     "where",

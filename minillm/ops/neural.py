@@ -108,6 +108,16 @@ def gelu(x, *, form: str = "tanh"):
     return y, pullback
 
 
+@op
+def swiglu(gate, up):
+    """silu(gate) · up with silu(x) = x / (1 + exp(−x)): a feed-forward's gate (Shazeer
+    2020, eq. 5)."""
+    with np.errstate(over="ignore"):  # as in sigmoid
+        s = 1 / (1 + xp.exp(-gate))
+    silu = gate * s
+    return silu * up, lambda g: g * up * (s + silu * (1 - s)), lambda g: g * silu
+
+
 @op(check=checks.one_axis)
 def softmax(x, *, axis: int = -1):
     """exp(x) / Σ exp(x), shifted by the maximum so that it cannot overflow.

@@ -76,6 +76,7 @@ _ROWS = [
     Row(ops.relu, inputs.single, NOT_NEAR_ZERO),
     Row(ops.sigmoid, inputs.single),
     Row(ops.gelu, inputs.gelu),
+    Row(ops.swiglu, inputs.pair),
     Row(ops.softmax, inputs.along_axis),
     Row(ops.log_softmax, inputs.along_axis),
     Row(ops.dropout, inputs.dropout),

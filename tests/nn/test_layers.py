@@ -7,6 +7,7 @@ import pytest
 
 from minillm import Tensor, ops
 from minillm.errors import UsageError
+from minillm.models import build
 from minillm.nn import (
     LSTM,
     Block,
@@ -20,6 +21,7 @@ from minillm.nn import (
     Linear,
     ModelConfig,
     MultiHeadAttention,
+    RMSNorm,
     seed,
 )
 from minillm.testing import check_gradients
@@ -47,6 +49,50 @@ def test_embedding(init):
     layer = Embedding(7, 4, init=init)
     ids = np.array([[6, 0]])
     np.testing.assert_array_equal(layer(ids).numpy(), layer.weight.numpy()[ids])
+
+
+@pytest.mark.parametrize(
+    ("activation", "f"),
+    [
+        ("relu2", lambda up, _: np.maximum(up, 0) ** 2),
+        ("swiglu", lambda up, gate: gate / (1 + np.exp(-gate)) * up),
+    ],
+)
+def test_the_other_activations_of_a_feed_forward(activation, f, init):
+    layer = FeedForward(8, 24, activation=activation, init=init)
+    up = layer.up(Tensor(X)).numpy()
+    gate = layer.gate and layer.gate(Tensor(X)).numpy()
+    expected = f(up, gate) @ layer.down.weight.numpy() + layer.down.bias.numpy()
+    np.testing.assert_allclose(layer(Tensor(X)).numpy(), expected)
+
+
+def test_an_unknown_activation(init):
+    with pytest.raises(UsageError, match=r"activation must be one of gelu, .* 'swish'"):
+        FeedForward(8, 24, activation="swish", init=init)
+
+
+def test_a_gated_feed_forward_has_about_as_many_parameters():
+    sizes = [(8, 24), (16, 48), (32, 88), (128, 344), (768, 2048)]
+    for d_model, width in sizes:
+        shape = ModelConfig(9, 1, d_model, 2, 8, activation="swiglu")
+        assert shape.feed_forward_width == width
+    own = ModelConfig(9, 1, 8, 2, 8, activation="swiglu", d_ff=20)
+    assert own.feed_forward_width == 20
+
+
+@pytest.mark.parametrize("activation", ["swiglu", "relu2"])
+def test_an_lstm_has_no_feed_forward(activation):
+    config = ModelConfig(9, 1, 8, 2, 8, arch="lstm", activation=activation)
+    with pytest.raises(UsageError, match=f"^activation {activation}: arch lstm has no"):
+        build(config, RNG)
+
+
+def test_rms_norm(init):
+    layer = RMSNorm(8, init=init)
+    layer.gain.data[:] = np.arange(8)
+    y = layer(Tensor(X)).numpy()[..., 1:] / np.arange(1, 8)
+    unit = X / np.sqrt((X**2).mean(-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(y, unit[..., 1:])
 
 
 def test_layer_norm(init):

@@ -60,6 +60,8 @@ def harder(name: str) -> list:
             ]
         case "gelu" | "sigmoid" | "relu":
             return [([np.array([-6e4, -200, -17, 0, 17, 200, 6e4])], {})]
+        case "swiglu":
+            return [([np.array([-6e4, -17, 0, 17, 200]), np.full(5, 2.0)], {})]
         case "linear":
             return [([rows(MANY, 2, 0.02), rows(2, 2), np.ones(2)], {})]
         case "matmul":

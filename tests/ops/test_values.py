@@ -147,6 +147,7 @@ REFERENCES = {
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "gelu": gelu,
+    "swiglu": lambda gate, up: gate / (1 + np.exp(-gate)) * up,
     "softmax": lambda x, axis: along(x, axis, lambda r: np.exp(r) / np.exp(r).sum()),
     "log_softmax": lambda x, axis: along(
         x, axis, lambda r: r - np.log(np.exp(r).sum())
