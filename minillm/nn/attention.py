@@ -9,7 +9,8 @@ from minillm.nn.config import ModelConfig, head_width
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.layers import Linear
 from minillm.nn.module import Module
-from minillm.ops import attention, cross_attention, self_attention
+from minillm.nn.positions import rotations
+from minillm.ops import attention, cross_attention, rotary, self_attention
 from minillm.tensor import Tensor
 
 
@@ -27,10 +28,12 @@ class MultiHeadAttention(Module):
         init: Init = None,
         causal: bool = False,
         bias: bool = True,
+        rotary: bool = False,
     ):
         self.n_heads = n_heads
         self.head_width = head_width(width, n_heads)
         self.causal = causal
+        self.rotary = rotary
         init = initializer(init)
         self.qkv = Linear(width, 3 * width, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
@@ -41,7 +44,12 @@ class MultiHeadAttention(Module):
     ) -> "MultiHeadAttention":
         """That of a model of this shape."""
         return cls(
-            config.d_model, config.n_heads, init=init, causal=causal, bias=config.bias
+            config.d_model,
+            config.n_heads,
+            init=init,
+            causal=causal,
+            bias=config.bias,
+            rotary=config.positions == "rotary",
         )
 
     def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
@@ -57,10 +65,17 @@ class MultiHeadAttention(Module):
 
         (B, T, D) -> (B, T, 3D)
 
-        `begin` (the number of the first column) and `padding` (see `Cache`) are for a
-        subclass with rotary positions, which turn queries and keys; unused here.
+        Rotary positions turn queries and keys here: a score then depends on how far the
+        two stand apart. `begin` is the number of the first column, `padding`: see
+        `Cache`.
         """
-        return self.qkv(x)
+        qkv = self.qkv(x)
+        if not self.rotary:
+            return qkv
+        (batch, length, _), width = x.shape, self.head_width
+        heads = qkv.reshape(batch, length, 3 * self.n_heads, width)
+        turns = rotations(length, width, begin, padding)
+        return rotary(heads, n_turned=2 * self.n_heads, **turns).reshape(qkv.shape)
 
     def new_cache(
         self, batch: int, capacity: int, padding: np.ndarray | None = None

@@ -14,7 +14,7 @@ INITS = ("gpt2", "fan_in")
 CHOICES = {
     "norm": ("pre", "post"),
     "norm_kind": ("layer", "rms"),
-    "positions": ("learned", "sinusoidal"),
+    "positions": ("learned", "sinusoidal", "rotary"),
     "activation": ("gelu", "swiglu", "relu2"),
     "init": INITS,
 }
@@ -56,9 +56,14 @@ class ModelConfig:
             _check_count(name, getattr(self, name), at_least=1)
         _check_count("d_ff", self.d_ff, at_least=0)
         _check_count("n_classes", self.n_classes, at_least=0)
-        head_width(self.d_model, self.n_heads)
+        width = head_width(self.d_model, self.n_heads)
         for name, choices in CHOICES.items():
             check_choice(name, getattr(self, name), choices)
+        if self.positions == "rotary" and width % 2:
+            raise UsageError(
+                f"rotary positions turn pairs of numbers, and a head of width "
+                f"{self.d_model} / {self.n_heads} has {width}: choose an even one"
+            )
         if self.n_classes == 1:
             raise UsageError("n_classes must be 0 (no classifier) or at least 2, got 1")
 
@@ -73,7 +78,8 @@ class ModelConfig:
     @property
     def of_transformers(self) -> list[str]:
         """The settings that say more than the default of what an LSTM has not."""
-        return [
+        names = ["positions"] if self.positions == "rotary" else []
+        return names + [
             name
             for name in ("activation",)
             if getattr(self, name) != getattr(ModelConfig, name)

@@ -111,6 +111,19 @@ def targets_fit_projection(x, weight, *, targets, n_targets=None) -> None:
     _targets(targets, x.shape[:-1], weight.shape[0], what)
 
 
+def heads_can_turn(x, *, cos, sin, n_turned=None) -> None:
+    shape = (*x.shape[1:2], 1, x.shape[-1] // 2)
+    if x.ndim != 4 or x.shape[-1] % 2:
+        wrong = "(B, T, n, d) is needed, d even"
+    elif any(f.shape not in (shape, (x.shape[0], *shape)) for f in (cos, sin)):
+        wrong = f"cos {cos.shape} and sin {sin.shape} are not of {shape}"
+    elif n_turned is not None and not 0 <= n_turned <= x.shape[2]:
+        wrong = f"it has no {n_turned} heads to turn"
+    else:
+        return
+    raise ValueError(f"rotary of shape {x.shape}: {wrong}")
+
+
 def rate_is_a_fraction(x, *, rate, key, first_row=0) -> None:
     if not 0 <= rate < 1:
         raise ValueError(f"dropout rate {rate}: at least 0 and less than 1 is needed")

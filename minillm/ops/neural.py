@@ -70,6 +70,28 @@ def rms_norm(x, gain, *, eps: float = 1e-5):
     return unit * gain, joint(pullback)
 
 
+@op(check=checks.heads_can_turn)
+def rotary(x, *, cos, sin, n_turned: int | None = None):
+    """Rotary positions: number i of a head and number i + d/2 are a point in the plane,
+    turned about 0 by the angle of its position (Su et al. 2021, eq. 34, whose pairs are
+    neighbours; Llama's are halves, as here).
+
+    x (B, T, n, d) -> the same; cos, sin (T, 1, d/2) or (B, T, 1, d/2), without a
+    gradient (`nn/positions.py` makes them). Only the first `n_turned` heads of n are
+    turned (None: all).
+    """
+    half = x.shape[-1] // 2
+    cos, sin = cos.astype(x.dtype), sin.astype(x.dtype)
+
+    def turned(x, sin):
+        a, b = x[..., :n_turned, :half], x[..., :n_turned, half:]
+        both = xp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
+        rest = x[..., both.shape[-2] :, :]
+        return xp.concatenate([both, rest], -2)
+
+    return turned(x, sin), lambda g: turned(g, -sin)  # back by the same angle
+
+
 @op
 def relu(x):
     """max(x, 0); at 0 the slope is 0."""

@@ -108,6 +108,15 @@ def rms_norm(c: Choices, domain: Domain):
     return [x, c.numbers((width,), domain)], {"eps": c.one_of(1e-5, 0.1)}
 
 
+def rotary(c: Choices, domain: Domain):
+    batch, length, n_heads = c.integer(1, 3), c.integer(1, 4), c.integer(1, 3)
+    half = c.integer(1, 3)
+    x = c.numbers((batch, length, n_heads, 2 * half), domain)
+    angle = c.numbers((*c.one_of((), (batch,)), length, 1, half), domain)
+    turned = c.one_of(None, c.integer(0, n_heads))
+    return [x], {"cos": np.cos(angle), "sin": np.sin(angle), "n_turned": turned}
+
+
 def gelu(c: Choices, domain: Domain):
     return [c.numbers(c.shape(), domain)], {"form": c.one_of("tanh", "erf")}
 

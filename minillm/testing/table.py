@@ -73,6 +73,7 @@ _ROWS = [
     Row(ops.embedding, inputs.embedding),
     Row(ops.layer_norm, inputs.layer_norm),
     Row(ops.rms_norm, inputs.rms_norm),
+    Row(ops.rotary, inputs.rotary),
     Row(ops.relu, inputs.single, NOT_NEAR_ZERO),
     Row(ops.sigmoid, inputs.single),
     Row(ops.gelu, inputs.gelu),

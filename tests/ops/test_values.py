@@ -29,6 +29,16 @@ def rms_norm(x, gain, *, eps):
     return along(x, -1, unit) * gain
 
 
+def rotary(x, *, cos, sin, n_turned):
+    """Products of complex numbers."""
+    half, y = x.shape[-1] // 2, x.copy()
+    turned = (x[..., :half] + 1j * x[..., half:]) * (cos + 1j * sin)
+    y[..., :n_turned, :] = np.concatenate([turned.real, turned.imag], -1)[
+        ..., :n_turned, :
+    ]
+    return y
+
+
 def gelu(x, *, form):
     if form == "erf":
         return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
@@ -144,6 +154,7 @@ REFERENCES = {
     "embedding": lambda table, ids: table[ids],
     "layer_norm": layer_norm,
     "rms_norm": rms_norm,
+    "rotary": rotary,
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "gelu": gelu,
