@@ -5,7 +5,7 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.files import is_temporary
-from minillm.learning.config import DEFAULT, WORDS, TrainConfig, translated, word
+from minillm.learning.config import DEFAULT, TrainConfig, translated, word
 from minillm.learning.data import EncodedCorpus, read_corpus
 from minillm.runs import checkpoint, lock
 from minillm.runs.run import folder_of, read_record, read_tokenizer
@@ -67,7 +67,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     options = dict(record["options"])
     # A size stands for layers, width and heads: the recorded ones are dropped.
     if "size" in asked:
-        options |= dict.fromkeys(WORDS.values())
+        options |= dict.fromkeys(("n_layers", "d_model", "n_heads"))
     if "tokens" in asked:
         options["steps"] = None
     options |= {**asked, "out": config.out}
