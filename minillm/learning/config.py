@@ -38,7 +38,12 @@ OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
 SUBWORDS = ("bpe", "wordpiece")
 # The command's words for a model's shape, and the names that they have here.
-WORDS = {"layers": "n_layers", "width": "d_model", "heads": "n_heads"}
+WORDS = {
+    "layers": "n_layers",
+    "width": "d_model",
+    "heads": "n_heads",
+    "kv_heads": "n_kv_heads",
+}
 DEFAULT = "default"  # the source of an option that nobody gave
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # The last part of a seed, (seed, step, this): draws of weights, of the objective and
@@ -86,6 +91,9 @@ class TrainConfig:
     )
     n_heads: int | None = setting(
         None, "Attention heads, a divisor of the width.", most=MOST
+    )
+    n_kv_heads: int | None = setting(
+        None, "Heads of keys and values, a divisor of heads.", most=MOST
     )
     context: int | None = setting(None, "Tokens in a sequence.", most=MOST)
     arch: str | None = setting(

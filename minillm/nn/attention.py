@@ -5,7 +5,7 @@ import numpy as np
 from minillm import backend
 from minillm.backend.arrays import merge_heads, split_heads
 from minillm.nn.cache import KeyValueCache
-from minillm.nn.config import ModelConfig, head_width
+from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.layers import Linear
 from minillm.nn.module import Module
@@ -16,6 +16,10 @@ from minillm.tensor import Tensor
 
 class MultiHeadAttention(Module):
     """Queries, keys and values from x, attention in every head, one projection back.
+
+    With `n_kv_heads`, G of them, each head of keys and values is shared by H/G heads of
+    queries, one after another: grouped queries (Ainslie et al. 2023), which make the
+    cache of decoding so much smaller. G = 1 is multi-query attention (Shazeer 2019).
 
     The causal mask is applied in the op (`ops/attention.py`), before the softmax.
     """
@@ -29,13 +33,17 @@ class MultiHeadAttention(Module):
         causal: bool = False,
         bias: bool = True,
         rotary: bool = False,
+        n_kv_heads: int | None = None,
     ):
         self.n_heads = n_heads
+        self.n_kv_heads = n_kv_heads or n_heads
+        check_groups(n_heads, self.n_kv_heads)
         self.head_width = head_width(width, n_heads)
         self.causal = causal
         self.rotary = rotary
         init = initializer(init)
-        self.qkv = Linear(width, 3 * width, init=init, bias=bias)
+        of_keys = self.n_kv_heads * self.head_width
+        self.qkv = Linear(width, width + 2 * of_keys, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
     @classmethod
@@ -50,20 +58,21 @@ class MultiHeadAttention(Module):
             causal=causal,
             bias=config.bias,
             rotary=config.positions == "rotary",
+            n_kv_heads=config.n_kv_heads,
         )
 
     def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
         """`mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive."""
         qkv = self.queries_keys_values(x)
-        y = self_attention(qkv, n_heads=self.n_heads, causal=self.causal, mask=mask)
-        return self.out(y)
+        heads = {"n_heads": self.n_heads, "n_kv_heads": self.n_kv_heads}
+        return self.out(self_attention(qkv, **heads, causal=self.causal, mask=mask))
 
     def queries_keys_values(
         self, x: Tensor, begin: int = 0, padding: np.ndarray | None = None
     ) -> Tensor:
         """Queries, keys and values side by side: all that attention sees of x.
 
-        (B, T, D) -> (B, T, 3D)
+        (B, T, D) -> (B, T, 3D), or with fewer heads of keys and values (B, T, D + 2Gd)
 
         Rotary positions turn queries and keys here: a score then depends on how far the
         two stand apart. `begin` is the number of the first column, `padding`: see
@@ -73,22 +82,23 @@ class MultiHeadAttention(Module):
         if not self.rotary:
             return qkv
         (batch, length, _), width = x.shape, self.head_width
-        heads = qkv.reshape(batch, length, 3 * self.n_heads, width)
+        n_turned = self.n_heads + self.n_kv_heads
+        heads = qkv.reshape(batch, length, n_turned + self.n_kv_heads, width)
         turns = rotations(length, width, begin, padding)
-        return rotary(heads, n_turned=2 * self.n_heads, **turns).reshape(qkv.shape)
+        return rotary(heads, n_turned=n_turned, **turns).reshape(qkv.shape)
 
     def new_cache(
         self, batch: int, capacity: int, padding: np.ndarray | None = None
     ) -> KeyValueCache:
         """An empty cache with room for so many tokens. `padding`: see `Cache`."""
-        sides = batch, self.n_heads, capacity, self.head_width
+        sides = batch, self.n_kv_heads, capacity, self.head_width
         return KeyValueCache(*sides, self.out.weight.dtype, padding)
 
     def decode(self, x: Tensor, cache: KeyValueCache) -> Tensor:
         """As `__call__`, for tokens that follow those in the cache; remembers their
         keys and values. No gradient.   (B, t, D) -> (B, t, D)"""
         qkv = self.queries_keys_values(x, cache.length, cache.padding)
-        q, k, v = split_heads(qkv.data, *3 * [self.n_heads])
+        q, k, v = split_heads(qkv.data, self.n_heads, self.n_kv_heads, self.n_kv_heads)
         keys, values = cache.append(k, v)
         y = attention(q, keys, values, causal=self.causal, mask=cache.mask())
         return self.out(Tensor(merge_heads(y.data)))
@@ -108,19 +118,33 @@ class CrossAttention(Module):
     """Queries from x, keys and values from a memory: what an encoder made of a text."""
 
     def __init__(
-        self, width: int, n_heads: int, *, init: Init = None, bias: bool = True
+        self,
+        width: int,
+        n_heads: int,
+        *,
+        init: Init = None,
+        bias: bool = True,
+        n_kv_heads: int | None = None,
     ):
-        head_width(width, n_heads)  # refused where it does not divide
         self.n_heads = n_heads
+        self.n_kv_heads = n_kv_heads or n_heads
+        check_groups(n_heads, self.n_kv_heads)
+        of_keys = self.n_kv_heads * head_width(width, n_heads)
         init = initializer(init)
         self.q = Linear(width, width, init=init, bias=bias)
-        self.kv = Linear(width, 2 * width, init=init, bias=bias)
+        self.kv = Linear(width, 2 * of_keys, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
 
     @classmethod
     def of(cls, config: ModelConfig, init: Initializer) -> "CrossAttention":
         """That of a model of this shape."""
-        return cls(config.d_model, config.n_heads, init=init, bias=config.bias)
+        return cls(
+            config.d_model,
+            config.n_heads,
+            init=init,
+            bias=config.bias,
+            n_kv_heads=config.n_kv_heads,
+        )
 
     def __call__(self, x: Tensor, memory: Tensor, mask=None) -> Tensor:
         """x (B, T, D), memory (B, S, D) -> (B, T, D). `mask` broadcasts to
@@ -128,8 +152,10 @@ class CrossAttention(Module):
         return self.look(x, self.kv(memory), mask)
 
     def look(self, x: Tensor, kv, mask=None) -> Tensor:
-        """The same with the memory's keys and values already at hand: kv (B, S, 2D)."""
-        return self.out(cross_attention(self.q(x), kv, n_heads=self.n_heads, mask=mask))
+        """The same with the memory's keys and values already at hand: kv (B, S, 2D), or
+        with fewer heads (B, S, 2Gd)."""
+        heads = {"n_heads": self.n_heads, "n_kv_heads": self.n_kv_heads}
+        return self.out(cross_attention(self.q(x), kv, **heads, mask=mask))
 
     def flops(self, n_keys: int) -> float:
         """As in `MultiHeadAttention`."""

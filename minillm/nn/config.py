@@ -49,6 +49,7 @@ class ModelConfig:
     init: str = "fan_in"
     embedding_sd: float = 0.1  # under "fan_in", but for encdec, which has its own
     n_classes: int = 0
+    n_kv_heads: int | None = None  # None: n_heads
 
     def __post_init__(self):
         _check_count("n_layers", self.n_layers, at_least=1, most=MOST_LAYERS)
@@ -57,6 +58,9 @@ class ModelConfig:
         _check_count("d_ff", self.d_ff, at_least=0)
         _check_count("n_classes", self.n_classes, at_least=0)
         width = head_width(self.d_model, self.n_heads)
+        if self.n_kv_heads is not None:
+            _check_count("n_kv_heads", self.n_kv_heads, at_least=1)
+            check_groups(self.n_heads, self.n_kv_heads)
         for name, choices in CHOICES.items():
             check_choice(name, getattr(self, name), choices)
         if self.positions == "rotary" and width % 2:
@@ -66,6 +70,11 @@ class ModelConfig:
             )
         if self.n_classes == 1:
             raise UsageError("n_classes must be 0 (no classifier) or at least 2, got 1")
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values, each shared by n_heads / kv_heads of queries."""
+        return self.n_kv_heads or self.n_heads
 
     @property
     def feed_forward_width(self) -> int:
@@ -81,7 +90,7 @@ class ModelConfig:
         names = ["positions"] if self.positions == "rotary" else []
         return names + [
             name
-            for name in ("activation",)
+            for name in ("activation", "n_kv_heads")
             if getattr(self, name) != getattr(ModelConfig, name)
         ]
 
@@ -107,6 +116,16 @@ def head_width(width: int, n_heads: int) -> int:
             f"that is a multiple of the number of heads"
         )
     return width // n_heads
+
+
+def check_groups(n_heads: int, n_kv_heads: int) -> None:
+    """Raises UsageError where the heads of queries cannot share those of keys and
+    values equally."""
+    if n_heads % n_kv_heads:
+        raise UsageError(
+            f"{n_heads} heads cannot share {n_kv_heads} heads of keys and values "
+            f"(n_kv_heads) equally: choose a divisor of {n_heads}"
+        )
 
 
 def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:

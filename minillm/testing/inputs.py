@@ -128,34 +128,47 @@ def dropout(c: Choices, domain: Domain):
 
 
 def attention(c: Choices, domain: Domain):
+    """Heads of keys and values are shared at times."""
     leading, n_queries, n_keys = c.shape(max_dims=2), c.integer(1, 4), c.integer(1, 4)
-    width = c.integer(1, 4)
+    width, of_keys = c.integer(1, 4), leading
+    if leading:
+        leading = (*leading[:-1], leading[-1] * c.one_of(1, 1, 2, 3))
     arrays = [
         c.numbers((*leading, n_queries, width), domain),
-        c.numbers((*leading, n_keys, width), domain),
-        c.numbers((*leading, n_keys, c.integer(1, 4)), domain),
+        c.numbers((*of_keys, n_keys, width), domain),
+        c.numbers((*of_keys, n_keys, c.integer(1, 4)), domain),
     ]
     causal = c.one_of(False, True)
     return arrays, {"causal": causal, "mask": _mask(c, leading, n_queries, n_keys)}
 
 
 def self_attention(c: Choices, domain: Domain):
-    n_heads, head_width = c.integer(1, 3), c.integer(1, 3)
+    (n_heads, shared), head_width = _groups(c), c.integer(1, 3)
     batch, length = c.integer(1, 3), c.integer(1, 4)
-    qkv = c.numbers((batch, length, 3 * n_heads * head_width), domain)
+    n_parts = n_heads + 2 * (shared or n_heads)
+    qkv = c.numbers((batch, length, n_parts * head_width), domain)
     causal = c.one_of(False, True)
     mask = _mask(c, (batch, n_heads), length, length)
-    return [qkv], {"n_heads": n_heads, "causal": causal, "mask": mask}
+    heads = {"n_heads": n_heads, "n_kv_heads": shared}
+    return [qkv], {**heads, "causal": causal, "mask": mask}
 
 
 def cross_attention(c: Choices, domain: Domain):
-    n_heads, head_width = c.integer(1, 3), c.integer(1, 3)
+    (n_heads, shared), head_width = _groups(c), c.integer(1, 3)
     batch, n_queries, n_keys = c.integer(1, 3), c.integer(1, 4), c.integer(1, 4)
     width = n_heads * head_width
     q = c.numbers((batch, n_queries, width), domain)
-    kv = c.numbers((batch, n_keys, 2 * width), domain)
+    of_keys = 2 * (shared or n_heads) * head_width
+    kv = c.numbers((batch, n_keys, of_keys), domain)
     mask = _mask(c, (batch, n_heads), n_queries, n_keys)
-    return [q, kv], {"n_heads": n_heads, "mask": mask}
+    return [q, kv], {"n_heads": n_heads, "n_kv_heads": shared, "mask": mask}
+
+
+def _groups(c: Choices) -> tuple:
+    """Heads of queries, and of keys and values: as many (None), or a divisor."""
+    n_kv_heads = c.integer(1, 2)
+    n_heads = n_kv_heads * c.integer(1, 3)
+    return n_heads, c.one_of(None, n_kv_heads)
 
 
 def _mask(c: Choices, leading: tuple, n_queries: int, n_keys: int):

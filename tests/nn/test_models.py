@@ -177,7 +177,9 @@ def products_of(op: str, arrays, settings) -> float:
             return arrays[0].size * len(arrays[1])
         case "self_attention":
             share = 0.5 if settings["causal"] else 1
-            return share * 2 * arrays[0].size / 3 * arrays[0].shape[1]
+            n_heads, n_kv_heads = settings["n_heads"], settings["n_kv_heads"]
+            queries = arrays[0].size * n_heads / (n_heads + 2 * n_kv_heads)
+            return share * 2 * queries * arrays[0].shape[1]
         case "cross_attention":
             return 2 * arrays[0].size * arrays[1].shape[1]
     assert op in ("embedding", "layer_norm", "gelu", "cross_entropy", *ONE_BY_ONE), op

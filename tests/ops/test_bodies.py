@@ -57,6 +57,8 @@ def large(name: str) -> list:
                 ((q, k, v), {"mask": padding}),
                 ((q, far, v), {"causal": True}),
                 ((q[:, :, :9], k, v), {"causal": True}),
+                ((normal((3, 6, 70, 8)), k, v), {"causal": True}),
+                ((normal((3, 6, 70, 8)), far, v), {"mask": padding}),
             ]
         case "self_attention":
             qkv = normal((3, 70, 48))
@@ -66,6 +68,8 @@ def large(name: str) -> list:
                 ((qkv,), {"n_heads": 2, "causal": True}),
                 ((qkv,), {"n_heads": 4, "mask": padding}),
                 ((far,), {"n_heads": 2, "causal": True}),
+                ((qkv,), {"n_heads": 4, "n_kv_heads": 2, "causal": True}),
+                ((far,), {"n_heads": 6, "n_kv_heads": 1, "mask": padding}),
             ]
         case "cross_attention":
             q, kv = normal((3, 50, 16)), normal((3, 70, 32))
@@ -75,6 +79,7 @@ def large(name: str) -> list:
                 ((q, kv), {"n_heads": 2}),
                 ((q, kv), {"n_heads": 4, "mask": padding}),
                 ((q, far), {"n_heads": 2}),
+                ((q, kv[..., :16]), {"n_heads": 4, "n_kv_heads": 2, "mask": padding}),
             ]
         case "linear_cross_entropy":
             x, weight = normal((900, 40)), normal((300, 40))

@@ -48,6 +48,8 @@ def gelu(x, *, form):
 def attention(q, k, v, *, causal, mask):
     n_queries, n_keys = q.shape[-2], k.shape[-2]
     leading = q.shape[:-2]
+    if leading:  # a head of keys for each of queries
+        k, v = (np.repeat(x, leading[-1] // x.shape[-3], -3) for x in (k, v))
     added = np.zeros((*leading, n_queries, n_keys))
     if mask is not None:
         added = added + (np.where(mask, 0, -np.inf) if mask.dtype == bool else mask)
@@ -66,15 +68,30 @@ def attention(q, k, v, *, causal, mask):
     return y
 
 
-def self_attention(qkv, *, n_heads, causal, mask):
-    return in_heads(*np.split(qkv, 3, axis=-1), n_heads, causal, mask)
+def self_attention(qkv, *, n_heads, n_kv_heads, causal, mask):
+    n = n_kv_heads or n_heads
+    width = qkv.shape[-1] // (n_heads + 2 * n)
+    q, k, v = np.split(qkv, [width * n_heads, width * (n_heads + n)], axis=-1)
+    return in_heads(q, k, v, n_heads, n, causal, mask)
 
 
-def cross_attention(q, kv, *, n_heads, mask):
-    return in_heads(q, *np.split(kv, 2, axis=-1), n_heads, False, mask)
+def cross_attention(q, kv, *, n_heads, n_kv_heads, mask):
+    n = n_kv_heads or n_heads
+    return in_heads(q, *np.split(kv, 2, axis=-1), n_heads, n, False, mask)
 
 
-def in_heads(q, k, v, n_heads, causal, mask):
+def in_heads(q, k, v, n_heads, n_kv_heads, causal, mask):
+    k, v = (
+        np.concatenate(
+            [
+                head
+                for head in np.split(x, n_kv_heads, -1)
+                for _ in range(n_heads // n_kv_heads)
+            ],
+            -1,
+        )
+        for x in (k, v)
+    )
     if mask is not None:
         mask = np.broadcast_to(mask, (len(q), n_heads, q.shape[1], k.shape[1]))
     heads = zip(*(np.split(part, n_heads, axis=-1) for part in (q, k, v)), strict=True)
