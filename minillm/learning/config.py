@@ -103,6 +103,7 @@ class TrainConfig:
     norm_kind: str | None = of_model("norm_kind", "Layer norm or RMS norm.")
     positions: str | None = of_model("positions", "Where a token stands.")
     activation: str | None = of_model("activation", "f in the feed-forward.")
+    qk_norm: bool | None = of_model("qk_norm", "RMS norm of queries and keys.")
     tied: bool | None = of_model("tied", "Embedding is the output layer too.")
     bias: bool | None = of_model("bias", "Layers and norms have a bias.")
     init: str = setting(

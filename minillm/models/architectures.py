@@ -33,6 +33,17 @@ class Architecture:
 # The first one that an objective names is its default.
 ARCHITECTURES = {
     "gpt": Architecture("gpt.GPT", ("clm", "classify")),
+    # GPT's class, as Touvron et al. 2023 built it: what most models have today.
+    "llama": Architecture(
+        "gpt.GPT",
+        ("clm", "classify"),
+        settings={
+            "norm_kind": "rms",
+            "positions": "rotary",
+            "activation": "swiglu",
+            "bias": False,
+        },
+    ),
     # Times a transformer's rate: 1.7 and 3 were the best at widths 16 and 64.
     "lstm": Architecture(
         "lstm.LSTMModel", ("clm", "classify"), lr_factor=2.0, has_heads=False

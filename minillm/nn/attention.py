@@ -7,10 +7,16 @@ from minillm.backend.arrays import merge_heads, split_heads
 from minillm.nn.cache import KeyValueCache
 from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer
-from minillm.nn.layers import Linear
+from minillm.nn.layers import Linear, RMSNorm
 from minillm.nn.module import Module
 from minillm.nn.positions import rotations
-from minillm.ops import attention, cross_attention, rotary, self_attention
+from minillm.ops import (
+    attention,
+    concatenate,
+    cross_attention,
+    rotary,
+    self_attention,
+)
 from minillm.tensor import Tensor
 
 
@@ -34,6 +40,7 @@ class MultiHeadAttention(Module):
         bias: bool = True,
         rotary: bool = False,
         n_kv_heads: int | None = None,
+        qk_norm: bool = False,
     ):
         self.n_heads = n_heads
         self.n_kv_heads = n_kv_heads or n_heads
@@ -45,6 +52,8 @@ class MultiHeadAttention(Module):
         of_keys = self.n_kv_heads * self.head_width
         self.qkv = Linear(width, width + 2 * of_keys, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
+        self.q_norm = RMSNorm(self.head_width, init=init) if qk_norm else None
+        self.k_norm = RMSNorm(self.head_width, init=init) if qk_norm else None
 
     @classmethod
     def of(
@@ -59,6 +68,7 @@ class MultiHeadAttention(Module):
             bias=config.bias,
             rotary=config.positions == "rotary",
             n_kv_heads=config.n_kv_heads,
+            qk_norm=config.qk_norm,
         )
 
     def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
@@ -74,18 +84,24 @@ class MultiHeadAttention(Module):
 
         (B, T, D) -> (B, T, 3D), or with fewer heads of keys and values (B, T, D + 2Gd)
 
-        Rotary positions turn queries and keys here: a score then depends on how far the
-        two stand apart. `begin` is the number of the first column, `padding`: see
-        `Cache`.
+        Here queries and keys of every head are normalised, which keeps scores from
+        growing (Henry et al. 2020; per head as in Qwen 3), and turned by their
+        positions, so that a score depends on how far the two stand apart. `begin` is
+        the number of the first column, `padding`: see `Cache`.
         """
         qkv = self.qkv(x)
-        if not self.rotary:
+        if self.q_norm is None and not self.rotary:
             return qkv
         (batch, length, _), width = x.shape, self.head_width
-        n_turned = self.n_heads + self.n_kv_heads
-        heads = qkv.reshape(batch, length, n_turned + self.n_kv_heads, width)
-        turns = rotations(length, width, begin, padding)
-        return rotary(heads, n_turned=n_turned, **turns).reshape(qkv.shape)
+        n_q, n_qk = self.n_heads, self.n_heads + self.n_kv_heads
+        heads = qkv.reshape(batch, length, n_qk + self.n_kv_heads, width)
+        if self.q_norm is not None:
+            q, k, v = heads[:, :, :n_q], heads[:, :, n_q:n_qk], heads[:, :, n_qk:]
+            heads = concatenate(self.q_norm(q), self.k_norm(k), v, axis=2)
+        if self.rotary:
+            turns = rotations(length, width, begin, padding)
+            heads = rotary(heads, n_turned=n_qk, **turns)
+        return heads.reshape(qkv.shape)
 
     def new_cache(
         self, batch: int, capacity: int, padding: np.ndarray | None = None
@@ -109,9 +125,11 @@ class MultiHeadAttention(Module):
         return 4 * n_keys * self.out.weight.shape[0] * (0.5 if self.causal else 1)
 
     def kept(self, n_keys: int) -> int:
-        """Queries, keys and values, their mean, the output, and the weights."""
+        """Queries, keys and values (once more where they are turned, three times where
+        they are normalised), their mean, the output, and the weights."""
         width, of_heads = self.qkv.weight.shape
-        return of_heads + 2 * width + self.n_heads * n_keys
+        times = 1 + self.rotary + 3 * (self.q_norm is not None)
+        return times * of_heads + 2 * width + self.n_heads * n_keys
 
 
 class CrossAttention(Module):

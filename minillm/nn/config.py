@@ -19,7 +19,7 @@ CHOICES = {
     "init": INITS,
 }
 # What an architecture was published with, and a model of it has unless told otherwise.
-DESIGN = ("norm", "norm_kind", "positions", "activation", "tied", "bias")
+DESIGN = ("norm", "norm_kind", "positions", "activation", "qk_norm", "tied", "bias")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class ModelConfig:
     norm_kind: str = "layer"
     positions: str = "learned"
     activation: str = "gelu"
+    qk_norm: bool = False
     bias: bool = True
     tied: bool = False
     init: str = "fan_in"
@@ -90,7 +91,7 @@ class ModelConfig:
         names = ["positions"] if self.positions == "rotary" else []
         return names + [
             name
-            for name in ("activation", "n_kv_heads")
+            for name in ("activation", "qk_norm", "n_kv_heads")
             if getattr(self, name) != getattr(ModelConfig, name)
         ]
 

@@ -17,8 +17,13 @@ PARTS = {
     "relu2": {"activation": "relu2"},
     "grouped": {"n_kv_heads": 2},
     "one head of keys": {"n_kv_heads": 1},
+    "qk_norm": {"qk_norm": True},
 }
-PARTS["all"] = PARTS["rms"] | PARTS["rotary"] | PARTS["swiglu"] | PARTS["grouped"]
+PARTS["all"] = {
+    name: value
+    for part in ("rms", "rotary", "swiglu", "grouped", "qk_norm")
+    for name, value in PARTS[part].items()
+}
 EACH_PART = pytest.mark.parametrize("part", PARTS)
 TRANSFORMERS = pytest.mark.parametrize("arch", ["gpt", "encoder", "bert", "encdec"])
 RNG = np.random.default_rng(0)
@@ -155,6 +160,21 @@ def test_a_layer_refuses_unequal_groups(layer):
         layer(16, 4, n_kv_heads=3, init=0)
 
 
-def test_an_lstm_has_no_groups():
-    with pytest.raises(UsageError, match=r"^n_kv_heads 2: arch lstm has no heads"):
-        build(shape("grouped", "lstm"), RNG)
+@pytest.mark.parametrize("part", ["grouped", "qk_norm"])
+def test_an_lstm_has_no_heads(part):
+    with pytest.raises(UsageError, match=r"^(n_kv_heads 2|qk_norm True): arch lstm"):
+        build(shape(part, "lstm"), RNG)
+
+
+def test_normalised_queries_and_keys_do_not_see_a_factor():
+    """Ten times as large, they give the same scores, and values stay as they are."""
+    layer = make("qk_norm").blocks[0].attention
+    x = make("qk_norm").tokens(IDS) * 10
+    before = layer.queries_keys_values(x).numpy()
+    layer.qkv.weight.data[:, :32] *= 10
+    layer.qkv.bias.data[:32] *= 10
+    after = layer.queries_keys_values(x).numpy()
+    np.testing.assert_allclose(after, before, rtol=1e-3)  # eps, beside small vectors
+    unit = before[..., :32].reshape(3, LENGTH, 8, 4)
+    np.testing.assert_allclose((unit**2).mean(-1), 1, rtol=1e-3)
+    np.testing.assert_array_equal(after[..., 32:], before[..., 32:])
