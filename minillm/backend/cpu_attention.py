@@ -110,8 +110,9 @@ def _attend(q, k, v, causal, mask, y) -> Attended | None:
 
     Softmax is the same whatever is subtracted from a row: nothing, where no score is
     large, else one number for all rows, which takes a tenth of the time of a maximum
-    for each. Where a row's sum then vanishes (or all of it is masked), the answer is
-    None, and the definition, which takes each row's own maximum, is run.
+    for each. Where a row's sum then vanishes, the answer is None, and the definition,
+    which takes each row's own maximum, is run. A row that may see nothing, as one of
+    padding on the left, has a sum of zeros and stays zeros.
     """
     n_queries, n_keys = q.shape[-2], k.shape[-2]
     if k.shape[:-2] != v.shape[:-2] or (causal and n_keys < n_queries):
@@ -147,7 +148,10 @@ def _attend(q, k, v, causal, mask, y) -> Attended | None:
             e = _exp_scores(scores, causal, part)
             total = e @ ones[seen]
             if not total.min(initial=math.inf) > TINY:  # catches NaN too
-                return None
+                if part is not None and part.dtype == bool:
+                    total[_sees_nothing(part, causal)] = 1
+                if not total.min() > TINY:
+                    return None
             totals[piece][..., queries] = total
             summed = e @ vs[..., seen, :]
             np.divide(summed, total[..., None], out=y[piece][..., queries, :])
@@ -241,6 +245,14 @@ def _blocks(n_queries, n_keys, causal):
         (slice(begin, end), slice(0, earlier + end))
         for begin, end in zip([0, *ends], ends, strict=False)
     ]
+
+
+def _sees_nothing(mask, causal):
+    """Where all of a query's keys are masked.   (..., T, S) -> (..., T)"""
+    seen = mask.astype(np.float32)
+    if causal:
+        _hide_future(seen)
+    return ~seen.any(-1)
 
 
 def _hide_future(e):

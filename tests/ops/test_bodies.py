@@ -32,6 +32,7 @@ def large(name: str) -> list:
     shortcuts that they take must be given up."""
     rng = np.random.default_rng(0)
     normal = rng.standard_normal
+    padding_on_the_left = (np.arange(70) >= [[0], [3], [66]])[:, None, None, :]
     padding = rng.random((3, 1, 1, 70)) < 0.7
     tokens = np.where(rng.random(900) < 0.8, rng.integers(0, 300, 900), IGNORED)
     match name:
@@ -42,6 +43,16 @@ def large(name: str) -> list:
             return [((normal((70, 30)),), {"ids": ids})]
         case "layer_norm":
             return [((normal((40, 50, 60)) + 3, normal(60), normal(60)), {})]
+        case "rms_norm":
+            return [((normal((40, 50, 60)) + 3, normal(60)), {})]
+        case "rotary":
+            angle = normal((70, 1, 4))
+            of_each = normal((3, 70, 1, 4))
+            x = normal((3, 70, 6, 8))
+            return [
+                ((x,), {"cos": np.cos(angle), "sin": np.sin(angle), "n_turned": 4}),
+                ((x,), {"cos": np.cos(of_each), "sin": np.sin(of_each)}),
+            ]
         case "gelu":
             return [((4 * normal((7, 150, 101)),), {})]
         case "attention":
@@ -59,6 +70,7 @@ def large(name: str) -> list:
                 ((q[:, :, :9], k, v), {"causal": True}),
                 ((normal((3, 6, 70, 8)), k, v), {"causal": True}),
                 ((normal((3, 6, 70, 8)), far, v), {"mask": padding}),
+                ((q, k, v), {"mask": padding_on_the_left, "causal": True}),
             ]
         case "self_attention":
             qkv = normal((3, 70, 48))
