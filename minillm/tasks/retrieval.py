@@ -61,7 +61,8 @@ def search(
     lines = list(texts)
     vectors, wanted = standardised(embed(run, list(texts.values())), wanted)
     scores = vectors @ wanted[0]
-    order = np.argsort(-scores, kind="stable")[:top]
+    # Of scores that rounding alone tells apart, the first line comes first.
+    order = np.argsort(-scores.round(6), kind="stable")[:top]
     return [Hit(lines[i], scores[i].item(), texts[lines[i]]) for i in order.tolist()]
 
 
