@@ -72,9 +72,9 @@ def setting(
     return dataclasses.field(default=default, metadata={**about, **limits})
 
 
-def of_model(name: str, help: str):
+def of_model(name: str, help: str, metavar: str | None = None):
     """A field of `nn.config.DESIGN`: by default what is usual for the architecture."""
-    return setting(None, help, metavar="|".join(CHOICES.get(name, ())) or None)
+    return setting(None, help, metavar=metavar or "|".join(CHOICES.get(name, ())))
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class TrainConfig:
         None, "Attention heads, a divisor of the width.", most=MOST
     )
     n_kv_heads: int | None = setting(
-        None, "Heads of keys and values, a divisor of heads.", most=MOST
+        None, "Heads of keys and values, a divisor.", most=MOST
     )
     context: int | None = setting(None, "Tokens in a sequence.", most=MOST)
     arch: str | None = setting(
@@ -101,7 +101,9 @@ class TrainConfig:
     )
     norm: str | None = of_model("norm", "Norm before or after a layer.")
     norm_kind: str | None = of_model("norm_kind", "Layer norm or RMS norm.")
-    positions: str | None = of_model("positions", "Where a token stands.")
+    positions: str | None = of_model(
+        "positions", f"{', '.join(CHOICES['positions'])}.", metavar="NAME"
+    )
     activation: str | None = of_model("activation", "f in the feed-forward.")
     qk_norm: bool | None = of_model("qk_norm", "RMS norm of queries and keys.")
     tied: bool | None = of_model("tied", "Embedding is the output layer too.")
