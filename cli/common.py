@@ -12,9 +12,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from minillm import reading
+from minillm import json_files
 from minillm.errors import DataError, UsageError
 from minillm.files import is_ours
+from minillm.reading import Missing
 
 SOURCES = {
     ParameterSource.COMMANDLINE: "command line",
@@ -248,8 +249,8 @@ def read_settings(file: Path) -> dict[str, Any]:
     A run's own folder is left out: a second run needs a folder of its own.
     """
     try:
-        values = reading.read_settings(file)
-    except reading.Missing:
+        values = json_files.read_settings(file)
+    except Missing:
         raise DataError(f"{file}: no such configuration file") from None
     except DataError as error:
         reason = str(error).removeprefix(f"{file}: ")

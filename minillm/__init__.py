@@ -7,6 +7,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "backend": ["debug", "use"],
+        "backend.products": ["threads"],
         "demos": ["demo"],
         "generation": ["fill", "generate"],
         "laws": ["fit", "fit_isoflop"],
@@ -14,7 +15,6 @@ __all__, __getattr__, __dir__ = lazy_names(
         "learning.data": ["prepare"],
         "learning.learner": ["Learner"],
         "learning.optimizer": ["AdamW", "SGD"],
-        "learning.process": ["threads"],
         "ops.methods": ["Tensor"],  # with its operators
         "runs.run": ["load_run"],
         "runs.train": ["train"],

@@ -1,27 +1,21 @@
-"""The door for reading: files that others may have made, as JSON, TOML or text.
+"""The door for reading: the bytes of files that others may have made, and their text.
 
 Runs, plans, tables and texts are exchanged between people. So a file is looked at
-before it is read: it must be a regular file, and no larger than its kind may be. What
-is in it is checked before anything is made of it. All that is wrong ends in one line,
-a DataError that names the file.
+before it is read: it must be a regular file, and no larger than its kind may be. Text
+is UTF-8, or UTF-16 and UTF-32 with their mark. Another kind of file is known by its
+first bytes; its error tells the way to a text. All that is wrong ends in one line, a
+DataError that names the file.
 """
 
+import codecs
 import contextlib
-import json
-import math
 import os
 import re
-import reprlib
 import stat
 import time
-import tomllib
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from minillm.errors import DataError
-from minillm.kinds import check
 
 # The most bytes of each kind of file.
 MANIFEST = 1 << 16
@@ -32,26 +26,61 @@ LINES = 1 << 28  # of metrics
 MEASUREMENTS = 1 << 26
 TEXT = 1 << 34
 
-DEEPEST = 50  # lists in lists
-LARGEST = 10**100  # of a whole number
-MOST_DOTS = 100  # in a line of TOML: reading a key takes the square of its parts
-# Strings and comments of TOML. What is not closed goes on to its end.
-NO_KEYS = re.compile(
-    r'''"""(?:\\.|[^\\"]|"(?!""))*+"{0,5}|"(?:\\.|[^"\\\n])*+"?'''
-    r"""|'''(?:[^']|'(?!''))*+'{0,5}|'[^'\n]*+'?|#[^\n]*+""",
-    re.DOTALL,
-)
 HOLES = 1 << 24  # from this size on, a file must be on the disk, a sixteenth at least
 NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # pipes with a name are POSIX's alone
 PATIENCE = 2.0  # seconds for somebody to write into a pipe
+KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+# UTF-32 comes first: its mark is that of UTF-16 and two zeros.
+MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+PANDAS = "save it as JSON lines (pandas: to_json(FILE, orient='records', lines=True))"
+# What is inside a zip may have a name of its own.
+ZIPPED = {
+    b"word/": "a Word document: save it as plain text",
+    b"xl/": "an Excel workbook: save its sheet as CSV",
+    b"ppt/": "PowerPoint slides: save them as plain text",
+    b"application/epub": "an e-book (EPUB): save it as plain text",
+    b"application/vnd.oasis": "an OpenDocument file: save it as plain text, or as CSV",
+}
+PACKED = "packed in a way that is not read: unpack it"
+BEGINNINGS = {
+    b"%PDF-": "a PDF: save its text (pdftotext)",
+    b"PAR1": f"Parquet: {PANDAS}",
+    b"ARROW1": f"Arrow: {PANDAS}",
+    b"SQLite format 3": "an SQLite database: export its table as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Office file: save it as plain text, or as CSV",
+    b"\x89HDF": "HDF5: export its texts as JSON lines",
+    b"\x93NUMPY": "a NumPy array: give texts",
+    b"\x80\x04\x95": "a Python pickle, which is not opened: export it as JSON lines",
+    **dict.fromkeys((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF"), "a picture"),
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"\0\0\1\0"), "a picture"),
+    **dict.fromkeys((b"ID3", b"OggS", b"fLaC"), "a sound"),
+    **dict.fromkeys((b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe"), "a program"),
+    **dict.fromkeys((b"PK\x03\x04", b"\x1f\x8b", b"BZh"), PACKED),
+    **dict.fromkeys((b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c"), PACKED),
+    **dict.fromkeys((b"\x28\xb5\x2f\xfd", b"Rar!\x1a\x07"), PACKED),
+}
 
 
 class Missing(DataError):
     """There is no such file."""
 
 
-class Damaged(DataError):
-    """A file is there, and does not hold what it should."""
+class NoTextError(DataError):
+    """A file of something else than text; `what` says of what, in words."""
+
+    def __init__(self, name: str, what: str, told: str):
+        super().__init__(f"{name}: {told}")
+        self.what = what
 
 
 def read_bytes(path: str | os.PathLike, most: int, *, pipe: bool = False) -> bytes:
@@ -87,157 +116,6 @@ def check_file(
         )
 
 
-def read_json(path: str | os.PathLike, most: int = RECORD) -> Any:
-    """The value in a JSON file. Raises Missing, Damaged or DataError."""
-    return parse_json(_decoded(read_bytes(path, most), path), path)
-
-
-def read_object(
-    path: str | os.PathLike, kind: dict | None = None, most: int = RECORD
-) -> dict:
-    """The object in a JSON file, of a kind as `check` takes it. Raises Missing, Damaged
-    or DataError."""
-    record = read_json(path, most)
-    if not isinstance(record, dict):
-        raise Damaged(f"{path}: holds no JSON object")
-    try:
-        check(record, kind or {})
-    except ValueError as error:
-        raise Damaged(f"{path}: {error}") from None
-    return record
-
-
-def read_lines(
-    path: str | os.PathLike, kind: dict | None = None, most: int = LINES
-) -> Iterator[dict]:
-    """The object in each line of a file, of a kind as `check` takes it.
-
-    A last line that a crash, or a run still going on, has cut off is left out. Raises
-    Missing, Damaged (with the line) or DataError.
-    """
-    lines = read_bytes(path, most).split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = parse_json(_decoded(line, path, number), path, number)
-            check(record, kind or {})
-        except Damaged:
-            if number < len(lines):
-                raise
-        except ValueError as error:
-            raise Damaged(f"{path}: line {number:,}: {error}") from None
-        else:
-            yield record
-
-
-def read_settings(path: str | os.PathLike) -> Any:
-    """The value in a file that ends in .json, or else in TOML; it may be a pipe.
-    Numbers may be infinite. Raises Missing, Damaged or DataError."""
-    text = _decoded(read_bytes(path, SETTINGS, pipe=True), path)
-    if Path(path).suffix == ".json":
-        return parse_json(text, path, finite=False)
-    with _not("TOML", path):
-        if any(
-            line.count(".") > MOST_DOTS for line in NO_KEYS.sub("", text).split("\n")
-        ):
-            raise ValueError(f"a line of more than {MOST_DOTS} dots")
-        values = tomllib.loads(text)
-        examine(values, finite=False)
-    return values
-
-
-def parse_json(
-    text: str, path: str | os.PathLike, line: int | None = None, *, finite: bool = True
-) -> Any:
-    """The value of a JSON text, a whole file's or that of a line.
-
-    Raises Damaged, which says where, for what is no JSON, and for what no file has in
-    good faith: a key twice, half a character, numbers beyond all measure, lists in
-    lists in lists.
-    """
-    with _not("JSON", path, line):
-        value = json.loads(text, object_pairs_hook=distinct)
-        examine(value, finite)
-    return value
-
-
-@contextlib.contextmanager
-def _not(
-    language: str, path: str | os.PathLike, line: int | None = None
-) -> Iterator[None]:
-    """Turn what a parser says of a text into Damaged."""
-    try:
-        yield
-        return
-    except (ValueError, RecursionError) as error:
-        reason = reason_of(error)
-        line = line or getattr(error, "lineno", None)
-    where = f"line {line:,}, " if line else ""
-    raise Damaged(f"{path}: cannot be read: {where}not {language} ({reason})")
-
-
-def reason_of(error: Exception) -> str:
-    """Why a parser takes a text for no JSON or TOML."""
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return str(error).partition(";")[0]  # behind it is a hint for programmers
-
-
-def distinct(pairs: list[tuple[str, Any]]) -> dict:
-    """An object of JSON. Raises ValueError where a key is there twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {reprlib.repr(twice)} is there twice")
-    return found
-
-
-def examine(value: Any, finite: bool) -> None:
-    """ValueError for what a later step would stumble over, whatever it is used for."""
-    parts = [value]
-    for _ in range(DEEPEST):
-        deeper = []
-        for part in parts:
-            kind = type(part)
-            if kind is float:
-                if finite and not math.isfinite(part):
-                    raise ValueError(f"a number that is not finite, {part}")
-            elif kind is str:
-                if not part.isascii():
-                    _check_characters(part)
-            elif kind is int:
-                if abs(part) > LARGEST:
-                    raise ValueError("a number of more than 100 digits")
-            elif kind is list:
-                deeper += part
-            elif kind is dict:
-                deeper += part
-                deeper += part.values()
-        if not deeper:
-            return
-        parts = deeper
-    raise ValueError(f"nested more than {DEEPEST} deep")
-
-
-def _check_characters(text: str) -> None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        half = ascii(text[error.start])
-        raise ValueError(f"half a character, {half}") from None
-
-
-KINDS = {
-    stat.S_IFREG: "a file",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-}
-
-
 @contextlib.contextmanager
 def _refused(path: str | os.PathLike) -> Iterator[None]:
     """Turn what the system says of a file into a DataError."""
@@ -262,17 +140,6 @@ def _check_size(path: str | os.PathLike, size: int, most: int) -> None:
         )
 
 
-def _decoded(raw: bytes, path: str | os.PathLike, line: int = 0) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = line or raw.count(b"\n", 0, error.start) + 1
-        raise Damaged(
-            f"{path}: cannot be read: line {line:,}, not UTF-8 (byte "
-            f"0x{raw[error.start]:02x})"
-        ) from None
-
-
 def _through_pipe(path: str | os.PathLike, most: int) -> bytes:
     """All that is written into a pipe, up to one byte too many. Raises DataError where
     nobody writes: it would be waited for without end."""
@@ -292,3 +159,41 @@ def _through_pipe(path: str | os.PathLike, most: int) -> bytes:
                 raise DataError(f"{path}: is a pipe, and nothing comes through it")
         os.set_blocking(descriptor, True)
         return first + file.read(most + 1 - len(first))
+
+
+def decoded(raw: bytes, name: str) -> str:
+    """Bytes as text. Raises DataError, as NoTextError where they are something else."""
+    codec = next((MARKS[mark] for mark in MARKS if raw.startswith(mark)), "utf-8")
+    start = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
+    try:
+        text = str(memoryview(raw)[start:], codec)
+    except UnicodeDecodeError as error:
+        place = start + error.start
+        _refuse_known(raw, name)
+        told = (
+            f"not {codec.upper()}: byte 0x{raw[place]:02x} at offset {place:,}; save "
+            f"it as UTF-8 text"
+        )
+        if 0 in raw and codec == "utf-8":
+            raise NoTextError(name, "binary", told) from error
+        raise DataError(f"{name}: {told}") from error
+    if "\0" in text or text.startswith("%PDF-"):
+        _refuse_known(raw, name)
+        if text.count("\0") > len(text) // 4:
+            told = "looks like UTF-16 without its mark: save it as UTF-8 text"
+            raise NoTextError(name, "binary", told)
+    return text
+
+
+def _refuse_known(raw: bytes, name: str) -> None:
+    """DataError for what is known by its beginning. What is packed may hold texts, and
+    is not passed over as no text."""
+    what = next((what for mark, what in BEGINNINGS.items() if raw.startswith(mark)), "")
+    if raw[257:262] == b"ustar":
+        what = PACKED
+    if raw.startswith(b"PK"):
+        what = next((told for mark, told in ZIPPED.items() if mark in raw), what)
+    if what == PACKED:
+        raise DataError(f"{name}: is {what}")
+    if what:
+        raise NoTextError(name, re.split("[:,] ", what)[0], f"is {what}")

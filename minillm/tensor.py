@@ -11,6 +11,7 @@ There is no double backward: a pullback computes on arrays and records nothing.
 import contextlib
 import contextvars
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,7 +27,6 @@ from minillm.backend.arrays import (
     widened,
 )
 from minillm.backend.calls import Call
-from minillm.backend.debug_mode import debugging, watch
 from minillm.backend.pullbacks import contributions, first_gradient, joint, one_each
 
 _recording = contextvars.ContextVar("recording", default=True)
@@ -34,6 +34,24 @@ _recording = contextvars.ContextVar("recording", default=True)
 
 def _needs_ops(*_inputs, **_settings) -> Any:
     raise TypeError("a Tensor has operators once minillm.ops is imported")
+
+
+class _NoGradient:
+    """`grad` of a tensor to which none was given: None.
+
+    The first gradient of a tensor becomes its own attribute, which hides this one, so
+    that only what has none asks here.
+    """
+
+    def __get__(self, tensor, _owner) -> None:
+        if tensor is not None and tensor.made_by and not tensor.retains_grad:
+            warnings.warn(
+                f"this tensor is no leaf but the result of {tensor.made_by}, and "
+                f"backward keeps gradients of leaves only: grad is None. Change a "
+                f"parameter in place, `p.data -= lr * p.grad`, or call retain_grad() "
+                f"before backward()",
+                stacklevel=2,
+            )
 
 
 class Tensor:
@@ -52,13 +70,16 @@ class Tensor:
     # For type checkers. No ==: a class with an `__eq__` of its own loses its hash, and
     # backward keeps tensors as keys.
     __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
-    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = _needs_ops
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _needs_ops
     __neg__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _needs_ops
-    exp = log = sqrt = tanh = sum = mean = max = argmax = _needs_ops
-    reshape = transpose = _needs_ops
+    __abs__ = abs = exp = log = log1p = sqrt = tanh = sin = cos = _needs_ops
+    maximum = minimum = clip = relu = gelu = silu = sigmoid = softplus = _needs_ops
+    sum = mean = var = std = max = min = argmax = cumsum = logsumexp = _needs_ops
+    softmax = log_softmax = reshape = transpose = squeeze = split = pad = _needs_ops
+    broadcast_to = take_along_axis = tril = _needs_ops
     T: "Tensor"
 
-    grad = None
+    grad = _NoGradient()
     requires_grad = False
     retains_grad = False
     # [(parents, pullback)], empty for a leaf. A pullback gives the gradient of its one
@@ -91,7 +112,12 @@ class Tensor:
         return self.data.dtype
 
     def item(self) -> float:
-        """The single number in this tensor, on the host."""
+        """The single number in this tensor, on the host, as float() and int() too."""
+        if self.size != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is no single number: take one, as "
+                f"x[0], or reduce it, as x.mean()"
+            )
         return self.data.item()
 
     def numpy(self) -> np.ndarray:
@@ -133,7 +159,12 @@ class Tensor:
         return int(self.item())
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        if self.size != 1:
+            raise ValueError(
+                f"the truth value of a tensor of shape {self.shape} is not clear: use "
+                f"(x > 0).any() or (x > 0).all()"
+            )
+        return bool(self.item())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
@@ -215,9 +246,9 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         # recording
         if _recording.get():
             _record(result, name, inputs, pullbacks)
-        if debugging():
+        if backend.debugging():
             tensors = [x for x in inputs if isinstance(x, Tensor)]
-            watch(result, name, tensors, arrays, settings)
+            backend.watch(result, name, tensors, arrays, settings)
         return result
 
     apply.rule = rule
@@ -231,8 +262,8 @@ def _setting_of(x, name: str, key: str):
         if x.requires_grad and _recording.get():
             raise TypeError(
                 f"{name} gives no gradient to its setting {key}: pass {key}.data, or "
-                f"write the formula in ops that take it as an array (a mask: "
-                f"softmax(scores + mask) @ v)"
+                f"write the formula in ops that take it as an array (for a mask, "
+                f"or give attention() a bias)"
             )
         x = x.data
     return plain_number(x)

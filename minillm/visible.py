@@ -9,6 +9,7 @@ written to a file, stays as it is.
 import json
 import re
 import sys
+import warnings
 from typing import TextIO
 
 # C0 but tab and newline, DEL, C1, and what Unicode calls Bidi_Control.
@@ -32,6 +33,19 @@ def fit_for_xml(text: str) -> str:
 def visible_json(text: str) -> str:
     """The same JSON, with the codes that JSON has for such characters."""
     return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def warn(note: str) -> None:
+    """Warn who called minillm, at the line that did, each time it does.
+
+    `warnings.warn` tells a text once for each line of code. In a session at the prompt
+    every line is line 1 of <stdin>, and a second call would do nothing in silence.
+    """
+    frame = sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("minillm."):
+        frame = frame.f_back
+    place = frame.f_code.co_filename, frame.f_lineno
+    warnings.warn_explicit(visible(note), UserWarning, *place)
 
 
 def _code(found: re.Match) -> str:

@@ -6,10 +6,11 @@
 
 from minillm.backend import cpu, cpu_attention  # noqa: F401  (register NumPy's bodies)
 from minillm.backend.base import Backend
-from minillm.backend.debug_mode import debug
 from minillm.backend.pullbacks import joint
 from minillm.backend.registry import (
     body_of,
+    debug,
+    debugging,
     define,
     definition_of,
     faster,
@@ -31,6 +32,7 @@ from minillm.backend.switch import (
     use,
     xp,
 )
+from minillm.lazy import lazy_names
 
 __all__ = [
     "Backend",
@@ -38,6 +40,7 @@ __all__ = [
     "body_of",
     "current",
     "debug",
+    "debugging",
     "define",
     "definition_of",
     "describe",
@@ -56,3 +59,6 @@ __all__ = [
     "use",
     "xp",
 ]
+
+# Opened in debug mode only.
+_, __getattr__, __dir__ = lazy_names(__name__, {"debug_mode": ["check_array", "watch"]})

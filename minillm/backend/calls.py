@@ -6,8 +6,9 @@ import itertools
 
 class Call:
     """Sorts the arguments of a call as a rule takes them: arrays by position, settings
-    by name. A rule for any number of arrays also takes them as one list; to one that
-    takes any name (`**others`) all is handed on as it comes."""
+    by name. A rule for any number of arrays also takes them as one list, and text
+    before them, which is no array, as its first setting: `einsum("ij->i", x)`. To one
+    that takes any name (`**others`) all is handed on as it comes."""
 
     def __init__(self, rule):
         self.name = rule.__name__
@@ -16,15 +17,18 @@ class Call:
         settings = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
         arrays = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         self.arrays = [p.name for p in arrays]
+        self.first_setting = settings[0].name if settings else None
         # What has a default may be left out, and be given by name, whatever it is.
         self.least = sum(p.default is p.empty for p in arrays)
         self.known = {p.name for p in parameters if p.default is not p.empty}
         self.needed = {p.name for p in settings if p.default is p.empty}
+        # Arrays that may be left out; given by name, they may want a gradient too.
+        self.optional = {p.name for p in arrays if p.default is None}
         self.known |= self.needed
         self.any_number = any(p.kind is p.VAR_POSITIONAL for p in arrays)
         self.any_name = any(p.kind is p.VAR_KEYWORD for p in arrays)
         # So many arrays and nothing else need no sorting.
-        fixed = not self.needed and not self.any_number
+        fixed = not self.needed and not self.any_number and not self.optional
         self.n_arrays_without_settings = len(arrays) if fixed else None
         # Calls that need none either, as (number of arrays, *names of settings).
         self.fitting = set()
@@ -37,12 +41,20 @@ class Call:
 
     def sort(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:
         """(arrays, settings). Raises TypeError for what the op does not take."""
+        if self.optional:
+            self._refuse_booleans(inputs[self.least :])
         written = (len(inputs), *settings)
         if written in self.fitting:
             return inputs, settings
         listed = self.any_number and inputs and isinstance(inputs[0], (list, tuple))
+        text = self.any_number and inputs and isinstance(inputs[0], str)
+        if text and self.first_setting:
+            settings = {self.first_setting: inputs[0], **settings}
+            inputs = inputs[1:]
         fits = self.any_number or self.least <= len(inputs) <= len(self.arrays)
-        if fits and not listed and self.needed <= settings.keys() <= self.known:
+        by_name = self.optional and not self.optional.isdisjoint(settings)
+        known = not by_name and self.needed <= settings.keys() <= self.known
+        if fits and not listed and known:
             if not self.any_number:  # the first of which may be a list
                 self.fitting.add(written)
             return inputs, settings
@@ -56,6 +68,15 @@ class Call:
         first = itertools.takewhile(given.__contains__, self.arrays)
         arrays = [given.pop(name) for name in first]
         return tuple(arrays[0] if listed else arrays), given
+
+    def _refuse_booleans(self, optional: tuple) -> None:
+        """What looks like a mask and would be added as zeros and ones."""
+        for name, x in zip(self.arrays[self.least :], optional, strict=False):
+            if "bool" in str(getattr(x, "dtype", type(x))):
+                raise TypeError(
+                    f"{self.name}: {name} is of booleans, which have no gradient: give "
+                    f"a setting by its name, such as mask=: {self._how()}"
+                )
 
     def _how(self) -> str:
         bare = [p.replace(annotation=p.empty) for p in self.shown.parameters.values()]

@@ -10,6 +10,7 @@ Three ideas, each an old one:
   vector a query instead of one number a score, gives the same (Dao et al. 2022).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -27,7 +28,26 @@ ROOM = 131_072
 BLOCK = 64
 
 
+def _without_more(n_arrays: int):
+    """A body for calls without a bias and without dropout of weights, both of which are
+    rare: they run as they are defined, with all scores at once."""
+
+    def of(body):
+        @functools.wraps(body)
+        def run(*arrays, rate=0.0, key=0, first_row=0, **settings):
+            if rate or any(bias is not None for bias in arrays[n_arrays:]):
+                settings |= {"rate": rate, "key": key, "first_row": first_row}
+                return definition_of(body.__name__)(*arrays, **settings)
+            value, pullback = body(*arrays[:n_arrays], **settings)
+            return value, pullback if isinstance(pullback, joint) else joint(pullback)
+
+        return run
+
+    return of
+
+
 @faster("attention")
+@_without_more(3)
 def attention(q, k, v, *, causal=False, mask=None):
     """See `_attend`."""
     lone = q.ndim == 2  # `_attend` takes the first axis for the sequences
@@ -48,6 +68,7 @@ def attention(q, k, v, *, causal=False, mask=None):
 
 
 @faster("self_attention")
+@_without_more(1)
 def self_attention(qkv, *, n_heads, n_kv_heads=None, causal=False, mask=None):
     """See `_attend`. Heads are views of the packed array: nothing is copied apart or
     together, forward or backward."""
@@ -70,6 +91,7 @@ def self_attention(qkv, *, n_heads, n_kv_heads=None, causal=False, mask=None):
 
 
 @faster("cross_attention")
+@_without_more(2)
 def cross_attention(q, kv, *, n_heads, n_kv_heads=None, mask=None):
     """See `_attend`, and `self_attention` for the heads."""
     y = np.empty_like(q, order="C")

@@ -1,36 +1,15 @@
-"""Debug mode: look at every value and gradient, and name the op that went wrong."""
+"""Debug mode: look at every value and gradient, and name the op that went wrong.
 
-import contextlib
-import contextvars
+Opened in a block of `debug()` (`registry.py`) only.
+"""
+
 import sys
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 
+from minillm.backend.registry import debugging
 from minillm.backend.switch import to_numpy
-
-_debugging = contextvars.ContextVar("debugging", default=False)
-
-
-@contextlib.contextmanager
-def debug() -> Iterator[None]:
-    """Check every value and gradient, in this thread, for the length of the block.
-
-    The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,
-    TypeError or ValueError with the op's name and the line of the forward call. An
-    array that was written into between forward and backward, so that the gradient would
-    be that of another place, raises RuntimeError.
-    """
-    token = _debugging.set(True)
-    try:
-        yield
-    finally:
-        _debugging.reset(token)
-
-
-def debugging() -> bool:
-    return _debugging.get()
 
 
 def check_array(array, what: str, dtypes: list) -> None:

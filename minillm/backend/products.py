@@ -11,6 +11,9 @@ import os
 from importlib import metadata
 
 import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minillm.errors import UsageError
 
 # Multiplications below which the call through ctypes costs more than MKL can save.
 WORTH_IT = 200_000
@@ -53,6 +56,19 @@ def matmul(a, b, out=None):
         out.strides[0] // 4,
     )
     return out
+
+
+def threads(n: int):
+    """Let BLAS, which multiplies matrices for NumPy, use n threads: from now on, or
+    for the length of a block (`with threads(1):`).
+
+    The products of small models are too short to share: with one thread, a loop of
+    one's own is several times faster on cores that others use too. Training sets one
+    thread for each of its workers by itself. Raises UsageError.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise UsageError(f"threads must be a whole number of at least 1, got {n!r}")
+    return threadpool_limits(limits=n, user_api="blas")
 
 
 def library() -> dict:

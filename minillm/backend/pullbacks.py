@@ -8,9 +8,10 @@ arrays; `minillm/tensor.py` sends them from tensor to tensor.
 from collections.abc import Callable
 from typing import Any
 
+from minillm import backend
 from minillm.backend import switch
 from minillm.backend.arrays import argument, computing_type
-from minillm.backend.debug_mode import check_array, debugging
+from minillm.backend.registry import debugging
 
 
 class joint:
@@ -45,19 +46,25 @@ def contributions(parents, answer, g, made_by: str) -> list[tuple]:
     """
     answers = answer if isinstance(answer, (tuple, list)) else (answer,)
     if len(answers) != len(parents):
-        raise TypeError(
-            f"the pullback of {made_by} returned {len(answers)} gradients for "
-            f"{len(parents)} arguments"
+        # The last arguments may have been left out, as None.
+        left_out = len(answers) < len(parents) and all(
+            parent is None for parent in parents[len(answers) :]
         )
+        if not left_out:
+            raise TypeError(
+                f"the pullback of {made_by} returned {len(answers)} gradients for "
+                f"{len(parents)} arguments"
+            )
     found = []
-    for parent, contribution in zip(parents, answers, strict=True):
+    for parent, contribution in zip(parents, answers, strict=False):
         if parent is not None:
             array = parent.data
             if getattr(contribution, "shape", None) != array.shape:
                 contribution = unbroadcast(contribution, array.shape, made_by)
             if debugging():
                 types = computing_type(array.dtype), g.dtype
-                check_array(contribution, f"the gradient through {made_by}", types)
+                what = f"the gradient through {made_by}"
+                backend.check_array(contribution, what, types)
             if contribution.dtype != array.dtype:
                 contribution = contribution.astype(computing_type(array.dtype))
             found.append((parent, contribution))

@@ -20,6 +20,7 @@ _bodies: dict[tuple[str, str], object] = {}
 _definitions: dict[str, object] = {}
 _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
+_debugging = contextvars.ContextVar("debugging", default=False)
 
 
 def define(rule: Callable) -> Callable:
@@ -104,6 +105,26 @@ def observed(observer: Callable) -> Iterator[None]:
         yield
     finally:
         _observer.reset(token)
+
+
+@contextlib.contextmanager
+def debug() -> Iterator[None]:
+    """Check every value and gradient, in this thread, for the length of the block.
+
+    The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,
+    TypeError or ValueError with the op's name and the line of the forward call. An
+    array that was written into between forward and backward, so that the gradient would
+    be that of another place, raises RuntimeError.
+    """
+    token = _debugging.set(True)
+    try:
+        yield
+    finally:
+        _debugging.reset(token)
+
+
+def debugging() -> bool:
+    return _debugging.get()
 
 
 def inherit(function: Callable) -> Callable:

@@ -7,6 +7,7 @@ enter `running(of(array))`, and `xp` follows.
 
 import contextlib
 import contextvars
+import importlib.util
 import re
 from collections.abc import Callable, Iterator
 
@@ -106,6 +107,8 @@ def _find(name) -> Backend:
     if name == "cpu":
         return _cpu
     if name == "auto":
+        if not _has_cupy():
+            return _cpu
         try:
             return _cuda(0)
         except DeviceError:
@@ -114,6 +117,11 @@ def _find(name) -> Backend:
     if not match:
         raise UsageError(f"unknown device {name!r}: choose cpu, cuda, cuda:N or auto")
     return _cuda(int(match.group(1) or 0))
+
+
+def _has_cupy() -> bool:
+    """Whether CuPy can be found. It is not imported: that takes a second."""
+    return importlib.util.find_spec("cupy") is not None
 
 
 def _cuda(index: int) -> Backend:

@@ -10,17 +10,21 @@ from minillm.generation.decoder import MOST_ROWS, Decoder
 from minillm.generation.prompt import Opening, begin, reads_source
 from minillm.generation.sampling import Sampling
 from minillm.generation.text_stream import TextStream
-from minillm.runs.run import Run, open_run
+from minillm.generation.writer import keeps_a_cache, open_writer
+from minillm.nn import Module
+from minillm.runs.run import Run
+from minillm.text import Tokenizer
 
-WRITERS = ("clm", "seq2seq")
 # What the caches of the rows that are written at a time hold: 256 MB of float32.
 CACHED_NUMBERS = 1 << 26
 
 
 def generate(
-    run: Run | str,
+    run: Run | str | Module,
     prompt: str | list[str],
     *,
+    tokenizer: Tokenizer | None = None,
+    context: int | None = None,
     max_tokens: int | None = None,
     temperature: float | None = None,
     stop: str | Sequence[str] = (),
@@ -32,7 +36,12 @@ def generate(
 ) -> str | list:
     """The continuation of a prompt, without the prompt; or the answer to a source.
 
-    `run` is a run (`load_run`) or the path of one. A causal model continues the prompt
+    `run` is a run (`load_run`) or the path of one; or a model, with its `tokenizer`. A
+    module of one's own has `logits(ids)`, (B, T) -> (B, T, V), or is called so. It
+    keeps nothing between two tokens: it reads the text again for each, the last
+    `context` tokens of it (the model's own `context`, if it has one).
+
+    A causal model continues the prompt
     by `max_tokens` (100). White space at its end is not read: the first token must
     begin with it, as that of a word does in BPE. An encoder–decoder reads a prompt, of
     one longer than its context the beginning, and writes a text of its own until that
@@ -53,12 +62,12 @@ def generate(
 
     Raises UsageError for a run that does not write and for settings out of range.
     """
-    run = open_run(run, WRITERS, "continue a text")
+    run = open_writer(run, tokenizer, context)
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     options = {
         "max_tokens": usual_length(run, max_tokens),
         "n": n,
-        "cached": cached,
+        "cached": cached and keeps_a_cache(run),
     }
     if beams is None:
         sampling = usual_sampling(run, temperature, n=n, **filters)
@@ -110,7 +119,7 @@ def _draw_texts(
     if n > MOST_ROWS:
         raise UsageError(f"n must be at most {MOST_ROWS:,}, got {n}")
     groups = []
-    at_a_time = _prompts_at_a_time(run, n)
+    at_a_time = _prompts_at_a_time(run, n) if cached else len(prompts)
     for first in range(0, len(prompts), at_a_time):
         part = prompts[first : first + at_a_time]
         decoder, openings = begin(run, part, cached=cached)
@@ -159,9 +168,11 @@ def _search_texts(run: Run, prompt, stop, *, cached: bool, **options) -> list[st
 
 
 def stream(
-    run: Run | str,
+    run: Run | str | Module,
     prompt: str,
     *,
+    tokenizer: Tokenizer | None = None,
+    context: int | None = None,
     max_tokens: int | None = None,
     temperature: float | None = None,
     stop: str | Sequence[str] = (),
@@ -169,8 +180,8 @@ def stream(
     **filters,
 ) -> Iterator[str]:
     """The pieces of `generate`'s text, each as soon as it is certain."""
-    run = open_run(run, WRITERS, "continue a text")
-    decoder, (opening,) = begin(run, [prompt])
+    run = open_writer(run, tokenizer, context)
+    decoder, (opening,) = begin(run, [prompt], cached=keeps_a_cache(run))
     for _, piece in _pieces(
         decoder,
         [_stream(run, stop, opening)],

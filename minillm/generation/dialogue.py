@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from minillm.errors import UsageError
 from minillm.generation.continuation import stream, usual_sampling
 from minillm.generation.text_stream import TextStream
-from minillm.runs.run import Run, open_run
+from minillm.generation.writer import open_writer
+from minillm.runs.run import Run
 
 TEMPLATE = "User: {user}\nAssistant: {assistant}\n"
 
@@ -30,7 +31,7 @@ class Dialogue:
         seed: int = 0,
         **settings,
     ):
-        self.run = open_run(run, ("clm",), "talk")
+        self.run = open_writer(run, objectives=("clm",), task="talk")
         self.turns = []
         before_user, rest = _split(template, "{user}", template)
         before_reply, after = _split(rest, "{assistant}", template)

@@ -7,9 +7,13 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.generation.sampling import softmax
-from minillm.runs.run import Run, open_run
+from minillm.generation.writer import open_writer
+from minillm.nn import Module
+from minillm.runs.run import Run
 from minillm.tensor import no_grad
 from minillm.text import MASK, Tokenizer
+
+MASKED = ("mlm", "mlm+nsp")
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,23 @@ class Candidate:
     probability: float
 
 
-def fill(run: Run | str, text: str, *, top: int = 5) -> list[list[Candidate]]:
+def fill(
+    run: Run | str | Module,
+    text: str,
+    *,
+    top: int = 5,
+    tokenizer: Tokenizer | None = None,
+) -> list[list[Candidate]]:
     """The `top` likeliest tokens of each [MASK] in a text, the likeliest first.
 
-    `run` is a run (`load_run`) or the path of one. Several gaps are filled in one pass:
+    `run` is a run (`load_run`) or the path of one, or a model with its `tokenizer`, as
+    for `generate`. Several gaps are filled in one pass:
     each probability is that of a token whatever stands in the other gaps (Devlin et al.
     2019, section 3.1). Special tokens are no candidates; of wordpiece, "##" begins one
     that continues the word before it. Raises UsageError for a run that was not trained
     to fill gaps, and for a text without a [MASK] or longer than the context.
     """
-    run = open_run(run, ("mlm", "mlm+nsp"), "fill gaps")
+    run = open_writer(run, tokenizer, objectives=MASKED, task="fill gaps")
     if top < 1:
         raise UsageError(f"top must be at least 1, got {top}")
     ids = encode_with_gaps(run, text)

@@ -11,8 +11,8 @@ import minillm
 from minillm import backend, ops
 from minillm.backend import products, xp
 from minillm.backend.memory import total_bytes
+from minillm.backend.products import threads
 from minillm.inspect.bench.measure import fastest, matmul_peak
-from minillm.learning.process import threads
 from minillm.learning.workers import available_cores
 from minillm.tensor import Tensor, no_grad
 

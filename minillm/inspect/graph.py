@@ -58,10 +58,11 @@ class Node:
     tensor: Tensor = field(compare=False)  # == of tensors is element-wise
 
     def grad_norm(self) -> float | None:
-        """‖gradient‖ after backward, None before."""
-        if self.tensor.grad is None:
+        """‖gradient‖ after backward; None before, and for what keeps none."""
+        gradient = vars(self.tensor).get("grad")  # tensor.grad may warn
+        if gradient is None:
             return None
-        return float(np.linalg.norm(backend.to_numpy(self.tensor.grad)))
+        return float(np.linalg.norm(backend.to_numpy(gradient)))
 
     def lines(self) -> list[str]:
         """The lines of its box."""

@@ -1,8 +1,7 @@
 """JSON as a table: an object a line, a list of objects, or an object of columns."""
 
-from minillm import reading
 from minillm.errors import DataError
-from minillm.json_values import NotJSON, json_values
+from minillm.json_files import NotJSON, examine, json_values
 
 EXAMPLE = '{"N": 1e4, "loss": 3.2}'
 
@@ -50,7 +49,7 @@ def read_values(text: str, source: str) -> list[tuple[int, object]]:
     found = []
     try:
         for line, value in json_values(text):
-            reading.examine(value, finite=False)
+            examine(value, finite=False)
             found.append((line, value))
     except NotJSON as error:
         raise DataError(

@@ -8,11 +8,10 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from minillm.decoding import decoded
 from minillm.errors import DataError
 from minillm.laws.delimited import read_delimited
 from minillm.laws.json_table import read_json
-from minillm.reading import MEASUREMENTS, read_bytes
+from minillm.reading import MEASUREMENTS, decoded, read_bytes
 
 GZIP = b"\x1f\x8b"
 

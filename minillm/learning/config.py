@@ -51,6 +51,9 @@ LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # other workers and a run on another device draw the same. 0 stays free: NumPy takes
 # (seed, epoch), which shuffles the windows (text/examples.py), for (seed, epoch, 0).
 WEIGHTS, OBJECTIVE, VALIDATION = 1, 2, 3
+OWN = "own"  # the arch of a model that `train` is given, of a class that nobody knows
+OWN_LR = 3e-3  # no width is known for a better guess,
+OWN_WIDTH = 64  # nor for how much goes through such a model at a time
 # Matrix products of fewer tokens at a time are slow at any width.
 LEAST_TOKENS = 512
 
@@ -147,6 +150,9 @@ class TrainConfig:
     dropout: float = setting(
         0.0, "Fraction of activations set to zero.", low=0, below=1
     )
+    attention_dropout: float = setting(
+        0.0, "Fraction of attention weights set to zero.", low=0, below=1
+    )
     accumulate: int | None = setting(
         None, "Microbatches in a step. Default: by size.", most=MOST
     )
@@ -203,6 +209,16 @@ class TrainConfig:
         """Raises UsageError for settings that do not go together."""
         if self.arch is not None:
             check_arch(self.arch, self.objective)
+        given = [n for n in OF_OURS if getattr(self, n) != getattr(TrainConfig, n)]
+        if self.arch == OWN and given:
+            raise UsageError(
+                f"{word(given[0])} {getattr(self, given[0])} beside a model of your "
+                f"own, which has its shape already: leave it out"
+            )
+        if self.attention_dropout and self.arch == "lstm":
+            raise UsageError(
+                f"attention_dropout {self.attention_dropout}: an LSTM has no attention"
+            )
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(
                 f"--whole-words hides words, and objective {self.objective} hides none"
@@ -259,10 +275,11 @@ class TrainConfig:
         lr = self.lr
         if lr is None:
             lr = SGD_LR if self.optimizer == "sgd" else peak_lr(d_model, arch)
+        published = {} if arch == OWN else usual(arch)
         filled = {
             **{
                 name: value if getattr(self, name) is None else getattr(self, name)
-                for name, value in usual(arch).items()
+                for name, value in published.items()
             },
             "size": name,
             "n_layers": n_layers,
@@ -283,12 +300,17 @@ class TrainConfig:
             "eval_every": self.eval_every or max(1, steps // 4),
             "save_every": self.save_every or max(1, steps // 2),
         }
+        if arch == OWN:  # lengths are as for nano, and there is no shape
+            filled |= without_shape()
         resolved = dataclasses.replace(self, **filled)
         resolved.shape(vocab_size=1)  # refused here, before any text is read
         return resolved
 
-    def shape(self, vocab_size: int, n_classes: int = 0) -> ModelConfig:
-        """That of the model this run trains. Call it on a resolved configuration."""
+    def shape(self, vocab_size: int, n_classes: int = 0) -> ModelConfig | None:
+        """That of the model this run trains, None of one's own. Call it on a resolved
+        configuration."""
+        if self.arch == OWN:
+            return None
         same = {name: getattr(self, name) for name in OF_SHAPE}
         shape = ModelConfig(vocab_size=vocab_size, n_classes=n_classes, **same)
         check(shape)
@@ -302,7 +324,7 @@ class TrainConfig:
         """What goes through the model at once, in one worker: its shard of the batch, a
         microbatch, or so many sequences that a layer's output holds about `numbers`,
         whichever is least."""
-        tokens = max(LEAST_TOKENS, numbers // self.d_model)
+        tokens = max(LEAST_TOKENS, numbers // (self.d_model or OWN_WIDTH))
         n_shards = max(self.accumulate, workers)
         return min(math.ceil(self.batch / n_shards), max(1, tokens // self.context))
 
@@ -340,6 +362,13 @@ OF_SHAPE = tuple(
 
 # What a record of before does not name is as it was before there was a choice.
 ONLY_CHOICE = {name: getattr(ModelConfig, name) for name in DESIGN}
+# Those of our architectures: with one's own model nothing of them may be asked.
+OF_OURS = ("size", *(n for n in OF_SHAPE if n not in ("context", "arch")))
+
+
+def without_shape() -> dict:
+    """The settings of a model's shape as they are where nobody asks for one."""
+    return {name: getattr(TrainConfig, name) for name in OF_OURS}
 
 
 def translated(options: dict) -> dict:
@@ -363,6 +392,14 @@ def word(name: str) -> str:
 
 def check_arch(arch: str, objective: str) -> None:
     """Raises UsageError for an architecture that cannot be trained with it."""
+    if arch == OWN:
+        allowed = [n for n, each in OBJECTIVES.items() if each.kind == "windows"]
+        if objective not in allowed:
+            raise UsageError(
+                f"objective {objective}: a model of your own learns "
+                f"{' or '.join(allowed)}"
+            )
+        return
     allowed = architectures_for(objective)
     if arch not in allowed:
         others = [name for name in OBJECTIVES if arch in architectures_for(name)]
@@ -376,6 +413,8 @@ def check_arch(arch: str, objective: str) -> None:
 def peak_lr(d_model: int, arch: str = "gpt", at_32: float = 0.0075) -> float:
     """The largest learning rate of a run by width: at_32·(32/d_model)^0.8, measured at
     widths 16 to 128; an architecture may have a factor of its own."""
+    if arch == OWN:
+        return OWN_LR
     return at_32 * (32 / d_model) ** 0.8 * architecture(arch).lr_factor
 
 

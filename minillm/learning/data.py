@@ -1,29 +1,26 @@
 """From a configuration to token ids: the corpus, its tokenizer, its two parts."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
-import numpy as np
-
+from minillm import text
 from minillm.errors import DataError, UsageError
 from minillm.learning.config import TrainConfig
-from minillm.learning.encoded import EncodedCorpus
+from minillm.learning.encoded import EncodedCorpus, Part
 from minillm.text import (
-    BERT_TEMPLATE,
     MASK,
     OBJECTIVES,
     PAIR_SPECIALS,
     SEQ2SEQ_SPECIALS,
-    SEQ2SEQ_TEMPLATE,
     Corpus,
-    Documents,
     Lost,
-    Table,
     Tokenizer,
     load_corpus,
-    load_table,
     train_tokenizer,
 )
 
+# What is written as `text.Table` is in a file that is opened by who has such.
+AnyCorpus: TypeAlias = "Corpus | text.Table"
 TABLES = ("pairs", "labels")
 LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
 
@@ -50,7 +47,7 @@ def prepare(
     train, val = (
         encode(corpus, part, kind, tokenizer, labels) for part in ("train", "val")
     )
-    text = EncodedCorpus(
+    encoded = EncodedCorpus(
         name=corpus.name,
         sha256=corpus.sha256,
         n_bytes=corpus.n_bytes,
@@ -65,14 +62,15 @@ def prepare(
         train_lost=lost(corpus, "train", kind, tokenizer, train),
         val_lost=lost(corpus, "val", kind, tokenizer, val),
     )
-    if note and (message := (text.train_lost + text.val_lost).note(corpus.name)):
+    missing = encoded.train_lost + encoded.val_lost
+    if note and (message := missing.note(corpus.name)):
         note(message)
-    return text
+    return encoded
 
 
 def read_corpus(
     data: str, kind: str, *, whole: bool = False, known_labels: Sequence[str] = ()
-) -> Corpus | Table:
+) -> AnyCorpus:
     """What examples of this kind are made of. With `whole` all rows of a file are its
     validation part, and none with one of `known_labels` is a header. Raises DataError
     or UsageError."""
@@ -82,13 +80,13 @@ def read_corpus(
                 f"{kind} need --data: a .tsv, .csv or .jsonl file, or a task that "
                 f"`minillm data list` shows"
             )
-        return load_table(data, kind, whole=whole, known_labels=known_labels)
+        return text.load_table(data, kind, whole=whole, known_labels=known_labels)
     return load_corpus(data)
 
 
 def encode(
-    corpus: Corpus | Table, part: str, kind: str, tokenizer: Tokenizer, labels=()
-) -> np.ndarray | Documents | list:
+    corpus: AnyCorpus, part: str, kind: str, tokenizer: Tokenizer, labels=()
+) -> Part:
     """The "train" or "val" part of a corpus as token ids, for examples of this kind.
 
     Raises DataError for a label that is not among `labels`.
@@ -97,7 +95,7 @@ def encode(
     if kind == "windows":
         return tokenizer.encode(content)
     if kind == "passages":
-        return Documents.encode(corpus.documents(part), tokenizer)
+        return text.Documents.encode(corpus.documents(part), tokenizer)
     first, second = zip(*content, strict=True)
     if kind == "pairs":
         rows = zip(*map(tokenizer.encode_all, (first, second)), strict=True)
@@ -114,11 +112,11 @@ def encode(
 
 
 def lost(
-    corpus: Corpus | Table,
+    corpus: AnyCorpus,
     part: str,
     kind: str,
     tokenizer: Tokenizer,
-    encoded: np.ndarray | Documents | list,
+    encoded: Part,
 ) -> Lost:
     """What the ids of a part, as `encode` gave them, do not tell of its text."""
     content = getattr(corpus, part)
@@ -133,22 +131,22 @@ def _cells(rows: Sequence[tuple], kind: str) -> list:
     return [cell for row in rows for cell in row[:columns]]
 
 
-def new_tokenizer(config: TrainConfig, corpus: Corpus | Table) -> Tokenizer:
+def new_tokenizer(config: TrainConfig, corpus: AnyCorpus) -> Tokenizer:
     """A tokenizer for the training part of a corpus, with the special tokens and the
     template that the objective and the architecture need."""
     specials, template = (), None
     if config.objective == "seq2seq":
-        specials, template = SEQ2SEQ_SPECIALS, SEQ2SEQ_TEMPLATE
+        specials, template = SEQ2SEQ_SPECIALS, text.SEQ2SEQ_TEMPLATE
     elif config.arch == "bert":
-        specials, template = PAIR_SPECIALS, BERT_TEMPLATE
+        specials, template = PAIR_SPECIALS, text.BERT_TEMPLATE
     elif config.objective == "mlm":
         specials = (MASK,)
-    text = corpus.train
-    if not isinstance(text, str):
-        text = "\n".join(_cells(text, OBJECTIVES[config.objective].kind))
+    content = corpus.train
+    if not isinstance(content, str):
+        content = "\n".join(_cells(content, OBJECTIVES[config.objective].kind))
     return train_tokenizer(
         config.tokenizer,
-        text,
+        content,
         vocab_size=config.vocab,
         specials=specials,
         template=template,

@@ -1,41 +1,47 @@
-"""A corpus as token ids: what a run takes its examples from."""
+"""A corpus as token ids, and what is made of it: the examples of a step, batches."""
 
+import contextlib
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
-from minillm.learning.batches import (
-    count_tokens,
-    named_in_errors,
-    tokens_of_row,
-    validation_batch,
-)
-from minillm.learning.config import TrainConfig
+from minillm import text
+from minillm.errors import DataError
+from minillm.learning.config import VALIDATION, TrainConfig
 from minillm.text import (
     OBJECTIVES,
     Batch,
-    Documents,
     Lost,
-    Passages,
     Shuffled,
     Tokenizer,
     Windows,
+    all_windows,
+    spread,
+    validation_windows,
 )
 from minillm.text.tokenizer.base import NOTHING
 
+# A part of a corpus as ids, by the objective: those of a text (T,), documents, or rows.
+# `text.Documents` and `text.passages` are in a file that is opened for them alone.
+Part: TypeAlias = "np.ndarray | text.Documents | list"
 OFTEN = 20  # epochs
 # Letters; Chinese has no spaces, and a clause of it may be long.
 WORD, NO_WORD = re.compile(r"[^\W\d_]{1,12} ?"), re.compile(r"[^\s\ufffd]{1,12}")
 SEARCHED = 256  # tokens
+# About how many validation tokens the last evaluation of a run looks at.
+LIMIT = 262_144
 
 
 @dataclass(frozen=True)
 class EncodedCorpus:
     """A corpus as token ids: what a run takes its examples from.
 
-    `train` and `val` are ids (T,), Documents, or lists of rows, by the objective;
-    `train_tokens` and `val_tokens` count the tokens in them that are predicted from.
+    `train_tokens` and `val_tokens` count the tokens in `train` and `val` that are
+    predicted from.
     `labels` are the classes of labelled texts. Sizes are in UTF-8 bytes; `entropy` is
     in nats per character, None where it is not known. `val_bytes` is 0 for rows.
     `notes` say in words how files were read, where that is not plain; `train_lost` and
@@ -48,8 +54,8 @@ class EncodedCorpus:
     note: str
     val_bytes: int
     tokenizer: Tokenizer
-    train: np.ndarray | Documents | list = field(repr=False)
-    val: np.ndarray | Documents | list = field(repr=False)
+    train: Part = field(repr=False)
+    val: Part = field(repr=False)
     entropy: float | None = None
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -90,7 +96,7 @@ class EncodedCorpus:
                     return Windows(self.train, config.context, config.seed)
                 case "passages":
                     with named_in_errors("the training part"):
-                        return Passages(self.train, config.seed)
+                        return text.Passages(self.train, config.seed)
             return Shuffled(self.train, config.seed)
 
     def validation(self, config: TrainConfig) -> Batch:
@@ -105,8 +111,8 @@ class EncodedCorpus:
         if isinstance(self.val, list):
             return None
         ids = getattr(self.val, "ids", self.val)
-        text = self.tokenizer.decode(ids[:SEARCHED])
-        found = WORD.search(text) or NO_WORD.search(text)
+        told = self.tokenizer.decode(ids[:SEARCHED])
+        found = WORD.search(told) or NO_WORD.search(told)
         return found and found[0]
 
     def epochs(self, config: TrainConfig) -> float:
@@ -136,6 +142,85 @@ class EncodedCorpus:
             f"{n_long:,} of {len(rows):,} rows are longer than the {room} tokens that "
             f"the model sees of a text: they lose their end"
         )
+
+
+def validation_batch(
+    val: Part,
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+    limit: int = LIMIT,
+) -> Batch:
+    """What there is to predict in the validation part, as one batch: about `limit`
+    tokens of it, rounded up to whole sequences. Its draws, if any, do not depend on the
+    run's seed: runs of one text, tokenizer and context meet the same."""
+    most = math.ceil(limit / config.context)
+    match OBJECTIVES[config.objective].kind:
+        case "windows":
+            examples = validation_windows(val, config.context, most)
+        case "passages":
+            with named_in_errors("the validation part"):
+                openings = val.openings()
+            examples = text.passages(val, openings[spread(len(openings), most)])
+        case _:
+            examples = [val[i] for i in spread(len(val), most)]
+    return make_batch(config, examples, _validation_draws(), tokenizer)
+
+
+def all_batches(
+    val: Part,
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+    limit: int = LIMIT,
+) -> list[Batch]:
+    """All there is to predict in the validation part, with the end of a text that fills
+    no window; where that is more than `limit` tokens, about so many of it."""
+    kind = OBJECTIVES[config.objective].kind
+    if count_tokens(val) > limit or kind == "passages":
+        return [validation_batch(val, config, tokenizer, limit)]
+    rng = _validation_draws()
+    if isinstance(val, list):
+        return [make_batch(config, val, rng, tokenizer)]
+    # A causal model reads a token to predict the next one, a masked one reads all.
+    if config.objective == "clm":
+        windows = all_windows(val, config.context, ahead=1)
+    else:
+        windows = all_windows(val, tokenizer.room(config.context), ahead=0)
+    return [make_batch(config, each, rng, tokenizer) for each in windows]
+
+
+def _validation_draws() -> np.random.Generator:
+    return np.random.default_rng((0, 0, VALIDATION))
+
+
+def make_batch(config: TrainConfig, examples, rng, tokenizer: Tokenizer) -> Batch:
+    """The objective's batch of these examples."""
+    options = {"whole_words": True} if config.whole_words else {}
+    return OBJECTIVES[config.objective].batch(
+        examples, rng=rng, tokenizer=tokenizer, context=config.context, **options
+    )
+
+
+@contextlib.contextmanager
+def named_in_errors(name: str) -> Iterator[None]:
+    """Put the name of a corpus, or of its part, before what is found wrong with it
+    inside the block."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def count_tokens(part: Part) -> int:
+    """The tokens of a part; of pairs, those of the targets."""
+    if not isinstance(part, list):
+        return len(part)
+    return sum(map(tokens_of_row, part))
+
+
+def tokens_of_row(row: tuple) -> int:
+    """The tokens of a labelled text, or of the target of a pair."""
+    first, second = row
+    return len(first) if np.ndim(second) == 0 else len(second)
 
 
 def bytes_per_token(

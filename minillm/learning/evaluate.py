@@ -1,5 +1,6 @@
 """Evaluation: loss and accuracy on text that the model was not trained on."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -7,7 +8,8 @@ import numpy as np
 
 from minillm import backend
 from minillm.backend import xp
-from minillm.errors import UsageError
+from minillm.models import LanguageModel
+from minillm.nn import Module
 from minillm.ops import IGNORED
 from minillm.tensor import Tensor, no_grad
 from minillm.text import Batch
@@ -16,15 +18,16 @@ from minillm.text import Batch
 CHUNK = 1 << 20
 # With this many tokens, the sampling error is a few percent.
 INTERIM_TOKENS = 1 << 15
+FIGURES = ("val_loss", "val_perplexity", "val_bits_per_byte", "val_accuracy")
 
 
 @dataclass(frozen=True)
 class Tally:
     """n predictions: the sum of their −log p in nats, and how many were right, in that
-    nothing had a larger logit."""
+    nothing had a larger logit; NaN where that is not known."""
 
     nats: float = 0.0
-    right: int = 0
+    right: float = 0
     n: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
@@ -72,13 +75,9 @@ def interim_every(batch: Batch) -> int:
 
 
 def score(model, batch: Batch) -> Score:
-    """Let a model predict what there is to predict in a batch. Raises UsageError for a
-    model that has a loss and nothing else."""
-    if not hasattr(model, "read"):
-        raise UsageError(
-            f"{type(model).__name__} has no `read` and `project` (as LanguageModel "
-            f"has): there is nothing to evaluate but its loss"
-        )
+    """Let a model predict what there is to predict in a batch."""
+    if not isinstance(model, LanguageModel):
+        return Score(_score_own_model(model, batch))
     where = backend.of(model.tokens.weight.data)
     tokens, labels = Tally(), Tally()
     with backend.running(where), no_grad():
@@ -102,6 +101,29 @@ def _score_tokens(model, x: Tensor, targets, where) -> Tally:
         logits = model.project(Tensor(x[part])).data
         tally += _score_logits(logits, targets[part])
     return tally
+
+
+def _score_own_model(model: Module, batch: Batch) -> Tally:
+    """The tokens that a model of one's own predicts; by its loss where it has no
+    logits, which does not tell how many are right."""
+    from minillm.learning.own_model import (
+        device_of,
+        gives_logits,
+        logits_of,
+        loss_of,
+    )
+
+    kept = np.flatnonzero(batch.targets != IGNORED)
+    with no_grad():
+        if not gives_logits(model):
+            batch = dataclasses.replace(batch, n_targets=kept.size)
+            loss = loss_of(model, batch).item() if kept.size else 0.0
+            return Tally(loss * kept.size, math.nan, kept.size)
+        logits = logits_of(model, batch.ids).data
+    asarray = device_of(model).asarray
+    logits = logits.reshape(-1, logits.shape[-1])[asarray(kept)]
+    with backend.running(device_of(model)):
+        return _score_logits(logits, asarray(batch.targets.reshape(-1)[kept]))
 
 
 def _score_logits(logits, targets) -> Tally:
@@ -130,6 +152,8 @@ def summarise(found: Score, objective: str, bytes_per_token: float | None) -> di
             "val_bits_per_byte": None,
             "val_accuracy": labels.accuracy,
         }
+    if math.isnan(tokens.right):  # by a loss of one's own, which may be anything
+        return {**dict.fromkeys(FIGURES), "val_loss": tokens.loss}
     bits_per_token = tokens.loss / math.log(2)
     result = {
         "val_loss": tokens.loss + labels.loss,

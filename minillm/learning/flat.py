@@ -6,6 +6,7 @@ array. Each parameter's `data` is a view of the buffer.
 
 import math
 import mmap
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -95,6 +96,11 @@ def _named(module: Module | list[Tensor]) -> list[tuple[str, Tensor]]:
     """(name, parameter) of a module or of a list, checked."""
     if isinstance(module, Module):
         named = list(module.named_parameters())
+    elif isinstance(module, Tensor) or not isinstance(module, Iterable):
+        raise UsageError(
+            f"parameters are a module or a list of tensors, got a single "
+            f"{type(module).__name__}"
+        )
     else:
         named = [(str(i), p) for i, p in enumerate(module)]
         for name, p in named:

@@ -13,17 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
+from minillm.backend.products import threads
 from minillm.errors import DataError, DivergedError, UsageError
-from minillm.learning.config import WEIGHTS, TrainConfig
+from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import clip_scale, global_norm, moments, new_optimizer
-from minillm.learning.process import threads
 from minillm.learning.schedule import learning_rate
 from minillm.learning.worker import Worker, Workplace
 from minillm.learning.workers import Workers, choose_workers
 from minillm.models import LanguageModel, build
+from minillm.nn import Module
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Learner:
 
     config: what concerns a folder (`out`, `keep`, `save_every`) is not looked at.
     text: what `prepare(config)` returns. workers: as `--workers`; one in this process
-    unless asked. model: one of your own, with a `loss(batch, noise)`.
+    unless asked. model: one of your own, with `logits(ids)` or a `loss(batch)` (see
+    `own_model.py`).
     """
 
     def __init__(
@@ -65,12 +67,18 @@ class Learner:
         text: EncodedCorpus,
         *,
         workers: int | str = 1,
-        model: LanguageModel | None = None,
+        model: Module | None = None,
     ):
         if not isinstance(config, TrainConfig) or not hasattr(text, "sampler"):
             raise UsageError("a Learner takes a TrainConfig and what `prepare` returns")
+        own = None
+        if config.arch == OWN or not isinstance(model, LanguageModel | None):
+            from minillm.learning import own_model as own  # only for such a model
+
+            config = own.with_model(config, model)
         self.config = config = config.resolve()
         self.text = text
+        self.own = None  # what is known of a model of one's own: `OwnModel`
         self.next = 0  # the number of the step that comes next
         self._workers = None  # while it is open: `Workers`
         self._exits = contextlib.ExitStack()
@@ -82,6 +90,11 @@ class Learner:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
                 shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 model = build(shape, rng)
+            validation = text.validation(config)
+            if own:
+                row = validation.shard(0, len(validation.ids))
+                self.own = own.look_at(model, row, text.tokenizer.vocab_size, config)
+                self.n_workers = own.n_workers(model, row, str(workers), self.n_workers)
             forked = self.worker_kind == "processes" and self.n_workers > 1
             flat = FlatParameters(model, shared=forked)
             self.work = Workplace(
@@ -92,11 +105,11 @@ class Learner:
                 gradients=[flat.zeros() for _ in range(self.n_workers)],
                 sampler=text.sampler(config),
                 tokenizer=text.tokenizer,
-                validation=text.validation(config),
+                validation=validation,
             )
 
     @property
-    def model(self) -> LanguageModel:
+    def model(self) -> Module:
         return self.work.model
 
     def step(self, number: int) -> Step:

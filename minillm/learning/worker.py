@@ -6,19 +6,21 @@ a gradient, add up one slice of everybody's gradients, update that slice of the 
 Steps are numbered from 0.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from minillm import backend
-from minillm.learning.batches import make_batch
 from minillm.learning.config import OBJECTIVE, TrainConfig
+from minillm.learning.encoded import make_batch
 from minillm.learning.evaluate import Score, evaluate
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import SGD, AdamW, squared_norm
 from minillm.models import LanguageModel
-from minillm.nn import Noise
+from minillm.nn import Module, Noise
 from minillm.text import Batch, Shuffled, Tokenizer
 
 LINE = 16  # float32 numbers in a cache line
@@ -29,7 +31,7 @@ class Workplace:
     """What all workers of a run use together."""
 
     config: TrainConfig  # resolved
-    model: LanguageModel
+    model: Module
     flat: FlatParameters
     optimizer: AdamW | SGD
     gradients: list  # one flat buffer for each worker
@@ -48,6 +50,7 @@ class Worker:
         self.gradient = work.gradients[rank]
         # The first worker's replica is the model itself.
         self.model = work.model.replica() if rank else work.model
+        self.loss = loss_function(self.model)
         work.flat.collect_gradients(self.model, self.gradient)
         self.at_a_time = work.config.sequences_at_a_time(
             backend.of(work.flat.data).numbers_at_a_time
@@ -73,9 +76,10 @@ class Worker:
         for i in range(n_microbatches):
             microbatch = shard.shard(i, n_microbatches)
             noise = None
-            if config.dropout:
-                noise = Noise(config.dropout, config.seed, step, microbatch.first_row)
-            loss = self.model.loss(microbatch, noise)
+            if config.dropout or config.attention_dropout:
+                at = config.seed, step, microbatch.first_row
+                noise = Noise(config.dropout, *at, config.attention_dropout)
+            loss = self.loss(microbatch, noise)
             loss.backward()
             loss_so_far = loss_so_far + loss.data
         return loss_so_far
@@ -104,6 +108,15 @@ class Worker:
             rank=self.rank,
             n=self.n,
         )
+
+
+def loss_function(model: Module) -> Callable:
+    """What makes the loss of a batch and a noise."""
+    if isinstance(model, LanguageModel):
+        return model.loss
+    from minillm.learning.own_model import loss_of  # opened for such a model only
+
+    return functools.partial(loss_of, model)
 
 
 def batch_at(work: Workplace, step: int) -> Batch:

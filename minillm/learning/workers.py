@@ -18,8 +18,12 @@ from multiprocessing.process import BaseProcess
 from minillm import backend
 from minillm.backend import Backend
 from minillm.errors import MinillmError, UsageError
-from minillm.learning.process import SIGNALS
 
+# What ends a process, with what each does by default.
+SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+HANG_UP = getattr(signal, "SIGHUP", None)  # a terminal that closes; not on Windows
+if HANG_UP:
+    SIGNALS[HANG_UP] = signal.SIG_DFL
 PATIENCE = 5.0  # seconds that a worker has for its last step, when all is over
 
 

@@ -5,12 +5,12 @@ Radford et al. 2018 and 2019.
 
 import numpy as np
 
+from minillm import nn
 from minillm.models.language_model import LanguageModel
 from minillm.nn import (
     Block,
     Embedding,
     Initializer,
-    KeyValueCache,
     ModelConfig,
     Noise,
     drop,
@@ -51,7 +51,7 @@ class GPT(LanguageModel):
             x = block(x, key_mask, noise)  # (B, T, D)
         return normed(x, self.norm)
 
-    def new_cache(self, n_sequences: int, padding=None) -> list[KeyValueCache]:
+    def new_cache(self, n_sequences: int, padding=None) -> list["nn.KeyValueCache"]:
         """One empty cache for each layer, with room for a whole context.
 
         `padding` (B,) counts the columns to the left of each sequence's first token,
@@ -60,7 +60,7 @@ class GPT(LanguageModel):
         room = self.config.context
         return [b.attention.new_cache(n_sequences, room, padding) for b in self.blocks]
 
-    def decode(self, ids, cache: list[KeyValueCache]) -> np.ndarray:
+    def decode(self, ids, cache: list["nn.KeyValueCache"]) -> np.ndarray:
         """Logits after the last of these tokens, which follow those in the cache.
 
         ids (B, t) -> (B, V), on the host

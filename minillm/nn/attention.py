@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from minillm import backend
+from minillm import backend, nn  # nn.KeyValueCache: a file for decoding alone
 from minillm.backend.arrays import merge_heads, split_heads
-from minillm.nn.cache import KeyValueCache
 from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer
-from minillm.nn.layers import Linear, RMSNorm
+from minillm.nn.layers import Linear, Noise, RMSNorm
 from minillm.nn.module import Module
 from minillm.nn.positions import rotations
 from minillm.ops import (
@@ -71,11 +70,16 @@ class MultiHeadAttention(Module):
             qk_norm=config.qk_norm,
         )
 
-    def __call__(self, x: Tensor, mask=None) -> Tensor:  # (B, T, D) -> (B, T, D)
-        """`mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive."""
+    def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
+        """(B, T, D) -> (B, T, D)
+
+        `mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive.
+        """
         qkv = self.queries_keys_values(x)
+        drop = {} if noise is None else noise.of_weights()
         heads = {"n_heads": self.n_heads, "n_kv_heads": self.n_kv_heads}
-        return self.out(self_attention(qkv, **heads, causal=self.causal, mask=mask))
+        y = self_attention(qkv, **heads, causal=self.causal, mask=mask, **drop)
+        return self.out(y)
 
     def queries_keys_values(
         self, x: Tensor, begin: int = 0, padding: np.ndarray | None = None
@@ -105,12 +109,12 @@ class MultiHeadAttention(Module):
 
     def new_cache(
         self, batch: int, capacity: int, padding: np.ndarray | None = None
-    ) -> KeyValueCache:
+    ) -> "nn.KeyValueCache":
         """An empty cache with room for so many tokens. `padding`: see `Cache`."""
         sides = batch, self.n_kv_heads, capacity, self.head_width
-        return KeyValueCache(*sides, self.out.weight.dtype, padding)
+        return nn.KeyValueCache(*sides, self.out.weight.dtype, padding)
 
-    def decode(self, x: Tensor, cache: KeyValueCache) -> Tensor:
+    def decode(self, x: Tensor, cache: "nn.KeyValueCache") -> Tensor:
         """As `__call__`, for tokens that follow those in the cache; remembers their
         keys and values. No gradient.   (B, t, D) -> (B, t, D)"""
         qkv = self.queries_keys_values(x, cache.length, cache.padding)
@@ -164,16 +168,19 @@ class CrossAttention(Module):
             n_kv_heads=config.n_kv_heads,
         )
 
-    def __call__(self, x: Tensor, memory: Tensor, mask=None) -> Tensor:
+    def __call__(
+        self, x: Tensor, memory: Tensor, mask=None, noise: Noise | None = None
+    ) -> Tensor:
         """x (B, T, D), memory (B, S, D) -> (B, T, D). `mask` broadcasts to
         (B, H, T, S)."""
-        return self.look(x, self.kv(memory), mask)
+        return self.look(x, self.kv(memory), mask, noise)
 
-    def look(self, x: Tensor, kv, mask=None) -> Tensor:
+    def look(self, x: Tensor, kv, mask=None, noise: Noise | None = None) -> Tensor:
         """The same with the memory's keys and values already at hand: kv (B, S, 2D), or
         with fewer heads (B, S, 2Gd)."""
+        drop = {} if noise is None else noise.of_weights()
         heads = {"n_heads": self.n_heads, "n_kv_heads": self.n_kv_heads}
-        return self.out(cross_attention(self.q(x), kv, **heads, mask=mask))
+        return self.out(cross_attention(self.q(x), kv, **heads, mask=mask, **drop))
 
     def flops(self, n_keys: int) -> float:
         """As in `MultiHeadAttention`."""

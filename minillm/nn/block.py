@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from minillm import nn  # nn.DecoderCache: a file for decoding alone
 from minillm.nn.attention import CrossAttention, MultiHeadAttention
-from minillm.nn.cache import DecoderCache, KeyValueCache
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
 from minillm.nn.layers import FeedForward, Noise, Norm, drop, new_norm
@@ -55,10 +55,10 @@ class Block(Residual):
 
     def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
         # (B, T, D) -> (B, T, D)
-        x = self.around(lambda h: self.attention(h, mask), x, self.norm1, noise)
+        x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
         return self.around(self.feed_forward, x, self.norm2, noise)
 
-    def decode(self, x: Tensor, cache: KeyValueCache) -> Tensor:
+    def decode(self, x: Tensor, cache: "nn.KeyValueCache") -> Tensor:
         """The block for tokens that follow those in the cache."""
         x = self.around(lambda h: self.attention.decode(h, cache), x, self.norm1)
         return self.around(self.feed_forward, x, self.norm2)
@@ -83,9 +83,9 @@ class DecoderBlock(Block):
     ) -> Tensor:
         # (B, T, D), (B, S, D) -> (B, T, D)
         def look(h: Tensor) -> Tensor:
-            return self.cross(h, memory, memory_key_mask)
+            return self.cross(h, memory, memory_key_mask, noise)
 
-        x = self.around(lambda h: self.attention(h, mask), x, self.norm1, noise)
+        x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
         x = self.around(look, x, self.cross_norm, noise)
         return self.around(self.feed_forward, x, self.norm2, noise)
 
@@ -95,12 +95,12 @@ class DecoderBlock(Block):
         capacity: int,
         memory_key_mask=None,
         padding: np.ndarray | None = None,
-    ) -> DecoderCache:
+    ) -> "nn.DecoderCache":
         """An empty cache for the tokens of a target, beside a memory.   (B, S, D)"""
         target = self.attention.new_cache(len(memory), capacity, padding)
-        return DecoderCache(target, self.cross.kv(memory).data, memory_key_mask)
+        return nn.DecoderCache(target, self.cross.kv(memory).data, memory_key_mask)
 
-    def decode(self, x: Tensor, cache: DecoderCache) -> Tensor:
+    def decode(self, x: Tensor, cache: "nn.DecoderCache") -> Tensor:
         """The block for tokens that follow those in the cache, which has the memory."""
 
         def look(h: Tensor) -> Tensor:

@@ -1,8 +1,11 @@
 """Every differentiable rule, forward and backward side by side.
 
-In reading order: arithmetic, shape, reduction, neural, attention, recurrent, loss.
+In reading order: arithmetic, shape, reduction, neural, attention, loss. What a GPT does
+without is opened when it is first used: elementwise, statistics, rearrange,
+contraction, recurrent.
 """
 
+from minillm.lazy import lazy_names
 from minillm.ops import methods  # noqa: F401  (Tensor's operators)
 from minillm.ops.arithmetic import (
     add,
@@ -34,10 +37,25 @@ from minillm.ops.neural import (
     softmax,
     swiglu,
 )
-from minillm.ops.recurrent import lstm
 from minillm.ops.reduction import max, mean, sum
 from minillm.ops.shape import concatenate, getitem, reshape, transpose
 
+more, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "contraction": ["einsum"],
+        "elementwise": [
+            *("abs", "clip", "cos", "log1p", "maximum", "minimum", "pow", "silu"),
+            *("sin", "softplus"),
+        ],
+        "recurrent": ["lstm"],
+        "rearrange": [
+            *("broadcast_to", "pad", "split", "squeeze", "stack"),
+            *("take_along_axis", "tril"),
+        ],
+        "statistics": ["cumsum", "logsumexp", "min", "std", "var"],
+    },
+)
 __all__ = [
     "IGNORED",
     "add",
@@ -56,7 +74,6 @@ __all__ = [
     "linear_cross_entropy",
     "log",
     "log_softmax",
-    "lstm",
     "matmul",
     "max",
     "mean",
@@ -77,4 +94,5 @@ __all__ = [
     "tanh",
     "transpose",
     "where",
+    *more,
 ]

@@ -11,31 +11,36 @@ from minillm.tensor import op
 
 @op
 def add(x, y):
+    """x + y, element by element."""
     return x + y, lambda g: g, lambda g: g
 
 
 @op
 def sub(x, y):
+    """x − y, element by element."""
     return x - y, lambda g: g, lambda g: -g
 
 
 @op
 def mul(x, y):
+    """x · y, element by element."""
     return x * y, lambda g: g * y, lambda g: g * x
 
 
 @op
 def div(x, y):
+    """x / y, element by element."""
     q = x / y
 
     def pull_y(g):  # not by x / y²: the square may overflow where q does not
-        return _quotient(-g * xp.where(g == 0, 1, q), y)
+        return quotient(-g * xp.where(g == 0, 1, q), y)
 
-    return q, lambda g: _quotient(g, y), pull_y
+    return q, lambda g: quotient(g, y), pull_y
 
 
 @op
 def neg(x):
+    """−x."""
     return -x, lambda g: -g
 
 
@@ -48,7 +53,7 @@ def power(x, *, exponent: float):
         return x**0, xp.zeros_like
 
     def pullback(g):
-        base = xp.where(g == 0, 1, x)  # see _quotient
+        base = xp.where(g == 0, 1, x)  # see quotient
         return g * (exponent * base ** (exponent - 1))
 
     return x**exponent, pullback
@@ -56,23 +61,27 @@ def power(x, *, exponent: float):
 
 @op
 def exp(x):
+    """e to the power x."""
     y = xp.exp(x)
     return y, lambda g: g * y
 
 
 @op
 def log(x):
-    return xp.log(x), lambda g: _quotient(g, x)
+    """The natural logarithm of x."""
+    return xp.log(x), lambda g: quotient(g, x)
 
 
 @op
 def sqrt(x):
+    """The square root of x."""
     y = xp.sqrt(x)
-    return y, lambda g: _quotient(g, 2 * y)
+    return y, lambda g: quotient(g, 2 * y)
 
 
 @op
 def tanh(x):
+    """The hyperbolic tangent of x, between −1 and 1."""
     y = xp.tanh(x)
     return y, lambda g: g * (1 - y * y)
 
@@ -113,7 +122,7 @@ def matmul(x, y):
     return x @ y, pull_x, pull_y
 
 
-def _quotient(g, d):
+def quotient(g, d):
     """g / d, and 0 where g is 0, even for d = 0: a gradient that `where` cut off stays
     0 on its way back through sqrt, log or a division at their poles."""
     return g / xp.where(g == 0, 1, d)

@@ -31,7 +31,10 @@ def inner_lengths_agree(x, y) -> None:
 def one_exponent(x, *, exponent) -> None:
     if np.size(exponent) != 1:
         shape = np.shape(exponent)
-        raise TypeError(f"power: the exponent is one number, not an array of {shape}")
+        raise TypeError(
+            f"power: the exponent is one number, not an array of {shape}: pow(x, y) "
+            f"takes one for each element"
+        )
 
 
 def condition_comes_last(x, y, *, condition) -> None:
@@ -54,13 +57,13 @@ def axes_exist(x, *, axis=None, keepdims=False) -> None:
             _axis_exists(x, one)
 
 
-def something_to_choose(x, *, axis=None, keepdims=False) -> None:
+def something_to_choose(x, *, axis=None, keepdims=False, what="max") -> None:
     axes_exist(x, axis=axis)
     along = range(x.ndim) if axis is None else axis
     along = along if isinstance(along, (tuple, range)) else (along,)
     if 0 in [x.shape[one] for one in along]:
         raise ValueError(
-            f"max of an array of shape {x.shape} along axis {axis}: there are no "
+            f"{what} of an array of shape {x.shape} along axis {axis}: there are no "
             f"numbers to choose from"
         )
 
@@ -93,7 +96,7 @@ def joined(*arrays, axis: int = 0) -> None:
 
 
 def ids_in_table(table, *, ids) -> None:
-    _whole_numbers(ids, 0, table.shape[0], f"ids for a table of shape {table.shape}")
+    whole_numbers(ids, 0, table.shape[0], f"ids for a table of shape {table.shape}")
 
 
 def targets_fit(logits, *, targets, n_targets=None) -> None:
@@ -139,12 +142,12 @@ def _axis_exists(x, axis) -> None:
 
 
 def _targets(targets, shape: tuple, vocab_size: int, what: str) -> None:
-    _whole_numbers(targets, IGNORED, vocab_size, what)
+    whole_numbers(targets, IGNORED, vocab_size, what)
     if np.shape(targets) != shape:
         raise ValueError(f"{what}: their shape is {np.shape(targets)}, not {shape}")
 
 
-def _whole_numbers(array, low: int, high: int, what: str) -> None:
+def whole_numbers(array, low: int, high: int, what: str) -> None:
     if isinstance(array, int):  # one number is as good as an array without axes
         array = np.asarray(array)
     if getattr(array, "dtype", np.dtype(object)).kind not in "iu":

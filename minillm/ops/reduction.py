@@ -12,21 +12,23 @@ from minillm.tensor import op
 
 @op(check=checks.axes_exist)
 def sum(x, *, axis: int | tuple | None = None, keepdims: bool = False):
-    spread = _spread(x, axis, keepdims)
+    """The sum over the axes."""
+    spread = spreading(x, axis, keepdims)
     return x.sum(axis, keepdims=keepdims), spread
 
 
 @op(check=checks.axes_exist)
 def mean(x, *, axis: int | tuple | None = None, keepdims: bool = False):
-    n = math.prod(x.shape[i] for i in _axes(x, axis))
-    spread = _spread(x, axis, keepdims)
+    """The mean over the axes."""
+    n = math.prod(x.shape[i] for i in axes_of(x, axis))
+    spread = spreading(x, axis, keepdims)
     return x.mean(axis, keepdims=keepdims), lambda g: spread(g / n)
 
 
 @op(check=checks.something_to_choose)
 def max(x, *, axis: int | tuple | None = None, keepdims: bool = False):
     """The largest element; where several are equal, they share the gradient."""
-    spread = _spread(x, axis, keepdims)
+    spread = spreading(x, axis, keepdims)
     y = x.max(axis, keepdims=keepdims)
 
     def pullback(g):
@@ -37,16 +39,16 @@ def max(x, *, axis: int | tuple | None = None, keepdims: bool = False):
     return y, pullback
 
 
-def _axes(x, axis) -> tuple:
+def axes_of(x, axis) -> tuple:
     """The axes meant, from 0, sorted."""
     axes = range(x.ndim) if axis is None else axis
     axes = axes if isinstance(axes, (tuple, range)) else (axes,)
     return tuple(sorted(i % x.ndim for i in axes))
 
 
-def _spread(x, axis, keepdims):
+def spreading(x, axis, keepdims):
     """The function that stretches a reduced array over x's shape again."""
-    axes = _axes(x, axis)
+    axes = axes_of(x, axis)
 
     def spread(g):
         if not keepdims:

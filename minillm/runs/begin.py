@@ -15,7 +15,7 @@ from minillm.files import (
     sweep,
     writing,
 )
-from minillm.learning.config import TrainConfig
+from minillm.learning.config import OWN, TrainConfig
 from minillm.learning.learner import Learner
 from minillm.runs import branching, checkpoint
 from minillm.runs.begun_before import check_reading
@@ -134,6 +134,8 @@ def new_folder(config: TrainConfig) -> Path:
             path.mkdir(parents=True, exist_ok=True)
         return path
     shape = config.size or f"{config.n_layers}x{config.d_model}"
+    if config.arch == OWN:
+        shape = OWN
     runs = Path("runs")
     with writing(runs):
         runs.mkdir(exist_ok=True)

@@ -26,10 +26,11 @@ from minillm.files import (
     replacing_folder,
     write_json,
 )
+from minillm.json_files import Damaged, read_object
 from minillm.kinds import COUNT, Number
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import moments
-from minillm.reading import MANIFEST, RECORD, Damaged, Missing, check_file, read_object
+from minillm.reading import MANIFEST, RECORD, Missing, check_file
 from minillm.weights import fill, header, write_arrays
 
 FOLDER = "checkpoints"  # of a run's, where they lie

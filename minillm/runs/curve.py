@@ -6,9 +6,9 @@ import numpy as np
 
 from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, new_figure, save, style
+from minillm.json_files import read_lines
 from minillm.kinds import COUNT, NUMBER
 from minillm.learning.config import TrainConfig
-from minillm.reading import read_lines
 from minillm.runs import metrics
 from minillm.runs.run import read_record
 

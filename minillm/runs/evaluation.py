@@ -7,17 +7,22 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import DataError, UsageError
-from minillm.learning.batches import LIMIT, all_batches, count_tokens, named_in_errors
 from minillm.learning.config import TrainConfig
-from minillm.learning.data import encode, lost, read_corpus
-from minillm.learning.encoded import bytes_per_token
+from minillm.learning.data import AnyCorpus, encode, lost, read_corpus
+from minillm.learning.encoded import (
+    LIMIT,
+    all_batches,
+    bytes_per_token,
+    count_tokens,
+    named_in_errors,
+)
 from minillm.learning.evaluate import Score, evaluate, summarise
 from minillm.models import GPT, LSTMModel
 from minillm.reading import check_file
-from minillm.text import OBJECTIVES, Corpus, Table
+from minillm.text import OBJECTIVES
 
 
-def _own_text(run, kind: str) -> Corpus | Table:
+def _own_text(run, kind: str) -> AnyCorpus:
     """The text that a run was trained on. Raises DataError for another one of its name,
     and, without waiting for it, for what is no file. That of the standard library is
     another one in each version of Python."""

@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from minillm.learning.process import HANG_UP, SIGNALS
+from minillm.learning.workers import HANG_UP, SIGNALS
 
 
 class Interrupts:

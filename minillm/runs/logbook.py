@@ -281,9 +281,12 @@ class Logbook:
     def interrupted(self, number: int) -> None:
         """Raise Interrupted, with the way to go on. `number` is the signal's."""
         self._write_record("interrupted")
+        way = f"minillm train --resume --out {shlex.quote(str(self.folder))}"
+        if self.learner.own:
+            way = f"train(model=…, resume=True, out={str(self.folder)!r})"
         raise Interrupted(
             f"interrupted after step {self.n_done}, checkpoint written; go on with: "
-            f"minillm train --resume --out {shlex.quote(str(self.folder))}",
+            f"{way}",
             exit_code=130 if number == signal.SIGINT else 143,
         )
 
@@ -294,7 +297,7 @@ class Logbook:
         if result is None or self.every > 1:
             result = self._evaluate()
         seconds = self.watch.seconds
-        writes = model.continues_text
+        writes = getattr(model, "continues_text", False)  # one's own may lack it
         decoding = seconds_per_token(model) if writes else None
         tokens = round(config.steps * self.metrics.tokens_per_step)
         self.reporter.evaluated(self.n_done, result)

@@ -53,12 +53,13 @@ def tight(
 
 @contextlib.contextmanager
 def within(
-    config: TrainConfig, shape: ModelConfig, n_workers: int, device: Backend
+    config: TrainConfig, shape: ModelConfig | None, n_workers: int, device: Backend
 ) -> Iterator[None]:
     """Raise DeviceError, with a batch that would fit, where the block runs out of the
-    device's memory; and before it begins, where it surely would."""
+    device's memory; and before it begins, where it surely would. Without a shape, as of
+    a model of one's own, no batch can be named."""
     there = device.memory()["total"]  # 0 where it cannot be asked
-    least = SURE * needed(config, shape, n_workers, device)
+    least = SURE * needed(config, shape, n_workers, device) if shape else 0
     if there and least > there:
         raise DeviceError(
             f"this run needs at least {short(least)}B of memory, and {device.name} has "
@@ -77,10 +78,12 @@ def within(
 
 
 def _way_out(
-    config: TrainConfig, shape: ModelConfig, n_workers: int, device: Backend
+    config: TrainConfig, shape: ModelConfig | None, n_workers: int, device: Backend
 ) -> str:
     """The largest batch that is predicted to fit, and takes at most half as much at a
     time: others may use the memory too."""
+    if shape is None:
+        return "try a smaller --batch, or a larger --accumulate"
     there = device.memory()["total"] or float("inf")
     now = at_a_time(config, n_workers, device)
     # With one sequence at a time a smaller batch helps only where it is a large one.

@@ -5,7 +5,7 @@ import time
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
-from minillm.learning.config import TrainConfig
+from minillm.learning.config import OWN, TrainConfig
 from minillm.visible import console
 
 SECONDS_BETWEEN_LINES = 10  # where stderr is no terminal
@@ -23,11 +23,15 @@ class Reporter:
         config, data = record["config"], record["data"]
         options, workers = record["options"], record["workers"]
         tokens = round(data["epochs"] * data["train_tokens"])
+        if config["arch"] == OWN:
+            model = config["class"]
+        else:
+            layers = f"{config['n_layers']} layers"
+            model = f"{config['arch']} {layers} × {config['d_model']}"
         self.steps = options["steps"]
         self.unit = TrainConfig.from_json(options).loss_unit
         self.console.print(
-            f"{config['arch']} {config['n_layers']} layers × {config['d_model']}, "
-            f"{record['parameters']['total']:,} parameters; "
+            f"{model}, {record['parameters']['total']:,} parameters; "
             f"{data['name']} by {data['tokenizer']['kind']}, "
             f"{data['train_tokens']:,} tokens; {tokens:,} to train on "
             f"({data['epochs']:.2f} epochs); {record['device']}, "
@@ -89,10 +93,9 @@ def summary(line: dict, steps: int) -> str:
 def evaluation_line(result: dict, unit: str) -> str:
     per_byte = result["val_bits_per_byte"]
     bits = "" if per_byte is None else f", {per_byte:.3f} bits/byte"
-    return (
-        f"validation loss {result['val_loss']:.4f} {unit}{bits}, "
-        f"accuracy {result['val_accuracy']:.1%}"
-    )
+    right = result["val_accuracy"]
+    accuracy = "" if right is None else f", accuracy {right:.1%}"
+    return f"validation loss {result['val_loss']:.4f} {unit}{bits}{accuracy}"
 
 
 def clock(seconds: float) -> str:

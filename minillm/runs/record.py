@@ -13,7 +13,7 @@ from minillm import backend
 from minillm.backend import products
 from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
 from minillm.learning.learner import Learner
-from minillm.models import ModelConfig, count
+from minillm.models import count
 
 # The format of run.json. 2: texts are cut between words, and files of JSON lines read
 # as texts; without a number: 1. See "Results that moved" in minillm/README.md.
@@ -26,6 +26,7 @@ KIND = {
     "status?": str,
     "config?": {
         "arch?": str,
+        "class?": str,  # of a model of one's own
         "objective?": str,
         "size?": str,
         "n_layers?": COUNT,
@@ -86,24 +87,34 @@ NEEDED = {
     "data": {"name": str, "sha256": str, "tokenizer": {"sha256": str}},
 }
 NEEDED_OF_FINISHED = {
-    "config": {"n_layers": COUNT, "d_model": COUNT},
     "parameters": {"total": COUNT, "non_embedding": COUNT},
     "results": {
         "steps": COUNT,
         "tokens": COUNT,
         "train_loss": NUMBER,
         "val_loss": NUMBER,
-        "val_accuracy": NUMBER,
         "seconds": NOT_NEGATIVE,
         "tokens_per_second": NOT_NEGATIVE,
     },
+}
+# ... unless its model is one's own, of which less may be known.
+NEEDED_OF_OURS = {
+    "config": {"n_layers": COUNT, "d_model": COUNT},
+    "results": {"val_accuracy": NUMBER},
 }
 
 
 def new_record(learner: Learner, sources: dict) -> dict:
     """What is known of a run before its first step. `options` repeats it; `model`
     rebuilds its shape."""
-    config, text, shape = learner.config, learner.text, learner.model.config
+    config, text, own = learner.config, learner.text, learner.own
+    if own:
+        model, parameters, per_token = own.shape, own.parameters, own.flops_per_token
+    else:
+        shape = learner.model.config
+        model, parameters = shape.to_json(), count.parameters(shape)
+        per_token = count.flops_per_token(shape)
+    tokens = config.steps * text.tokens_per_step(config)
     return {
         "format": FORMAT,
         "status": "running",
@@ -111,10 +122,10 @@ def new_record(learner: Learner, sources: dict) -> dict:
             "arch": config.arch,
             "objective": config.objective,
             "size": config.size,
-            **shape.to_json(),
+            **{name: value for name, value in model.items() if name != "shapes"},
         },
         "options": config.to_json(),
-        "model": shape.to_json(),
+        "model": model,
         "sources": sources,
         "data": {
             "name": text.name,
@@ -134,8 +145,8 @@ def new_record(learner: Learner, sources: dict) -> dict:
                 "sha256": text.tokenizer.sha256,
             },
         },
-        "parameters": count.parameters(shape),
-        "flops": flops(config.steps * text.tokens_per_step(config), shape),
+        "parameters": parameters,
+        "flops": flops(tokens, per_token, parameters["non_embedding"]),
         "results": None,
         "seed": config.seed,
         "device": backend.current().name,
@@ -145,14 +156,13 @@ def new_record(learner: Learner, sources: dict) -> dict:
     }
 
 
-def flops(tokens: float, shape: ModelConfig) -> dict:
-    """Exact training FLOPs, beside the usual estimate of six for each parameter and
-    token (Kaplan et al. 2020, section 2.1)."""
-    per_token = count.flops_per_token(shape)
+def flops(tokens: float, per_token: int | None, non_embedding: int) -> dict:
+    """Exact training FLOPs, where they are known, beside the usual estimate of six for
+    each parameter and token (Kaplan et al. 2020, section 2.1)."""
     return {
         "per_token": per_token,
-        "total": round(per_token * tokens),
-        "six_nd": round(6 * count.parameters(shape)["non_embedding"] * tokens),
+        "total": None if per_token is None else round(per_token * tokens),
+        "six_nd": round(6 * non_embedding * tokens),
     }
 
 

@@ -7,7 +7,9 @@ from minillm.errors import DataError, UsageError
 from minillm.files import is_temporary
 from minillm.learning.config import DEFAULT, TrainConfig, translated, word
 from minillm.learning.data import EncodedCorpus, read_corpus
+from minillm.nn import Module
 from minillm.runs import checkpoint, lock
+from minillm.runs.own_run import check_same, with_given
 from minillm.runs.run import folder_of, read_record, read_tokenizer
 from minillm.runs.warm_start import shaped
 from minillm.text import OBJECTIVES
@@ -19,18 +21,23 @@ FREE = {"out", "device", "workers", "keep", "save_every", "data", "start", "bran
 
 
 def settle(
-    config: TrainConfig, sources: dict | None = None, resume: bool = False
+    config: TrainConfig,
+    sources: dict | None = None,
+    resume: bool = False,
+    model: Module | None = None,
 ) -> tuple[TrainConfig, dict]:
     """Every setting of a run, and where each came from: those it was begun with where
-    it is resumed, the shape of the run it builds on, and all defaults written out.
+    it is resumed, the shape of the run it builds on, and all defaults written out; of
+    a `model` of one's own, no shape.
 
     Raises UsageError or DataError.
     """
     sources = translated(sources or sources_of(config))
     if resume:
         config, sources = resumed(config, sources)
+        check_same(Path(config.out), read_record(config.out), model)
     else:
-        config = shaped(config, sources)
+        config = with_given(shaped(config, sources), model)
     return config.resolve(), sources
 
 
@@ -94,7 +101,10 @@ def _longer(record: dict, config: TrainConfig) -> str:
 
 
 def finished_record(
-    config: TrainConfig, resume: bool, text: EncodedCorpus | None
+    config: TrainConfig,
+    resume: bool,
+    text: EncodedCorpus | None,
+    model: Module | None = None,
 ) -> dict | None:
     """The record of this very run, if `out` holds it and it is done; else None.
 
@@ -115,6 +125,7 @@ def finished_record(
     if not (path / "run.json").exists():
         raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
     record = read_record(path)
+    check_same(path, record, model)
     for name, old, new in differences(record, config):
         raise UsageError(
             f"{path}: already holds another run, with {name} {old} instead of {new}: "

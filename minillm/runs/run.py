@@ -1,6 +1,7 @@
 """A run is a folder: what can be read back from it."""
 
 import hashlib
+import math
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from minillm.errors import DataError, UsageError
+from minillm.json_files import read_json
 from minillm.kinds import check
-from minillm.learning.config import ONLY_CHOICE, TrainConfig, translated
+from minillm.learning.config import ONLY_CHOICE, OWN, TrainConfig, translated
 from minillm.learning.flat import FlatParameters
-from minillm.models import LanguageModel, ModelConfig, build, count
-from minillm.reading import TOKENIZER, Missing, read_bytes, read_json
+from minillm.models import ModelConfig, build, count
+from minillm.nn import Module
+from minillm.reading import TOKENIZER, Missing, read_bytes
 from minillm.runs import checkpoint
-from minillm.runs.record import FORMAT, KIND, NEEDED, NEEDED_OF_FINISHED
+from minillm.runs.own_run import MODEL, check_same
+from minillm.runs.record import (
+    FORMAT,
+    KIND,
+    NEEDED,
+    NEEDED_OF_FINISHED,
+    NEEDED_OF_OURS,
+)
 from minillm.text import OBJECTIVES, Tokenizer, load_tokenizer
 
 # Numbers in the table of sinusoids: no weight in a file stands for them.
@@ -28,7 +38,7 @@ class Run:
     path: Path
     record: dict
     config: TrainConfig
-    model: LanguageModel
+    model: Module
     tokenizer: Tokenizer
 
     @property
@@ -37,29 +47,43 @@ class Run:
         return self.record["data"].get("labels", [])
 
 
-def load_run(path) -> Run:
+def load_run(path, model: Module | None = None) -> Run:
     """Read a run folder: its record, its tokenizer, its newest checkpoint. Or give the
     folder of another of its checkpoints.
 
-    Raises DataError where something is missing or damaged.
+    `model` is what a run of a model of one's own needs: one of the same class and
+    shapes, which is given the trained weights.
+
+    Raises DataError where something is missing or damaged, and UsageError for a model
+    that does not fit.
     """
     record = read_record(path)
+    check_same(path, record, model)
     chosen, path = checkpoint_of(path), folder_of(path)
     config = TrainConfig.from_json(record["options"])
-    shape = ModelConfig.from_json(record["model"])
-    model = build(shape, np.random.default_rng(0))
+    if model is None:
+        shape = ModelConfig.from_json(record["model"])
+        model = build(shape, np.random.default_rng(0))
     checkpoint.load(chosen, FlatParameters(model))
     return Run(path, record, config, model, read_tokenizer(path))
 
 
 def open_run(
-    run: Run | str, objectives: Container[str] = OBJECTIVES, task: str = ""
+    run: Run | str,
+    objectives: Container[str] = OBJECTIVES,
+    task: str = "",
+    own: bool = False,
 ) -> Run:
-    """The run itself, or that of a path, if it was trained with one of `objectives`.
+    """The run itself, or that of a path, if it was trained with one of `objectives`,
+    and is not of a model of one's own unless `own` says so.
 
     Raises UsageError for any other: it cannot do the `task`.
     """
     run = run if isinstance(run, Run) else load_run(run)
+    if run.config.arch == OWN and not own:
+        raise UsageError(
+            f"{run.path}: is of a model of your own: it cannot {task or 'do this'}"
+        )
     if run.config.objective not in objectives:
         kind = OBJECTIVES[run.config.objective].model
         raise UsageError(f"{run.path}: is {kind}: it cannot {task}")
@@ -111,14 +135,20 @@ def checkpoint_of(path) -> Path:
     Raises DataError for a missing or damaged one.
     """
     path = Path(path)
-    shape = ModelConfig.from_json(read_record(path)["model"])
-    numbers = count.parameters(shape)["total"]
+    numbers = _numbers(read_record(path))
     if path.parent.name != checkpoint.FOLDER:
         return checkpoint.trained(path / checkpoint.FOLDER, numbers)
     if not checkpoint.is_whole(path, numbers):
         raise DataError(f"{path}: is no whole checkpoint")
     checkpoint.check_total(path, numbers)
     return path
+
+
+def _numbers(record: dict) -> int:
+    """How many a run's weights are."""
+    if record["config"]["arch"] == OWN:
+        return sum(map(math.prod, record["model"]["shapes"].values()))
+    return count.parameters(ModelConfig.from_json(record["model"]))["total"]
 
 
 def read_record(path) -> dict:
@@ -136,7 +166,9 @@ def read_record(path) -> dict:
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: not the record of a run ({error})") from None
     options, sources = translated(record["options"]), translated(record["sources"])
-    return record | {"options": ONLY_CHOICE | options, "sources": sources}
+    if record["config"]["arch"] != OWN:
+        options = ONLY_CHOICE | options
+    return record | {"options": options, "sources": sources}
 
 
 def is_unfinished(path) -> bool:
@@ -154,6 +186,13 @@ def _check(record: dict) -> None:
     if record["status"] == "finished":
         check(record, NEEDED_OF_FINISHED)
     config = TrainConfig.from_json(record["options"])
+    if (config.arch == OWN) != (record["config"]["arch"] == OWN):
+        raise ValueError("its arch is not that of its options")
+    if config.arch == OWN:
+        check(record["model"], MODEL, "model")
+        return
+    if record["status"] == "finished":
+        check(record, NEEDED_OF_OURS)
     shape = ModelConfig.from_json(record["model"])
     if shape != config.shape(shape.vocab_size, shape.n_classes):
         raise ValueError("its model is not that of its options")

@@ -1,30 +1,32 @@
 """`train`: from settings to a run folder and its record."""
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from minillm import backend
 from minillm.backend import Backend, products
+from minillm.backend.memory import keep_freed_memory
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
-from minillm.learning.process import keep_freed_memory
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
+from minillm.nn import Module
 from minillm.runs import memory
 from minillm.runs.begin import may_be_removed, open_logbook
 from minillm.runs.interrupt import Interrupts
 from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.record import code
 from minillm.runs.resume import finished_record, settle
-from minillm.runs.run import is_unfinished, read_tokenizer
+from minillm.runs.run import is_unfinished, load_run, read_tokenizer
+from minillm.visible import warn
 
 
 def train(
     config: TrainConfig | None = None,
     *,
+    model: Module | None = None,
     reporter=None,
     sources: dict | None = None,
     resume: bool | str = False,
@@ -39,6 +41,9 @@ def train(
     `reporter` hears of every step (see `Silent`); `sources` says where each option came
     from; `resume` goes on with the run in `out`, with "auto" if there is an unfinished
     one; `start` in the configuration begins where the cooldown of a shorter run began;
+    `model` is one of your own: a Module with `logits(ids)`, (B, T) -> (B, T, V), or
+    called so, or with a `loss(batch)`; it has a shape, so none may be given, and the
+    trained weights are in it afterwards. It is given again to resume.
     `text` spares preparing the corpus again; `draw` makes loss.svg. A folder that holds
     this very run, finished, is not trained again: its record is returned, unless
     `overwrite` removes what is there.
@@ -54,10 +59,10 @@ def train(
     replaces = overwrite and may_be_removed(config, resume)
     if resume == "auto":
         resume = config.out is not None and is_unfinished(config.out)
-    config, sources = settle(config, sources, resume)
-    record = None if replaces else finished_record(config, resume, text)
+    config, sources = settle(config, sources, resume, model)
+    record = None if replaces else finished_record(config, resume, text, model)
     if record is not None:
-        return _again(record, Path(config.out), reporter, draw)
+        return _again(record, Path(config.out), model, reporter, draw)
     reporter = reporter or Silent()
     keep_freed_memory()
     with backend.use(config.device) as device:
@@ -65,7 +70,7 @@ def train(
         text = text or prepare(config, _tokenizer(config, resume), reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
         with memory.within(config, shape, n, device):
-            learner = Learner(config, text, workers=config.workers)
+            learner = Learner(config, text, workers=config.workers, model=model)
             for line in _notes(learner, device):
                 reporter.note(line)
             with open_logbook(learner, sources, reporter, resume, replaces) as book:
@@ -91,7 +96,9 @@ def _steps(book: Logbook, learner: Learner) -> dict:
         return book.finish()
 
 
-def _again(record: dict, folder: Path, reporter, draw: bool) -> dict:
+def _again(
+    record: dict, folder: Path, model: Module | None, reporter, draw: bool
+) -> dict:
     """The record of a run that is finished already."""
     other = record["versions"].get("code") not in (None, code())
     by = ", by another version of minillm's code" if other else ""
@@ -99,8 +106,11 @@ def _again(record: dict, folder: Path, reporter, draw: bool) -> dict:
         f"{folder}: finished already{by}: nothing trained; choose another --out, or "
         f"--overwrite this one"
     )
+    if model is not None:
+        load_run(folder, model)
+        note += "; its weights are in the model now"
     if reporter is None:
-        warnings.warn(note, stacklevel=3)
+        warn(note)
     else:
         reporter.note(note)
     if draw and not (folder / "loss.svg").exists():
@@ -122,7 +132,7 @@ def _tokenizer(config: TrainConfig, resume: bool):
 
 def _notes(learner: Learner, device: Backend) -> Iterator[str]:
     """In words: where this machine or text lacks something, or a setting is odd."""
-    config, text = learner.config, learner.text
+    config, text, own, n = learner.config, learner.text, learner.own, learner.n_workers
     problem = products.library()["problem"] if device.kind == "cpu" else None
     yield from filter(
         None,
@@ -130,7 +140,7 @@ def _notes(learner: Learner, device: Backend) -> Iterator[str]:
             missed_wish(config.workers, learner.worker_kind),
             problem,
             odd_warmup(config),
-            memory.tight(config, learner.model.config, learner.n_workers, device),
+            None if own else memory.tight(config, learner.model.config, n, device),
             text.cut(config.context),
             text.repeated(config),
         ],

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from minillm.errors import DataError
 from minillm.files import write_json
+from minillm.json_files import Damaged, read_object
 from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
 from minillm.learning.config import TrainConfig
 from minillm.learning.schedule import COOLDOWN
-from minillm.reading import Damaged, read_object
 from minillm.series.ladder import KIND as LADDER
 from minillm.series.ladder import TOKENS, WIDTH, Ladder, architecture, heads
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from minillm.backend import products
 from minillm.errors import DataError, UsageError
 from minillm.files import sweep, write_json, writing
+from minillm.json_files import Damaged, read_object
 from minillm.kinds import COUNT, NOT_NEGATIVE
-from minillm.learning.batches import LIMIT
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
-from minillm.reading import Damaged, Missing, read_object
+from minillm.learning.encoded import LIMIT
+from minillm.reading import Missing
 from minillm.runs import lock, logbook
 from minillm.runs.begin import check_bodies
 from minillm.runs.resume import holds_nothing_yet

@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from minillm.backend.memory import keep_freed_memory
+from minillm.backend.products import threads
 from minillm.errors import MinillmError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
-from minillm.learning.process import keep_freed_memory, threads
 from minillm.models import build, count
 from minillm.runs.evaluation import seconds_per_token
 from minillm.series.plan import Plan

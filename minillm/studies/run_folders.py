@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 
 from minillm.errors import DataError, MinillmError, UsageError
+from minillm.json_files import read_lines, read_object
 from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER
 from minillm.laws.held_out import HeldOut, predict_held_out
 from minillm.laws.law import LawFit
-from minillm.reading import Missing, read_lines, read_object
+from minillm.reading import Missing
 from minillm.runs import metrics
 from minillm.runs.record import KIND as RECORD
 from minillm.series.points import fit_medians
@@ -77,7 +78,8 @@ class RunRead:
 
     @property
     def arch(self) -> str | None:
-        return self.get("config", "arch")
+        """Of a model of one's own, its class."""
+        return self.get("config", "class") or self.get("config", "arch")
 
     @property
     def size(self) -> int | None:

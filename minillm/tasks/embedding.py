@@ -19,28 +19,33 @@ def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:
 
     It is the mean of what the last layer makes of the text's tokens; of an
     encoder–decoder, the encoder's last. A text longer than the context is read in
-    windows of it. `run` is a run of any architecture (`load_run`) or the path of one.
+    windows of it; equal texts are read once. `run` is a run of any architecture
+    (`load_run`) or the path of one.
     Raises UsageError for an empty text.
     """
     run = open_run(run)
     texts = [texts] if isinstance(texts, str) else texts
+    # In batches of other lengths the vector of the same text is rounded otherwise.
+    distinct = list(dict.fromkeys(texts))
     config, tokenizer = run.model.config, run.tokenizer
     template = tokenizer.template or BARE_TEMPLATE
     frame = [tokenizer.specials[name] for name in template.specials]
     length = tokenizer.room(config.context)
     windows, owners = [], []
-    for text, ids in enumerate(encoded(run, texts)):
+    for text, ids in enumerate(encoded(run, distinct)):
         cuts = range(0, len(ids), length)
         windows += [ids[cut : cut + length] for cut in cuts]
         owners += [text] * len(cuts)
     owners = np.array(owners, np.int64)
-    sums = np.zeros((len(texts), config.d_model), np.float32)
+    sums = np.zeros((len(distinct), config.d_model), np.float32)
     with reading(run.model):
         for rows, batch in batches(run, windows):
             own = batch.mask & ~np.isin(batch.ids, frame)  # the text's own tokens
             np.add.at(sums, owners[rows], _sums(_last_layer(run.model, batch), own))
     # The length takes care of the number of tokens.
-    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    place = {text: i for i, text in enumerate(distinct)}
+    return vectors[[place[text] for text in texts]]
 
 
 def _last_layer(model, batch: Batch) -> Tensor:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from minillm import backend
+from minillm.backend.products import threads
 from minillm.errors import UsageError
 from minillm.learning.config import LEAST_TOKENS
-from minillm.learning.process import threads
 from minillm.models import LanguageModel
 from minillm.runs.run import Run
 from minillm.tensor import no_grad

@@ -60,9 +60,8 @@ def search(
             note(message)
     lines = list(texts)
     vectors, wanted = standardised(embed(run, list(texts.values())), wanted)
-    scores = vectors @ wanted[0]
-    # Of scores that rounding alone tells apart, the first line comes first.
-    order = np.argsort(-scores.round(6), kind="stable")[:top]
+    scores = (vectors * wanted).sum(axis=1)  # `@` may round equal rows otherwise
+    order = np.argsort(-scores, kind="stable")[:top]
     return [Hit(lines[i], scores[i].item(), texts[lines[i]]) for i in order.tolist()]
 
 

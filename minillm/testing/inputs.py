@@ -139,7 +139,9 @@ def attention(c: Choices, domain: Domain):
         c.numbers((*of_keys, n_keys, c.integer(1, 4)), domain),
     ]
     causal = c.one_of(False, True)
-    return arrays, {"causal": causal, "mask": _mask(c, leading, n_queries, n_keys)}
+    bias = _bias(c, leading, n_queries, n_keys, domain)
+    settings = {"causal": causal, "mask": _mask(c, leading, n_queries, n_keys)}
+    return [*arrays, bias], {**settings, **_dropping(c)}
 
 
 def self_attention(c: Choices, domain: Domain):
@@ -149,8 +151,9 @@ def self_attention(c: Choices, domain: Domain):
     qkv = c.numbers((batch, length, n_parts * head_width), domain)
     causal = c.one_of(False, True)
     mask = _mask(c, (batch, n_heads), length, length)
-    heads = {"n_heads": n_heads, "n_kv_heads": shared}
-    return [qkv], {**heads, "causal": causal, "mask": mask}
+    bias = _bias(c, (batch, n_heads), length, length, domain)
+    settings = {"n_heads": n_heads, "n_kv_heads": shared, "causal": causal}
+    return [qkv, bias], {**settings, "mask": mask, **_dropping(c)}
 
 
 def cross_attention(c: Choices, domain: Domain):
@@ -161,7 +164,9 @@ def cross_attention(c: Choices, domain: Domain):
     of_keys = 2 * (shared or n_heads) * head_width
     kv = c.numbers((batch, n_keys, of_keys), domain)
     mask = _mask(c, (batch, n_heads), n_queries, n_keys)
-    return [q, kv], {"n_heads": n_heads, "n_kv_heads": shared, "mask": mask}
+    bias = _bias(c, (batch, n_heads), n_queries, n_keys, domain)
+    settings = {"n_heads": n_heads, "n_kv_heads": shared, "mask": mask}
+    return [q, kv, bias], {**settings, **_dropping(c)}
 
 
 def _groups(c: Choices) -> tuple:
@@ -169,6 +174,19 @@ def _groups(c: Choices) -> tuple:
     n_kv_heads = c.integer(1, 2)
     n_heads = n_kv_heads * c.integer(1, 3)
     return n_heads, c.one_of(None, n_kv_heads)
+
+
+def _bias(c: Choices, leading: tuple, n_queries: int, n_keys: int, domain: Domain):
+    """Mostly None; else a number for each score, or one for all sequences."""
+    every = (*leading, n_queries, n_keys)
+    shape = c.one_of(None, None, None, every, every[1:])
+    return None if shape is None else c.numbers(shape, domain)
+
+
+def _dropping(c: Choices) -> dict:
+    """Dropout of weights, mostly off."""
+    rate = c.one_of(0.0, 0.0, 0.0, 0.3)
+    return {"rate": rate, "key": c.integer(0, 2**40), "first_row": c.integer(0, 5)}
 
 
 def _mask(c: Choices, leading: tuple, n_queries: int, n_keys: int):

@@ -5,7 +5,7 @@ from minillm.lazy import lazy_names
 __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "batch": ["IGNORED", "Batch"],
+        "batch": ["IGNORED", "Batch", "Framed"],
         "corpus": ["Corpus", "load_corpus"],
         "documents": ["Documents", "Passages", "passages"],
         "examples": [
@@ -18,14 +18,14 @@ __all__, __getattr__, __dir__ = lazy_names(
         "objectives": ["MASKED_SHARE", "OBJECTIVES", "causal", "masked"],
         "synthetic.by_name": ["generated"],
         "table": ["Table", "load_table"],
-        "template": [
+        "template": ["BARE_TEMPLATE", "BERT_TEMPLATE", "SEQ2SEQ_TEMPLATE", "Template"],
+        "tokenizer.base": [
             *("BOS", "CLS", "EOS", "MASK", "PAD", "SEP", "UNK"),
-            *("BERT_TEMPLATE", "SEQ2SEQ_TEMPLATE"),
             *("PAIR_SPECIALS", "SEQ2SEQ_SPECIALS"),
-            *("Framed", "Template"),
+            *("Lost", "Tokenizer"),
         ],
-        "tokenizer.base": ["Lost", "Tokenizer"],
         "tokenizer.load": ["load_tokenizer"],
+        "tokenizer.merges": ["load_bpe"],
         "tokenizer.train": ["train_tokenizer"],
     },
 )

@@ -6,14 +6,16 @@ that draws nothing still takes `rng`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minillm.errors import UsageError
 from minillm.text.batch import IGNORED, Batch
-from minillm.text.documents import Passage
-from minillm.text.template import BOS, MASK
-from minillm.text.tokenizer import Tokenizer
+from minillm.text.tokenizer.base import BOS, MASK, Tokenizer
+
+if TYPE_CHECKING:  # else opened by who has documents
+    from minillm.text.documents import Passage
 
 # Of BERT's masked language model (Devlin et al. 2019, section 3.1): the share of tokens
 # that have to be restored, and how many of these are hidden, exchanged and unchanged.
@@ -57,7 +59,7 @@ def masked(
 
 
 def next_sentence(
-    passages: Sequence[Passage],
+    passages: Sequence["Passage"],
     *,
     rng: np.random.Generator,
     tokenizer: Tokenizer,

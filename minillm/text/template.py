@@ -1,4 +1,4 @@
-"""Framing: the special tokens around the texts that a model reads, and padding."""
+"""Framing: the special tokens around the texts that a model reads."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,10 @@ from functools import cache
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.text.batch import Batch
 
-PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
-BOS, EOS = "[BOS]", "[EOS]"
-PAIR_SPECIALS = (PAD, CLS, SEP, MASK)
-SEQ2SEQ_SPECIALS = (PAD, BOS, EOS)
 TEXTS = ("$A", "$B")
 PART = re.compile("[^:]+(:[01])?")  # $A or [SEP]:1
 
-Framed = Batch  # texts in their frame, of which nothing is to be predicted yet
 # A special token's name, or "$A" or "$B" for a text; and the segment it belongs to.
 Part = tuple[str, int]
 
@@ -90,30 +84,6 @@ class Template:
         if self.pair is None:
             raise UsageError(f"template {self.single!r} frames one text, not two")
         return self.pair
-
-
-def pad(
-    rows: Sequence[tuple[np.ndarray, np.ndarray]], pad_id: int, multiple_of: int = 1
-) -> Batch:
-    """Framed texts, pairs of ids and segments, in rows of the longest's length, rounded
-    up: padded on the right with [PAD] and segment 0. Nothing is to be predicted yet.
-
-    Raises UsageError for a `multiple_of` below 1.
-    """
-    if multiple_of < 1:
-        raise UsageError(f"multiple_of must be at least 1, got {multiple_of}")
-    longest = max((len(ids) for ids, _ in rows), default=0)
-    shape = (len(rows), -(-longest // multiple_of) * multiple_of)
-    batch = Batch(
-        ids=np.full(shape, pad_id, np.int32),
-        segments=np.zeros(shape, np.int32),
-        mask=np.zeros(shape, bool),
-    )
-    for i, (ids, segments) in enumerate(rows):
-        batch.ids[i, : len(ids)] = ids
-        batch.segments[i, : len(ids)] = segments
-        batch.mask[i, : len(ids)] = True
-    return batch
 
 
 def _fitting(n_a: int, n_b: int, room: int) -> tuple[int, int]:

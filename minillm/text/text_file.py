@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minillm import reading
-from minillm.decoding import decoded
 from minillm.errors import DataError
 from minillm.text.data_spec import (
     DELIMITED,
@@ -33,7 +32,7 @@ def read_text(path: Path) -> str:
     A name that ends in .gz is unpacked. Raises DataError if it cannot be read, is too
     large, or is no text (with the offset of the first bad byte).
     """
-    return decoded(read_bytes(path), str(path))
+    return reading.decoded(read_bytes(path), str(path))
 
 
 def read_bytes(path: Path) -> bytes:

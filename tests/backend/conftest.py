@@ -30,6 +30,7 @@ def strict(monkeypatch):
     found = backend.add_backend(_module.StrictBackend())
     bodies = {key: body for key, body in registry._bodies.items() if key[0] == "cpu"}
     monkeypatch.setattr(registry, "_bodies", bodies)
+    monkeypatch.setattr(switch, "_has_cupy", lambda: True)
     monkeypatch.setattr(switch, "_cuda", lambda index: found)
     yield found
     del switch._by_array_type[_module.StrictArray]

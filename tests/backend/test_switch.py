@@ -2,6 +2,7 @@
 
 import sys
 import types
+from importlib.machinery import ModuleSpec
 
 import numpy as np
 import pytest
@@ -102,6 +103,7 @@ def module(get_device_count, **more):
     runtime = types.SimpleNamespace(getDeviceCount=get_device_count)
     device = lambda index: types.SimpleNamespace(use=lambda: None, id=index)  # noqa: E731
     fake = types.ModuleType("cupy")
+    fake.__spec__ = ModuleSpec("cupy", loader=None)  # CuPy can be found
     fake.__version__ = "14.0"
     fake.float32 = np.float32
     fake.ndarray = type("ndarray", (), {})

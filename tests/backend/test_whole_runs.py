@@ -9,12 +9,14 @@ import pytest
 
 import minillm
 from minillm import backend
+from minillm.errors import UsageError
 from minillm.generation import Decoder
 from minillm.learning.evaluate import score
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import SGD, AdamW, squared_norm
 from minillm.models import ModelConfig, build, usual
-from minillm.nn import Noise
+from minillm.nn import Embedding, Linear, Module, Noise
+from minillm.ops import cross_entropy, relu
 from minillm.runs import checkpoint
 from minillm.runs.evaluation import evaluate_run
 from minillm.text import Batch
@@ -208,6 +210,48 @@ def test_a_whole_run_is_the_cpus(objective, arch, strict, corpus, tmp_path):
         assert there[key] == pytest.approx(here[key], rel=1e-3), key
     lines = (tmp_path / "cuda" / "metrics.jsonl").read_text(encoding="utf-8")
     assert len([json.loads(line) for line in lines.splitlines()]) == 6
+
+
+class OfOnesOwn(Module):
+    def __init__(self, vocab):
+        self.table, self.out = Embedding(vocab, 8, init=0), Linear(8, vocab, init=1)
+
+    def __call__(self, ids):
+        return self.out(relu(self.table(ids)))
+
+
+class WithALoss(OfOnesOwn):
+    def loss(self, batch):
+        return cross_entropy(self(batch.ids), targets=batch.targets)
+
+
+@pytest.mark.parametrize("kind", [OfOnesOwn, WithALoss])
+@pytest.mark.filterwarnings("ignore:.*evaluated by its loss")
+def test_a_model_of_ones_own_is_trained_where_it_lies(kind, strict, corpus, tmp_path):
+    strict.name = "cuda:0"  # as a GPU's, which the settings name
+    options = {**OPTIONS, "data": str(corpus), "steps": 6, "draw": False}
+    del options["size"], options["dropout"]
+    tokenizer = minillm.prepare(
+        minillm.TrainConfig(data=str(corpus), tokenizer="chars")
+    ).tokenizer
+    here = kind(tokenizer.vocab_size)
+    with backend.use(strict):
+        there = kind(tokenizer.vocab_size)
+    records = [
+        minillm.train(**options, model=model, out=tmp_path / name)
+        for name, model in (("here", here), ("there", there))
+    ]
+    assert [record["device"] for record in records] == ["cpu", "cuda:0"]
+    for key in ("train_loss", "val_loss"):
+        assert records[1]["results"][key] == pytest.approx(
+            records[0]["results"][key], rel=1e-4
+        )
+    with pytest.raises(UsageError, match=r"--device cuda: .* lies on cpu: make it"):
+        minillm.train(**options, model=here, out=tmp_path / "x", device="cuda")
+    if kind is OfOnesOwn:
+        how = {"tokenizer": tokenizer, "max_tokens": 9, "temperature": 0}
+        found = minillm.generate(there, "zwei", **how)
+        assert found == minillm.generate(here, "zwei", **how)
 
 
 def test_a_run_is_resumed_evaluated_and_continued(strict, corpus, tmp_path):

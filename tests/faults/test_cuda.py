@@ -6,6 +6,7 @@ The stand-in of `tests/backend` is CuPy here, and raises what CuPy raises.
 import importlib.util
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def fake(count=1, driver: int = 12040, **functions) -> types.ModuleType:
     """A CuPy that counts so many devices, or fails to."""
     module = _strict.StrictModule()
     module.__version__ = "14.0"
+    module.__spec__ = ModuleSpec("cupy", loader=None)  # CuPy can be found
     module.cuda = types.SimpleNamespace(
         runtime=types.SimpleNamespace(
             getDeviceCount=count if callable(count) else lambda: count,

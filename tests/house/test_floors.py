@@ -15,7 +15,7 @@ GIT = shutil.which("git")
 FLOORS = [
     ["minillm.errors", "minillm.kinds", "minillm.lazy"],
     ["minillm.children", "minillm.files", "minillm.reading", "minillm.visible"],
-    ["minillm.decoding", "minillm.figures", "minillm.json_values", "minillm.backend"],
+    ["minillm.figures", "minillm.json_files", "minillm.backend"],
     ["minillm.tensor", "minillm.text", "minillm.weights"],
     ["minillm.ops", "minillm.laws"],
     ["minillm.nn"],

@@ -56,4 +56,12 @@ def test_a_gpt_opens_few_files(tmp_path):
     """A reader who follows the imports of a training run has these to read."""
     count = "import sys; print(*(m for m in sys.modules if m.startswith('minillm')))"
     opened = run(LEARNER + count, tmp_path).split()
-    assert len(opened) <= 71, sorted(opened)
+    assert len(opened) <= 60, sorted(opened)
+
+
+def test_the_package_itself_opens_next_to_nothing(tmp_path):
+    """Its names are there at once; their files are opened when they are used."""
+    heavy = "('minillm', 'numpy', 'matplotlib')"
+    show = f"print(*sorted(m for m in sys.modules if m.startswith({heavy})))"
+    opened = run(f"import sys, minillm; {show}", tmp_path).split()
+    assert opened == ["minillm", "minillm.lazy"]

@@ -21,8 +21,8 @@ LISTED = ["minillm", "minillm.ops", "minillm.nn", "minillm.testing", "minillm.ba
 # index or a setting has no short one.
 BARE = """
     self data x y q k v kv qkv mask memory_key_mask ids table weight bias gain hidden
-    cell logits targets condition index arrays array host grad axis out axes new shape
-    settings gate up cos sin
+    cell logits targets condition index indices arrays array host grad axis out axes
+    new shape settings gate up cos sin
 """
 
 

@@ -159,11 +159,51 @@ def test_the_tour_names_every_op_that_has_a_faster_body():
     assert set(faster_names()) <= named
 
 
-def test_a_model_and_an_optimizer_of_one_s_own_learn_what_the_readme_says(capsys):
-    code = next(block for block in blocks("python") if "AdamW" in block)
-    with threads(1):  # puts back what the code sets
-        exec(code, {})
-    assert float(capsys.readouterr().out) < 0.001
+@pytest.fixture
+def run_block(capsys, tmp_path, monkeypatch):
+    """A function that runs the README's piece of code with these words in it, just as
+    it stands there: (its lines of code, what it prints)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(words: str) -> tuple[int, str]:
+        (code,) = [block for block in blocks("python") if words in block]
+        with threads(1):  # puts back what the code sets
+            exec(code, {})
+        lines = [line for line in code.splitlines() if line.strip()]
+        return len(lines), capsys.readouterr().out
+
+    return run
+
+
+def test_the_loop_on_two_spirals_tells_them_apart(run_block):
+    n_lines, printed = run_block("np.cos(angle)")
+    assert n_lines <= 15
+    assert float(printed.rstrip("%\n")) >= 97
+
+
+def test_the_loop_on_names_learns_what_follows_a_letter(run_block):
+    n_lines, printed = run_block("stdlib_module_names")
+    assert n_lines <= 15
+    loss, _, names = printed.partition(" ")
+    assert float(loss) < 2.65  # 3.7 is that of letters at random
+    assert len(names) == 61  # tokens, and the end of the line
+
+
+def test_the_loop_of_a_gpt_learns_and_writes(run_block):
+    n_lines, printed = run_block("GPT(config.shape")
+    assert n_lines <= 15
+    loss, _, text = printed.partition(" ")
+    assert float(loss) < 3.0  # 5.7 is that of characters at random
+    assert len(text) == 101
+
+
+def test_a_model_of_one_s_own_is_trained_by_train_as_the_readme_says(run_block):
+    _, printed = run_block("train(config, model=model")
+    loss, _, text = printed.partition(" ")
+    assert float(loss) < 3.6
+    assert len(text) == 101
+    record = json.loads(Path("runs/mlp/run.json").read_text("utf-8"))
+    assert record["config"]["class"] == "MLP"
 
 
 OWN = (ROOT / "minillm" / "ADD_YOUR_OWN.md").read_text(encoding="utf-8")

@@ -6,9 +6,9 @@ import copy
 import numpy as np
 import pytest
 
+from minillm.backend.products import threads
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import AdamW
-from minillm.learning.process import threads
 from minillm.testing import check_gradients
 
 

@@ -96,3 +96,36 @@ def test_a_whole_models_loss_does_not_depend_on_the_number_of_workers():
 
     assert loss(3) == pytest.approx(loss(1), rel=1e-12)
     assert loss(1) != pytest.approx(model.loss(batch).item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("arch", ["gpt", "bert", "encdec"])
+def test_attention_weights_are_dropped_by_a_rate_of_their_own(arch):
+    config = ModelConfig(9, 2, 8, 2, 5, arch=arch, tied=True)
+    model = build(config, np.random.default_rng(0), np.float64)
+    ids = np.random.default_rng(1).integers(0, 9, (6, 5))
+    batch = Batch(ids, ids, ids.size, source=ids if arch == "encdec" else None)
+
+    def loss(rate: float, attention_rate: float, n: int = 1) -> float:
+        shards = [batch.shard(rank, n) for rank in range(n)]
+        return sum(
+            model.loss(x, Noise(rate, 1, 2, x.first_row, attention_rate)).item()
+            for x in shards
+        )
+
+    assert loss(0, 0.3, 3) == pytest.approx(loss(0, 0.3), rel=1e-12)
+    assert loss(0, 0) == model.loss(batch).item()
+    noise = Noise(0, 1, 2, attention_rate=0.3)
+    before = noise.next_key()
+    model.loss(batch, noise)
+    # Each of two layers, in the encoder, in the decoder, and from one to the other.
+    assert noise.next_key() - before == 1 + 2 * (3 if arch == "encdec" else 1)
+    different = {loss(0, 0), loss(0.3, 0), loss(0, 0.3), loss(0.3, 0.3)}
+    assert len(different) == 4
+
+
+def test_every_attention_of_a_step_drops_other_weights():
+    noise = Noise(0.0, 1, 2, 4, attention_rate=0.5)
+    first, second = noise.of_weights(), noise.of_weights()
+    assert first["key"] != second["key"]
+    assert (first["rate"], first["first_row"]) == (0.5, 4)
+    assert Noise(0.5, 1, 2).of_weights() == {}

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm import backend
+from minillm.backend import registry
 from minillm.ops import IGNORED
 from minillm.testing import TABLE, cases, check_body
 
@@ -170,3 +171,29 @@ def test_plain_runs_the_definition_and_no_more():
     with backend.plain():
         assert backend.body_of(definition, "cpu") is definition
     assert backend.body_of(definition, "cpu") is body
+
+
+@pytest.mark.parametrize("name", ["attention", "self_attention", "cross_attention"])
+@pytest.mark.parametrize("more", ["bias", "dropout"])
+def test_attention_with_a_bias_or_with_dropped_weights_runs_as_it_is_defined(
+    name, more, monkeypatch
+):
+    """Knowingly: the bodies keep no weights that could be dropped, and a gradient of
+    the scores in pieces would be needed for a bias."""
+    ran = []
+    definition = backend.definition_of(name)
+    monkeypatch.setitem(
+        registry._definitions,
+        name,
+        lambda *a, **s: ran.append(name) or definition(*a, **s),
+    )
+    arrays, settings = large(name)[0]
+    body = registry._bodies["cpu", name]
+    body(*arrays, **settings)
+    assert not ran
+    if more == "dropout":
+        body(*arrays, **settings, rate=0.5, key=1)
+    else:
+        n_keys = arrays[min(1, len(arrays) - 1)].shape[-2]
+        body(*arrays, np.zeros(n_keys), **settings)
+    assert ran == [name]

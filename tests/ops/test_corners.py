@@ -301,12 +301,15 @@ def test_the_inverse_of_a_3_cycle():
 
 @pytest.mark.parametrize("axis", [0, 1, -1, -3, (0,), (0, 2), (-1, 0), (2, 0, 1), None])
 @pytest.mark.parametrize("keepdims", [False, True])
-@pytest.mark.parametrize("name", ["sum", "mean", "max"])
+@pytest.mark.parametrize(
+    "name", ["sum", "mean", "max", "min", "var", "std", "logsumexp"]
+)
 def test_axis_zero_tuples_and_negative_axes(name, axis, keepdims):
     x = np.random.default_rng(0).permutation(24).reshape(2, 3, 4) / 7
     reduce = getattr(ops, name)
     found = reduce(x, axis=axis, keepdims=keepdims).numpy()
-    expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
+    theirs = getattr(np, name) if name != "logsumexp" else np.logaddexp.reduce
+    expected = theirs(x, axis=axis, keepdims=keepdims)
     np.testing.assert_allclose(found, expected)
     check_gradients(reduce, x, axis=axis, keepdims=keepdims)
 
@@ -382,6 +385,154 @@ def test_an_op_of_ones_own_may_have_the_name_of_one_of_ours():
     np.testing.assert_allclose(ops.gelu(leaf([1.0])).numpy(), [0.8412], atol=1e-4)
 
 
+def test_abs_has_slope_zero_at_zero():
+    x = leaf([-2.0, 0.0, 3.0])
+    abs(x).sum().backward()
+    assert x.grad.tolist() == [-1, 0, 1]
+
+
+@pytest.mark.parametrize("choose", [ops.maximum, ops.minimum])
+def test_of_two_equal_numbers_each_gets_half_of_the_gradient(choose):
+    x, y = leaf([1.0, 5.0, 2.0]), leaf([5.0, 1.0, 2.0])
+    choose(x, y).backward([1.0, 1.0, 3.0])
+    np.testing.assert_array_equal(x.grad + y.grad, [1, 1, 3])
+    assert x.grad[2] == y.grad[2] == 1.5
+    z = leaf([1.0, 2.0])
+    choose(z, z).sum().backward()
+    assert z.grad.tolist() == [1, 1]
+
+
+def test_the_smallest_share_the_gradient_where_they_are_equal():
+    x = leaf([[2.0, 2.0, 3.0], [0.0, -3.0, 0.0]])
+    x.min(axis=1).sum().backward()
+    assert x.grad.tolist() == [[0.5, 0.5, 0], [0, 1, 0]]
+
+
+def test_clip_lets_the_gradient_pass_at_a_limit():
+    x = leaf([-3.0, -1.0, 0.0, 1.0, 3.0])
+    x.clip(-1, 1).sum().backward()
+    assert x.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+def test_the_slopes_of_a_power_at_zero():
+    x, y = leaf([0.0, 0.0, 0.0, 4.0]), leaf([2.0, 1.0, 0.0, 0.0])
+    (x**y).sum().backward()
+    assert x.grad.tolist() == [0, 1, 0, 0]
+    np.testing.assert_allclose(y.grad, [0, 0, 0, np.log(4)])
+
+
+def test_a_negative_number_has_powers_that_are_whole():
+    x = leaf([-2.0, -3.0])
+    ops.pow(x, np.array([3.0, 2.0])).sum().backward()
+    assert x.grad.tolist() == [12, -6]
+
+
+def test_where_keeps_the_poles_of_a_power_out():
+    x, y = leaf([0.0, -1.0, 2.0]), leaf([-1.0, 0.5, 3.0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = x**y
+    ops.where(z, 0.0, condition=np.array([False, False, True])).sum().backward()
+    assert x.grad.tolist() == [0, 0, 12]
+    np.testing.assert_allclose(y.grad, [0, 0, 8 * np.log(2)])
+
+
+def test_a_standard_deviation_of_zero_gives_no_gradient():
+    x = leaf([[3.0, 3.0, 3.0], [1.0, 2.0, 3.0]])
+    with np.errstate(all="raise"):
+        y = x.std(axis=1)
+        y.sum().backward()
+    assert y.numpy()[0] == 0
+    assert x.grad[0].tolist() == [0, 0, 0]
+    assert x.grad[1].any()
+    one = leaf([2.0])
+    one.std().backward()
+    assert one.grad.tolist() == [0]
+
+
+def test_a_variance_of_numbers_far_from_zero():
+    x = leaf([1e4, 1e4 + 1, 1e4 + 2], np.float32)
+    y = x.var()
+    y.backward()
+    assert y.item() == pytest.approx(2 / 3, rel=1e-6)
+    np.testing.assert_allclose(x.grad, [-2 / 3, 0, 2 / 3], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logsumexp_and_softplus_of_plus_and_minus_1000(dtype):
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        x = leaf(
+            [[1000, 1000], [-1000, -1000], [-np.inf, -np.inf], [-np.inf, 3]], dtype
+        )
+        y = x.logsumexp(axis=1)
+        log_2 = np.log(2)
+        expected = [1000 + log_2, log_2 - 1000, -np.inf, 3]
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6)
+        y.backward([1.0, 1.0, 1.0, 1.0])
+        assert x.grad.tolist() == [[0.5, 0.5], [0.5, 0.5], [0, 0], [0, 1]]
+        x = leaf([-1000.0, -20.0, 0.0, 1000.0], dtype)
+        y = x.softplus()
+        expected = [0, math.log1p(math.exp(-20)), math.log(2), 1000]
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6)
+        y.sum().backward()
+    np.testing.assert_allclose(x.grad, [0, 1 / (1 + math.exp(20)), 0.5, 1], rtol=1e-6)
+
+
+def test_silu_far_out():
+    x = leaf([-1000.0, 0.0, 1000.0], np.float32)
+    y = x.silu()
+    y.sum().backward()
+    assert y.numpy().tolist() == [0, 0, 1000]
+    assert x.grad.tolist() == [0, 0.5, 1]
+
+
+def test_take_along_axis_with_repeated_places_adds_up():
+    x = leaf([[1.0, 2.0, 3.0]])
+    y = x.take_along_axis(np.array([[2, 0, 2, -1]]), axis=1)
+    assert y.numpy().tolist() == [[3, 1, 3, 3]]
+    y.sum().backward()
+    assert x.grad.tolist() == [[1, 0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("sections", "axis", "shapes"),
+    [
+        (3, 1, [(2, 2, 1)] * 3),
+        (1, 0, [(2, 6, 1)]),
+        ([1, 4], 1, [(2, 1, 1), (2, 3, 1), (2, 2, 1)]),
+        ([4], -2, [(2, 4, 1), (2, 2, 1)]),
+        ([], 0, [(2, 6, 1)]),
+    ],
+)
+def test_split_and_concatenate_undo_each_other(sections, axis, shapes):
+    numbers = np.arange(12.0).reshape(2, 6, 1)
+    x = leaf(numbers)
+    parts = x.split(sections, axis)
+    expected = np.split(numbers, sections, axis)
+    assert [part.shape for part in parts] == shapes
+    for part, its in zip(parts, expected, strict=True):
+        np.testing.assert_array_equal(part.numpy(), its)
+    ops.concatenate(parts, axis=axis).backward(numbers)
+    np.testing.assert_array_equal(x.grad, numbers)
+    check_gradients(lambda t: t.split(sections, axis)[-1], numbers)
+    assert ops.split([1.0, 2.0], np.int64(2))[1].numpy().tolist() == [2]
+
+
+def test_stack_with_itself_and_of_a_list():
+    x = leaf([1.0, 2.0])
+    g = np.array([[1.0, 10.0], [2.0, 20.0]])
+    ops.stack([x, x], axis=-1).backward(g)
+    assert x.grad.tolist() == [11, 22]
+    assert ops.stack(x, [3.0, 4.0]).numpy().tolist() == [[1, 2], [3, 4]]
+
+
+def test_einsum_of_a_number_and_a_tensor_keeps_float32():
+    x = leaf([[1.0, 2.0]], np.float32)
+    y = ops.einsum(",ij->j", 2.0, x)
+    assert y.dtype == np.float32
+    y.sum().backward()
+    assert x.grad.tolist() == [[2, 2]]
+
+
 def test_relu_has_slope_zero_at_zero():
     x = leaf([0.0, -0.0, 2.0])
     ops.relu(x).sum().backward()
@@ -404,3 +555,37 @@ def test_ids_may_be_of_any_whole_type():
     for dtype in (np.uint8, np.uint64, np.int8):
         ops.embedding(table, ids=np.array([0, 2, 0], dtype)).sum().backward()
     assert table.grad.sum(1).tolist() == [18, 0, 9]
+
+
+@pytest.mark.parametrize("first_row", [0, 3])
+def test_dropped_weights_are_those_of_the_whole_batch(first_row):
+    """A worker's rows lose the weights that the whole batch loses there."""
+    rng = np.random.default_rng(0)
+    qkv = rng.standard_normal((6, 5, 12))
+    settings = {"n_heads": 2, "causal": True, "rate": 0.5, "key": 7}
+    whole = ops.self_attention(qkv, **settings).numpy()
+    part = ops.self_attention(qkv[first_row:], first_row=first_row, **settings).numpy()
+    np.testing.assert_array_equal(part, whole[first_row:])
+    kept = ops.self_attention(qkv, n_heads=2, causal=True).numpy()
+    assert not np.isclose(kept, whole).all()
+
+
+def test_the_mean_of_many_dropouts_is_attention_without():
+    q, k, v = np.random.default_rng(0).standard_normal((3, 4, 3))
+    mean = sum(ops.attention(q, k, v, rate=0.3, key=i).numpy() for i in range(4000))
+    np.testing.assert_allclose(mean / 4000, ops.attention(q, k, v).numpy(), atol=0.06)
+
+
+def test_a_bias_is_added_to_the_scores_and_collects_its_gradient():
+    rng = np.random.default_rng(0)
+    q, k, v = (leaf(rng.standard_normal((2, 3, 4, 5))) for _ in range(3))
+    bias = leaf(rng.standard_normal((3, 1, 4)))
+    scores = q @ k.transpose(0, 1, 3, 2) / 5**0.5 + bias
+    expected = ops.softmax(scores) @ v
+    expected.sum().backward()
+    plain, bias.grad = bias.grad, None
+    found = ops.attention(q, k, v, bias)
+    found.sum().backward()
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(bias.grad, plain, rtol=1e-9, atol=1e-12)
+    assert np.abs(plain).max() > 0.01

@@ -40,6 +40,7 @@ def test_what_goes_along_axes(shape):
         total = run(ops.sum, x, axis=axis)
         assert total.shape == x.sum(axis).shape
         assert not total.numpy().any()
+        assert run(ops.cumsum, x, axis=axis).shape == shape
     ones = np.ones(width)
     assert run(ops.layer_norm, x, ones, ones).shape == shape
     for m in (0, 4):
@@ -79,6 +80,33 @@ def test_attention_and_lstm(batch, n_queries, n_keys, width):
 
 @pytest.mark.parametrize("axis", [0, -2, (0, 1), None])
 def test_the_largest_of_nothing_is_refused_with_the_shape(axis):
-    with pytest.raises(ValueError, match=r"max of an array of shape \(0, 3\) along"):
-        ops.max(np.ones((0, 3)), axis=axis)
-    assert run(ops.max, np.ones((0, 3)), axis=1).shape == (0,)
+    for name in ("max", "min"):
+        op, told = getattr(ops, name), rf"{name} of an array of shape \(0, 3\) along"
+        with pytest.raises(ValueError, match=told):
+            op(np.ones((0, 3)), axis=axis)
+        assert run(op, np.ones((0, 3)), axis=1).shape == (0,)
+
+
+@pytest.mark.parametrize("axis", [0, -2, (0, 1), None])
+def test_the_variance_of_nothing_is_refused_with_the_shape(axis):
+    for op in (ops.var, ops.std):
+        with pytest.raises(ValueError, match=r"variance of 0 numbers \(shape \(0, 3\)"):
+            op(np.ones((0, 3)), axis=axis)
+        assert run(op, np.ones((0, 3)), axis=1).shape == (0,)
+
+
+def test_the_logarithm_of_a_sum_over_nothing_is_minus_infinity():
+    x = Tensor(np.ones((0, 3)), requires_grad=True)
+    y = ops.logsumexp(x, axis=0)
+    assert y.numpy().tolist() == [-np.inf] * 3
+    y.backward(np.ones(3))
+    assert x.grad.shape == (0, 3)
+
+
+@pytest.mark.parametrize("subscripts", ["ij,jk", "ij,jk->", "ij,jk->ijk", "ij,jj->ji"])
+@pytest.mark.parametrize("sides", [(0, 2, 2), (2, 0, 0), (0, 0, 0)])
+def test_einsum(subscripts, sides):
+    i, j, k = sides
+    expected = np.einsum(subscripts, np.ones((i, j)), np.ones((j, k)))
+    y = run(ops.einsum, np.ones((i, j)), np.ones((j, k)), subscripts=subscripts)
+    np.testing.assert_array_equal(y.numpy(), expected)

@@ -31,7 +31,7 @@ def harder(name: str) -> list:
     last = {"targets": np.full(MANY, 1)}
     ids = {"ids": RNG.integers(0, 3, 7000)}
     match name:
-        case "sum" | "max" | "mean":
+        case "sum" | "max" | "mean" | "min" | "var" | "std" | "logsumexp":
             along = {"axis": 0}
             return [([np.full(MANY, 0.5)], {}), ([rows(MANY, 2, 0.01)], along)]
         case "softmax" | "log_softmax":
@@ -58,12 +58,19 @@ def harder(name: str) -> list:
                 ([np.full((3, 8), 300.0), ones], {}),  # its square overflows
                 ([rows(MANY, 4), np.ones(4)], {}),
             ]
-        case "gelu" | "sigmoid" | "relu":
+        case "cumsum":
+            return [([np.full(MANY, 0.5)], {"axis": 0})]
+        case "gelu" | "sigmoid" | "relu" | "silu" | "softplus" | "abs":
             return [([np.array([-6e4, -200, -17, 0, 17, 200, 6e4])], {})]
         case "swiglu":
             return [([np.array([-6e4, -17, 0, 17, 200]), np.full(5, 2.0)], {})]
         case "linear":
             return [([rows(MANY, 2, 0.02), rows(2, 2), np.ones(2)], {})]
+        case "einsum":
+            columns = [np.full((2, MANY), 0.01), np.full((MANY, 2), 0.01)]
+            return [(columns, {"subscripts": "ij,jk"})]
+        case "take_along_axis":
+            return [([rows(2, 3)], {"indices": RNG.integers(0, 3, (2, 7000))})]
         case "matmul":
             return [([np.full((2, MANY), 0.01), np.full((MANY, 2), 0.01)], {})]
         case "add" | "mul":

@@ -45,7 +45,7 @@ def gelu(x, *, form):
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def attention(q, k, v, *, causal, mask):
+def attention(q, k, v, bias, *, causal, mask, rate, key, first_row):
     n_queries, n_keys = q.shape[-2], k.shape[-2]
     leading = q.shape[:-2]
     if leading:  # a head of keys for each of queries
@@ -53,6 +53,9 @@ def attention(q, k, v, *, causal, mask):
     added = np.zeros((*leading, n_queries, n_keys))
     if mask is not None:
         added = added + (np.where(mask, 0, -np.inf) if mask.dtype == bool else mask)
+    if bias is not None:
+        added = added + bias
+    kept = dropout(np.ones(added.shape), rate=rate, key=key, first_row=first_row)
     y = np.zeros((*leading, n_queries, v.shape[-1]))
     for place in np.ndindex(leading):
         for i in range(n_queries):
@@ -64,44 +67,30 @@ def attention(q, k, v, *, causal, mask):
             ]
             for j, weight in enumerate(for_each_key):
                 if weight:
-                    y[place][i] += weight / sum(for_each_key) * v[place][j]
+                    weight *= kept[place][i, j] / sum(for_each_key)
+                    y[place][i] += weight * v[place][j]
     return y
 
 
-def self_attention(qkv, *, n_heads, n_kv_heads, causal, mask):
+def self_attention(qkv, bias, *, n_heads, n_kv_heads, **settings):
     n = n_kv_heads or n_heads
     width = qkv.shape[-1] // (n_heads + 2 * n)
     q, k, v = np.split(qkv, [width * n_heads, width * (n_heads + n)], axis=-1)
-    return in_heads(q, k, v, n_heads, n, causal, mask)
+    return in_heads(q, k, v, bias, n_heads, n, **settings)
 
 
-def cross_attention(q, kv, *, n_heads, n_kv_heads, mask):
+def cross_attention(q, kv, bias, *, n_heads, n_kv_heads, **settings):
+    parts = q, *np.split(kv, 2, axis=-1)
     n = n_kv_heads or n_heads
-    return in_heads(q, *np.split(kv, 2, axis=-1), n_heads, n, False, mask)
+    return in_heads(*parts, bias, n_heads, n, causal=False, **settings)
 
 
-def in_heads(q, k, v, n_heads, n_kv_heads, causal, mask):
-    k, v = (
-        np.concatenate(
-            [
-                head
-                for head in np.split(x, n_kv_heads, -1)
-                for _ in range(n_heads // n_kv_heads)
-            ],
-            -1,
-        )
-        for x in (k, v)
-    )
-    if mask is not None:
-        mask = np.broadcast_to(mask, (len(q), n_heads, q.shape[1], k.shape[1]))
-    heads = zip(*(np.split(part, n_heads, axis=-1) for part in (q, k, v)), strict=True)
-    return np.concatenate(
-        [
-            attention(*head, causal=causal, mask=None if mask is None else mask[:, h])
-            for h, head in enumerate(heads)
-        ],
-        axis=-1,
-    )
+def in_heads(q, k, v, bias, n_heads, n_kv_heads, **settings):
+    """The heads as a second axis, and put side by side again."""
+    numbers = (q, n_heads), (k, n_kv_heads), (v, n_kv_heads)
+    heads = [np.stack(np.split(part, n, axis=-1), 1) for part, n in numbers]
+    y = attention(*heads, bias, **settings)
+    return np.concatenate(list(np.moveaxis(y, 1, 0)), axis=-1)
 
 
 def dropout(x, *, rate, key, first_row):
@@ -145,6 +134,23 @@ def cross_entropy(logits, *, targets, n_targets):
     return sum(losses) / max(1, len(kept) if n_targets is None else n_targets)
 
 
+def pad(x, *, pad_width, value):
+    return np.pad(x, pad_width, constant_values=value)
+
+
+def tril(x, *, k):
+    i, j = np.arange(x.shape[-2])[:, None], np.arange(x.shape[-1])
+    return np.where(j <= i + k, x, 0)
+
+
+def einsum(*arrays, subscripts):
+    return np.einsum(subscripts, *arrays, optimize=False)
+
+
+def logsumexp(x, *, axis, keepdims):
+    return np.log(np.exp(x).sum(axis, keepdims=keepdims))
+
+
 REFERENCES = {
     "add": np.add,
     "sub": np.subtract,
@@ -156,6 +162,28 @@ REFERENCES = {
     "log": np.log,
     "sqrt": np.sqrt,
     "tanh": np.tanh,
+    "pow": np.power,
+    "abs": np.abs,
+    "sin": np.sin,
+    "cos": np.cos,
+    "log1p": np.log1p,
+    "maximum": lambda x, y: np.where(x > y, x, y),
+    "minimum": lambda x, y: np.where(x > y, y, x),
+    "clip": np.clip,
+    "stack": lambda *arrays, axis: np.stack(arrays, axis),
+    "squeeze": np.squeeze,
+    "pad": pad,
+    "broadcast_to": np.broadcast_to,
+    "take_along_axis": np.take_along_axis,
+    "tril": tril,
+    "einsum": einsum,
+    "min": np.min,
+    "var": np.var,
+    "std": np.std,
+    "logsumexp": logsumexp,
+    "cumsum": np.cumsum,
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "softplus": lambda x: np.log(1 + np.exp(x)),
     "where": lambda x, y, condition: np.where(condition, x, y),
     "matmul": np.matmul,
     "reshape": lambda x, shape: np.reshape(x, shape),

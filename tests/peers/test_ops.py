@@ -107,6 +107,13 @@ CASES = {
             *qkv, torch.tensor(ADDED, dtype=qkv[0].dtype)
         ),
     ),
+    "attention with a bias that learns": (
+        [*QKV, weights(2, 1, 5)],
+        lambda *qkvb: ops.attention(*qkvb, causal=True),
+        lambda q, k, v, bias: F.scaled_dot_product_attention(
+            q, k, v, bias + torch.full((5, 5), -torch.inf).triu(1).to(q.dtype)
+        ),
+    ),
     "self_attention": (
         [weights(3, 5, 24)],
         lambda x: ops.self_attention(x, n_heads=2, causal=True),
@@ -139,6 +146,70 @@ CASES = {
         lambda x, w: F.cross_entropy(
             (x @ w.T).reshape(-1, 8), torch.tensor(TARGETS.ravel()), ignore_index=-1
         ),
+    ),
+}
+
+
+Y = RNG.standard_normal((5, 1))
+PLACES = RNG.integers(0, 5, (3, 7, 8))
+TIES = RNG.integers(-2, 3, (3, 5, 8)).astype(float)  # many equal numbers
+POWERS = np.array([0.0, 1.0, 2.5])
+CASES |= {
+    "abs": ([TIES], ops.abs, torch.abs),
+    "sin": ([X], ops.sin, torch.sin),
+    "cos": ([X], ops.cos, torch.cos),
+    "log1p": ([X**2], ops.log1p, torch.log1p),
+    "maximum": ([TIES, np.ones(8)], ops.maximum, torch.maximum),
+    "minimum": ([TIES, np.ones(8)], ops.minimum, torch.minimum),
+    "clip": ([TIES], lambda x: x.clip(-1, 1), lambda x: x.clamp(-1, 1)),
+    "clip from below": ([X], lambda x: x.clip(0), lambda x: x.clamp(min=0)),
+    "pow": ([X**2 + 0.1, Y], lambda x, y: x**y, lambda x, y: x**y),
+    "powers of 0": ([np.zeros(3), POWERS], ops.pow, torch.pow),
+    "2 ** x": ([X], lambda x: 2**x, lambda x: 2**x),
+    "silu": ([X], ops.silu, F.silu),
+    "softplus": ([X], ops.softplus, F.softplus),
+    "min": ([TIES], lambda x: x.min((1, 2)), lambda x: x.amin((1, 2))),
+    "var": ([X], lambda x: x.var(1), lambda x: x.var(1, correction=0)),
+    "var by n - 1": ([X], lambda x: x.var((0, 2), ddof=1), lambda x: x.var((0, 2))),
+    "std": ([X], lambda x: x.std(), lambda x: x.std(correction=0)),
+    "logsumexp": ([X], lambda x: x.logsumexp(1), lambda x: x.logsumexp(1)),
+    "cumsum": ([X], lambda x: x.cumsum(1), lambda x: x.cumsum(1)),
+    "stack": (
+        [X, X + 1],
+        lambda *xs: ops.stack(xs, axis=2),
+        lambda *xs: torch.stack(xs, 2),
+    ),
+    "split": (
+        [X],
+        lambda x: x.split(4, axis=2)[1] * x.split([2], 2)[0],
+        lambda x: x.split(2, 2)[1] * x.split((2, 6), 2)[0],
+    ),
+    "squeeze": ([Y], lambda y: y.squeeze(1), lambda y: y.squeeze(1)),
+    "pad": (
+        [X],
+        lambda x: x.pad(((0, 0), (1, 2), (3, 0)), 7.0),
+        lambda x: F.pad(x, (3, 0, 1, 2), value=7.0),
+    ),
+    "broadcast_to": (
+        [Y],
+        lambda y: y.broadcast_to((3, 5, 8)),
+        lambda y: y.broadcast_to((3, 5, 8)),
+    ),
+    "take_along_axis": (
+        [X],
+        lambda x: x.take_along_axis(PLACES, 1),
+        lambda x: x.gather(1, torch.tensor(PLACES)),
+    ),
+    "tril": ([X], lambda x: x.tril(-1), lambda x: x.tril(-1)),
+    "einsum": (
+        [X, weights(8, 5), weights(5)],
+        lambda *xs: ops.einsum("bti,ij,j->bj", *xs),
+        lambda *xs: torch.einsum("bti,ij,j->bj", *xs),
+    ),
+    "einsum of diagonals": (
+        [weights(4, 5, 5), weights(1, 5)],
+        lambda *xs: ops.einsum("...ii,ki->i...", *xs),
+        lambda *xs: torch.einsum("...ii,ki->i...", *xs),
     ),
 }
 

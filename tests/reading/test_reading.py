@@ -9,15 +9,15 @@ import pytest
 
 from minillm import reading
 from minillm.errors import DataError
-from minillm.kinds import NUMBER
-from minillm.reading import (
+from minillm.json_files import (
     Damaged,
-    Missing,
     distinct,
-    read_bytes,
     read_json,
     read_lines,
+    read_settings,
 )
+from minillm.kinds import NUMBER
+from minillm.reading import Missing, read_bytes
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
 FINE = [
@@ -157,13 +157,13 @@ def test_a_key_of_a_hundred_parts_is_refused(tmp_path, text):
     file = tmp_path / "a.toml"
     file.write_text(text)
     with pytest.raises(Damaged, match="a line of more than 100 dots"):
-        reading.read_settings(file)
+        read_settings(file)
 
 
 def test_dots_in_a_text_are_no_key(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text(f'a = """\n{DOTS}"""\nb = \'{DOTS}\' # {DOTS}\nc = "{DOTS}"')
-    values = reading.read_settings(file)
+    values = read_settings(file)
     assert values == dict.fromkeys("abc", DOTS)
 
 
@@ -173,7 +173,7 @@ def test_a_setting_may_come_through_a_pipe_that_somebody_writes_into(tmp_path):
     os.mkfifo(path)
     writer = threading.Thread(target=path.write_text, args=["a = 1"])
     writer.start()
-    assert reading.read_settings(path) == {"a": 1}
+    assert read_settings(path) == {"a": 1}
     writer.join()
 
 

@@ -1,6 +1,7 @@
 """Backward through graphs on which other engines have gone wrong."""
 
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -218,7 +219,8 @@ def test_retain_grad_keeps_an_interior_gradient():
     z = y * y
     z.sum().backward()
     assert y.grad.tolist() == [12]
-    assert z.grad is None
+    with pytest.warns(UserWarning, match="no leaf but the result of mul"):
+        assert z.grad is None
     assert x.grad.tolist() == [36]
     y.grad += 1  # its own, like a leaf's
 
@@ -347,3 +349,40 @@ def test_a_model_of_every_kind_of_op_at_once():
 
     arrays = [rng.normal(size=s) for s in ((2, 3, 4), (4, 4), (4,), (4,))]
     check_gradients(network, *arrays)
+
+
+def test_the_gradient_of_what_is_no_leaf_warns_with_the_place_and_the_way_out():
+    """The beginner's step makes a new tensor of the parameter, which has none."""
+    p = Tensor([1.0], requires_grad=True)
+    (p * p).sum().backward()
+    p = p - 0.1 * p.grad
+    (p * p).sum().backward()
+    with pytest.warns(UserWarning, match=r"of sub, .*`p.data -= lr \* p.grad`") as told:
+        assert p.grad is None
+    assert told[0].filename == __file__
+
+
+def test_it_warns_once_for_each_place():
+    p = Tensor([1.0], requires_grad=True) * 2
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            assert p.grad is None
+        assert p.grad is None
+    assert len(told) == 2
+
+
+def test_a_gradient_that_is_kept_or_may_still_come_does_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        p = Tensor([1.0], requires_grad=True)
+        y = (p * p).retain_grad()
+        assert p.grad is y.grad is Tensor.grad is None
+        assert (Tensor([1.0]) * 2).grad is None  # needs no gradient
+        y.sum().backward()
+        assert p.grad.tolist() == [2]
+        assert y.grad.tolist() == [1]
+        p.data -= 0.1 * p.grad  # what the warning proposes
+        p.grad = None
+        (p * p).sum().backward()
+        assert p.grad is not None

@@ -105,6 +105,7 @@ def test_paths_and_numbers_are_understood_as_text():
         ("clip", "much"),
         ("dropout", 1.0),
         ("dropout", -0.1),
+        ("attention_dropout", 1.0),
         ("beta1", 1),
         ("beta2", math.nan),
         ("accumulate", 0),
@@ -141,3 +142,9 @@ def test_an_unknown_setting_is_named():
 def test_steps_and_tokens_exclude_each_other():
     with pytest.raises(UsageError, match="not both"):
         TrainConfig(steps=1, tokens=1).resolve()
+
+
+def test_an_lstm_has_no_attention_weights_to_drop():
+    with pytest.raises(UsageError, match=r"attention_dropout 0\.1: an LSTM has no att"):
+        TrainConfig(arch="lstm", attention_dropout=0.1).resolve()
+    assert TrainConfig(attention_dropout=0.1).resolve().attention_dropout == 0.1

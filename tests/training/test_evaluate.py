@@ -11,7 +11,7 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.learning import evaluate as room
-from minillm.learning.batches import all_batches, validation_batch
+from minillm.learning.encoded import all_batches, validation_batch
 from minillm.learning.evaluate import (
     Score,
     Tally,

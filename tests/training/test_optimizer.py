@@ -138,6 +138,8 @@ def test_gradients_add_up_until_they_are_zeroed(problem):
     [
         (lambda: Module(), "the module has no parameter"),
         (list, "the module has no parameter"),
+        (lambda: Line().layer.weight, "a list of tensors, got a single Tensor"),
+        (lambda: 3, "a list of tensors, got a single int"),
         (lambda: [Tensor(np.zeros(2))], "tensor 0 is no parameter"),
         (lambda: [Line().layer.weight * 2], "tensor 0 is no parameter"),
         (lambda: [np.zeros(2)], "tensor 0 is no parameter"),

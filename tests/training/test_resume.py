@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import warnings
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,20 @@ def test_other_workers_do_not_make_it_another_run(quick_train):
     with pytest.warns(UserWarning, match="a: finished already: nothing trained"):
         again = quick_train("a", workers="threads:2", keep=5, save_every=1)
     assert again == record
+
+
+def test_it_is_said_each_time_also_by_the_same_line_of_code(book, tmp_path):
+    """As in a session at the prompt, where every line is line 1."""
+    out = str(tmp_path / "a")
+    options = {"size": "pico", "data": book, "tokenizer": "chars", "steps": 1}
+    names = {"train": train, "options": {**options, "batch": 2, "out": out}}
+    line = compile("train(**options)", "<stdin>", "single")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")  # and not each time, as in other tests
+        for _ in range(3):
+            exec(line, names)
+    assert [(each.filename, each.lineno) for each in told] == [("<stdin>", 1)] * 2
+    assert "finished already: nothing trained" in str(told[1].message)
 
 
 def test_a_run_of_other_code_is_said_to_be_one(quick_train, monkeypatch):

@@ -16,6 +16,7 @@ VARIANTS = [
     {},
     {"objective": "mlm"},
     {"dropout": 0.2},
+    {"attention_dropout": 0.2, "dropout": 0.1},
     {"accumulate": 4},
     {"tied": True, "bias": False, "init": "gpt2"},
 ]

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from minillm.backend.memory import family_bytes
+from minillm.backend.memory import family_bytes, keep_freed_memory
 from minillm.inspect.bench.contest import Job
 from minillm.learning.config import WEIGHTS
-from minillm.learning.process import keep_freed_memory
 from minillm.models import ModelConfig, build
 from minillm.nn.config import head_width
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from minillm import backend
 from minillm.backend import Backend, xp
+from minillm.backend.products import threads
 from minillm.errors import UsageError
 from minillm.inspect.bench import contest
 from minillm.inspect.bench.contest import Job
 from minillm.inspect.bench.profile import Profile
 from minillm.learning.config import TrainConfig
-from minillm.learning.process import threads
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.models import count, size
 from minillm.ops import linear

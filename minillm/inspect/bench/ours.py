@@ -5,10 +5,10 @@ import contextlib
 import numpy as np
 
 from minillm import backend
+from minillm.backend.memory import keep_freed_memory
 from minillm.inspect.bench.contest import Job
 from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.learner import Learner
-from minillm.learning.process import keep_freed_memory
 from minillm.models import build
 from minillm.text import train_tokenizer
 

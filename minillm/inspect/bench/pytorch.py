@@ -11,10 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from minillm.backend.memory import family_bytes
+from minillm.backend.memory import family_bytes, keep_freed_memory
 from minillm.inspect.bench.contest import Job
 from minillm.learning.config import WEIGHTS
-from minillm.learning.process import keep_freed_memory
 from minillm.models import ModelConfig, build
 from minillm.nn.config import head_width
 

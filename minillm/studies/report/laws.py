@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from minillm.errors import MinillmError
+from minillm.json_files import read_object
 from minillm.laws.held_out import HeldOut
 from minillm.laws.law import LawFit
 from minillm.laws.sweep import medians
-from minillm.reading import read_object
 from minillm.series.results import decoding_speeds, fit_by_size
 from minillm.studies.compare.compare_runs import differences_besides_size
 from minillm.studies.run_folders import SCALE, Series

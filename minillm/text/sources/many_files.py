@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from minillm.decoding import NoTextError, decoded
 from minillm.errors import DataError
+from minillm.reading import NoTextError, decoded
 from minillm.text.data_spec import Source
 from minillm.text.sources.archive import read_archive
 from minillm.text.sources.folder import files_below

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from minillm.json_values import NotJSON, json_values
+from minillm.json_files import NotJSON, json_values
 from minillm.text.data_spec import ROLES, Columns
 from minillm.text.table_files.columns import JOINT, BadRow, Places, choose, joined, told
 

@@ -9,6 +9,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "bpe": ["BpeTokenizer"],
         "characters": ["UNKNOWN", "ByteTokenizer", "CharTokenizer"],
         "load": ["load_tokenizer"],
+        "merges": ["load_bpe"],
         "train": ["train_tokenizer"],
         "wordpiece": ["WordPieceTokenizer"],
     },

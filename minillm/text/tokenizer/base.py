@@ -13,11 +13,16 @@ from typing import ClassVar
 
 import numpy as np
 
+import minillm.text
 from minillm.errors import UsageError
-from minillm.text.batch import Batch
-from minillm.text.template import BARE_TEMPLATE, PAD, Template, pad
-from minillm.text.tokenizer.chunks import chunks
+from minillm.text.batch import Batch, pad
+from minillm.text.tokenizer.chunks import chunks, rejoined
 
+# Special tokens: padding, what is unknown, those of BERT, begin and end of a text.
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+BOS, EOS = "[BOS]", "[EOS]"
+PAIR_SPECIALS = (PAD, CLS, SEP, MASK)
+SEQ2SEQ_SPECIALS = (PAD, BOS, EOS)
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 MOST_SHOWN = 10  # characters that are lost
 CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
@@ -71,9 +76,13 @@ class Tokenizer(ABC):
 
     kind: ClassVar[str]
     keeps_spaces: ClassVar[bool] = True
+    needs_all = False  # of a text, to say how its first word is parted
 
     def __init__(
-        self, vocab_size: int, specials: dict[str, int], template: Template | None
+        self,
+        vocab_size: int,
+        specials: dict[str, int],
+        template: "minillm.text.Template | None",
     ) -> None:
         for name in template.specials if template else ():
             if name not in specials:
@@ -84,9 +93,35 @@ class Tokenizer(ABC):
         self.specials = specials
         self.template = template
 
-    def encode(self, text: str) -> np.ndarray:
-        """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate."""
-        return _joined(self._encode(chunks(text)))
+    def encode(self, text: str, specials: bool = False) -> np.ndarray:
+        """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate.
+
+        With `specials` the name of a special token is that token, wherever the text
+        spells it out: for text that you wrote, not for what a stranger may write.
+        """
+        if not (specials and self.specials):
+            return _joined(self._encode(chunks(text)))
+        longest_first = sorted(self.specials, key=len, reverse=True)
+        # Every second part is one of the names.
+        parts = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
+        texts = iter(self.encode_all(parts[::2]))
+        names = [[self.specials[name]] for name in parts[1::2]]
+        return np.concatenate(
+            [next(texts), *(ids for name in names for ids in (name, next(texts)))],
+            dtype=np.int32,
+        )
+
+    def encode_stream(self, pieces: Iterable[str]) -> Iterator[int]:
+        """The token ids of a text that comes in pieces, such as the lines of a file or
+        what is read of it: those that `encode` gives the whole, wherever it is cut.
+
+        It takes up to 256 pieces at a time and keeps the end of the last one, which may
+        be half a word; for some tokenizers from elsewhere (`needs_all`) all of the
+        text. Raises UsageError as `encode` does.
+        """
+        parts = chunks("".join(pieces)) if self.needs_all else rejoined(pieces)
+        for ids in self._encode(parts):
+            yield from ids.tolist()
 
     def encode_all(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of each text, as `encode` gives them, many texts at a time.
@@ -153,15 +188,14 @@ class Tokenizer(ABC):
         Both (T,) int32, T at most `room`, as `Template.frame` cuts them; without a
         template a text stands alone. Raises UsageError as `Template.frame` does.
         """
-        template = self.template or BARE_TEMPLATE
-        return template.frame(a, b, room=room, specials=self.specials)
+        return self._frame.frame(a, b, room=room, specials=self.specials)
 
     def room(self, context: int, pair: bool = False) -> int:
         """How many tokens of one text, or of two, a context holds beside special ones.
 
         Raises UsageError where it holds none.
         """
-        n_special = (self.template or BARE_TEMPLATE).n_added(pair)
+        n_special = self._frame.n_added(pair)
         room = context - n_special
         if room < 1 + pair:
             raise UsageError(
@@ -182,6 +216,11 @@ class Tokenizer(ABC):
     ) -> Batch:
         """The ids of one text or two a row, framed and padded to one length."""
         return self.pad([self.frame(*each, room=room) for each in texts], multiple_of)
+
+    @property
+    def _frame(self) -> "minillm.text.Template":
+        """Its template, or one that adds nothing, from a file opened by who frames."""
+        return self.template or minillm.text.BARE_TEMPLATE
 
     @property
     def unknown_id(self) -> int | None:

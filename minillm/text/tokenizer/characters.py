@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from minillm.text.template import Template
+import minillm.text
 from minillm.text.tokenizer.base import Tokenizer
 from minillm.text.tokenizer.chunks import chunks
 
@@ -20,7 +20,9 @@ class ByteTokenizer(Tokenizer):
     kind = "bytes"
 
     def __init__(
-        self, specials: Sequence[str] = (), template: Template | None = None
+        self,
+        specials: Sequence[str] = (),
+        template: "minillm.text.Template | None" = None,
     ) -> None:
         ids = {name: 256 + i for i, name in enumerate(specials)}
         super().__init__(256 + len(specials), ids, template)
@@ -53,7 +55,7 @@ class CharTokenizer(Tokenizer):
         self,
         alphabet: str,
         specials: Sequence[str] = (),
-        template: Template | None = None,
+        template: "minillm.text.Template | None" = None,
     ) -> None:
         other = len(alphabet)
         ids = {name: other + 1 + i for i, name in enumerate(specials)}
@@ -71,7 +73,7 @@ class CharTokenizer(Tokenizer):
         text: str,
         vocab_size: int | None,
         specials: Sequence[str] = (),
-        template: Template | None = None,
+        template: "minillm.text.Template | None" = None,
     ) -> "CharTokenizer":
         """The alphabet of a text, sorted: where it is too large, the most frequent."""
         ranked = ranked_characters(text)

@@ -1,7 +1,7 @@
 """Long texts in chunks, so that no step needs many times the memory of the text."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from minillm.errors import UsageError
 
@@ -16,6 +16,8 @@ _PUNCTUATION = r"[!-/:-@\[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011！（）�
 # Where BPE and wordpiece part words whatever else stands there.
 EDGE = re.compile(f"{NO_SPACE}(?={SPACE})|[^\\W_](?={_PUNCTUATION})")
 _LAST_EDGE = re.compile(f"(?s:.*)(?:{EDGE.pattern})")
+# Where every tokenizer that can be read parts words: some take "!\n" for one.
+_LAST_SURE_EDGE = re.compile(f"(?s:.*)[^\\W_](?= |(?!_){_PUNCTUATION})")
 
 
 def chunks(text: str) -> Iterator[str]:
@@ -34,6 +36,24 @@ def chunks(text: str) -> Iterator[str]:
         yield _checked(text[start:stop])
         start = stop
     yield _checked(text[start:])
+
+
+def rejoined(pieces: Iterable[str]) -> Iterator[str]:
+    """The text that the pieces make together, in chunks that end between two words.
+
+    It keeps no more of the text than the last word and the piece itself.
+    """
+    held, last = [], ""
+    for piece in pieces:
+        cut = _LAST_SURE_EDGE.match(last + piece)
+        if cut:
+            at = cut.end() - len(last)
+            yield from chunks("".join([*held, piece[:at]]))
+            held, piece = [], piece[at:]
+        if piece:
+            held.append(piece)
+            last = piece[-1]
+    yield from chunks("".join(held))
 
 
 def sample(text: str) -> Iterator[str]:

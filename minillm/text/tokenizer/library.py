@@ -14,6 +14,7 @@ from minillm.text.tokenizer.base import Tokenizer
 # An encoding holds far more than its ids, so that larger batches are slower again.
 BATCH_CHARACTERS = 1 << 20
 BATCH_PARTS = 256
+# What is learned from of a longer text.
 
 
 class LibraryTokenizer(Tokenizer):
@@ -40,6 +41,7 @@ class LibraryTokenizer(Tokenizer):
         if template is not None:
             library.post_processor = _post_processor(template, specials)
         self._library = library
+        self.needs_all = _needs_all(library)
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for batch in _batches(parts):
@@ -54,6 +56,18 @@ class LibraryTokenizer(Tokenizer):
 
     def _json(self) -> str:
         return self._library.to_str(pretty=True)
+
+
+def _needs_all(library: tokenizers.Tokenizer) -> bool:
+    """Whether a tokenizer treats the two ends of a text in a way of their own, or parts
+    it nowhere that `chunks.py` knows of."""
+    normalizer, words = (
+        b"" if part is None else part.__getstate__()
+        for part in (library.normalizer, library.pre_tokenizer)
+    )
+    ends = b'"Strip"' in normalizer or b'prefix_space":true' in words
+    parting = (b'"use_regex":true', b'"Split"', b'"Whitespace"', b'"BertPreTokenizer"')
+    return ends or not any(part in words for part in parting)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from minillm.errors import DataError
+from minillm.json_files import read_json
 from minillm.kinds import check
-from minillm.reading import TOKENIZER, read_json
+from minillm.reading import TOKENIZER
 from minillm.text.template import Template
 from minillm.text.tokenizer.base import Tokenizer
 from minillm.text.tokenizer.characters import ByteTokenizer, CharTokenizer

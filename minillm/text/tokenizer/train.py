@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+import minillm.text
 from minillm.errors import UsageError
-from minillm.text.template import UNK, Template
-from minillm.text.tokenizer.base import LARGEST_VOCAB, Tokenizer
+from minillm.text.tokenizer.base import LARGEST_VOCAB, UNK, Tokenizer
 from minillm.text.tokenizer.characters import ASCII, ByteTokenizer, CharTokenizer
 
 DEFAULT_VOCAB = 1_024
@@ -19,7 +19,7 @@ def train_tokenizer(
     vocab_size: int | None = None,
     specials: Sequence[str] = (),
     alphabet: str | None = None,
-    template: Template | None = None,
+    template: "minillm.text.Template | None" = None,
 ) -> Tokenizer:
     """A tokenizer for a training text, of at most `vocab_size` ids with the specials.
 

@@ -7,10 +7,15 @@ from functools import cached_property
 import numpy as np
 import tokenizers
 
-from minillm.text.template import UNK, Template
+from minillm.text.template import Template
+from minillm.text.tokenizer.base import UNK
 from minillm.text.tokenizer.characters import ranked_characters
 from minillm.text.tokenizer.chunks import SPACE, sample
-from minillm.text.tokenizer.library import LibraryTokenizer, n_words, refuse_words
+from minillm.text.tokenizer.library import (
+    LibraryTokenizer,
+    n_words,
+    refuse_words,
+)
 
 CONTINUING = "##"
 RARE = 100_000  # characters of text, in which one of the alphabet must occur
