@@ -360,8 +360,6 @@ OF_SHAPE = tuple(
 )
 
 
-# What a record of before does not name is as it was before there was a choice.
-ONLY_CHOICE = {name: getattr(ModelConfig, name) for name in DESIGN}
 # Those of our architectures: with one's own model nothing of them may be asked.
 OF_OURS = ("size", *(n for n in OF_SHAPE if n not in ("context", "arch")))
 
@@ -378,6 +376,16 @@ def translated(options: dict) -> dict:
         if word in options and name in options:
             raise UsageError(f"{word} and {name} are one setting: give one of them")
     return {WORDS.get(name, name): value for name, value in options.items()}
+
+
+def recorded(options: dict) -> dict:
+    """The options of a record, by the names of `TrainConfig`'s fields. What one of
+    before does not name is as it was before there was a choice."""
+    options = translated(options)
+    if options.get("arch") == OWN:
+        return options
+    names = (*DESIGN, "n_kv_heads")
+    return {name: getattr(ModelConfig, name) for name in names} | options
 
 
 def option(name: str) -> str:
