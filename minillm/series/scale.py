@@ -41,7 +41,8 @@ def scale(
     core); never more than there are runs. budget: seconds for all of it (default: the
     preset's). plan: the plan.json of another series, to be repeated here as it is,
     preset and seed included. model: settings of all its models in place of those usual
-    for the architecture, as {"positions": "rotary"} (`model_settings.OF_MODEL`).
+    for the architecture, as {"positions": "rotary"} (`model_settings.OF_MODEL`); with a
+    plan, the same sizes, tokens and seeds, with these settings in place of its own.
     reporter: see `series_progress.Silent`.
 
     Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
@@ -50,6 +51,8 @@ def scale(
     DivergedError or Interrupted.
     """
     given = None if plan is None else read_plan(Path(plan))
+    if given and model:
+        given = replace(given, ladder=replace(given.ladder, model=model))
     if given:
         ladder, data, seed = given.ladder, given.data, given.seed
         objective, arch = given.objective, given.arch
