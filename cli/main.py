@@ -170,7 +170,8 @@ def explain(error: BaseException) -> tuple[int, str]:
     if of_device(error):
         return DeviceError.exit_code, f"the device failed: {error}"
     kind = type(error).__name__
-    return 1, f"{kind}: {error} (to see where: MINILLM_TRACEBACK=1 minillm ...)"
+    told = "; ".join([str(error), *getattr(error, "__notes__", ())])
+    return 1, f"{kind}: {told} (to see where: MINILLM_TRACEBACK=1 minillm ...)"
 
 
 def _usage_message(error: click.UsageError) -> str:

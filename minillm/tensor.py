@@ -27,7 +27,13 @@ from minillm.backend.arrays import (
     widened,
 )
 from minillm.backend.calls import Call
-from minillm.backend.pullbacks import contributions, first_gradient, joint, one_each
+from minillm.backend.pullbacks import (
+    contributions,
+    first_gradient,
+    joint,
+    one_each,
+    places_of,
+)
 
 _recording = contextvars.ContextVar("recording", default=True)
 
@@ -236,7 +242,11 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         if any_half(arrays):
             arrays, narrow = widened(arrays)
         body = backend.body_of(rule, device.kind)
-        answer = backend.run_in(device, body, arrays, settings)
+        try:
+            answer = backend.run_in(device, body, arrays, settings)
+        except Exception as error:
+            backend.note_forward(error, name, call.arrays, arrays)
+            raise
         if not isinstance(answer, tuple) or len(answer) < 2:
             raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
         value, *pullbacks = answer
@@ -248,7 +258,7 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
             _record(result, name, inputs, pullbacks)
         if backend.debugging():
             tensors = [x for x in inputs if isinstance(x, Tensor)]
-            backend.watch(result, name, tensors, arrays, settings)
+            backend.watch(result, name, tensors)
         return result
 
     apply.rule = rule
@@ -315,16 +325,27 @@ def backward(root: Tensor, grad=None) -> None:
     order = topological_order(root)
     while order:  # popped, so that what has been used is freed at once
         tensor = order.pop()
+        if tensor not in gradients:  # a leaf to which pullbacks have added themselves
+            continue
         g, _ = gradients.pop(tensor)
         if tensor.retains_grad or not tensor.edges:
             _keep(tensor, g)
         for parents, pullback in tensor.edges:
-            answer = backend.run_in(backend.of(tensor.data), pullback, [g])
-            found = contributions(parents, answer, g, tensor.made_by)
-            for parent, contribution in found:
+            for parent, contribution in _pulled(tensor, parents, pullback, g):
                 gradients[parent] = _plus(gradients.get(parent), contribution)
         if tensor.edges:
             tensor.edges = FREED
+
+
+def _pulled(tensor: Tensor, parents, pullback, g) -> list[tuple]:
+    """(parent, contribution to its gradient) by one pullback of the tensor's op."""
+    places = places_of(pullback, parents, g.dtype)
+    try:
+        answer = backend.run_in(backend.of(tensor.data), pullback, [g, *places])
+    except Exception as error:
+        backend.note_pullback(error, tensor.made_by, pullback, parents, g)
+        raise
+    return contributions(parents, answer, g, tensor.made_by, places)
 
 
 def topological_order(root: Tensor) -> list[Tensor]:

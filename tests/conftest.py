@@ -44,22 +44,23 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-@pytest.fixture(autouse=True)
-def unsynced(monkeypatch):
-    """Wait for no disk: nobody cuts the power of a test."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+@pytest.fixture(scope="session", autouse=True)
+def sparing():
+    """Of the whole session, so that the runs which many tests share are made so too.
 
-
-@pytest.fixture(autouse=True)
-def empty_curves(monkeypatch):
-    """Save the curve of a run as an empty picture: to draw its axes takes longer than
-    most runs here. Who looks at a curve puts `figures.save` back."""
+    Wait for no disk: nobody cuts the power of a test. Save the curve of a run as an
+    empty picture: to draw its axes takes longer than most runs here. Who looks at a
+    curve puts `figures.save` back.
+    """
 
     def save(figure, path):
         figure.clear()
         return figures.save(figure, path)
 
-    monkeypatch.setattr(curve, "save", save)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(curve, "save", save)
+        yield
 
 
 @pytest.fixture(autouse=True)

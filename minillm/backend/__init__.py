@@ -9,7 +9,6 @@ from minillm.backend.base import Backend
 from minillm.backend.pullbacks import joint
 from minillm.backend.registry import (
     body_of,
-    debug,
     debugging,
     define,
     definition_of,
@@ -60,5 +59,11 @@ __all__ = [
     "xp",
 ]
 
-# Opened in debug mode only.
-_, __getattr__, __dir__ = lazy_names(__name__, {"debug_mode": ["check_array", "watch"]})
+# Opened in debug mode, and where a rule raises an error.
+_, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "debug_mode": ["check_array", "debug", "watch"],
+        "notes": ["note_forward", "note_pullback"],
+    },
+)

@@ -1,5 +1,7 @@
 """Backend: an array library and its device; NumPy's own, and the base of CuPy's."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -17,6 +19,7 @@ class Backend:
     numbers_at_a_time = 131_072
     xp = np
     array_type = np.ndarray
+    has_cublas = False  # whether `cuda_products.py` multiplies its arrays
 
     def asarray(self, host):
         """A host array, moved here. Here it already is one."""
@@ -25,6 +28,10 @@ class Backend:
     def to_numpy(self, array) -> np.ndarray:
         return np.asarray(array)
 
+    def fuse(self, formula: Callable) -> Callable:
+        """An element-wise formula as one kernel, where the library can make one."""
+        return formula
+
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""
 
@@ -32,10 +39,16 @@ class Backend:
         """Whether an error says that the device's memory is full."""
         return isinstance(error, MemoryError)
 
+    def total_memory(self) -> int:
+        """The bytes that this device has; 0 where it cannot be asked."""
+        from minillm.backend import memory
+
+        return memory.total_bytes()
+
     def memory(self) -> dict:
         """Bytes that this process and its workers took of this device at most, and what
         it has: {"peak": ..., "total": ...}."""
         from minillm.backend import memory
 
         peak = max(memory.peak_bytes(), memory.family_bytes())
-        return {"peak": peak, "total": memory.total_bytes()}
+        return {"peak": peak, "total": self.total_memory()}

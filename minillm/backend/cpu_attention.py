@@ -28,7 +28,7 @@ ROOM = 131_072
 BLOCK = 64
 
 
-def _without_more(n_arrays: int):
+def without_more(n_arrays: int):
     """A body for calls without a bias and without dropout of weights, both of which are
     rare: they run as they are defined, with all scores at once."""
 
@@ -47,7 +47,7 @@ def _without_more(n_arrays: int):
 
 
 @faster("attention")
-@_without_more(3)
+@without_more(3)
 def attention(q, k, v, *, causal=False, mask=None):
     """See `_attend`."""
     lone = q.ndim == 2  # `_attend` takes the first axis for the sequences
@@ -68,7 +68,7 @@ def attention(q, k, v, *, causal=False, mask=None):
 
 
 @faster("self_attention")
-@_without_more(1)
+@without_more(1)
 def self_attention(qkv, *, n_heads, n_kv_heads=None, causal=False, mask=None):
     """See `_attend`. Heads are views of the packed array: nothing is copied apart or
     together, forward or backward."""
@@ -91,7 +91,7 @@ def self_attention(qkv, *, n_heads, n_kv_heads=None, causal=False, mask=None):
 
 
 @faster("cross_attention")
-@_without_more(2)
+@without_more(2)
 def cross_attention(q, kv, *, n_heads, n_kv_heads=None, mask=None):
     """See `_attend`, and `self_attention` for the heads."""
     y = np.empty_like(q, order="C")

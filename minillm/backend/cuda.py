@@ -2,7 +2,9 @@
 
 import contextlib
 import functools
+import importlib
 import sys
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,12 +12,15 @@ from minillm.backend.base import Backend
 from minillm.errors import DeviceError
 
 INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"
+# By name, since they import the switch, which imports this file.
+BODIES = ("cuda_bodies", "cuda_attention", "cuda_fused")
 # What cuBLAS and the runtime say where CuPy's own pool raises a MemoryError.
 NO_MEMORY = ("ALLOC_FAILED", "cudaErrorMemoryAllocation")
 
 
 class CudaBackend(Backend):
     kind = "cuda"
+    has_cublas = True
     alignment = 256
     numbers_at_a_time = sys.maxsize  # the more, the more of its cores have work
 
@@ -31,16 +36,27 @@ class CudaBackend(Backend):
     def to_numpy(self, array) -> np.ndarray:
         return self.xp.asnumpy(array)
 
+    def compile(self, source: str, constants: dict):
+        """Kernels in CUDA C, by their names. CuPy keeps what it has compiled."""
+        defined = [f"-D{name}={value}" for name, value in constants.items()]
+        return self.xp.RawModule(code=source, options=("-std=c++17", *defined))
+
+    def fuse(self, formula: Callable) -> Callable:
+        return self.xp.fuse(formula)
+
     def synchronize(self) -> None:
         self.device.synchronize()
 
     def is_out_of_memory(self, error: Exception) -> bool:
         return _is_full(error)
 
+    def total_memory(self) -> int:
+        return self.device.mem_info[1]
+
     def memory(self) -> dict:
         """Bytes CuPy's pool took from the device, and the device's whole memory."""
         pool = self.xp.get_default_memory_pool()
-        return {"peak": pool.total_bytes(), "total": self.device.mem_info[1]}
+        return {"peak": pool.total_bytes(), "total": self.total_memory()}
 
     def describe(self) -> str:
         properties = self.xp.cuda.runtime.getDeviceProperties(self.device.id)
@@ -55,6 +71,8 @@ def open_device(index: int) -> CudaBackend:
     """
     backend = _checked(index)
     backend.device.use()
+    for name in BODIES:
+        importlib.import_module(f"minillm.backend.{name}")
     return backend
 
 

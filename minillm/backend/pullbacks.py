@@ -14,14 +14,51 @@ from minillm.backend.arrays import argument, computing_type
 from minillm.backend.registry import debugging
 
 
+class GradientShapeError(ValueError):
+    """A gradient of a shape that does not fit its argument's."""
+
+    def __init__(self, message: str, gradient, shape: tuple):
+        super().__init__(message)
+        self.gradient = gradient
+        self.shape = shape
+
+
 class joint:
     """Marks one pullback that returns the gradients of all arguments together."""
 
     def __init__(self, pullback: Callable):
         self.pullback = pullback
 
-    def __call__(self, g: Any) -> Any:
-        return self.pullback(g)
+    def __call__(self, g: Any, *places: Any) -> Any:
+        return self.pullback(g, *places)
+
+
+class adding:
+    """Marks a pullback that can add to gradients that are there already, with no array
+    of its own between: pullback(g, *places), a place for each argument. It may add to a
+    place that is an array, and answers None then.
+
+    Where it is for all arguments: `joint(adding(pullback))`.
+    """
+
+    def __init__(self, pullback: Callable):
+        self.pullback = pullback
+
+    def __call__(self, g: Any, *places: Any) -> Any:
+        return self.pullback(g, *places)
+
+
+def places_of(pullback, parents, dtype) -> list:
+    """What such a pullback gets beside g: the gradients of leaves that have one of this
+    type. Any other pullback gets nothing."""
+    if isinstance(pullback, joint):
+        pullback = pullback.pullback
+    if not isinstance(pullback, adding) or debugging():
+        return []
+    return [
+        p.grad if p is not None and not p.edges and p.dtype == dtype else None
+        for p in parents
+    ]
 
 
 def one_each(pullbacks: list, n_arguments: int, name: str) -> list:
@@ -37,10 +74,10 @@ def one_each(pullbacks: list, n_arguments: int, name: str) -> list:
     )
 
 
-def contributions(parents, answer, g, made_by: str) -> list[tuple]:
+def contributions(parents, answer, g, made_by: str, places=()) -> list[tuple]:
     """(parent, contribution to its gradient) for each parent that needs one: what the
     op's pullback answered to the gradient g, in the shape of the parent and in the type
-    that its contributions add up in.
+    that its contributions add up in. What was added in `places` is done.
 
     Raises TypeError or ValueError, with the op, for an answer that does not fit.
     """
@@ -56,8 +93,9 @@ def contributions(parents, answer, g, made_by: str) -> list[tuple]:
                 f"{len(parents)} arguments"
             )
     found = []
-    for parent, contribution in zip(parents, answers, strict=False):
-        if parent is not None:
+    places = places or [None] * len(parents)
+    for parent, contribution, place in zip(parents, answers, places, strict=False):
+        if parent is not None and (place is None or contribution is not None):
             array = parent.data
             if getattr(contribution, "shape", None) != array.shape:
                 contribution = unbroadcast(contribution, array.shape, made_by)
@@ -74,8 +112,8 @@ def contributions(parents, answer, g, made_by: str) -> list[tuple]:
 def unbroadcast(g, shape: tuple, made_by: str = "an op"):
     """Sum a gradient over the axes along which its array was broadcast to g's shape.
 
-    Raises ValueError for a gradient of any other shape, TypeError for what is no array,
-    both with the op that made it.
+    Raises GradientShapeError (a ValueError) for a gradient of any other shape and
+    TypeError for what is no array, both with the op that made it.
     """
     if not hasattr(g, "shape"):
         raise TypeError(f"the gradient through {made_by} must be an array, not {g!r}")
@@ -85,9 +123,10 @@ def unbroadcast(g, shape: tuple, made_by: str = "an op"):
     if leading < 0 or any(
         n not in (1, m) for n, m in zip(shape, g.shape[leading:], strict=True)
     ):
-        raise ValueError(
+        raise GradientShapeError(
             f"the gradient through {made_by} has shape {g.shape}, which does not fit "
-            f"its argument of shape {shape}"
+            f"its argument of shape {shape}",
+            *(g, shape),
         )
     stretched = [leading + axis for axis, n in enumerate(shape) if n == 1]
     return g.sum((*range(leading), *stretched)).reshape(shape)

@@ -18,9 +18,10 @@ from minillm.errors import UsageError
 
 _bodies: dict[tuple[str, str], object] = {}
 _definitions: dict[str, object] = {}
+_kernels: set[str] = set()
 _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
-_debugging = contextvars.ContextVar("debugging", default=False)
+debug_switch = contextvars.ContextVar("debugging", default=False)
 
 
 def define(rule: Callable) -> Callable:
@@ -99,32 +100,20 @@ def _process_is_plain() -> bool:
 @contextlib.contextmanager
 def observed(observer: Callable) -> Iterator[None]:
     """For the length of the block, in this thread, run `observer(name, body)` in place
-    of each body: a function that does what the body does, and looks on."""
-    token = _observer.set(observer)
+    of each body: a function that does what the body does, and looks on. One within the
+    block of another gets what that one makes of the body."""
+    outer = _observer.get()
+    both = outer and (lambda name, body: observer(name, outer(name, body)))
+    token = _observer.set(both or observer)
     try:
         yield
     finally:
         _observer.reset(token)
 
 
-@contextlib.contextmanager
-def debug() -> Iterator[None]:
-    """Check every value and gradient, in this thread, for the length of the block.
-
-    The first NaN, infinity, wrong type or wrong shape raises FloatingPointError,
-    TypeError or ValueError with the op's name and the line of the forward call. An
-    array that was written into between forward and backward, so that the gradient would
-    be that of another place, raises RuntimeError.
-    """
-    token = _debugging.set(True)
-    try:
-        yield
-    finally:
-        _debugging.reset(token)
-
-
 def debugging() -> bool:
-    return _debugging.get()
+    """Whether this is in a block of `debug()`."""
+    return debug_switch.get()
 
 
 def inherit(function: Callable) -> Callable:
@@ -140,7 +129,7 @@ def kernel(rule: Callable) -> Callable:
 
     It runs in the backend of its first array, with that backend's faster body.
     """
-    define(rule)
+    _kernels.add(define(rule).__name__)
 
     @functools.wraps(rule)
     def run(*arrays, **settings):
@@ -149,3 +138,7 @@ def kernel(rule: Callable) -> Callable:
         return switch.run_in(backend, body, arrays, settings)
 
     return run
+
+
+def is_kernel(name: str) -> bool:
+    return name in _kernels

@@ -52,11 +52,12 @@ def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
     value = np.full(len(theta), np.inf)
     converged = np.zeros(len(theta), bool)
     left = np.arange(len(theta))
+    known = None  # the slopes at the curves that are left, while none has moved
     for _ in range(max_steps):
         if len(left) == 0:
             break
         here = theta[left]
-        slopes = problem.slopes(here)
+        slopes = known or problem.slopes(here)
         held = (here <= low) & (slopes.gradient > 0)
         held |= (here >= high) & (slopes.gradient < 0)
         held |= low == high
@@ -80,8 +81,9 @@ def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
         stronger = np.maximum(10 * damping[left], 0.01)
         damping[left] = np.where(better, weaker, stronger)
         going = ~done & (damping[left] < 1e12)
-        left = left[going]
-        problem = problem.curves(going)
+        known = None if better.any() else slopes
+        if not going.all():
+            left, problem, known = left[going], problem.curves(going), None
     return theta, value, converged
 
 
@@ -167,9 +169,13 @@ def non_negative_least_squares(
     return coefficients / size
 
 
-def refine(problem: Problem, deltas: tuple[float, ...], theta: np.ndarray):
+def refine(
+    problem: Problem, deltas: tuple[float, ...], theta: np.ndarray, late: int = 0
+):
     """`polish` with one delta after another, each a start for the next.
 
+    The last `late` curves join for the last delta alone: a curve that is followed from
+    the first one on may end elsewhere.
     ln x is counted from the middle of the points, where A and alpha are the least
     correlated; from 0 where A is fixed, which is A at x = 1.
     """
@@ -178,8 +184,11 @@ def refine(problem: Problem, deltas: tuple[float, ...], theta: np.ndarray):
     problem = problem.about(centre)
     theta = theta.copy()
     theta[:, 1::2] -= theta[:, 2::2] * centre[:, 0]
-    for delta in deltas:
-        theta, value, converged = polish(replace(problem, delta=delta), theta)
+    early = slice(len(theta) - late)
+    for delta in deltas[:-1]:
+        wider = replace(problem.curves(early), delta=delta)
+        theta[early] = polish(wider, theta[early])[0]
+    theta, value, converged = polish(replace(problem, delta=deltas[-1]), theta)
     theta[:, 1::2] += theta[:, 2::2] * centre[:, 0]
     return theta, value, converged
 
@@ -213,23 +222,22 @@ def minimise(problem: Problem, found: dict[Form, Optimum], *also) -> Optimum:
 def search(problem: Problem, *also: np.ndarray) -> Optimum:
     """As `minimise`: every start of a grid goes down to its own optimum, and the least
     of them is taken."""
-    deltas = DELTAS[problem.loss]
     begin = starts(problem)
-    everywhere = problem.curves(np.zeros(len(begin), int))
-    first = everywhere.objective(begin)
+    first = _repeated(problem, len(begin)).objective(begin)
     kept = np.argsort(first)[: min(STARTS_KEPT, max(1, np.isfinite(first).sum()))]
-    theta, value, converged = refine(everywhere.curves(kept), deltas, begin[kept])
-    if also:
-        # With the last delta alone: a curve that is followed from the first one on may
-        # end elsewhere.
-        near = problem.curves(np.zeros(len(also), int))
-        ends = refine(near, deltas[-1:], np.stack(also))
-        pairs = zip((theta, value, converged), ends, strict=True)
-        theta, value, converged = map(np.concatenate, pairs)
+    begin = np.stack([*begin[kept], *also])
+    theta, value, converged = refine(
+        _repeated(problem, len(begin)), DELTAS[problem.loss], begin, late=len(also)
+    )
     as_good_as_0 = problem.y.size * (16 * EPSILON) ** 2
     among = np.flatnonzero(value <= value.min() * (1 + 1e-9) + as_good_as_0)
     chosen = among[np.argmax(converged[among])]
     return theta[chosen], bool(converged[chosen])
+
+
+def _repeated(problem: Problem, n: int) -> Problem:
+    """The points of a problem with one curve, for n curves."""
+    return problem.curves(np.zeros(n, int))
 
 
 def refit(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

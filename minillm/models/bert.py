@@ -6,7 +6,6 @@ post-norm blocks see both sides, unless the configuration says pre-norm.
 
 import numpy as np
 
-from minillm import backend
 from minillm.errors import UsageError
 from minillm.models.language_model import LanguageModel
 from minillm.nn import (
@@ -67,7 +66,7 @@ class Bert(LanguageModel):
         `segments` (B, T) tell a first text (0) from a second (1); None: all are of the
         first. `mask` (B, T) is False at padding, which nothing may look at.
         """
-        ids = self.on_device(ids)
+        ids = self.checked(ids)
         x = self.embed(ids) + self._segment_vectors(segments, ids.shape)
         x = drop(self.embedding_norm(x), noise)
         key_mask = to_key_mask(mask)
@@ -84,7 +83,7 @@ class Bert(LanguageModel):
                 f"segments must be 0 or 1 for each of {shape} tokens, got "
                 f"{np.unique(segments)[:5].tolist()} in shape {segments.shape}"
             )
-        return self.segments(backend.current().asarray(segments))
+        return self.segments(segments)
 
     def read(self, batch, noise: Noise | None = None) -> Tensor:
         return self.hidden(

@@ -61,7 +61,7 @@ class EncoderDecoder(LanguageModel):
         `mask` (B, S) is False at padding, which nothing may look at. Raises UsageError
         for a source of no tokens.
         """
-        source = self.on_device(source)
+        source = self.checked(source)
         if source.shape[1] == 0:
             raise UsageError("an empty source: there is nothing to read")
         x = drop(self.embed(source), noise)
@@ -84,7 +84,7 @@ class EncoderDecoder(LanguageModel):
         `memory` (B, S, D) is what `encode` made of the source, `memory_mask` (B, S) the
         source's mask; `mask` (B, T) the target's.
         """
-        x = drop(self.embed(self.on_device(ids)), noise)
+        x = drop(self.embed(self.checked(ids)), noise)
         key_mask, memory_key_mask = to_key_mask(mask), to_key_mask(memory_mask)
         for block in self.decoder:
             x = block(x, memory, key_mask, memory_key_mask, noise)
@@ -164,7 +164,7 @@ class Conditioned:
         ids (B, t) -> (B, V), on the host
         """
         model, begin = self.model, cache[0].length
-        ids = model.on_device(ids, begin)
+        ids = model.checked(ids, begin)
         with no_grad():
             x = model.embed(ids, begin, cache[0].padding)
             for block, layer_cache in zip(model.decoder, cache, strict=True):

@@ -44,7 +44,7 @@ class Encoder(LanguageModel):
 
         `mask` (B, T) is False where a token is padding, which nothing may look at.
         """
-        x = drop(self.embed(self.on_device(ids)), noise)  # (B, T, D)
+        x = drop(self.embed(self.checked(ids)), noise)  # (B, T, D)
         key_mask = to_key_mask(mask)  # (B, 1, 1, T)
         for block in self.blocks:
             x = block(x, key_mask, noise)  # (B, T, D)

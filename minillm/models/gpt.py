@@ -45,7 +45,7 @@ class GPT(LanguageModel):
 
         `mask` (B, T) is False where a token is padding, which nothing may look at.
         """
-        x = drop(self.embed(self.on_device(ids)), noise)  # (B, T, D)
+        x = drop(self.embed(self.checked(ids)), noise)  # (B, T, D)
         key_mask = to_key_mask(mask)  # (B, 1, 1, T)
         for block in self.blocks:
             x = block(x, key_mask, noise)  # (B, T, D)
@@ -66,7 +66,7 @@ class GPT(LanguageModel):
         ids (B, t) -> (B, V), on the host
         """
         begin, padding = cache[0].length, cache[0].padding
-        ids = self.on_device(ids, begin)
+        ids = self.checked(ids, begin)
         with no_grad():
             x = self.embed(ids, begin, padding)
             for block, layer_cache in zip(self.blocks, cache, strict=True):

@@ -12,7 +12,13 @@ from minillm.nn import (
     Noise,
     add_positions,
 )
-from minillm.ops import IGNORED, cross_entropy, linear_cross_entropy
+from minillm.ops import (
+    IGNORED,
+    cross_entropy,
+    embedding,
+    linear,
+    linear_cross_entropy,
+)
 from minillm.tensor import Tensor
 
 
@@ -59,7 +65,7 @@ class LanguageModel(Module):
 
     def project(self, x: Tensor) -> Tensor:
         """Logits of the tokens.   (..., D) -> (..., V)"""
-        return x @ self.head.T
+        return linear(x, self.head.T, None)
 
     def pooled(self, x: Tensor, mask=None) -> Tensor:
         """One vector for each sequence: that of its last real token, which has seen all
@@ -68,8 +74,8 @@ class LanguageModel(Module):
         last = np.full(n_rows, length - 1)
         if mask is not None:
             last -= mask[:, ::-1].argmax(axis=1)
-        asarray = backend.current().asarray
-        return x[asarray(np.arange(n_rows)), asarray(last)]
+        rows = x.reshape(-1, x.shape[-1])
+        return embedding(rows, ids=np.arange(n_rows) * length + last)
 
     def label_logits(self, x: Tensor, batch, noise: Noise | None = None) -> Tensor:
         """Logits of the classes, from what `read` made.   (B, T, D) -> (B, C)"""
@@ -96,7 +102,7 @@ class LanguageModel(Module):
         # faster bodies, and nothing with the CPU's, which drops those rows itself.
         kept = np.flatnonzero(targets != IGNORED)
         if 2 * kept.size < targets.size:
-            x = x.reshape(-1, x.shape[-1])[backend.current().asarray(kept)]
+            x = embedding(x.reshape(-1, x.shape[-1]), ids=kept)
             targets = targets.reshape(-1)[kept]
         targets = backend.current().asarray(targets)
         return self._prediction_loss(x, targets, batch.n_targets)
@@ -115,10 +121,9 @@ class LanguageModel(Module):
         with some of its sequences."""
         return self
 
-    def on_device(self, ids, begin: int = 0):
-        """Token ids, checked and moved to the device. `begin` tokens stand before them.
-
-        On the host, since a GPU wraps an id that is out of range silently.
+    def checked(self, ids, begin: int = 0) -> np.ndarray:
+        """Token ids on the host, all of them in the vocabulary; a GPU would wrap others
+        silently. `begin` tokens stand before them.
         """
         ids = np.asarray(ids)
         context, vocab_size = self.config.context, self.config.vocab_size
@@ -133,4 +138,4 @@ class LanguageModel(Module):
                 f"token id {bad} is outside the vocabulary of {vocab_size}: "
                 f"was this text encoded with another tokenizer?"
             )
-        return backend.current().asarray(ids)
+        return ids

@@ -45,7 +45,7 @@ class LSTMModel(LanguageModel):
 
         `mask` is not needed: padding stands after a text, and nothing looks ahead.
         """
-        x = drop(self.tokens(self.on_device(ids)), noise)
+        x = drop(self.tokens(self.checked(ids)), noise)
         for block in self.blocks:
             x = block(x, noise)
         return normed(x, self.norm)
@@ -59,7 +59,7 @@ class LSTMModel(LanguageModel):
 
         ids (B, t) -> (B, V), on the host
         """
-        ids = self.on_device(ids, cache[0].length)
+        ids = self.checked(ids, cache[0].length)
         with no_grad():
             x = self.tokens(ids)
             for block, state in zip(self.blocks, cache, strict=True):

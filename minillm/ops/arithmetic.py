@@ -89,6 +89,7 @@ def tanh(x):
 @op(check=checks.condition_comes_last)
 def where(x, y, *, condition):
     """x where the condition holds, y elsewhere; the side not taken gets gradient 0."""
+    condition = xp.asarray(condition)  # CuPy's `where` takes no True or False
     return (
         xp.where(condition, x, y),
         lambda g: xp.where(condition, g, xp.zeros_like(g)),

@@ -42,11 +42,12 @@ def linear_cross_entropy(x, weight, *, targets, n_targets: int | None = None):
     x (..., D), weight (V, D), targets (...) -> scalar. As one op, so that a faster body
     need not keep the logits, by far the largest array of a small model.
     """
-    logits = x @ weight.T
+    rows, targets = as_rows(x), xp.asarray(targets).reshape(-1)
+    logits = rows @ weight.T
     loss, pull_logits = cross_entropy.rule(logits, targets=targets, n_targets=n_targets)
 
     def pullback(g):
         gl = pull_logits(g)
-        return gl @ weight, as_rows(gl).T @ as_rows(x)
+        return (gl @ weight).reshape(x.shape), gl.T @ rows
 
     return loss, joint(pullback)

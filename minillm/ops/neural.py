@@ -14,19 +14,24 @@ from minillm.tensor import op
 def linear(x, weight, bias):
     """x W + b.   (..., n) @ (n, m) + (m,) -> (..., m); bias may be None."""
 
-    def pull_weight(g):
-        return as_rows(x).T @ as_rows(g)
-
-    y = x @ weight if bias is None else x @ weight + bias
-    return y, lambda g: g @ weight.T, pull_weight, lambda g: as_rows(g).sum(0)
+    rows = as_rows(x)  # a batch is its rows, one below the other: one large product
+    y = rows @ weight if bias is None else rows @ weight + bias
+    return (
+        y.reshape(*x.shape[:-1], weight.shape[1]),
+        lambda g: (as_rows(g) @ weight.T).reshape(x.shape),
+        lambda g: rows.T @ as_rows(g),
+        lambda g: as_rows(g).sum(0),
+    )
 
 
 @op(check=checks.ids_in_table)
 def embedding(table, *, ids):
     """Row ids[...] of the table.   (V, D), ids (...) -> (..., D)
 
-    `ids` are whole numbers from 0 to V − 1.
+    `ids` are whole numbers from 0 to V − 1, on the host or where the table is: from the
+    host a faster body has less to wait for.
     """
+    ids = xp.asarray(ids)
 
     def pullback(g):
         gradient = xp.zeros_like(table)

@@ -40,7 +40,7 @@ def tight(
     config: TrainConfig, shape: ModelConfig, n_workers: int, device: Backend
 ) -> str | None:
     """In words, that a run may not fit: where Linux runs out, it ends it unasked."""
-    there = device.memory()["total"]
+    there = device.total_memory()
     expected = needed(config, shape, n_workers, device)
     if not there or expected < TIGHT * there:
         return None
@@ -58,7 +58,7 @@ def within(
     """Raise DeviceError, with a batch that would fit, where the block runs out of the
     device's memory; and before it begins, where it surely would. Without a shape, as of
     a model of one's own, no batch can be named."""
-    there = device.memory()["total"]  # 0 where it cannot be asked
+    there = device.total_memory()  # 0 where it cannot be asked
     least = SURE * needed(config, shape, n_workers, device) if shape else 0
     if there and least > there:
         raise DeviceError(
@@ -84,7 +84,7 @@ def _way_out(
     time: others may use the memory too."""
     if shape is None:
         return "try a smaller --batch, or a larger --accumulate"
-    there = device.memory()["total"] or float("inf")
+    there = device.total_memory() or float("inf")
     now = at_a_time(config, n_workers, device)
     # With one sequence at a time a smaller batch helps only where it is a large one.
     long = BATCH_BYTES * config.tokens_per_step > there / 10

@@ -9,7 +9,8 @@ else here does.
 """
 
 from minillm.testing.bodies import check_body
-from minillm.testing.gradients import CheckError, UndecidedError, check_gradients
+from minillm.testing.faults import KINDS, CheckError, UndecidedError
+from minillm.testing.gradients import check_gradients
 from minillm.testing.strategies import (
     arrays,
     axes,
@@ -20,8 +21,10 @@ from minillm.testing.strategies import (
     token_ids,
 )
 from minillm.testing.table import TABLE, Row, gradcheck
+from minillm.testing.types import check_types
 
 __all__ = [
+    "KINDS",
     "TABLE",
     "CheckError",
     "Row",
@@ -32,6 +35,7 @@ __all__ = [
     "cases",
     "check_body",
     "check_gradients",
+    "check_types",
     "gradcheck",
     "masks",
     "shapes",

@@ -7,7 +7,8 @@ from numpy.typing import DTypeLike
 
 from minillm import backend
 from minillm.tensor import Tensor
-from minillm.testing.gradients import CheckError, on_device
+from minillm.testing.faults import CheckError
+from minillm.testing.point import on_device
 
 
 def check_body(
@@ -26,6 +27,7 @@ def check_body(
     """
     if tolerance is None:
         tolerance = 200 * float(np.finfo(dtype).eps)
+    arrays = [x if x is None else backend.to_numpy(x) for x in arrays]
     settings = {name: on_device(value) for name, value in settings.items()}
     found = _value_and_gradients(op, arrays, dtype, settings)
     with backend.plain():
@@ -42,7 +44,8 @@ def check_body(
         if a.shape != b.shape or a.dtype != b.dtype:
             raise CheckError(
                 f"{op.__name__}: the body's {what} is {a.dtype} of shape {a.shape}, "
-                f"the definition's {b.dtype} of shape {b.shape}"
+                f"the definition's {b.dtype} of shape {b.shape}",
+                "body",
             )
         jitter = np.abs(c - b).max(initial=0) / np.finfo(dtype).eps
         least = max(min(smallest, 1.0), float(np.finfo(dtype).tiny))
@@ -51,7 +54,8 @@ def check_body(
         if not difference <= tolerance:  # NaN too
             raise CheckError(
                 f"{op.__name__}: the body's {what} differs from the definition's by "
-                f"{difference:.1e} of its largest number (tolerance {tolerance:.0e})"
+                f"{difference:.1e} of its largest number (tolerance {tolerance:.0e})",
+                "body",
             )
         worst = max(worst, difference)
     return worst

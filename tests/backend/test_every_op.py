@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minillm import Tensor, backend
-from minillm.testing import TABLE, check_gradients
-from minillm.testing.gradients import on_device
+from minillm import Tensor, backend, ops
+from minillm.testing import TABLE, check_body, check_gradients
+from minillm.testing.point import on_device
 
 ROWS = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 
@@ -71,6 +71,10 @@ def compare_softplus(device):
 
 def test_the_op_of_the_readme_runs_on_the_stand_in(strict):
     compare_softplus(strict)
+
+
+def test_a_body_is_checked_on_arrays_of_the_device(on_strict):
+    check_body(ops.gelu, on_strict.asarray(np.linspace(-3, 3, 7)))
 
 
 @pytest.mark.gpu

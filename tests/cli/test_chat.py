@@ -51,7 +51,12 @@ def test_characters_that_the_model_does_not_know_are_named(
     from minillm import train
 
     out = str(tmp_path / "chars")
-    options = {"size": "pico", "data": "facts", "tokenizer": "chars", "steps": 1}
+    options = {
+        "size": "pico",
+        "data": "facts:records=2000",
+        "tokenizer": "chars",
+        "steps": 1,
+    }
     train(**options, device="cpu", workers="1", out=out)
     monkeypatch.setattr(sys, "stdin", io.StringIO("17=\n灯\n灯\n"))
     err = minillm("chat", out, "--max-tokens", "2")[2]

@@ -59,7 +59,12 @@ def test_characters_that_the_model_does_not_know_are_named(minillm, tmp_path):
     from minillm import train
 
     out = str(tmp_path / "chars")
-    options = {"size": "pico", "data": "facts", "tokenizer": "chars", "steps": 1}
+    options = {
+        "size": "pico",
+        "data": "facts:records=2000",
+        "tokenizer": "chars",
+        "steps": 1,
+    }
     train(**options, device="cpu", workers="1", out=out)
     for option in ([], ["--stream"]):
         code, _, err = minillm("generate", out, "1灯=灯x", *option)

@@ -87,7 +87,7 @@ def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     text = folder / "text.txt"
     text.write_text(
-        "She read all the books of the sea. 她读海。\n" * 200, encoding="utf-8"
+        "She read all the books of the sea. 她读海。\n" * 60, encoding="utf-8"
     )
     train(data=str(text), out=str(folder / "run"), **QUICK, keep=3, draw=False)
     return folder

@@ -79,8 +79,8 @@ def fake(count=1, driver: int = 12040, **functions) -> types.ModuleType:
 
 @pytest.fixture
 def cupy(monkeypatch):
-    """A function that makes CuPy be what a row says. Bodies for a real GPU, where there
-    is one, are out of the way."""
+    """A function that makes CuPy be what a row says. Bodies for a real GPU are out of
+    the way."""
 
     def install(module):
         monkeypatch.setitem(sys.modules, "cupy", module)
@@ -88,6 +88,7 @@ def cupy(monkeypatch):
 
     bodies = {key: body for key, body in registry._bodies.items() if key[0] == "cpu"}
     monkeypatch.setattr(registry, "_bodies", bodies)
+    monkeypatch.setattr(cuda, "BODIES", ())
     yield install
     cuda._checked.cache_clear()
     switch._by_array_type.pop(_strict.StrictArray, None)

@@ -15,7 +15,7 @@ import pytest
 
 from minillm import threads
 from minillm.backend import faster_names, registry
-from minillm.testing import check_body
+from minillm.testing import CheckError, check_body
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,6 +52,22 @@ def test_a_wrong_pullback_in_the_readme_would_be_found():
     assert wrong != definition
     with pytest.raises(AssertionError):
         exec(wrong + check, {})
+
+
+def test_the_failure_of_the_readme_is_what_the_check_prints():
+    definition, check = [block for block in blocks("python") if "softplus" in block]
+    (promised,) = blocks("text")
+    wrong = definition.replace("lambda g: g /", "lambda g: -g /")
+    with pytest.raises(CheckError) as caught:
+        exec(wrong + check, {})
+    assert caught.value.kind == "sign"
+    assert f'its `kind` is `"{caught.value.kind}"`' in README
+    number = r"-?\d+\.?\d*(?:e[+-]\d+)?"
+    printed = str(caught.value)
+    assert re.sub(number, "n", printed).split() == re.sub(number, "n", promised).split()
+    numbers = [re.findall(number, text) for text in (printed, promised)]
+    for one, other in zip(*numbers, strict=True):
+        assert float(one) == pytest.approx(float(other), rel=1e-5)
 
 
 def test_the_loop_of_the_readme_has_the_losses_of_train(tmp_path, monkeypatch):

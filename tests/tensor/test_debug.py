@@ -157,13 +157,13 @@ def changed_view(x, y):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (changed_argument, "argument 2 of mul at"),
+        (changed_argument, "argument y of mul at"),
         (changed_value, "the value of exp at"),
-        (changed_array, "argument 2 of mul at"),
+        (changed_array, "argument y of mul at"),
         (changed_setting, "index of getitem at"),
         (changed_list, "index of getitem at"),
-        (changed_far_below, "argument 1 of tanh at"),
-        (changed_view, "argument 1 of mul at"),
+        (changed_far_below, "argument x of tanh at"),
+        (changed_view, "argument x of mul at"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -208,3 +208,159 @@ def test_a_right_model_passes_in_debug_mode():
     x = leaf([0.0, 1.0])
     with minillm.debug():
         ops.where(x.sqrt(), 0.0, condition=np.array([False, True])).sum().backward()
+
+
+@op
+def greedy(x, y):
+    """Its pullback writes into x."""
+
+    def pull_y(g):
+        np.multiply(x, g, out=x)
+        return x
+
+    return x * y, lambda g: g * y, pull_y
+
+
+@op
+def hasty(x):
+    """Its forward writes into x."""
+    x *= 2
+    return x * 1, lambda g: 2 * g
+
+
+@op
+def turned(x):
+    """Its pullback writes into a view of x that the forward has made."""
+    rows = x.T
+
+    def pullback(g):
+        rows[0] = 0
+        return g
+
+    return x * 1, pullback
+
+
+@op
+def sly(x):
+    """Its pullback takes the flag off."""
+
+    def pullback(g):
+        g.flags.writeable = True
+        g *= 2
+        return g
+
+    return 2 * x, pullback
+
+
+@pytest.mark.parametrize(
+    ("f", "words"),
+    [
+        (
+            lambda x, y: greedy(x, y),
+            "the pullback of greedy writes into its argument x",
+        ),
+        (lambda x, _: hasty(x), "the forward of hasty writes into its input x"),
+        (lambda x, _: turned(x), "the pullback of turned writes into its argument x"),
+        (
+            lambda x, _: sly(x),
+            "the pullback of sly writes into the incoming gradient g",
+        ),
+    ],
+)
+def test_a_rule_that_writes_into_what_it_is_given(f, words):
+    x, y = leaf([[0.5, 1.0]]), leaf([[2.0, 3.0]])
+    with minillm.debug(), pytest.raises(RuntimeError, match=words) as caught:
+        f(x, y).sum().backward()
+    assert "test_debug.py:" in str(caught.value)
+    f(x, y).sum().backward()  # only in debug mode
+
+
+def test_a_write_by_a_flag_keeps_the_numbers_and_the_traceback():
+    x, y = leaf([0.5, 1.0]), leaf([2.0, 3.0])
+    with minillm.debug(), pytest.raises(RuntimeError) as caught:
+        greedy(x, y).sum().backward()
+    np.testing.assert_array_equal(x.data, [0.5, 1.0])
+    assert isinstance(caught.value.__cause__, ValueError)  # where it happened
+
+
+def test_a_read_only_array_of_the_rules_own_is_an_error_of_its_own():
+    @op
+    def stretched(x):
+        def pullback(g):
+            wide = np.broadcast_to(g, (2, *g.shape))
+            wide[0] = 0
+            return g
+
+        return x * 1, pullback
+
+    x = leaf([0.5, 1.0])
+    with minillm.debug(), pytest.raises(ValueError, match="read-only"):
+        stretched(x).sum().backward()
+
+
+def test_a_value_that_is_a_view_may_be_written_into_after_backward():
+    x = leaf([[0.5, 1.0]])
+    with minillm.debug():
+        rows = x.reshape(2)
+        rows.sum().backward()
+        rows.data += 1
+    np.testing.assert_array_equal(x.data, [[1.5, 2.0]])
+
+
+def test_borrowed_gradients_are_none_of_its_business():
+    """Gradients that are g, views of it or of an argument; leaves own theirs."""
+    x, y, z = leaf([[0.5, 1.0]]), leaf([[2.0, 3.0]]), leaf([[1.0, 1.0]])
+    with minillm.debug():
+        ((x + y + x + z) * y.reshape(1, 2) + x.T.T).sum().backward()
+    gradients = [x.grad, y.grad, z.grad]
+    for i, gradient in enumerate(gradients):
+        assert gradient.flags.writeable and gradient.flags.owndata
+        for other in gradients[:i]:
+            assert not np.shares_memory(gradient, other)
+    np.testing.assert_array_equal(x.grad, 2 * y.data + 1)
+    np.testing.assert_array_equal(z.grad, y.data)
+
+
+def test_a_gradient_that_is_written_into_after_it_was_returned():
+    @op
+    def one_buffer(x, y):
+        buffer = np.empty_like(x)
+        return (
+            x * y,
+            lambda g: np.multiply(g, y, out=buffer),
+            lambda g: np.multiply(g, x, out=buffer),
+        )
+
+    with (
+        minillm.debug(),
+        pytest.raises(RuntimeError, match="one_buffer returns a grad"),
+    ):
+        one_buffer(leaf([0.5, 1.0]), leaf([2.0, 3.0])).sum().backward()
+
+
+def test_kernels_may_write():
+    from minillm import AdamW
+    from minillm.nn import Linear
+
+    layer = Linear(2, 1)
+    optimizer = AdamW(layer, lr=0.1)
+    before = layer.weight.data.copy()
+    with minillm.debug():
+        layer(Tensor(np.ones((3, 2), np.float32))).sum().backward()
+        optimizer.step()
+    assert (layer.weight.data != before).all()
+
+
+def test_observers_within_each_other_all_look_on():
+    from minillm import backend
+
+    seen = []
+
+    def observer(name, body):
+        seen.append(name)
+        return body
+
+    x = leaf([[0.5, 1.0]])
+    with minillm.debug(), backend.observed(observer), pytest.raises(RuntimeError):
+        hasty(x)
+    assert seen == ["hasty"]

@@ -1,5 +1,6 @@
 """What is recorded, and when nothing is."""
 
+import inspect
 import threading
 
 import numpy as np
@@ -58,7 +59,8 @@ def test_a_worker_inherits_what_its_caller_has_switched_on(x):
         with pytest.raises(FloatingPointError):
             Tensor([np.nan]) * 1
         text = backend.definition_of("gelu")
-        found.append(((x * 2).requires_grad, backend.body_of(text, "cpu") is text))
+        body = inspect.unwrap(backend.body_of(text, "cpu"))  # debug mode looks on
+        found.append(((x * 2).requires_grad, body is text))
 
     with no_grad(), backend.plain(), debug():
         thread = threading.Thread(target=backend.inherit(look))

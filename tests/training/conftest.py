@@ -23,11 +23,11 @@ QUICK = {
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory) -> str:
-    """The path of a text of 14 kB in English and Chinese."""
+    """The path of a text of 7 kB in English and Chinese."""
     rng = np.random.default_rng(0)
     sentence = "the sea 大海 a lamp 灯塔 she read 她读 of all 一座 books 书"
     words = sentence.split()
-    lines = [" ".join(rng.choice(words, 9)) + ".\n" for _ in range(400)]
+    lines = [" ".join(rng.choice(words, 9)) + ".\n" for _ in range(200)]
     path = tmp_path_factory.mktemp("text") / "书.txt"
     path.write_text("".join(lines), encoding="utf-8")
     return str(path)

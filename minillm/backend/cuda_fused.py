@@ -1,0 +1,115 @@
+"""CUDA's faster bodies of what is element-wise: a formula in `xp` as one kernel.
+
+On a GPU each op of `xp` is a launch with its own way through memory; GELU's definition
+takes nine. `fused` hands the whole formula to `cupy.fuse`. A number that changes from
+call to call is given as float32: a Python float would be a double, at which most GPUs
+are slow.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+
+from minillm.backend import switch
+from minillm.backend.arrays import SINGLE
+from minillm.backend.cuda_bodies import fits
+from minillm.backend.pullbacks import joint
+from minillm.backend.registry import definition_of, faster
+from minillm.backend.switch import xp
+
+C = math.sqrt(2 / math.pi)
+CUBIC = 0.044715
+
+
+def fused(formula: Callable) -> Callable:
+    """The formula, compiled on the device in charge with the first call. Arrays that it
+    changes in place are changed."""
+
+    @functools.cache
+    def compiled(device):
+        return device.fuse(formula)
+
+    return lambda *arguments: compiled(switch.current())(*arguments)
+
+
+def singles(*numbers: float) -> list:
+    return [SINGLE.type(number) for number in numbers]
+
+
+@fused
+def gelu_and_slope(x):
+    squared = xp.minimum(x * x, 100)  # see the definition
+    t = xp.tanh(C * x * (1 + CUBIC * squared))
+    slope = C * (1 + 3 * CUBIC * squared)
+    return 0.5 * x * (1 + t), 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope
+
+
+@faster("gelu", "cuda")
+def gelu(x, *, form="tanh"):
+    """Value and slope at once."""
+    if form != "tanh" or not fits(x):
+        return definition_of("gelu")(x, form=form)
+    y, slope = gelu_and_slope(x)
+    return y, lambda g: g * slope
+
+
+@fused
+def swiglu_value(gate, up):
+    return gate / (1 + xp.exp(-gate)) * up
+
+
+@fused
+def swiglu_gradients(g, gate, up):
+    share = 1 / (1 + xp.exp(-gate))
+    return g * up * share * (1 + gate * (1 - share)), g * gate * share
+
+
+@faster("swiglu", "cuda")
+def swiglu(gate, up):
+    """silu(gate) · up in one kernel, both gradients in another."""
+    if not fits(gate, up):
+        return definition_of("swiglu")(gate, up)
+    return swiglu_value(gate, up), joint(lambda g: swiglu_gradients(g, gate, up))
+
+
+@fused
+def move_by_adam(data, grad, m, v, size, root, decay, scale, rest1, rest2, eps):
+    g = grad * scale
+    m += rest1 * (g - m)
+    v += rest2 * (g * g - v)
+    data -= size * m / (xp.sqrt(v) * root + eps) + decay * data
+
+
+@faster("adamw", "cuda")
+def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale):
+    """One pass over all four arrays."""
+    size, root = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
+    numbers = (size, root, lr * weight_decay, scale, 1 - beta1, 1 - beta2, eps)
+    move_by_adam(data, grad, m, v, *singles(*numbers))
+
+
+@fused
+def move_down(data, grad, lr, decay, scale):
+    data -= lr * scale * grad + decay * data
+
+
+@faster("sgd", "cuda")
+def sgd(data, grad, *, lr, weight_decay, scale):
+    """One pass over both arrays."""
+    move_down(data, grad, *singles(lr, lr * weight_decay, scale))
+
+
+@fused
+def move_with_momentum(data, grad, velocity, lr, momentum, of_g, of_v, decay, scale):
+    g = grad * scale
+    velocity *= momentum
+    velocity += g
+    data -= lr * (of_g * g + of_v * velocity) + decay * data
+
+
+@faster("sgd_momentum", "cuda")
+def sgd_momentum(data, grad, velocity, *, lr, momentum, nesterov, weight_decay, scale):
+    """One pass over all three arrays."""
+    parts = (1, momentum) if nesterov else (0, 1)  # of g and velocity in the move
+    numbers = (lr, momentum, *parts, lr * weight_decay, scale)
+    move_with_momentum(data, grad, velocity, *singles(*numbers))
