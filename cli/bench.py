@@ -21,7 +21,7 @@ from minillm_cli import common, output
 @click.option(
     "--plot", metavar="FILE", type=common.WRITTEN, help="Draw the profile (svg, png)."
 )
-@click.option("--seconds", metavar="X", type=float, help="Time for each.  [5]")
+@click.option("--seconds", metavar="X", type=float, help="Time for each.  [5, GPU: 3]")
 @click.option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N.  [auto]")
 @click.option("--workers", metavar="N|auto", help="Workers in training.  [auto]")
 @common.shared

@@ -12,7 +12,8 @@ def command(json: bool) -> None:
 
     Versions, linear algebra library and its threads, what multiplies matrices and how
     fast on one core, cores, memory; for each device one matrix product and one kernel,
-    or the reason why it cannot be used.
+    or the reason why it cannot be used; on a GPU how far each faster body is off from
+    its definition.
     """
     from minillm.inspect.doctor import examine
 
@@ -27,7 +28,7 @@ def command(json: bool) -> None:
         *[["products", line] for line in describe_products(found["products"])],
         ["cores", found["cores"]],
         ["memory", f"{found['memory_bytes'] / 2**30:.1f} GiB"],
-        *[[device["name"], describe_device(device)] for device in found["devices"]],
+        *[row for device in found["devices"] for row in describe_device(device)],
     ]
     output.print_table(["part", "found"], rows)
     output.say_next("minillm bench --size nano")
@@ -51,10 +52,21 @@ def describe_products(products: dict) -> list[str]:
     return [line]
 
 
-def describe_device(device: dict) -> str:
+def describe_device(device: dict) -> list[list[str]]:
+    """Its speeds; then, on a GPU, a row for each of its bodies."""
     if not device["usable"]:
-        return device["reason"]
+        return [[device["name"], device["reason"]]]
     matmul = device["matmul_flops_per_second"] / 1e9
     gelu = device["gelu_bytes_per_second"] / 1e9
     speed = f"matrix product {matmul:,.0f} GFLOP/s, gelu {gelu:,.1f} GB/s"
-    return f"{device['reason']}: {speed}"
+    rows = [[device["name"], f"{device['reason']}: {speed}"]]
+    for body in device["bodies"]:
+        told = (
+            "no case to check it"
+            if body["off"] is None
+            else f"off by {body['off']:.0e}"
+        )
+        if body["problem"]:
+            told = f"left out, its definition runs: {body['problem']}"
+        rows.append([f"  {body['name']}", f"{told} ({body['seconds']:.2f} s)"])
+    return rows

@@ -32,6 +32,10 @@ class Backend:
         """An element-wise formula as one kernel, where the library can make one."""
         return formula
 
+    def add_at(self, array, index, y) -> None:
+        """array[index] += y, in place; what an index names twice gets both."""
+        self.xp.add.at(array, index, y)
+
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""
 

@@ -3,17 +3,22 @@
 import contextlib
 import functools
 import importlib
+import re
 import sys
+import warnings
 from collections.abc import Callable
+from importlib import metadata
 
 import numpy as np
 
+from minillm.backend import cuda_scatter
 from minillm.backend.base import Backend
 from minillm.errors import DeviceError
 
 INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"
 # By name, since they import the switch, which imports this file.
 BODIES = ("cuda_bodies", "cuda_attention", "cuda_fused")
+OLDEST = 14  # CuPy's release that computes in the types of NumPy 2
 # What cuBLAS and the runtime say where CuPy's own pool raises a MemoryError.
 NO_MEMORY = ("ALLOC_FAILED", "cudaErrorMemoryAllocation")
 
@@ -31,6 +36,8 @@ class CudaBackend(Backend):
         self.device = cupy.cuda.Device(index)
 
     def asarray(self, host):
+        """Moved by way of pinned memory, which CuPy keeps for it: nobody waits, and the
+        host array may change as soon as this returns."""
         return self.xp.asarray(host)
 
     def to_numpy(self, array) -> np.ndarray:
@@ -43,6 +50,10 @@ class CudaBackend(Backend):
 
     def fuse(self, formula: Callable) -> Callable:
         return self.xp.fuse(formula)
+
+    def add_at(self, array, index, y) -> None:
+        """With the same sums in every run: see `cuda_scatter.py`."""
+        cuda_scatter.add_at(self, array, index, y)
 
     def synchronize(self) -> None:
         self.device.synchronize()
@@ -73,6 +84,7 @@ def open_device(index: int) -> CudaBackend:
     backend.device.use()
     for name in BODIES:
         importlib.import_module(f"minillm.backend.{name}")
+    importlib.import_module("minillm.backend.self_check").begin(backend)
     return backend
 
 
@@ -98,6 +110,8 @@ def _checked(index: int) -> CudaBackend:
             f"cuda:{index} is there, but CuPy cannot compute on it "
             f"({_one_line(error)}): {_way_out(error)}, or use --device cpu"
         ) from None
+    if several := _one_of_several():
+        warnings.warn(f"{several}; as it is, cuda:{index} works", stacklevel=2)
     return backend
 
 
@@ -124,6 +138,8 @@ def _is_full(error: Exception) -> bool:
 def _way_out(error: Exception) -> str:
     """What to do where there is a device, but nothing can be computed on it."""
     told = str(error)
+    if several := _one_of_several():
+        return several
     if _is_full(error):
         return "end what else fills its memory (nvidia-smi lists it)"
     if "cudaErrorDevicesUnavailable" in told:
@@ -139,14 +155,42 @@ def of_device(error: BaseException) -> bool:
 
 def _import_cupy():
     try:
-        import cupy
+        with warnings.catch_warnings():
+            # Told in one line, by `_one_of_several`.
+            warnings.filterwarnings("ignore", r"\s*-*\s*CuPy may not function")
+            import cupy
     except ModuleNotFoundError:
         raise DeviceError(f"CuPy is not installed: {INSTALL}") from None
     except Exception as error:
+        way_out = _one_of_several() or INSTALL
         raise DeviceError(
-            f"CuPy is installed but cannot be imported ({_one_line(error)}): {INSTALL}"
+            f"CuPy is installed but cannot be imported ({_one_line(error)}): {way_out}"
         ) from None
+    version = cupy.__version__
+    if int(version.partition(".")[0]) < OLDEST:
+        raise DeviceError(
+            f"CuPy {version} is too old: minillm needs {OLDEST} or later (pip install "
+            f"-U of the cupy package that is installed), or use --device cpu"
+        )
     return cupy
+
+
+def _one_of_several() -> str | None:
+    """What to do where CuPy is installed twice: both write into one folder, and what
+    lies in it is of neither."""
+    names = sorted(
+        {
+            str(found.metadata["Name"])
+            for found in metadata.distributions()
+            if re.fullmatch(r"cupy(-cuda\w+)?", str(found.metadata["Name"]))
+        }
+    )
+    if len(names) < 2:
+        return None
+    return (
+        f"CuPy is installed {len(names)} times ({', '.join(names)}): pip uninstall all "
+        f"of them and install one"
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -32,8 +32,9 @@ def fused(formula: Callable) -> Callable:
     return lambda *arguments: compiled(switch.current())(*arguments)
 
 
-def singles(*numbers: float) -> list:
-    return [SINGLE.type(number) for number in numbers]
+def singles(*numbers) -> list:
+    """Numbers as float32; one that lies on the device stays there."""
+    return [n if switch.of(n) else SINGLE.type(n) for n in numbers]
 
 
 @fused
@@ -74,10 +75,12 @@ def swiglu(gate, up):
 
 @fused
 def move_by_adam(data, grad, m, v, size, root, decay, scale, rest1, rest2, eps):
-    g = grad * scale
-    m += rest1 * (g - m)
-    v += rest2 * (g * g - v)
-    data -= size * m / (xp.sqrt(v) * root + eps) + decay * data
+    moves = scale > 0  # see `scaled` beside the definition
+    g = xp.where(moves, grad * scale, 0)
+    m += xp.where(moves, rest1, 0) * (g - m)
+    v += xp.where(moves, rest2, 0) * (g * g - v)
+    move = size * m / (xp.sqrt(v) * root + eps) + decay * data
+    data -= xp.where(moves, move, 0)
 
 
 @faster("adamw", "cuda")
@@ -90,13 +93,29 @@ def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale)
 
 @fused
 def move_down(data, grad, lr, decay, scale):
-    data -= lr * scale * grad + decay * data
+    data -= xp.where(scale > 0, lr * scale * grad + decay * data, 0)
 
 
 @faster("sgd", "cuda")
 def sgd(data, grad, *, lr, weight_decay, scale):
     """One pass over both arrays."""
     move_down(data, grad, *singles(lr, lr * weight_decay, scale))
+
+
+@fused
+def scale_of(loss, squared_norm, before, clip):
+    norm = xp.sqrt(squared_norm)
+    scale = xp.minimum(clip / xp.maximum(norm, 1e-30), 1)
+    return xp.where(xp.isfinite(loss + norm) & (before > 0), scale, 0)
+
+
+@faster("checked_scale", "cuda")
+def checked_scale(loss, squared_norm, before, figures, *, clip):
+    """One kernel for the number, one for each figure."""
+    figures[0] = loss
+    figures[1] = squared_norm
+    (most,) = singles(clip if clip > 0 else math.inf)
+    return scale_of(loss, squared_norm, before, most)
 
 
 @fused

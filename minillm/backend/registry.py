@@ -18,6 +18,7 @@ from minillm.errors import UsageError
 
 _bodies: dict[tuple[str, str], object] = {}
 _definitions: dict[str, object] = {}
+_judge = None
 _kernels: set[str] = set()
 _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
@@ -61,8 +62,25 @@ def body_of(rule: Callable, kind: str) -> Callable:
     body = rule
     if not runs_plain() and _definitions[name] is rule:
         body = _bodies.get((kind, name), rule)
+        if kind != "cpu" and body is not rule and _judge is not None:
+            body = _judge(rule, body)
     observer = _observer.get()
     return body if observer is None else observer(name, body)
+
+
+def judge_with(judge: Callable | None) -> None:
+    """Let `judge(rule, body)` say what runs on a GPU: see `self_check.py`."""
+    global _judge
+    _judge = judge
+
+
+def pairs(kind: str) -> list[tuple[Callable, Callable]]:
+    """(definition, body) of every body for such a device whose definition is known."""
+    return [
+        (_definitions[name], _bodies[kind, name])
+        for name in faster_names(kind)
+        if name in _definitions
+    ]
 
 
 def faster_names(kind: str = "cpu") -> list[str]:

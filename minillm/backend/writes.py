@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minillm.backend.notes import calling_line, note_pullback_of, parameters
+from minillm.backend.pullbacks import joint
 from minillm.backend.registry import is_kernel, observed
 from minillm.backend.switch import to_numpy
 
@@ -117,8 +118,9 @@ class _Run:
     def _guarded(self, pullback, place: int):
         if not callable(pullback):
             return pullback
-        inner = getattr(pullback, "pullback", pullback)  # a joint one has it inside
-        is_joint = inner is not pullback
+        # A marked one has it inside; `adding` is left off: it then answers an array.
+        inner = getattr(pullback, "pullback", pullback)
+        is_joint = isinstance(pullback, joint)
         known = not is_joint and place < len(self.names)
         argument = self.names[place] if known else "all arguments"
 
@@ -126,7 +128,7 @@ class _Run:
         def guarded(g):
             return self.pull(inner, place, argument, g)
 
-        return type(pullback)(guarded) if is_joint else guarded
+        return joint(guarded) if is_joint else guarded
 
     def pull(self, pullback, place: int, argument: str, g):
         if _answers.get() is None:  # the block is over

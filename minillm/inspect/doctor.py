@@ -1,5 +1,6 @@
 """`doctor`: libraries, cores, memory and devices of this machine, with their speeds."""
 
+import dataclasses
 import functools
 import platform
 from importlib import metadata
@@ -33,7 +34,8 @@ def examine() -> dict:
 
     A device that cannot be used has the reason. `matmul_flops_per_second` and
     `gelu_bytes_per_second` are in float32, with all the threads BLAS takes by itself;
-    `products` are those of training on a CPU, measured on one core.
+    `products` are those of training on a CPU, measured on one core; `bodies` of a GPU
+    say how far each is off from its definition (see `backend/self_check.py`).
     """
     return {
         "minillm": minillm.__version__,
@@ -102,7 +104,19 @@ def _examine(device: dict) -> dict:
                 1024 if where.kind == "cpu" else 8192
             ),
             "gelu_bytes_per_second": _gelu_speed(),
+            "bodies": _bodies(where),
         }
+
+
+def _bodies(where: backend.Backend) -> list[dict]:
+    """What each body for a GPU gives on it, beside its definition: [{"name", "off",
+    "problem", "seconds"}]. The tests have compared those for a CPU."""
+    if where.kind == "cpu":
+        return []
+    from minillm.backend import self_check
+    from minillm.learning import optimizer, unread  # noqa: F401  (they define kernels)
+
+    return [dataclasses.asdict(verdict) for verdict in self_check.examine_all(where)]
 
 
 def _gelu_speed() -> float:

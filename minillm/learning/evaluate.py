@@ -86,7 +86,8 @@ def score(model, batch: Batch) -> Score:
             tokens = _score_tokens(model, x, batch.targets.reshape(-1), where)
         if batch.labels is not None:
             logits = model.label_logits(x, batch).data
-            labels = _score_logits(logits, where.asarray(batch.labels))
+            found = _score_logits(logits, where.asarray(batch.labels))
+            labels = _tally([found], len(logits))
     return Score(tokens, labels)
 
 
@@ -95,12 +96,12 @@ def _score_tokens(model, x: Tensor, targets, where) -> Tally:
     x = x.data.reshape(-1, x.shape[-1])[where.asarray(kept)]
     targets = where.asarray(targets[kept])
     rows = max(1, CHUNK // model.config.vocab_size)
-    tally = Tally()
+    found = []
     for begin in range(0, kept.size, rows):
         part = slice(begin, begin + rows)
         logits = model.project(Tensor(x[part])).data
-        tally += _score_logits(logits, targets[part])
-    return tally
+        found.append(_score_logits(logits, targets[part]))
+    return _tally(found, kept.size)
 
 
 def _score_own_model(model: Module, batch: Batch) -> Tally:
@@ -123,18 +124,30 @@ def _score_own_model(model: Module, batch: Batch) -> Tally:
     asarray = device_of(model).asarray
     logits = logits.reshape(-1, logits.shape[-1])[asarray(kept)]
     with backend.running(device_of(model)):
-        return _score_logits(logits, asarray(batch.targets.reshape(-1)[kept]))
+        found = _score_logits(logits, asarray(batch.targets.reshape(-1)[kept]))
+        return _tally([found], kept.size)
 
 
-def _score_logits(logits, targets) -> Tally:
-    """logits (n, V), targets (n,)"""
+def _tally(found: list, n: int) -> Tally:
+    """Of n predictions, from what `_score_logits` found; the one wait for a GPU."""
+    if not found:
+        return Tally()
+    nats, right = backend.to_numpy(sum(found)).tolist()
+    return Tally(nats, int(right), n)
+
+
+def _score_logits(logits, targets):
+    """The sum of −log p and how many are right, as (2,) on the device, in float64.
+
+    logits (n, V), targets (n,)
+    """
     logits = logits - logits.max(-1, keepdims=True)
     at_target = xp.take_along_axis(logits, targets[:, None], -1)[:, 0]
     # Not by `cross_entropy`, which would keep a second array of this size, the largest
     # there is; and the sum is in float64, over a whole text.
     total = xp.exp(logits, out=logits).sum(-1)
-    nats = (xp.log(total) - at_target).sum(dtype=xp.float64).item()
-    return Tally(nats, (at_target == 0).sum().item(), len(logits))
+    nats = (xp.log(total) - at_target).sum(dtype=xp.float64)
+    return xp.stack([nats, (at_target == 0).sum(dtype=xp.float64)])
 
 
 def summarise(found: Score, objective: str, bytes_per_token: float | None) -> dict:

@@ -6,8 +6,8 @@ that are done (`n_done`).
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,25 +27,38 @@ from minillm.models import LanguageModel, build
 from minillm.nn import Module
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Step:
-    """What a step came to; `number` is from 0. The loss and the norm are read from the
-    device when they are asked for."""
+    """What a step came to; `number` is from 0. On a GPU, to ask for the loss or the
+    norm is to wait for it (`Learner.settle`)."""
 
     number: int
     lr: float
-    losses: list = field(repr=False)  # each worker's part of the loss
-    squares: list = field(repr=False)  # the squared norms of the gradient's slices
+    settle: Callable[[], None] = field(repr=False)
+    figures: tuple[float, float] | None = None  # the loss and the norm, once known
 
-    @cached_property
+    @property
     def loss(self) -> float:
         """Nats per target."""
-        return backend.to_numpy(sum(self.losses)).item()
+        return self._known()[0]
 
-    @cached_property
+    @property
     def norm(self) -> float:
         """That of the whole gradient, before it is clipped."""
-        return global_norm(self.squares)
+        return self._known()[1]
+
+    def check(self, loss: float, norm: float) -> None:
+        """Keep both. Raises DivergedError where one is no finite number."""
+        figures = {"loss": loss, "gradient_norm": norm, "learning_rate": self.lr}
+        check_finite(self.number + 1, **figures)
+        self.figures = loss, norm
+
+    def _known(self) -> tuple[float, float]:
+        if self.figures is None:
+            self.settle()
+        if self.figures is None:
+            raise UsageError(f"step {self.number}: its Learner was closed by an error")
+        return self.figures
 
 
 class Learner:
@@ -81,6 +94,7 @@ class Learner:
         self.own = None  # what is known of a model of one's own: `OwnModel`
         self.next = 0  # the number of the step that comes next
         self._workers = None  # while it is open: `Workers`
+        self._unread = None  # on a GPU: steps that nobody has waited for
         self._exits = contextlib.ExitStack()
         with backend.use(config.device) as device:
             self.worker_kind, self.n_workers = choose_workers(
@@ -116,7 +130,8 @@ class Learner:
         """Train on the batch of this step; `number` is from 0.
 
         Raises DivergedError, before any weight moves, where the loss or the gradient is
-        no finite number.
+        no finite number. A GPU is not waited for: `settle` raises it then, and from
+        that step on no weight has moved.
         """
         self._check_order(number)
         lr = learning_rate(self.config, number)
@@ -125,18 +140,52 @@ class Learner:
         # gradient is known.
         losses = self._workers.call("compute", number)
         squares = self._workers.call("reduce")
-        step = Step(number, lr, losses, squares)
-        figures = {"loss": step.loss, "gradient_norm": step.norm, "learning_rate": lr}
-        check_finite(number + 1, **figures)
-        scale = clip_scale(step.norm, self.config.clip)
+        step = Step(number, lr, self.settle)
+        where = backend.of(*losses)
+        if where and where.kind != "cpu":
+            scale = self._scale_unread(step, losses[0], squares[0])
+        else:
+            loss, norm = backend.to_numpy(sum(losses)).item(), global_norm(squares)
+            step.check(loss, norm)
+            scale = clip_scale(norm, self.config.clip)
         self._workers.call("update", number, lr, scale)
         self.next = number + 1
         return step
 
+    def _scale_unread(self, step: Step, loss, squared_norm):
+        """The scale of the gradient as a number on a GPU, which takes one worker."""
+        if self._unread is None:
+            from minillm.learning.unread import Unread  # opened for a GPU only
+
+            self._unread = Unread(self.config.clip)
+        if self._unread.is_full:
+            self.settle()
+        self._unread.add(step, loss, squared_norm)
+        return self._unread.scale
+
+    def settle(self) -> None:
+        """Wait for a GPU, until the loss and the norm of all steps are known.
+
+        Raises DivergedError for the first step where one is no finite number. That
+        step comes next again, and the gradient is its gradient.
+        """
+        if self._unread is None:
+            return
+        for step, loss, norm in self._unread.read():
+            try:
+                step.check(loss, norm)
+            except DivergedError:
+                self.next = step.number
+                self._workers.call("compute", step.number)
+                raise
+        self._unread.steps.clear()
+
     def evaluate(self, every: int = 1) -> Score:
         """How the model predicts what `text.validation` holds: all of it, or with
         `every=8` an eighth, spread over the whole."""
-        return sum(self._opened().call("evaluate", every), Score())
+        workers = self._opened()
+        self.settle()
+        return sum(workers.call("evaluate", every), Score())
 
     def save(self, path: str | Path) -> None:
         """Write the weights, the optimizer's moments and the number of the next step
@@ -144,6 +193,7 @@ class Learner:
         from minillm.files import replacing
         from minillm.weights import write_arrays
 
+        self.settle()
         with replacing(Path(path)) as temporary:
             write_arrays(temporary, self._arrays(), {"next": str(self.next)})
 
@@ -165,6 +215,7 @@ class Learner:
             )
         fill(self._arrays(), path)
         self.next = int(number)
+        self._unread = None
 
     def _arrays(self) -> dict:
         flat, optimizer = self.work.flat, self.work.optimizer
@@ -195,8 +246,12 @@ class Learner:
         return self
 
     def __exit__(self, *error) -> None:
-        self._workers = None
-        self._exits.__exit__(*error)
+        try:
+            if error[0] is None:
+                self.settle()
+        finally:
+            self._workers = self._unread = None
+            self._exits.__exit__(*error)
 
     def close(self) -> None:
         """End the workers; the weights stay in `model`."""

@@ -2,7 +2,7 @@
 
 import math
 
-from minillm.backend import kernel, to_numpy, xp
+from minillm.backend import kernel, of, to_numpy, xp
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.flat import FlatParameters
@@ -65,7 +65,8 @@ class Optimizer:
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
         """Move a part of the parameters. `step` is from 1, as in Adam's corrections;
-        the gradient is multiplied by `scale` first."""
+        the gradient is multiplied by `scale` first: a number, or one on the device, of
+        which 0 says that nothing may move."""
         raise NotImplementedError
 
 
@@ -148,18 +149,19 @@ class SGD(Optimizer):
 @kernel
 def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale):
     """One AdamW step, in place on data, m and v."""
-    g = grad * scale
-    m += (1 - beta1) * (g - m)
-    v += (1 - beta2) * (g * g - v)
+    moves, g = scaled(grad, scale)
+    m += moves * (1 - beta1) * (g - m)
+    v += moves * (1 - beta2) * (g * g - v)
     m_hat = m / (1 - beta1**step)
     v_hat = v / (1 - beta2**step)
-    data -= lr * (m_hat / (xp.sqrt(v_hat) + eps) + weight_decay * data)
+    data -= moves * lr * (m_hat / (xp.sqrt(v_hat) + eps) + weight_decay * data)
 
 
 @kernel
 def sgd(data, grad, *, lr, weight_decay, scale):
     """One step of gradient descent, in place on data."""
-    data -= lr * (grad * scale + weight_decay * data)
+    moves, g = scaled(grad, scale)
+    data -= moves * lr * (g + weight_decay * data)
 
 
 @kernel
@@ -170,6 +172,16 @@ def sgd_momentum(data, grad, velocity, *, lr, momentum, nesterov, weight_decay, 
     velocity += g
     move = g + momentum * velocity if nesterov else velocity
     data -= lr * (move + weight_decay * data)
+
+
+def scaled(grad, scale):
+    """(1, or 0 where nothing may move; the gradient times its scale). On a GPU the
+    scale of a run that has diverged is 0; its gradient may be NaN, and so is 0 · NaN.
+    """
+    if of(scale) is None:  # a plain number
+        return 1, grad * scale
+    moves = (scale > 0).astype(grad.dtype)
+    return moves, xp.where(scale > 0, grad * scale, 0)
 
 
 @kernel

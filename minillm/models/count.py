@@ -7,7 +7,7 @@ import functools
 from dataclasses import replace
 
 from minillm import backend
-from minillm.models.architectures import build
+from minillm.models.architectures import architecture, build
 from minillm.nn import ModelConfig
 
 # A row for each token, position or segment, and what only the output has.
@@ -54,6 +54,12 @@ def _one_and_two_layers(config: ModelConfig) -> list[dict]:
     return [_counted(replace(config, n_layers=n)) for n in (1, 2)]
 
 
+def _kept_by_layers(config: ModelConfig) -> int:
+    """The numbers that all layers keep of a token for the backward pass."""
+    one, two = _one_and_two_layers(config)
+    return config.n_layers * (two["kept"] - one["kept"])
+
+
 @functools.lru_cache(maxsize=1024)
 def _counted(config: ModelConfig) -> dict:
     with backend.use("cpu"):
@@ -92,6 +98,11 @@ def _counted(config: ModelConfig) -> dict:
 # further worker adds to it.
 BASE_BYTES = 54_000_000
 WORKER_BYTES = 10_000_000
+# Of CUDA's bodies: the logits they make at a time, the widest head whose attention
+# weights they do not keep, and what cuBLAS works in.
+CUDA_LOGITS = 2**24
+CUDA_HEAD = 64
+CUDA_BASE_BYTES = 34_000_000
 
 
 def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
@@ -104,9 +115,28 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]
-    one, two = _one_and_two_layers(config)
-    layers = config.n_layers * (two["kept"] - one["kept"])
-    activations = workers * batch * config.context * (layers + 4 * d)
+    tokens = workers * batch * config.context
+    activations = tokens * (_kept_by_layers(config) + 4 * d)
     turn = 2 * config.vocab_size * d
     base = BASE_BYTES + WORKER_BYTES * (workers - 1)
     return base + 4 * (states + activations + turn)
+
+
+def cuda_memory_bytes(config: ModelConfig, batch: int) -> int:
+    """The predicted peak of CuPy's memory pool in training in float32, with `batch`
+    sequences at a time. Measured for CuPy 14 with the faster bodies.
+
+    As `memory_bytes`, and once more the size of the weights: they were drawn one by one
+    before the flat buffer took them in, and the pool keeps what they lay in. Narrow
+    heads keep no attention weights. At the turn, two pieces of the logits.
+    """
+    d, vocab_size = config.d_model, config.vocab_size
+    narrow = d // config.n_heads <= CUDA_HEAD
+    share = architecture(config.arch).model.predicted_share
+    kept = _kept_by_layers(replace(config, context=1) if narrow else config)
+    tokens = batch * config.context
+    logits = min(tokens * vocab_size * share, CUDA_LOGITS)
+    turn = 2 * (logits + vocab_size * d)
+    activations = tokens * (kept + 4 * d)
+    most = activations + max(turn, 4 * tokens * d)
+    return CUDA_BASE_BYTES + round(4 * (5 * parameters(config)["total"] + most))

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from minillm import backend
+from minillm import backend, nn  # nn.column_mask: a file for decoding alone
 from minillm.errors import UsageError
 from minillm.models.language_model import LanguageModel
 from minillm.nn import (
@@ -165,9 +165,10 @@ class Conditioned:
         """
         model, begin = self.model, cache[0].length
         ids = model.checked(ids, begin)
+        mask = nn.column_mask(cache, ids.shape[1])
         with no_grad():
             x = model.embed(ids, begin, cache[0].padding)
             for block, layer_cache in zip(model.decoder, cache, strict=True):
-                x = block.decode(x, layer_cache)
+                x = block.decode(x, layer_cache, mask)
             logits = model.project(normed(x[:, -1], model.decoder_norm))
         return logits.numpy()

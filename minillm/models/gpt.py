@@ -67,9 +67,10 @@ class GPT(LanguageModel):
         """
         begin, padding = cache[0].length, cache[0].padding
         ids = self.checked(ids, begin)
+        mask = nn.column_mask(cache, ids.shape[1])
         with no_grad():
             x = self.embed(ids, begin, padding)
             for block, layer_cache in zip(self.blocks, cache, strict=True):
-                x = block.decode(x, layer_cache)
+                x = block.decode(x, layer_cache, mask)
             logits = self.project(normed(x[:, -1], self.norm))
         return logits.numpy()

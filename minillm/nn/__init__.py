@@ -7,7 +7,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "attention": ["CrossAttention", "MultiHeadAttention", "to_key_mask"],
         "block": ["Block", "DecoderBlock", "last_norm", "normed"],
-        "cache": ["DecoderCache", "KeyValueCache", "LSTMState"],
+        "cache": ["DecoderCache", "KeyValueCache", "LSTMState", "column_mask"],
         "config": ["ModelConfig"],
         "init": ["Initializer", "seed"],
         "layers": [

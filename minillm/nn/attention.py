@@ -114,13 +114,14 @@ class MultiHeadAttention(Module):
         sides = batch, self.n_kv_heads, capacity, self.head_width
         return nn.KeyValueCache(*sides, self.out.weight.dtype, padding)
 
-    def decode(self, x: Tensor, cache: "nn.KeyValueCache") -> Tensor:
+    def decode(self, x: Tensor, cache: "nn.KeyValueCache", mask=None) -> Tensor:
         """As `__call__`, for tokens that follow those in the cache; remembers their
-        keys and values. No gradient.   (B, t, D) -> (B, t, D)"""
+        keys and values. `mask`: see `column_mask`. No gradient.
+        (B, t, D) -> (B, t, D)"""
         qkv = self.queries_keys_values(x, cache.length, cache.padding)
         q, k, v = split_heads(qkv.data, self.n_heads, self.n_kv_heads, self.n_kv_heads)
         keys, values = cache.append(k, v)
-        y = attention(q, keys, values, causal=self.causal, mask=cache.mask())
+        y = attention(q, keys, values, causal=self.causal, mask=mask)
         return self.out(Tensor(merge_heads(y.data)))
 
     def flops(self, n_keys: int) -> float:

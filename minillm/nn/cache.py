@@ -58,13 +58,15 @@ class KeyValueCache(Cache):
         self.length = end
         return self.k[:, :, :end], self.v[:, :, :end]
 
-    def mask(self):
-        """True where a column holds a token, which alone may be looked at:
-        (B, 1, 1, length). None: all do."""
-        if self.padding is None:
-            return None
-        columns = xp.arange(self.length)
-        return (columns >= xp.asarray(self.padding)[:, None])[:, None, None, :]
+
+def column_mask(cache: "list[KeyValueCache]", n_new: int):
+    """True where a column holds a token, or one of the next `n_new`, which alone may be
+    looked at: (B, 1, 1, length). None: all do. One for all layers."""
+    padding = cache[0].padding
+    if padding is None:
+        return None
+    columns = np.arange(cache[0].length + n_new)
+    return xp.asarray(columns >= padding[:, None])[:, None, None, :]
 
 
 class DecoderCache:

@@ -1,5 +1,6 @@
 """Positions: learned or sinusoidal vectors that are added, or rotations."""
 
+import functools
 import math
 
 import numpy as np
@@ -41,7 +42,7 @@ def position_vectors(
     """
     if padding is None:
         return table[begin : begin + length]
-    return table[backend.current().asarray(_positions(begin, length, padding))]
+    return table[_positions(begin, length, padding)]
 
 
 def rotations(
@@ -56,8 +57,20 @@ def rotations(
     pair i of a head of this width by position · base^(−2i/width) (Su et al. 2021,
     section 3.2.2).   (T, 1, width/2), or (B, T, 1, width/2) with padding
 
-    Computed on the host, in float64: the same numbers on every device.
+    Computed on the host, in float64: the same numbers on every device, which keeps
+    those of the last call, since every layer of a step asks for them.
     """
+    if padding is None:
+        return _kept_rotations(length, width, begin, base, backend.current())
+    return _rotations(length, width, begin, padding, base)
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_rotations(length, width, begin, base, _device) -> dict:
+    return _rotations(length, width, begin, None, base)
+
+
+def _rotations(length, width, begin, padding, base) -> dict:
     frequency = base ** (-np.arange(0, width, 2) / width)
     angle = _positions(begin, length, padding)[..., None, None] * frequency
     asarray = backend.current().asarray

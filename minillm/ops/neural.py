@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minillm.backend import joint, xp
+from minillm.backend import current, joint, xp
 from minillm.backend.arrays import as_rows
 from minillm.ops import checks
 from minillm.tensor import op
@@ -28,17 +28,17 @@ def linear(x, weight, bias):
 def embedding(table, *, ids):
     """Row ids[...] of the table.   (V, D), ids (...) -> (..., D)
 
-    `ids` are whole numbers from 0 to V − 1, on the host or where the table is: from the
-    host a faster body has less to wait for.
+    `ids` are whole numbers from 0 to V − 1, best on the host, also for a table on a
+    GPU: see `backend/cuda_scatter.py`.
     """
-    ids = xp.asarray(ids)
 
     def pullback(g):
         gradient = xp.zeros_like(table)
-        xp.add.at(gradient, ids, g)  # a repeated id collects all of its gradients
+        # A repeated id collects all of its gradients.
+        current().add_at(gradient, ids, g)
         return gradient
 
-    return table[ids], pullback
+    return table[xp.asarray(ids)], pullback
 
 
 @op

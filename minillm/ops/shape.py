@@ -1,6 +1,8 @@
 """Shape ops: reshape, transpose, indexing, concatenation. They change no number."""
 
-from minillm.backend import joint, xp
+import numpy as np
+
+from minillm.backend import current, joint, xp
 from minillm.ops import checks
 from minillm.tensor import op
 
@@ -22,18 +24,19 @@ def transpose(x, *, axes: tuple | None = None):
 
 @op
 def getitem(x, *, index):
-    """x[index], for slices, numbers and arrays of whole numbers; on a CPU for boolean
-    arrays too (`x[x > 0]`)."""
+    """x[index], for slices, numbers and arrays of whole numbers, best on the host (see
+    `backend/cuda_scatter.py`); on a CPU for boolean arrays too (`x[x > 0]`)."""
 
     def pullback(g):
         gx = xp.zeros_like(x)
         if _is_basic(index):
             gx[index] = g
         else:
-            xp.add.at(gx, index, g)  # an index may occur twice: gradients add up
+            # An index may occur twice: gradients add up.
+            current().add_at(gx, index, g)
         return gx
 
-    return x[index], pullback
+    return x[_moved(index)], pullback
 
 
 @op(check=checks.joined)
@@ -46,6 +49,13 @@ def concatenate(*arrays, axis: int = 0):
         return xp.split(g, ends[:-1], axis=axis)
 
     return xp.concatenate(arrays, axis=axis), joint(pullback)
+
+
+def _moved(index):
+    """An index with its arrays where x is."""
+    if isinstance(index, tuple):
+        return tuple(map(_moved, index))
+    return xp.asarray(index) if isinstance(index, np.ndarray) else index
 
 
 def _is_basic(index) -> bool:

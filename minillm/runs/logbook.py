@@ -22,6 +22,9 @@ from minillm.runs.run import hashes, read_record
 from minillm.runs.warm_start import warm_start
 
 FAR = 1e30  # beyond any loss that is finite, or any seconds
+# How often a GPU is waited for, in seconds: it has nothing to do then until the next
+# step is asked for.
+BETWEEN_READINGS = 0.5
 
 
 class Silent:
@@ -72,6 +75,8 @@ class Logbook:
         # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
         self.best = None
         self.seconds_before = 0.0  # of the sessions before
+        self.unread = []  # steps whose lines are still to be written
+        self.read_at = 0.0  # the seconds of the last one that is
 
     def write_first_record(self) -> None:
         """Write what is known before the first step."""
@@ -166,27 +171,44 @@ class Logbook:
         """Start to count seconds: the first step of this session comes next. Called
         when workers have been forked, for a reporter may start a thread."""
         self.watch = Stopwatch(self.seconds_before)
+        self.read_at = self.seconds_before
         self.reporter.start(self.record)
 
     def add(self, step: Step) -> None:
-        """Take in a step; where it is time, the model is evaluated after it."""
+        """Take in a step; where it is time, the model is evaluated after it. On a GPU
+        the lines of some steps are written together."""
         self.n_done = step.number + 1
+        self.unread.append(step)
         due = self.n_done % self.learner.config.eval_every == 0 or self.is_done
         self.result = self._evaluate(self.every) if due else None
         if due:
             self._remember_best(self.result)
             if not self.is_done:  # the last one is reported by `finish`
                 self.reporter.evaluated(self.n_done, self.result)
-        line = self.metrics.add(
-            self.n_done,
-            step.loss,
-            lr=step.lr,
-            grad_norm=step.norm,
-            seconds=self.watch.seconds,
-            val_loss=self.result["val_loss"] if due else None,
-        )
-        if line is not None:
-            self.reporter.step(line)
+        waited = self.watch.seconds - self.read_at
+        if due or step.figures or waited > BETWEEN_READINGS:
+            self._write_lines(self.result and self.result["val_loss"])
+
+    def _write_lines(self, val_loss: float | None = None) -> None:
+        """Write the lines of all steps so far; `val_loss` was measured after the last.
+        Of those that nobody waited for, each took the same time."""
+        self.learner.settle()
+        self._write_known(val_loss)
+
+    def _write_known(self, val_loss: float | None = None) -> None:
+        steps, self.unread = self.unread, []
+        began, self.read_at = self.read_at, self.watch.seconds
+        for i, step in enumerate(steps, 1):
+            line = self.metrics.add(
+                step.number + 1,
+                step.loss,
+                lr=step.lr,
+                grad_norm=step.norm,
+                seconds=began + (self.read_at - began) * i / len(steps),
+                val_loss=val_loss if i == len(steps) else None,
+            )
+            if line is not None:
+                self.reporter.step(line)
 
     def _evaluate(self, every: int = 1) -> dict:
         """The figures of the model as it is. Their seconds do not count."""
@@ -216,6 +238,7 @@ class Logbook:
     def save(self) -> None:
         """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
         old ones, where a weight is not finite."""
+        self._write_lines()
         largest = abs(self.work.flat.data).max().item()
         check_finite(self.n_done, largest_weight=largest)
         state = {
@@ -247,6 +270,8 @@ class Logbook:
         try:
             yield
         except DivergedError as error:
+            self.unread = [s for s in self.unread if s.number + 1 < error.step]
+            self._write_known()
             self._write_record("diverged")
             found = self._diverged(error.step, error.figures)
             write_json(self.folder / "diverged.json", found)

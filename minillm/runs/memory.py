@@ -11,7 +11,7 @@ from minillm.errors import DeviceError
 from minillm.figures import short
 from minillm.learning.config import TrainConfig
 from minillm.models import ModelConfig
-from minillm.models.count import memory_bytes
+from minillm.models.count import cuda_memory_bytes, memory_bytes
 
 # Shares of the prediction. It is within a fifth of the measured peak; of a causal
 # model's attention over a very long context it counts the half that is never made.
@@ -26,8 +26,10 @@ def needed(
     config: TrainConfig, shape: ModelConfig, n_workers: int, device: Backend
 ) -> int:
     """The predicted peak of a run on this device, in bytes."""
-    batches = n_workers * BATCH_BYTES * config.tokens_per_step
     sequences = at_a_time(config, n_workers, device)
+    if device.kind == "cuda":
+        return cuda_memory_bytes(shape, sequences)
+    batches = n_workers * BATCH_BYTES * config.tokens_per_step
     return batches + memory_bytes(shape, sequences, n_workers)
 
 

@@ -145,3 +145,7 @@ def _notes(learner: Learner, device: Backend) -> Iterator[str]:
             text.repeated(config),
         ],
     )
+    if device.kind != "cpu":
+        from minillm.backend import self_check
+
+        yield from self_check.notes(device)

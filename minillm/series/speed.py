@@ -69,13 +69,14 @@ def step_seconds(
     with Learner(config, text or prepare(config), workers=config.workers) as learner:
         for number in range(min(WARM_UP, config.steps - 1)):
             learner.step(number)
+        learner.settle()
         began, first = time.perf_counter(), learner.next
         for number in range(first, config.steps):
             learner.step(number)
-            passed = time.perf_counter() - began
-            if passed >= seconds:
+            if time.perf_counter() - began >= seconds:
                 break
-        return passed / (learner.next - first)
+        learner.settle()
+        return (time.perf_counter() - began) / (learner.next - first)
 
 
 def time_decoding(plan: Plan, vocab_size: int) -> list[dict]:

@@ -15,6 +15,9 @@ import numpy as np
 
 from minillm.backend import Backend
 
+# The shapes of what was read from the device: a wait each, on a GPU.
+READS = []
+
 
 class StrictArray:
     """An array "on the device"."""
@@ -44,6 +47,7 @@ class StrictArray:
     T = property(lambda self: StrictArray(self.memory.T))
 
     def item(self):
+        READS.append(self.shape)
         return self.memory.item()
 
     def copy(self):
@@ -268,6 +272,7 @@ class StrictModule(types.ModuleType):
 
     @staticmethod
     def asnumpy(array):
+        READS.append(array.shape)
         return array.memory.copy()
 
 
@@ -286,6 +291,14 @@ class StrictBackend(Backend):
         if isinstance(array, StrictArray):
             return self.xp.asnumpy(array)
         return np.asarray(array)
+
+    def add_at(self, array, index, values):
+        """As CUDA's, which sorts the index on the host, and reads it for that where it
+        lies on the device."""
+        parts = index if isinstance(index, tuple) else (index,)
+        READS.extend(p.shape for p in parts if isinstance(p, StrictArray))
+        moved = (self.asarray(p) if isinstance(p, np.ndarray) else p for p in parts)
+        self.xp.add.at(array, tuple(moved), values)
 
     def total_memory(self) -> int:
         return 2**30

@@ -55,10 +55,12 @@ def failing(error: Exception):
     return fail
 
 
-def fake(count=1, driver: int = 12040, **functions) -> types.ModuleType:
+def fake(
+    count=1, driver: int = 12040, version: str = "14.0", **functions
+) -> types.ModuleType:
     """A CuPy that counts so many devices, or fails to."""
     module = _strict.StrictModule()
-    module.__version__ = "14.0"
+    module.__version__ = version
     module.__spec__ = ModuleSpec("cupy", loader=None)  # CuPy can be found
     module.cuda = types.SimpleNamespace(
         runtime=types.SimpleNamespace(
@@ -88,6 +90,9 @@ def cupy(monkeypatch):
 
     bodies = {key: body for key, body in registry._bodies.items() if key[0] == "cpu"}
     monkeypatch.setattr(registry, "_bodies", bodies)
+    monkeypatch.setattr(registry, "_judge", None)
+    # The stand-in cannot run a kernel.
+    monkeypatch.setattr(cuda.CudaBackend, "add_at", _strict.StrictBackend.add_at)
     monkeypatch.setattr(cuda, "BODIES", ())
     yield install
     cuda._checked.cache_clear()
@@ -133,7 +138,21 @@ MISSING = [
         4,
         "no CUDA device.*CUDA_VISIBLE_DEVICES, or use --device cpu",
     ),
-    ("a device of that number", fake(1), "cuda:7", 4, r"cuda:7: .*has 1 CUDA device"),
+    (
+        "a driver for CUDA 13, which CuPy was built for",
+        fake(failing(CUDARuntimeError(OLD)), driver=12040),
+        "cuda",
+        4,
+        r"driver for CUDA 12\.4.*install the extra that fits your driver: .*\[cuda12\]",
+    ),
+    (
+        "a CuPy that is new enough",
+        fake(version="13.6.0"),
+        "cuda",
+        4,
+        r"CuPy 13\.6\.0 is too old: minillm needs 14 or later .*or use --device cpu",
+    ),
+    ("a device of that number", fake(1), "cuda:9", 4, r"cuda:9: .*has 1 CUDA device"),
     ("a number", fake(1), "cuda:x", 2, r"'cuda:x': choose cpu, cuda, cuda:N or auto"),
     (
         "NVRTC",
@@ -183,6 +202,28 @@ def test_a_library_that_cupy_is_linked_to_is_missing(sees, on, monkeypatch, cupy
     monkeypatch.setattr(sys, "meta_path", [Unlinked(), *sys.meta_path])
     says = r"cannot be imported \(libcublas.so.12.*\): install the extra"
     sees(*on("cuda"), code=4, says=says)
+
+
+@pytest.mark.parametrize("imports", [True, False])
+def test_two_cupys_that_do_not_work_are_named(sees, cupy, on, monkeypatch, imports):
+    named = [types.SimpleNamespace(metadata={"Name": f"cupy-cuda{n}x"}) for n in "12"]
+    monkeypatch.setattr(cuda.metadata, "distributions", lambda: [*named, named[0]])
+    if imports:
+        cupy(fake(ones=failing(RuntimeError(UNBUILT))))
+    else:
+        cupy(None)
+        del sys.modules["cupy"]
+        monkeypatch.setattr(sys, "meta_path", [Unlinked(), *sys.meta_path])
+    says = r"CuPy is installed 2 times \(cupy-cuda1x, cupy-cuda2x\): pip uninstall all"
+    sees(*on("cuda"), code=4, says=says)
+
+
+def test_two_cupys_that_work_are_noted(cupy, monkeypatch):
+    named = [types.SimpleNamespace(metadata={"Name": f"cupy-cuda{n}x"}) for n in "12"]
+    monkeypatch.setattr(cuda.metadata, "distributions", lambda: named)
+    cupy(fake())
+    with pytest.warns(UserWarning, match="installed 2 times .*as it is, cuda:0 works"):
+        cuda.open_device(0)
 
 
 def test_auto_takes_the_cpu_where_the_device_is_broken(sees, cupy, on):

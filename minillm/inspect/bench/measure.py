@@ -1,6 +1,7 @@
 """`bench`: training steps or decoded tokens per second, size by size."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from minillm.tensor import Tensor, no_grad
 
 VOCAB = 1024
 SIZES = ("pico", "nano", "micro", "tiny", "mini")  # those a CPU trains in minutes
+GPU_SIZES = ("nano", "tiny", "mini", "small", "base")
+GPU_TOKENS = 16_384  # of a step: a smaller one leaves a GPU idle
 N_BATCHES = 4  # different ones, in turn
 
 
@@ -33,7 +36,7 @@ def bench(
     context: int | None = None,
     decode: bool = False,
     against: tuple[str, ...] = (),
-    seconds: float = 5.0,
+    seconds: float | None = None,
     device: str = "auto",
     workers: str = "auto",
     note=None,
@@ -41,21 +44,30 @@ def bench(
     """Measure training steps (forward, backward, AdamW) of each size on random tokens,
     or with `decode` the writing of single tokens by one thread.
 
-    Give names of sizes (by default all that train in minutes on a CPU), or `layers` and
-    `width`. Each is measured for `seconds`, as long as each of the peers that it is set
-    `against` ("torch", "torch-compile", "jax"): they get the same weights and batches,
-    as many threads as there are workers, and take turns; `note(text)` announces each
+    Give names of sizes (by default all that train in minutes on a CPU, or on a GPU some
+    from nano to base, with 16 k tokens in a step where they fit), or `layers` and
+    `width`. Each is measured for `seconds` (5, on a GPU 3), as long as each of the
+    peers that it is set `against` ("torch", "torch-compile", "jax"): they get the same
+    weights and batches, as many threads as there are workers, and take turns;
+    `note(text)` announces each
     contest. Returns the keys of `bench --json`: rows with tokens/s, step times, FLOP/s,
     memory and, for each peer, the ratio of our tokens/s to its and the least and
     largest ratio of a turn; and `matmul_peak_flops`. Raises UsageError, and
     MinillmError when a peer fails or computes another loss.
     """
-    if not seconds > 0:
+    if seconds is not None and not seconds > 0:
         raise UsageError(f"--seconds must be positive, got {seconds}")
     contest.check_peers(against)
-    named = _shapes(sizes, layers, width, heads, vocab, batch, context)
     rows = []
     with backend.use(device) as where, threads(1):
+        on_gpu = where.kind != "cpu"
+        seconds = seconds or (3.0 if on_gpu else 5.0)
+        if on_gpu and not sizes and layers is width is heads is None:
+            sizes = GPU_SIZES
+        named = _shapes(sizes, layers, width, heads, vocab, batch, context)
+        if on_gpu and batch is None:
+            n = 1 + len(against)
+            named = [(name, _filling(c, vocab, where, n)) for name, c in named]
         n_most = 1
         for name, config in named:
             if note and against:
@@ -67,7 +79,7 @@ def bench(
             n_most = max(n_most, job.workers[1])
             found = contest.contest(job, against, decode=decode, seconds=seconds)
             rows.append({"size": name, **_row(job, found, decode)})
-        peak = matmul_peak() * (n_most if where.kind == "cpu" else 1)
+        peak = matmul_peak(8192) if on_gpu else matmul_peak() * n_most
         for row in rows:
             row["fraction_of_matmul_peak"] = row["flops_per_second"] / peak
         return {
@@ -151,6 +163,19 @@ def _shapes(sizes, layers, width, heads, vocab, batch, context) -> list:
         raise UsageError("a shape of your own needs --layers and --width")
     config = TrainConfig(n_layers=layers, d_model=width, n_heads=heads, **own)
     return [(None, config.resolve())]
+
+
+def _filling(
+    config: TrainConfig, vocab: int, where: Backend, n_rivals: int
+) -> TrainConfig:
+    """With a batch of 16 k tokens, or the largest half of a half of it for which so
+    many rivals have room on the device beside each other."""
+    room = 0.9 * where.total_memory() / n_rivals
+    shape = config.shape(vocab)
+    batch = max(1, GPU_TOKENS // config.context)
+    while batch > 1 and count.cuda_memory_bytes(shape, batch) > room:
+        batch //= 2
+    return replace(config, batch=batch, accumulate=1)
 
 
 def _job(config, vocab: int, where: Backend, workers: str, decode: bool) -> Job:
