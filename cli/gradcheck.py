@@ -20,7 +20,8 @@ def command(names: tuple[str, ...], device: str, json: bool) -> None:
     """Check the gradient of every op against differences.
 
     In float64, on drawn inputs, along random directions; and each op's faster body
-    against its definition. One line for each op; exit code 1 when one fails.
+    against its definition. One line for each op, with slopes below one that fails;
+    exit code 1 then.
     """
     from minillm.backend import use
     from minillm.testing import gradcheck

@@ -271,9 +271,8 @@ def _setting_of(x, name: str, key: str):
     if isinstance(x, Tensor):
         if x.requires_grad and _recording.get():
             raise TypeError(
-                f"{name} gives no gradient to its setting {key}: pass {key}.data, or "
-                f"write the formula in ops that take it as an array (for a mask, "
-                f"or give attention() a bias)"
+                f"{name} gives no gradient to its setting {key}: pass {key}.data"
+                + ", or, where it learns, a bias" * (key == "mask")
             )
         x = x.data
     return plain_number(x)

@@ -151,7 +151,7 @@ class TrainConfig:
         0.0, "Fraction of activations set to zero.", low=0, below=1
     )
     attention_dropout: float = setting(
-        0.0, "The same, of attention weights.", low=0, below=1
+        0.0, "The same of attention weights.", low=0, below=1
     )
     accumulate: int | None = setting(
         None, "Microbatches in a step. Default: by size.", most=MOST

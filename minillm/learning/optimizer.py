@@ -1,6 +1,8 @@
 """AdamW and gradient descent, on slices of the flat parameter buffer."""
 
 import math
+import numbers
+from collections.abc import Iterator
 
 from minillm.backend import kernel, of, to_numpy, xp
 from minillm.errors import UsageError
@@ -33,12 +35,13 @@ class Optimizer:
     """What optimizers have in common: a loop of one's own needs `step`, `zero_grad` and
     `lr`; a Learner hands over flat parameters and calls `update` for each of its parts.
 
-    parameters: a module, a list of its tensors, or FlatParameters. Their arrays and
+    parameters: a module, its tensors, or FlatParameters. Their arrays and
     gradients become views of one buffer each. Decay acts on matrices and embeddings
     only, not on gains and biases.
     """
 
     def __init__(self, parameters, *, lr: float, weight_decay: float):
+        _check(lr=lr, weight_decay=weight_decay)
         self.lr = lr
         self.weight_decay = weight_decay
         self.steps = 0  # of `step`
@@ -47,6 +50,8 @@ class Optimizer:
         if isinstance(parameters, FlatParameters):
             self.flat = parameters
         else:
+            if isinstance(parameters, Iterator):
+                parameters = [*parameters]  # they are walked twice
             self.flat = FlatParameters(parameters)
             self.gradient = self.flat.zeros()
             self.flat.collect_gradients(parameters, self.gradient)
@@ -88,6 +93,8 @@ class AdamW(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ):
+        _check(below=1, beta1=beta1, beta2=beta2)
+        _check(eps=eps)
         super().__init__(parameters, lr=lr, weight_decay=weight_decay)
         self.settings = {"beta1": beta1, "beta2": beta2, "eps": eps}
         self.state = {"m": self.flat.zeros(), "v": self.flat.zeros()}
@@ -121,6 +128,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ):
+        _check(below=1, momentum=momentum)
         if nesterov and not momentum:
             raise UsageError("nesterov=True needs a momentum above 0")
         super().__init__(parameters, lr=lr, weight_decay=weight_decay)
@@ -201,6 +209,15 @@ def clip_scale(norm: float, clip: float) -> float:
 def global_norm(parts) -> float:
     """The norm of a gradient from the squared norms of its parts."""
     return math.sqrt(sum(to_numpy(part).item() for part in parts))
+
+
+def _check(*, below: float = math.inf, **settings) -> None:
+    for name, value in settings.items():
+        if not isinstance(value, numbers.Real) or not 0 <= value < below:
+            end = "finite" if below == math.inf else f"below {below}"
+            raise UsageError(
+                f"{name} must be a number of at least 0 and {end}, got {value!r:.60}"
+            )
 
 
 def _by_decay(part: slice, n_decayed: int, weight_decay: float):

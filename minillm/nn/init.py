@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minillm.errors import UsageError
 from minillm.nn.config import INITS, ModelConfig, check_choice
 from minillm.tensor import Tensor
 
@@ -64,7 +65,9 @@ class Initializer:
     def matrix(
         self, fan_in: int, fan_out: int, *, into_residual: bool = False
     ) -> Tensor:
-        """(fan_in, fan_out), for x @ W."""
+        """(fan_in, fan_out), for x @ W. Raises UsageError where one is 0."""
+        if fan_in < 1 or fan_out < 1:
+            raise UsageError(f"a matrix of shape {(fan_in, fan_out)} holds no weights")
         per_sd = {"kaiming": fan_in / 2, "xavier": (fan_in + fan_out) / 2}
         sd = self._sd_by_rule(1 / math.sqrt(per_sd.get(self.rule, fan_in)))
         if into_residual:

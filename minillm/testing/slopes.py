@@ -21,6 +21,8 @@ SMALLEST, BELIEVED, LARGEST = 1e-15, 1e-12, 0.1
 PROBE = 0.5  # what stays the same at this step does not depend on x
 SURE = 6  # standard deviations: a sum of roundings stays below
 FEW = 3  # times as many where the deviation itself is known from few jumps only
+# Where f is looked at to see how it jumps, in parts of a step: at unequal distances.
+PLACES = np.array([-1, -0.87, -0.53, -0.11, 0.17, 0.44, 0.67, 1])
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,13 @@ class Line:
         the first step that shows one then counts for more than they do.
         """
         best = moving = Difference()  # moving: the best of those that are not hidden
-        noise, part = 0.0, SMALLEST
+        noise, least, part = 0.0, 0.0, SMALLEST
         # Next to large numbers tiny ones can be seen only by steps larger than they.
         longest = max(1.0, float(np.abs(self.x).max()))
         while part <= LARGEST or part * self.reach <= longest:
-            found = self.difference(part, noise)
+            if least == 0 and part >= BELIEVED:
+                least = self.noise(part)
+            found = self.difference(part, max(noise, least))
             jump = found.bend  # steps as small as these see no bending
             if best.hidden and noise == 0:
                 # The first that moves f at all does so by one rounding inside of f.
@@ -141,6 +145,21 @@ class Line:
             *(float(once.sum()), gap, kink if kink > doubt else 0.0, bend, doubt),
             hidden=not moved.all(),
         )
+
+    def noise(self, part: float) -> float:
+        """How much f jumps by rounding inside of it, which its size does not tell, as
+        in log(1 + exp(x)) − x: the deviation, within this part of `reach`, from a
+        parabola with a kink at x (after Moré & Wild 2011, section 3)."""
+        rest = []
+        for place in PLACES:
+            there = self.x + part * self.reach * place * self.v
+            change = (self.u * (self.at(there) - self.value)).sum()
+            rest.append(float(change - (self.gradient * (there - self.x)).sum()))
+        if not np.isfinite(rest).all():
+            return 0.0
+        smooth = np.stack([PLACES**0, PLACES, PLACES**2, np.abs(PLACES)], axis=1)
+        rest -= smooth @ np.linalg.lstsq(smooth, rest)[0]
+        return norm(rest) / math.sqrt(len(PLACES) - smooth.shape[1])
 
     def residue(self) -> float:
         """What rounding inside the pullback may leave of a gradient that is zero, as

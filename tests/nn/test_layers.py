@@ -291,3 +291,8 @@ def test_rules_by_name(rule, sd):
 def test_a_rule_that_is_not_there_is_one_line():
     with pytest.raises(UsageError, match="init must be one of gpt2, fan_in, kaiming"):
         Linear(2, 3, init="kaimig")
+
+
+def test_a_layer_without_weights_is_one_line():
+    with pytest.raises(UsageError, match=r"shape \(0, 3\) holds no weights"):
+        Linear(0, 3)

@@ -161,6 +161,34 @@ def test_a_parameter_is_given_once():
         AdamW([w, w])
 
 
+def test_parameters_may_come_one_by_one(problem):
+    model = Line()
+    optimizer = AdamW(p for p in model.parameters())
+    problem(model).backward()
+    before = model.layer.weight.data.copy()
+    optimizer.step()
+    assert (model.layer.weight.data != before).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "words"),
+    [
+        (AdamW, {"lr": -1}, "lr must be a number of at least 0 and finite, got -1"),
+        (SGD, {"lr": "0.1"}, "lr must be a number of at least 0 and finite, got '0.1'"),
+        (SGD, {"lr": np.nan}, "lr must be .* got nan"),
+        (AdamW, {"weight_decay": np.inf}, "weight_decay must be .* got inf"),
+        (AdamW, {"beta1": 1}, "beta1 must be a number of at least 0 and below 1"),
+        (AdamW, {"beta2": 1.5}, "beta2 must be"),
+        (AdamW, {"eps": -1e-8}, "eps must be"),
+        (SGD, {"momentum": 1.0}, "momentum must be"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(make, settings, words):
+    with pytest.raises(UsageError, match=words):
+        make(Line(), **settings)
+    make(Line(), lr=np.float32(0.1), weight_decay=0)
+
+
 def test_nesterov_needs_momentum():
     with pytest.raises(UsageError, match="needs a momentum above 0"):
         SGD(Line(), nesterov=True)
