@@ -119,7 +119,8 @@ class Session:
     def command(self) -> str:
         """The command line that goes on with this series."""
         given = {"data": self.data, "objective": self.objective, "arch": self.arch}
-        return command(self.folder, options(self.ladder.name, **given, seed=self.seed))
+        named = options(self.ladder.name, self.ladder.model, **given, seed=self.seed)
+        return command(self.folder, named)
 
     def _old_plan(self) -> Plan | None:
         """The plan in the folder. Raises UsageError where the folder holds another
@@ -141,6 +142,7 @@ class Session:
             ("objective", plan.objective, self.objective),
             ("arch", plan.arch, self.arch),
             ("seed", plan.seed, self.seed),
+            ("model", plan.ladder.model, self.ladder.model),
             ("sizes or settings", plan.ladder, self.ladder),
         ):
             if old != new:
