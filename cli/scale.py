@@ -2,6 +2,7 @@
 
 import click
 
+from minillm.series import model_settings
 from minillm.series.ladder import PRESETS
 from minillm_cli import common, output
 
@@ -18,7 +19,7 @@ COUNTED = {
     metavar="|".join(PRESETS),
     type=click.Choice(list(PRESETS)),
     default="demo",
-    help="On two cores minutes: smoke 1, demo 5.  [demo]",
+    help="Five minutes, or smoke: one.  [demo]",
 )
 @click.option("--budget", metavar="TIME", type=common.TIME, help="Such as 20m or 2h.")
 @click.option(
@@ -37,7 +38,14 @@ COUNTED = {
 @click.option(
     "--arch",
     metavar="NAME",
-    help="gpt or lstm; for mlm encoder or bert.",
+    help="gpt, llama or lstm; for mlm encoder or bert.",
+)
+@click.option(
+    "--set",
+    "model",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="For all models: positions=rotary.",
 )
 @click.option("--plan", metavar="FILE", help="Repeat the series of this plan.json.")
 @click.option("--seed", metavar="N", default=0, help="Of the first repeat.  [0]")
@@ -57,7 +65,7 @@ COUNTED = {
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask: tcp://host:8786.")
 @click.option("--out", metavar="DIR", help="The folder. Default: one in runs/.")
 @common.shared
-def command(json: bool, **settings) -> None:
+def command(json: bool, model: tuple, **settings) -> None:
     """Train a series of sizes and fit the law of their losses.
 
     The largest is held out. What --out holds already is not trained again.
@@ -65,7 +73,8 @@ def command(json: bool, **settings) -> None:
     from minillm import scale
     from minillm.series.series_progress import Reporter
 
-    result = scale(**settings, reporter=Reporter())
+    model = model_settings.read(model)
+    result = scale(**settings, model=model, reporter=Reporter())
     if result is None:  # a rank that worked for rank 0
         return None
     if json:

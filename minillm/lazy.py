@@ -22,7 +22,10 @@ def lazy_names(
     def getattribute(name: str):
         if name not in place:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{place[name]}"), name)
+        try:
+            value = getattr(importlib.import_module(f"{package}.{place[name]}"), name)
+        except AttributeError as error:  # of the file: the name itself is known
+            raise ImportError(f"{package}.{place[name]}: {error}") from error
         setattr(sys.modules[package], name, value)  # not asked again
         return value
 

@@ -1,5 +1,6 @@
 """Numbers in any form as floating-point arrays, and the types that ops compute in."""
 
+import itertools
 import math
 
 import numpy as np
@@ -82,11 +83,14 @@ def as_rows(x):
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-def split_heads(x, parts: int, n_heads: int):
-    """(B, T, parts·D) -> parts views of shape (B, H, T, D/H)."""
+def split_heads(x, *parts: int) -> list:
+    """Columns cut into heads of equal width d, of which each part has so many:
+    (B, T, sum(parts)·d) -> for each part a view of shape (B, part, T, d)."""
     batch, length, width = x.shape
-    heads = x.reshape(batch, length, parts, n_heads, width // (parts * n_heads))
-    return heads.transpose(2, 0, 3, 1, 4)
+    n = sum(parts)
+    heads = x.reshape(batch, length, n, width // n).swapaxes(1, 2)
+    ends = list(itertools.accumulate(parts))
+    return [heads[:, end - part : end] for part, end in zip(parts, ends, strict=True)]
 
 
 def merge_heads(x):

@@ -69,21 +69,22 @@ def attention(q, k, v, *, causal=False, mask=None):
 
 @faster("self_attention")
 @without_more(1)
-def self_attention(qkv, *, n_heads, causal=False, mask=None):
+def self_attention(qkv, *, n_heads, n_kv_heads=None, causal=False, mask=None):
     """See `_attend`. Heads are views of the packed array: nothing is copied apart or
     together, forward or backward."""
-    batch, length, width = qkv.shape
-    q, k, v = split_heads(qkv, 3, n_heads)
-    y = np.empty((batch, length, width // 3), qkv.dtype)
-    done = _attend(q, k, v, causal, mask, split_heads(y, 1, n_heads)[0])
+    (batch, length, width), of_keys = qkv.shape, n_kv_heads or n_heads
+    parts = n_heads, of_keys, of_keys
+    q, k, v = split_heads(qkv, *parts)
+    y = np.empty((batch, length, width // sum(parts) * n_heads), qkv.dtype)
+    done = _attend(q, k, v, causal, mask, split_heads(y, n_heads)[0])
     if done is None:
-        definition = definition_of("self_attention")
-        return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
+        settings = {"n_heads": n_heads, "n_kv_heads": n_kv_heads, "causal": causal}
+        return definition_of("self_attention")(qkv, **settings, mask=mask)
 
     def pullback(g):
         packed = np.empty_like(qkv)
-        (g_heads,) = split_heads(g, 1, n_heads)
-        _gradients(done, g_heads, *split_heads(packed, 3, n_heads))
+        (g_heads,) = split_heads(g, n_heads)
+        _gradients(done, g_heads, *split_heads(packed, *parts))
         return packed
 
     return y, pullback
@@ -91,19 +92,21 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
 
 @faster("cross_attention")
 @without_more(2)
-def cross_attention(q, kv, *, n_heads, mask=None):
+def cross_attention(q, kv, *, n_heads, n_kv_heads=None, mask=None):
     """See `_attend`, and `self_attention` for the heads."""
     y = np.empty_like(q, order="C")
-    (queries,), (k, v) = split_heads(q, 1, n_heads), split_heads(kv, 2, n_heads)
-    done = _attend(queries, k, v, False, mask, split_heads(y, 1, n_heads)[0])
+    of_keys = 2 * [n_kv_heads or n_heads]
+    (queries,), (k, v) = split_heads(q, n_heads), split_heads(kv, *of_keys)
+    done = _attend(queries, k, v, False, mask, split_heads(y, n_heads)[0])
     if done is None:
-        return definition_of("cross_attention")(q, kv, n_heads=n_heads, mask=mask)
+        settings = {"n_heads": n_heads, "n_kv_heads": n_kv_heads, "mask": mask}
+        return definition_of("cross_attention")(q, kv, **settings)
 
     def pullback(g):
         gq, gkv = np.empty_like(q, order="C"), np.empty_like(kv, order="C")
-        (g_heads,) = split_heads(g, 1, n_heads)
-        gq_heads, gkv_heads = split_heads(gq, 1, n_heads), split_heads(gkv, 2, n_heads)
-        _gradients(done, g_heads, *gq_heads, *gkv_heads)
+        (g_heads,) = split_heads(g, n_heads)
+        heads = *split_heads(gq, n_heads), *split_heads(gkv, *of_keys)
+        _gradients(done, g_heads, *heads)
         return gq, gkv
 
     return y, joint(pullback)
@@ -121,6 +124,7 @@ class Attended:
     pieces: list[slice]  # of the sequences
     blocks: list[tuple[slice, slice]]  # (queries, the keys they may see)
     exps: list[list[np.ndarray]]  # exp(scores) of each piece's blocks
+    share: int  # heads of queries to one of keys; they have an axis of their own then
 
 
 def _attend(q, k, v, causal, mask, y) -> Attended | None:
@@ -128,16 +132,23 @@ def _attend(q, k, v, causal, mask, y) -> Attended | None:
 
     Softmax is the same whatever is subtracted from a row: nothing, where no score is
     large, else one number for all rows, which takes a tenth of the time of a maximum
-    for each. Where a row's sum then vanishes (or all of it is masked), the answer is
-    None, and the definition, which takes each row's own maximum, is run.
+    for each. Where a row's sum then vanishes, the answer is None, and the definition,
+    which takes each row's own maximum, is run. A row that may see nothing, as one of
+    padding on the left, has a sum of zeros and stays zeros.
     """
     n_queries, n_keys = q.shape[-2], k.shape[-2]
-    if not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
-        return None
-    if causal and n_keys < n_queries:
+    if k.shape[:-2] != v.shape[:-2] or (causal and n_keys < n_queries):
         return None
     if mask is not None:
         mask = np.broadcast_to(mask, (*q.shape[:-1], n_keys))
+    share = 1
+    if q.shape[:-2] != k.shape[:-2]:
+        share = _heads_a_group(q, k)
+        if share is None:
+            return None
+        q, y = _in_groups(q, share), _in_groups(y, share)
+        k, v = k[..., None, :, :], v[..., None, :, :]
+        mask = None if mask is None else _in_groups(mask, share)
     scale = 1 / math.sqrt(max(q.shape[-1], 1))
     some = max(1, ROOM // max(1, math.prod(q.shape[1:-1]) * n_keys))
     pieces = [slice(i, i + some) for i in range(0, len(q), some)]
@@ -159,12 +170,28 @@ def _attend(q, k, v, causal, mask, y) -> Attended | None:
             e = _exp_scores(scores, causal, part)
             total = e @ ones[seen]
             if not total.min(initial=math.inf) > TINY:  # catches NaN too
-                return None
+                if part is not None and part.dtype == bool:
+                    total[_sees_nothing(part, causal)] = 1
+                if not total.min() > TINY:
+                    return None
             totals[piece][..., queries] = total
             summed = e @ vs[..., seen, :]
             np.divide(summed, total[..., None], out=y[piece][..., queries, :])
             exps[-1].append(e)
-    return Attended(q, k, v, y, totals, pieces, blocks, exps)
+    return Attended(q, k, v, y, totals, pieces, blocks, exps, share)
+
+
+def _heads_a_group(q, k) -> int | None:
+    """How many heads of queries share one of keys. None where they do not."""
+    if q.ndim != k.ndim or q.ndim < 4 or q.shape[:-3] != k.shape[:-3]:
+        return None
+    share, rest = divmod(q.shape[-3], max(k.shape[-3], 1))
+    return None if rest else share
+
+
+def _in_groups(x, share: int):
+    """A view, whose heads are in groups: (..., H, T, d) -> (..., G, share, T, d)."""
+    return x.reshape(*x.shape[:-3], -1, share, *x.shape[-2:])
 
 
 def _exp_scores(scores, causal, mask):
@@ -186,6 +213,11 @@ def _exp_scores(scores, causal, mask):
 def _gradients(done: Attended, g, gq, gk, gv) -> None:
     """Write the gradients of q, k and v; g is that of y."""
     q, k, v, n_keys = done.q, done.k, done.v, done.k.shape[-2]
+    rows = _same
+    if done.share > 1:
+        g, gq = _in_groups(g, done.share), _in_groups(gq, done.share)
+        gk, gv = gk[..., None, :, :], gv[..., None, :, :]
+        rows = _one_below_the_other
     for piece, exps in zip(done.pieces, done.exps, strict=True):
         qs, ks = q[piece], k[piece]
         v_columns = np.ascontiguousarray(v[piece].swapaxes(-1, -2))
@@ -200,16 +232,28 @@ def _gradients(done: Attended, g, gq, gk, gv) -> None:
             gs -= weighted_mean[..., queries, :]
             gs *= e
             np.matmul(gs, ks[..., seen, :], out=gq[piece][..., queries, :])
-            gs_rows, e_rows = gs.swapaxes(-1, -2), e.swapaxes(-1, -2)
+            gs_rows, e_rows = rows(gs).swapaxes(-1, -2), rows(e).swapaxes(-1, -2)
+            q_rows, gn_rows = rows(qs[..., queries, :]), rows(gn[..., queries, :])
             if seen.stop == n_keys:
-                np.matmul(gs_rows, qs[..., queries, :], out=gk[piece])
-                np.matmul(e_rows, gn[..., queries, :], out=gv[piece])
+                np.matmul(gs_rows, q_rows, out=gk[piece])
+                np.matmul(e_rows, gn_rows, out=gv[piece])
             else:
-                gk[piece][..., seen, :] += gs_rows @ qs[..., queries, :]
-                gv[piece][..., seen, :] += e_rows @ gn[..., queries, :]
+                gk[piece][..., seen, :] += gs_rows @ q_rows
+                gv[piece][..., seen, :] += e_rows @ gn_rows
     scale = 1 / math.sqrt(max(q.shape[-1], 1))
     gq *= scale
     gk *= scale
+
+
+def _same(x):
+    return x
+
+
+def _one_below_the_other(x):
+    """The rows of a group's heads: (..., share, T, n) -> (..., 1, share·T, n). What is
+    summed over all of them, the gradients of keys and values, is one product then."""
+    *leading, share, length, width = x.shape
+    return x.reshape(*leading, 1, share * length, width)
 
 
 def _blocks(n_queries, n_keys, causal):
@@ -223,6 +267,14 @@ def _blocks(n_queries, n_keys, causal):
         (slice(begin, end), slice(0, earlier + end))
         for begin, end in zip([0, *ends], ends, strict=False)
     ]
+
+
+def _sees_nothing(mask, causal):
+    """Where all of a query's keys are masked.   (..., T, S) -> (..., T)"""
+    seen = mask.astype(np.float32)
+    if causal:
+        _hide_future(seen)
+    return ~seen.any(-1)
 
 
 def _hide_future(e):

@@ -26,7 +26,7 @@ BLOCKS = 65_535  # at most, along the second and the third axis of a launch
 @without_more(3)
 def attention(q, k, v, *, causal=False, mask=None):
     """See `attend`."""
-    alike = q.shape[:-2] == k.shape[:-2] == v.shape[:-2]
+    alike = k.shape[:-2] == v.shape[:-2] and share_heads(q, k, v, mask)
     if not alike or not fits(q, k, v) or (mask is not None and q.ndim != 4):
         return definition_of("attention")(q, k, v, causal=causal, mask=mask)
     q, k, v = (x if lies_in_rows(x) else x.copy() for x in (q, k, v))
@@ -43,20 +43,22 @@ def attention(q, k, v, *, causal=False, mask=None):
 
 @faster("self_attention", "cuda")
 @without_more(1)
-def self_attention(qkv, *, n_heads, causal=False, mask=None):
+def self_attention(qkv, *, n_heads, n_kv_heads=None, causal=False, mask=None):
     """See `attend`."""
-    if not fits(qkv):
-        definition = definition_of("self_attention")
-        return definition(qkv, n_heads=n_heads, causal=causal, mask=mask)
+    parts = n_heads, *2 * [n_kv_heads or n_heads]
+    if not fits(qkv) or not share_heads(*split_heads(qkv, *parts), mask):
+        settings = {"n_heads": n_heads, "n_kv_heads": n_kv_heads, "causal": causal}
+        return definition_of("self_attention")(qkv, **settings, mask=mask)
     qkv = contiguous(qkv)
-    y = xp.empty((*qkv.shape[:-1], qkv.shape[-1] // 3), qkv.dtype)
-    (y_heads,) = split_heads(y, 1, n_heads)
-    pull = attend(*split_heads(qkv, 3, n_heads), y_heads, causal, mask)
+    width = qkv.shape[-1] // sum(parts) * n_heads
+    y = xp.empty((*qkv.shape[:-1], width), qkv.dtype)
+    (y_heads,) = split_heads(y, n_heads)
+    pull = attend(*split_heads(qkv, *parts), y_heads, causal, mask)
 
     def pullback(g):
         packed = xp.empty_like(qkv)
-        (g_heads,) = split_heads(contiguous(g), 1, n_heads)
-        pull(g_heads, *split_heads(packed, 3, n_heads))
+        (g_heads,) = split_heads(contiguous(g), n_heads)
+        pull(g_heads, *split_heads(packed, *parts))
         return packed
 
     return y, pullback
@@ -64,19 +66,23 @@ def self_attention(qkv, *, n_heads, causal=False, mask=None):
 
 @faster("cross_attention", "cuda")
 @without_more(2)
-def cross_attention(q, kv, *, n_heads, mask=None):
+def cross_attention(q, kv, *, n_heads, n_kv_heads=None, mask=None):
     """See `attend`."""
-    if not fits(q, kv):
-        return definition_of("cross_attention")(q, kv, n_heads=n_heads, mask=mask)
+    of_keys = 2 * [n_kv_heads or n_heads]
+
+    def heads(q, kv):
+        return *split_heads(q, n_heads), *split_heads(kv, *of_keys)
+
+    if not fits(q, kv) or not share_heads(*heads(q, kv), mask):
+        settings = {"n_heads": n_heads, "n_kv_heads": n_kv_heads, "mask": mask}
+        return definition_of("cross_attention")(q, kv, **settings)
     q, kv = contiguous(q), contiguous(kv)
     y = xp.empty_like(q)
-    heads = [*split_heads(q, 1, n_heads), *split_heads(kv, 2, n_heads)]
-    pull = attend(*heads, split_heads(y, 1, n_heads)[0], False, mask)
+    pull = attend(*heads(q, kv), split_heads(y, n_heads)[0], False, mask)
 
     def pullback(g):
         gq, gkv = xp.empty_like(q), xp.empty_like(kv)
-        (g_heads,) = split_heads(contiguous(g), 1, n_heads)
-        pull(g_heads, *split_heads(gq, 1, n_heads), *split_heads(gkv, 2, n_heads))
+        pull(split_heads(contiguous(g), n_heads)[0], *heads(gq, gkv))
         return gq, gkv
 
     return y, joint(pullback)
@@ -95,12 +101,26 @@ def attend(q, k, v, y, causal: bool, mask) -> Callable:
     q, y (B, H, T, d), k, v (B, G, S, d): views whose rows lie in one piece. With fewer
     heads of keys than of queries, H / G neighbouring heads look at the same keys.
     """
-    keys = mask_of_keys(mask, len(q), k.shape[2])
-    narrow = q.shape[-1] == v.shape[-1] <= WIDEST and has_lanes(q.shape[-1])
-    few = max(q.shape[:2]) <= BLOCKS
-    if narrow and few and (mask is None or keys is not None):
+    if kernels_can(q, k, v, mask):
+        keys = mask_of_keys(mask, len(q), k.shape[2])
         return by_kernels(q, k, v, y, causal, keys)
     return by_products(q, k, v, y, causal, mask)
+
+
+def share_heads(q, k, v, mask) -> bool:
+    """Whether each head of queries has one of keys, or the kernels let H / G of them
+    share one."""
+    if q.shape[:-2] == k.shape[:-2]:
+        return True
+    grouped = q.ndim == k.ndim == 4 and len(q) == len(k)
+    return grouped and q.shape[1] % k.shape[1] == 0 and kernels_can(q, k, v, mask)
+
+
+def kernels_can(q, k, v, mask) -> bool:
+    narrow = q.shape[-1] == v.shape[-1] <= WIDEST and has_lanes(q.shape[-1])
+    few = max(q.shape[:2]) <= BLOCKS
+    keys = mask_of_keys(mask, len(q), k.shape[2])
+    return narrow and few and (mask is None or keys is not None)
 
 
 def has_lanes(width: int) -> bool:

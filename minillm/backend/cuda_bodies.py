@@ -93,7 +93,7 @@ def layer_norm(x, gain, bias, *, eps=1e-5):
 
 
 @faster("rms_norm", "cuda")
-def rms_norm(x, gain, *, eps):
+def rms_norm(x, gain, *, eps=1e-5):
     """As `layer_norm`, with no mean to take off."""
     if not fits(x, gain) or 8 * x.shape[-1] > SHARED:
         return definition_of("rms_norm")(x, gain, eps=eps)

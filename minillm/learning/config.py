@@ -20,7 +20,14 @@ from minillm.models.architectures import (
     usual,
 )
 from minillm.models.sizes import SIZES, default_heads, own_size, size
-from minillm.nn.config import MOST, MOST_LAYERS, ModelConfig, check_choice
+from minillm.nn.config import (
+    CHOICES,
+    DESIGN,
+    MOST,
+    MOST_LAYERS,
+    ModelConfig,
+    check_choice,
+)
 from minillm.text import OBJECTIVES
 
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
@@ -31,7 +38,12 @@ OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
 SUBWORDS = ("bpe", "wordpiece")
 # The command's words for a model's shape, and the names that they have here.
-WORDS = {"layers": "n_layers", "width": "d_model", "heads": "n_heads"}
+WORDS = {
+    "layers": "n_layers",
+    "width": "d_model",
+    "heads": "n_heads",
+    "kv_heads": "n_kv_heads",
+}
 DEFAULT = "default"  # the source of an option that nobody gave
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # The last part of a seed, (seed, step, this): draws of weights, of the objective and
@@ -63,6 +75,11 @@ def setting(
     return dataclasses.field(default=default, metadata={**about, **limits})
 
 
+def of_model(name: str, help: str, metavar: str | None = None):
+    """A field of `nn.config.DESIGN`: by default what is usual for the architecture."""
+    return setting(None, help, metavar=metavar or "|".join(CHOICES.get(name, ())))
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The options of `minillm train`. Lengths are in tokens or optimizer steps."""
@@ -78,18 +95,24 @@ class TrainConfig:
     n_heads: int | None = setting(
         None, "Attention heads, a divisor of the width.", most=MOST
     )
+    n_kv_heads: int | None = setting(
+        None, "Heads of keys and values, a divisor.", most=MOST
+    )
     context: int | None = setting(None, "Tokens in a sequence.", most=MOST)
     arch: str | None = setting(
         None, f"{', '.join(ARCHITECTURES)}.", metavar="NAME", choices=ARCHITECTURES
     )
-    norm: str | None = setting(None, "Layer norm before or after.", metavar="pre|post")
-    positions: str | None = setting(
-        None, "Where a token stands.", metavar="learned|sinusoidal"
+    norm: str | None = of_model("norm", "Norm before or after a layer.")
+    norm_kind: str | None = of_model("norm_kind", "Layer norm or RMS norm.")
+    positions: str | None = of_model(
+        "positions", f"{', '.join(CHOICES['positions'])}.", metavar="NAME"
     )
-    tied: bool | None = setting(None, "Embedding is the output layer too.")
-    bias: bool = setting(ModelConfig.bias, "Layers and norms have a bias.")
+    activation: str | None = of_model("activation", "f in the feed-forward.")
+    qk_norm: bool | None = of_model("qk_norm", "RMS norm of queries and keys.")
+    tied: bool | None = of_model("tied", "Embedding is the output layer too.")
+    bias: bool | None = of_model("bias", "Layers and norms have a bias.")
     init: str = setting(
-        ModelConfig.init, "How weights are drawn.", metavar="gpt2|fan_in"
+        ModelConfig.init, "How weights are drawn.", metavar="|".join(CHOICES["init"])
     )
     # the data
     objective: str = setting(
@@ -353,6 +376,16 @@ def translated(options: dict) -> dict:
         if word in options and name in options:
             raise UsageError(f"{word} and {name} are one setting: give one of them")
     return {WORDS.get(name, name): value for name, value in options.items()}
+
+
+def recorded(options: dict) -> dict:
+    """The options of a record, by the names of `TrainConfig`'s fields. What one of
+    before does not name is as it was before there was a choice."""
+    options = translated(options)
+    if options.get("arch") == OWN:
+        return options
+    names = (*DESIGN, "n_kv_heads")
+    return {name: getattr(ModelConfig, name) for name in names} | options
 
 
 def option(name: str) -> str:

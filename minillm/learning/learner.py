@@ -107,7 +107,7 @@ class Learner:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
                 shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 model = build(shape, rng)
-            validation = text.validation(config)
+            sampler, validation = text.sampler(config), text.validation(config)
             if own:
                 row = validation.shard(0, len(validation.ids))
                 self.own = own.look_at(model, row, text.tokenizer.vocab_size, config)
@@ -120,7 +120,7 @@ class Learner:
                 flat=flat,
                 optimizer=new_optimizer(config, flat),
                 gradients=[flat.zeros() for _ in range(self.n_workers)],
-                sampler=text.sampler(config),
+                sampler=sampler,
                 tokenizer=text.tokenizer,
                 validation=validation,
             )

@@ -43,11 +43,21 @@ def flops_per_token(config: ModelConfig) -> int:
 
 def _of_all_layers(config: ModelConfig) -> dict:
     """All layers are alike: each beyond the first adds what the second one adds."""
-    one, two = (_counted(replace(config, n_layers=n)) for n in (1, 2))
+    one, two = _one_and_two_layers(config)
     return {
         name: one[name] + (config.n_layers - 1) * (two[name] - one[name])
         for name in one
     }
+
+
+def _one_and_two_layers(config: ModelConfig) -> list[dict]:
+    return [_counted(replace(config, n_layers=n)) for n in (1, 2)]
+
+
+def _kept_by_layers(config: ModelConfig) -> int:
+    """The numbers that all layers keep of a token for the backward pass."""
+    one, two = _one_and_two_layers(config)
+    return config.n_layers * (two["kept"] - one["kept"])
 
 
 @functools.lru_cache(maxsize=1024)
@@ -73,12 +83,14 @@ def _counted(config: ModelConfig) -> dict:
         matrices += model.head.size
     # `flops` in `nn/attention.py`; 0 for all other layers.
     attention = sum(module.flops(config.context) for module in model.modules())
+    kept = sum(module.kept(config.context) for module in model.modules())
     return {
         "total": total,
         "embedding": embedding,
         "non_embedding": total - embedding,
         "matrices_and_head": matrices,
         "forward_flops": 2 * products + attention + model.predicted_share * 2 * output,
+        "kept": kept,
     }
 
 
@@ -98,14 +110,13 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     has `batch` sequences in hand at a time.
 
     Weights, AdamW's two moments, and a gradient for each worker; what its forward pass
-    of `batch` sequences keeps for the backward pass (`numbers_kept`); and at the turn
+    of `batch` sequences keeps for the backward pass (`Module.kept`); and at the turn
     from one to the other the output's gradient, twice.
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]
-    per_token = architecture(config.arch).model.numbers_kept(config)
     tokens = workers * batch * config.context
-    activations = tokens * (config.n_layers * per_token + 4 * d)
+    activations = tokens * (_kept_by_layers(config) + 4 * d)
     turn = 2 * config.vocab_size * d
     base = BASE_BYTES + WORKER_BYTES * (workers - 1)
     return base + 4 * (states + activations + turn)
@@ -121,11 +132,11 @@ def cuda_memory_bytes(config: ModelConfig, batch: int) -> int:
     """
     d, vocab_size = config.d_model, config.vocab_size
     narrow = d // config.n_heads <= CUDA_HEAD
-    model = architecture(config.arch).model
-    per_token = model.numbers_kept(replace(config, context=1) if narrow else config)
+    share = architecture(config.arch).model.predicted_share
+    kept = _kept_by_layers(replace(config, context=1) if narrow else config)
     tokens = batch * config.context
-    logits = min(tokens * vocab_size * model.predicted_share, CUDA_LOGITS)
+    logits = min(tokens * vocab_size * share, CUDA_LOGITS)
     turn = 2 * (logits + vocab_size * d)
-    activations = tokens * (config.n_layers * per_token + 4 * d)
+    activations = tokens * (kept + 4 * d)
     most = activations + max(turn, 4 * tokens * d)
     return CUDA_BASE_BYTES + round(4 * (5 * parameters(config)["total"] + most))

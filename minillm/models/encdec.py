@@ -19,11 +19,11 @@ from minillm.nn import (
     Initializer,
     ModelConfig,
     Noise,
+    add_positions,
     drop,
     last_norm,
     normed,
     position_table,
-    position_vectors,
     to_key_mask,
 )
 from minillm.tensor import Tensor, no_grad
@@ -50,18 +50,10 @@ class EncoderDecoder(LanguageModel):
         self.decoder_norm = last_norm(config, init)
         self.head = self.tokens.weight
 
-    @staticmethod
-    def numbers_kept(config: ModelConfig) -> int:
-        """Both halves', and for the look at a source as long about eight vectors and
-        the weights once more."""
-        attention = config.n_heads * config.context
-        both = 2 * LanguageModel.numbers_kept(config)
-        return both + 8 * config.d_model + attention
-
     def embed(self, ids, begin: int = 0, padding: np.ndarray | None = None) -> Tensor:
         """Token vectors (times √D: section 3.4) plus position vectors."""
-        positions = position_vectors(self.positions, begin, ids.shape[1], padding)
-        return self.tokens(ids) * math.sqrt(self.config.d_model) + positions
+        x = self.tokens(ids) * math.sqrt(self.config.d_model)
+        return add_positions(x, self.positions, begin, padding)
 
     def encode(self, source, *, mask=None, noise: Noise | None = None) -> Tensor:
         """What the encoder makes of each token of a source.   (B, S) -> (B, S, D)

@@ -10,7 +10,7 @@ from minillm.nn import (
     ModelConfig,
     Module,
     Noise,
-    position_vectors,
+    add_positions,
 )
 from minillm.ops import (
     IGNORED,
@@ -53,14 +53,7 @@ class LanguageModel(Module):
 
         `begin` columns stand before these; `padding`: see `new_cache`.
         """
-        positions = position_vectors(self.positions, begin, ids.shape[1], padding)
-        return self.tokens(ids) + positions
-
-    @staticmethod
-    def numbers_kept(config: ModelConfig) -> int:
-        """About how many numbers a layer keeps of each token for the backward pass."""
-        attention = config.n_heads * config.context
-        return 13 * config.d_model + 3 * config.feed_forward_width + attention
+        return add_positions(self.tokens(ids), self.positions, begin, padding)
 
     def __call__(self, ids, **settings) -> Tensor:
         """Logits.   ids (B, T) -> (B, T, V). `settings` are those of `hidden`."""

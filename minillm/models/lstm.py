@@ -40,10 +40,6 @@ class LSTMModel(LanguageModel):
         self.norm = last_norm(config, init)
         self.head = self.token_head(init)
 
-    @staticmethod
-    def numbers_kept(config: ModelConfig) -> int:
-        return 17 * config.d_model
-
     def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
 

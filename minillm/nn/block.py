@@ -8,7 +8,7 @@ from minillm import nn  # nn.DecoderCache: a file for decoding alone
 from minillm.nn.attention import CrossAttention, MultiHeadAttention
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
-from minillm.nn.layers import FeedForward, LayerNorm, Noise, drop
+from minillm.nn.layers import FeedForward, Noise, Norm, drop, new_norm
 from minillm.nn.module import Module
 from minillm.tensor import Tensor
 
@@ -24,7 +24,7 @@ class Residual(Module):
         self,
         f: Callable[[Tensor], Tensor],
         x: Tensor,
-        norm: LayerNorm,
+        norm: Norm,
         noise: Noise | None = None,
     ) -> Tensor:  # (B, T, D) -> (B, T, D)
         if self.pre_norm:
@@ -32,18 +32,13 @@ class Residual(Module):
         return norm(x + drop(f(x), noise))
 
 
-def new_norm(config: ModelConfig, init: Initializer) -> LayerNorm:
-    """The norm of a model of this shape."""
-    return LayerNorm(config.d_model, init=init, bias=config.bias)
-
-
-def last_norm(config: ModelConfig, init: Initializer) -> LayerNorm | None:
+def last_norm(config: ModelConfig, init: Initializer) -> Norm | None:
     """The norm that pre-norm blocks need after them; post-norm blocks end in a norm of
     their own."""
     return None if config.norm == "post" else new_norm(config, init)
 
 
-def normed(x: Tensor, norm: LayerNorm | None) -> Tensor:
+def normed(x: Tensor, norm: Norm | None) -> Tensor:
     """The output of the blocks, after `last_norm`.   (..., D) -> (..., D)"""
     return x if norm is None else norm(x)
 
@@ -53,15 +48,10 @@ class Block(Residual):
 
     def __init__(self, config: ModelConfig, init: Initializer, *, causal: bool):
         super().__init__(config)
-        width, bias = config.d_model, config.bias
         self.norm1 = new_norm(config, init)
-        self.attention = MultiHeadAttention(
-            width, config.n_heads, init=init, causal=causal, bias=bias
-        )
+        self.attention = MultiHeadAttention.of(config, init, causal=causal)
         self.norm2 = new_norm(config, init)
-        self.feed_forward = FeedForward(
-            width, config.feed_forward_width, init=init, bias=bias
-        )
+        self.feed_forward = FeedForward.of(config, init)
 
     def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
         # (B, T, D) -> (B, T, D)
@@ -82,9 +72,7 @@ class DecoderBlock(Block):
     def __init__(self, config: ModelConfig, init: Initializer, *, causal: bool = True):
         super().__init__(config, init, causal=causal)
         self.cross_norm = new_norm(config, init)
-        self.cross = CrossAttention(
-            config.d_model, config.n_heads, init=init, bias=config.bias
-        )
+        self.cross = CrossAttention.of(config, init)
 
     def __call__(
         self,

@@ -1,6 +1,7 @@
 """The shape of a model: a frozen record that checks itself, to and from JSON."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from minillm.errors import UsageError
@@ -10,6 +11,15 @@ MOST = 10**8
 MOST_LAYERS = 10_000
 
 INITS = ("gpt2", "fan_in")
+CHOICES = {
+    "norm": ("pre", "post"),
+    "norm_kind": ("layer", "rms"),
+    "positions": ("learned", "sinusoidal", "rotary"),
+    "activation": ("gelu", "swiglu", "relu2"),
+    "init": INITS,
+}
+# What an architecture was published with, and a model of it has unless told otherwise.
+DESIGN = ("norm", "norm_kind", "positions", "activation", "qk_norm", "tied", "bias")
 
 
 @dataclass(frozen=True)
@@ -29,14 +39,18 @@ class ModelConfig:
     n_heads: int
     context: int
     arch: str = "gpt"
-    d_ff: int = 0  # 0: 4 * d_model
+    d_ff: int = 0  # 0: see feed_forward_width
     norm: str = "pre"
+    norm_kind: str = "layer"
     positions: str = "learned"
+    activation: str = "gelu"
+    qk_norm: bool = False
     bias: bool = True
     tied: bool = False
     init: str = "fan_in"
     embedding_sd: float = 0.1  # under "fan_in", but for encdec, which has its own
     n_classes: int = 0
+    n_kv_heads: int | None = None  # None: n_heads
 
     def __post_init__(self):
         _check_count("n_layers", self.n_layers, at_least=1, most=MOST_LAYERS)
@@ -44,16 +58,42 @@ class ModelConfig:
             _check_count(name, getattr(self, name), at_least=1)
         _check_count("d_ff", self.d_ff, at_least=0)
         _check_count("n_classes", self.n_classes, at_least=0)
-        head_width(self.d_model, self.n_heads)
-        check_choice("norm", self.norm, ("pre", "post"))
-        check_choice("positions", self.positions, ("learned", "sinusoidal"))
-        check_choice("init", self.init, INITS)
+        width = head_width(self.d_model, self.n_heads)
+        if self.n_kv_heads is not None:
+            _check_count("n_kv_heads", self.n_kv_heads, at_least=1)
+            check_groups(self.n_heads, self.n_kv_heads)
+        for name, choices in CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
+        if self.positions == "rotary" and width % 2:
+            raise UsageError(
+                f"rotary positions turn pairs of numbers, and a head of width "
+                f"{self.d_model} / {self.n_heads} has {width}: choose an even one"
+            )
         if self.n_classes == 1:
             raise UsageError("n_classes must be 0 (no classifier) or at least 2, got 1")
 
     @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values, each shared by n_heads / kv_heads of queries."""
+        return self.n_kv_heads or self.n_heads
+
+    @property
     def feed_forward_width(self) -> int:
+        """`d_ff`, or the usual: 4·d_model. Where a third matrix makes the gate 8/3 of
+        it, as many parameters, rounded up to a multiple of 8."""
+        if self.activation == "swiglu":
+            return self.d_ff or 8 * math.ceil(self.d_model / 3)
         return self.d_ff or 4 * self.d_model
+
+    @property
+    def of_transformers(self) -> list[str]:
+        """The settings that say more than the default of what an LSTM has not."""
+        names = ["positions"] if self.positions == "rotary" else []
+        return names + [
+            name
+            for name in ("activation", "qk_norm", "n_kv_heads")
+            if getattr(self, name) != getattr(ModelConfig, name)
+        ]
 
     def to_json(self) -> dict:
         return dataclasses.asdict(self)
@@ -77,6 +117,16 @@ def head_width(width: int, n_heads: int) -> int:
             f"that is a multiple of the number of heads"
         )
     return width // n_heads
+
+
+def check_groups(n_heads: int, n_kv_heads: int) -> None:
+    """Raises UsageError where the heads of queries cannot share those of keys and
+    values equally."""
+    if n_heads % n_kv_heads:
+        raise UsageError(
+            f"{n_heads} heads cannot share {n_kv_heads} heads of keys and values "
+            f"(n_kv_heads) equally: choose a divisor of {n_heads}"
+        )
 
 
 def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:

@@ -1,9 +1,21 @@
 """The layers without attention: linear map, embedding, layer norm, feed-forward,
 dropout."""
 
-from minillm.nn.init import Init, initializer
+from typing import TypeAlias
+
+from minillm.nn.config import CHOICES, ModelConfig, check_choice
+from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.module import Module
-from minillm.ops import dropout, embedding, gelu, layer_norm, linear
+from minillm.ops import (
+    dropout,
+    embedding,
+    gelu,
+    layer_norm,
+    linear,
+    relu,
+    rms_norm,
+    swiglu,
+)
 from minillm.tensor import Tensor
 
 
@@ -49,17 +61,84 @@ class LayerNorm(Module):
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
         return layer_norm(x, self.gain, self.bias)
 
+    def kept(self, n_keys: int) -> int:
+        """Unit vectors, the output, and the sum on the residual path beside it."""
+        return 3 * self.gain.size
+
+
+class RMSNorm(Module):
+    """Each vector divided by its root mean square, then scaled."""
+
+    def __init__(self, width: int, *, init: Init = None):
+        self.gain = initializer(init).ones(width)
+
+    def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
+        return rms_norm(x, self.gain)
+
+    def kept(self, n_keys: int) -> int:
+        """As in `LayerNorm`."""
+        return 3 * self.gain.size
+
+
+Norm: TypeAlias = LayerNorm | RMSNorm
+
+
+def new_norm(config: ModelConfig, init: Initializer) -> Norm:
+    """The norm of a model of this shape."""
+    if config.norm_kind == "rms":
+        return RMSNorm(config.d_model, init=init)
+    return LayerNorm(config.d_model, init=init, bias=config.bias)
+
 
 class FeedForward(Module):
-    """GELU(x W₁) W₂: each position by itself, through a wider layer."""
+    """f(x W₁) W₂: each position by itself, through a wider layer.
 
-    def __init__(self, width: int, d_ff: int, *, init: Init = None, bias: bool = True):
+    f is GELU, or relu² (So et al. 2021). Under "swiglu" it is a product with a gate,
+    silu(x W₃) · x W₁ (Shazeer 2020, eq. 6).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        d_ff: int,
+        *,
+        activation: str = "gelu",
+        init: Init = None,
+        bias: bool = True,
+    ):
+        check_choice("activation", activation, CHOICES["activation"])
+        self.activation = activation
         init = initializer(init)
         self.up = Linear(width, d_ff, init=init, bias=bias)
+        self.gate = None
+        if activation == "swiglu":
+            self.gate = Linear(width, d_ff, init=init, bias=bias)
         self.down = Linear(d_ff, width, init=init, bias=bias, into_residual=True)
 
+    @classmethod
+    def of(cls, config: ModelConfig, init: Initializer) -> "FeedForward":
+        """That of a model of this shape."""
+        return cls(
+            config.d_model,
+            config.feed_forward_width,
+            activation=config.activation,
+            init=init,
+            bias=config.bias,
+        )
+
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., d_ff) -> (..., D)
-        return self.down(gelu(self.up(x)))
+        wide = self.up(x)
+        if self.activation == "swiglu":
+            return self.down(swiglu(self.gate(x), wide))
+        if self.activation == "relu2":
+            positive = relu(wide)
+            return self.down(positive * positive)
+        return self.down(gelu(wide))
+
+    def kept(self, n_keys: int) -> int:
+        """Of the wide layer what goes into f, its slopes and what comes out."""
+        d_ff, width = self.down.weight.shape
+        return (3 if self.gate is None else 5) * d_ff + 2 * width
 
 
 class Noise:

@@ -84,6 +84,12 @@ class Module:
         the modules that this one holds are not in it."""
         return 0.0
 
+    def kept(self, n_keys: int) -> int:
+        """About how many numbers are kept of each token, which looks at `n_keys` keys,
+        for the backward pass. Those of the modules that this one holds are not in
+        it."""
+        return 0
+
     def zero_grad(self) -> None:
         """Forget all gradients.
 

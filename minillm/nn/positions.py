@@ -1,19 +1,36 @@
-"""Position embeddings, learned or sinusoidal."""
+"""Positions: learned or sinusoidal vectors that are added, or rotations."""
 
+import functools
 import math
 
 import numpy as np
 
+from minillm import backend
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
 from minillm.tensor import Tensor
 
 
-def position_table(config: ModelConfig, init: Initializer) -> Tensor:
-    """A vector for each position: learned, or sines and cosines.   (context, D)"""
+def position_table(config: ModelConfig, init: Initializer) -> Tensor | None:
+    """A vector for each position: learned, or sines and cosines.   (context, D)
+
+    None for rotary positions: attention turns its queries and keys.
+    """
+    if config.positions == "rotary":
+        return None
     if config.positions == "learned":
         return init.table(config.context, config.d_model)
     return init.fixed(sinusoids, config.context, config.d_model)
+
+
+def add_positions(
+    x: Tensor, table: Tensor | None, begin: int = 0, padding: np.ndarray | None = None
+) -> Tensor:
+    """x plus the vectors of its positions, see `position_vectors`; x itself where there
+    are none.   (B, T, D)"""
+    if table is None:
+        return x
+    return x + position_vectors(table, begin, x.shape[1], padding)
 
 
 def position_vectors(
@@ -25,9 +42,45 @@ def position_vectors(
     """
     if padding is None:
         return table[begin : begin + length]
+    return table[_positions(begin, length, padding)]
+
+
+def rotations(
+    length: int,
+    width: int,
+    begin: int = 0,
+    padding: np.ndarray | None = None,
+    *,
+    base: float = 10_000.0,
+) -> dict:
+    """`cos` and `sin` of the angles by which the op `rotary` turns the next positions:
+    pair i of a head of this width by position · base^(−2i/width) (Su et al. 2021,
+    section 3.2.2).   (T, 1, width/2), or (B, T, 1, width/2) with padding
+
+    Computed on the host, in float64: the same numbers on every device, which keeps
+    those of the last call, since every layer of a step asks for them.
+    """
+    if padding is None:
+        return _kept_rotations(length, width, begin, base, backend.current())
+    return _rotations(length, width, begin, padding, base)
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_rotations(length, width, begin, base, _device) -> dict:
+    return _rotations(length, width, begin, None, base)
+
+
+def _rotations(length, width, begin, padding, base) -> dict:
+    frequency = base ** (-np.arange(0, width, 2) / width)
+    angle = _positions(begin, length, padding)[..., None, None] * frequency
+    asarray = backend.current().asarray
+    return {"cos": asarray(np.cos(angle)), "sin": asarray(np.sin(angle))}
+
+
+def _positions(begin: int, length: int, padding: np.ndarray | None) -> np.ndarray:
+    """Those of the next columns, on the host.   (T,), or (B, T) with padding"""
     columns = np.arange(begin, begin + length)
-    index = np.maximum(columns - padding[:, None], 0)
-    return table[index]
+    return columns if padding is None else np.maximum(columns - padding[:, None], 0)
 
 
 def sinusoids(context: int, width: int) -> np.ndarray:

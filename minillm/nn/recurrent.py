@@ -3,11 +3,11 @@
 import numpy as np
 
 from minillm.backend import xp
-from minillm.nn.block import Residual, new_norm
+from minillm.nn.block import Residual
 from minillm.nn.cache import LSTMState
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Init, Initializer, initializer
-from minillm.nn.layers import Linear, Noise
+from minillm.nn.layers import Linear, Noise, new_norm
 from minillm.nn.module import Module
 from minillm.ops import lstm
 from minillm.ops.recurrent import step
@@ -29,6 +29,10 @@ class LSTM(Module):
 
     def __call__(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, D)
         return lstm(self.input(x), self.recurrent, None, None)
+
+    def kept(self, n_keys: int) -> int:
+        """The gates, before and after, and the states."""
+        return 14 * self.recurrent.shape[0]
 
     def new_cache(self, batch: int, padding: np.ndarray | None = None) -> LSTMState:
         """An empty state. `padding`: see `Cache`."""

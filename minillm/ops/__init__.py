@@ -31,8 +31,11 @@ from minillm.ops.neural import (
     linear,
     log_softmax,
     relu,
+    rms_norm,
+    rotary,
     sigmoid,
     softmax,
+    swiglu,
 )
 from minillm.ops.reduction import max, mean, sum
 from minillm.ops.shape import concatenate, getitem, reshape, transpose
@@ -79,12 +82,15 @@ __all__ = [
     "power",
     "relu",
     "reshape",
+    "rms_norm",
+    "rotary",
     "self_attention",
     "sigmoid",
     "softmax",
     "sqrt",
     "sub",
     "sum",
+    "swiglu",
     "tanh",
     "transpose",
     "where",

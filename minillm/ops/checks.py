@@ -114,56 +114,17 @@ def targets_fit_projection(x, weight, *, targets, n_targets=None) -> None:
     _targets(targets, x.shape[:-1], weight.shape[0], what)
 
 
-def queries_fit_keys(
-    q, k, v, bias=None, *, causal=False, mask=None, rate=0.0, key=0, first_row=0
-) -> None:
-    if min(q.ndim, k.ndim, v.ndim) < 2:
-        wrong = "each needs two axes or more"
-    elif q.shape[-1] != k.shape[-1]:
-        wrong = "queries and keys differ in width"
-    elif k.shape[-2] != v.shape[-2]:
-        wrong = "keys and values differ in number"
+def heads_can_turn(x, *, cos, sin, n_turned=None) -> None:
+    shape = (*x.shape[1:2], 1, x.shape[-1] // 2)
+    if x.ndim != 4 or x.shape[-1] % 2:
+        wrong = "(B, T, n, d) is needed, d even"
+    elif any(f.shape not in (shape, (x.shape[0], *shape)) for f in (cos, sin)):
+        wrong = f"cos {cos.shape} and sin {sin.shape} are not of {shape}"
+    elif n_turned is not None and not 0 <= n_turned <= x.shape[2]:
+        wrong = f"it has no {n_turned} heads to turn"
     else:
-        rate_is_a_fraction(q, rate=rate, key=key)
-        _bias(bias, (*q.shape[:-1], k.shape[-2]), (*k.shape[:-2], 1, 1))
-        return _mask(mask)
-    raise ValueError(f"attention of q {q.shape}, k {k.shape}, v {v.shape}: {wrong}")
-
-
-def heads_fit(
-    qkv,
-    bias=None,
-    *,
-    n_heads,
-    causal=False,
-    mask=None,
-    rate=0.0,
-    key=0,
-    first_row=0,
-) -> None:
-    if qkv.ndim != 3 or qkv.shape[-1] % (3 * n_heads):
-        raise ValueError(
-            f"self_attention of shape {qkv.shape}: (B, T, 3D) is needed, D a multiple "
-            f"of {n_heads} heads"
-        )
-    rate_is_a_fraction(qkv, rate=rate, key=key)
-    _bias(bias, (len(qkv), n_heads, qkv.shape[1], qkv.shape[1]))
-    _mask(mask)
-
-
-def kv_fits(
-    q, kv, bias=None, *, n_heads, mask=None, rate=0.0, key=0, first_row=0
-) -> None:
-    width = q.shape[-1]
-    shape_of_kv = (*q.shape[:1], *kv.shape[1:2], 2 * width)
-    if q.ndim != 3 or kv.shape != shape_of_kv or width % n_heads:
-        raise ValueError(
-            f"cross_attention of shapes {q.shape} and {kv.shape}: (B, T, D) and "
-            f"(B, S, 2D) are needed, D a multiple of {n_heads} heads"
-        )
-    rate_is_a_fraction(q, rate=rate, key=key)
-    _bias(bias, (len(q), n_heads, q.shape[1], kv.shape[1]))
-    _mask(mask)
+        return
+    raise ValueError(f"rotary of shape {x.shape}: {wrong}")
 
 
 def rate_is_a_fraction(x, *, rate, key, first_row=0) -> None:
@@ -201,34 +162,6 @@ def whole_numbers(array, low: int, high: int, what: str) -> None:
                 f"{what}: {bad} in an array of shape {array.shape} is not from {low} "
                 f"to {high - 1}"
             )
-
-
-def _bias(bias, *shapes: tuple) -> None:
-    """The scores have the shape to which these broadcast, and keep it."""
-    if bias is None:
-        return
-    if not hasattr(bias, "shape"):
-        raise TypeError(
-            f"a bias of {bias!r:.60}: an array is needed, one number a score"
-        )
-    try:
-        scores = np.broadcast_shapes(*shapes)
-        if np.broadcast_shapes(bias.shape, scores) == scores:
-            return
-    except ValueError:
-        pass
-    raise ValueError(f"a bias of shape {bias.shape} for scores of shape {shapes[0]}")
-
-
-def _mask(mask) -> None:
-    if mask is None:
-        return
-    kind = getattr(mask, "dtype", type(mask))
-    if getattr(kind, "kind", "O") not in "bf":
-        raise TypeError(
-            f"a mask of {kind}: an array is needed, boolean (True: may look) or "
-            f"floating-point (added to the scores)"
-        )
 
 
 def _without(shape: tuple, axis: int) -> tuple:

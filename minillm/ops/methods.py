@@ -23,7 +23,7 @@ def _hang(name: str, method, doc: str | None = None) -> None:
 
 def _binary(name: str, op) -> None:
     """x + y calls x.__add__(y) or, where x is no Tensor, y.__radd__(x)."""
-    doc = op.__doc__.splitlines()[0]
+    doc = (op.__doc__ or "").partition("\n")[0]  # python -OO leaves none
     _hang(f"__{name}__", lambda self, other: op(self, other), doc)
     _hang(f"__r{name}__", lambda self, other: op(other, self), f"{doc} self is y.")
 

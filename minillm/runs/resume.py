@@ -5,7 +5,7 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.files import is_temporary
-from minillm.learning.config import DEFAULT, WORDS, TrainConfig, translated, word
+from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated, word
 from minillm.learning.data import EncodedCorpus, read_corpus
 from minillm.nn import Module
 from minillm.runs import checkpoint, lock
@@ -74,7 +74,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     options = dict(record["options"])
     # A size stands for layers, width and heads: the recorded ones are dropped.
     if "size" in asked:
-        options |= dict.fromkeys(WORDS.values())
+        options |= dict.fromkeys(("n_layers", "d_model", "n_heads"))
     if "tokens" in asked:
         options["steps"] = None
     options |= {**asked, "out": config.out}
@@ -167,9 +167,9 @@ def differences(record: dict, config: TrainConfig) -> list[tuple]:
 
     What a record does not name is as it was before the setting was there: its default.
     """
-    recorded = TrainConfig.from_json(record["options"]).to_json()
+    before = TrainConfig.from_json(recorded(record["options"])).to_json()
     return [
-        (word(name), recorded[name], value)
+        (word(name), before[name], value)
         for name, value in config.to_json().items()
-        if name not in FREE and recorded[name] != value
+        if name not in FREE and before[name] != value
     ]

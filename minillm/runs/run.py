@@ -11,7 +11,7 @@ import numpy as np
 from minillm.errors import DataError, UsageError
 from minillm.json_files import read_json
 from minillm.kinds import check
-from minillm.learning.config import OWN, TrainConfig, translated
+from minillm.learning.config import OWN, TrainConfig, recorded, translated
 from minillm.learning.flat import FlatParameters
 from minillm.models import ModelConfig, build, count
 from minillm.nn import Module
@@ -165,7 +165,10 @@ def read_record(path) -> dict:
         _check(record)
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: not the record of a run ({error})") from None
-    return record | {name: translated(record[name]) for name in ("options", "sources")}
+    return record | {
+        "options": recorded(record["options"]),
+        "sources": translated(record["sources"]),
+    }
 
 
 def is_unfinished(path) -> bool:
@@ -182,7 +185,7 @@ def _check(record: dict) -> None:
     check(record, NEEDED)
     if record["status"] == "finished":
         check(record, NEEDED_OF_FINISHED)
-    config = TrainConfig.from_json(record["options"])
+    config = TrainConfig.from_json(recorded(record["options"]))
     if (config.arch == OWN) != (record["config"]["arch"] == OWN):
         raise ValueError("its arch is not that of its options")
     if config.arch == OWN:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from minillm.errors import UsageError
 from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
@@ -14,6 +14,7 @@ from minillm.learning.config import (
 from minillm.models import architectures_for, usual
 from minillm.models.sizes import default_heads
 from minillm.nn.config import MOST_LAYERS
+from minillm.series.model_settings import checked, written
 from minillm.text import OBJECTIVES
 
 HEAD_WIDTH = 16
@@ -45,6 +46,7 @@ KIND = {
     "batch?": IN_A_STEP,
     "warmup?": COUNT,
     "untrained?": [WIDTH],
+    "model?": dict,
 }
 
 
@@ -80,8 +82,11 @@ class Ladder:
     batch: int = 16
     warmup: int = 100  # steps
     untrained: tuple[int, ...] = (128, 256, 384, 512)  # whose decoding is timed
+    # settings of `model_settings` that all have, in place of the architecture's own
+    model: dict = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
+        object.__setattr__(self, "model", checked(self.model))
         if len(set(self.widths)) < FEWEST_WIDTHS:
             raise UsageError(
                 f"{len(set(self.widths))} widths, but a law of three unknowns needs "
@@ -149,8 +154,7 @@ class Ladder:
             context=self.context,
             arch=arch,
             objective=objective,
-            tied=usual(arch)["tied"],
-            bias=False,
+            **{"tied": usual(arch)["tied"], "bias": False, **self.model},
             init="fan_in",
             data=data,
             tokenizer=tokenizer,
@@ -260,10 +264,10 @@ def architecture(objective: str, arch: str | None) -> str:
     return arch
 
 
-def options(preset: str, **given) -> dict:
+def options(preset: str, model: dict | None = None, **given) -> dict:
     """The options of `minillm scale` for a series, without unknown and default values.
 
-    given: budget, data, objective, arch, seed.
+    model: that of its ladder; given: budget, data, objective, arch, seed.
     """
     objective = given.get("objective") or "clm"
     default = {
@@ -274,14 +278,15 @@ def options(preset: str, **given) -> dict:
         "seed": 0,
     }
     named = {k: v for k, v in given.items() if v not in (None, default[k])}
-    return {"preset": preset, **named}
+    return {"preset": preset, **named, "set": written(model or {})}
 
 
 def command(folder: str | os.PathLike, options: dict) -> str:
     """The command line that starts or goes on with a series."""
-    words = [
-        word for name, value in options.items() for word in (f"--{name}", str(value))
-    ]
+    words = []
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            words += [f"--{name}", str(each)]
     return shlex.join(["minillm", "scale", *words, "--out", str(folder)])
 
 

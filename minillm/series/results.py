@@ -10,6 +10,7 @@ from minillm.laws.held_out import predict_held_out
 from minillm.laws.law import LawFit
 from minillm.series.branches import Branches
 from minillm.series.ladder import FEWEST_WIDTHS
+from minillm.series.model_settings import written
 from minillm.series.plan import Plan
 from minillm.series.points import Size, fit_medians, points_of, sizes_of, unfit
 from minillm.series.series_text import TOKENS
@@ -163,9 +164,12 @@ class Results:
             if len(size.losses) > 1
         }
         low, high = self.law.interval95["alpha"]
+        chosen = written(self.plan.ladder.model)
+        chosen = f" ({', '.join(chosen)})" if chosen else ""
         data = next(iter(self.records.values()))["data"]["name"]
         title = (
-            f"{short(self.plan.tokens)} tokens of {data} for each {self.plan.arch}\n"
+            f"{short(self.plan.tokens)} tokens of {data} for each {self.plan.arch}"
+            f"{chosen}\n"
             f"α = {self.law.parameters['alpha']:.2f}, "
             f"95 % interval {low:.2f} to {high:.2f}"
         )

@@ -4,6 +4,7 @@ scale("demo", out="runs/law")["law"]["parameters"]    # {"E": …, "A": …, "al
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from minillm.errors import Interrupted, UsageError
@@ -29,21 +30,25 @@ def scale(
     workers: int | None = None,
     budget: float | None = None,
     plan: str | Path | None = None,
+    model: dict | None = None,
     executor: str = "local",
     scheduler: str | None = None,
 ) -> dict | None:
     """Train a series of sizes, fit L(N) = E + A·N^(−alpha), predict a larger model.
 
     preset: `smoke`, `demo`, `hour`, `gpu`, or a Ladder of your own. data: a corpus name
-    or a path. objective: `clm` or `mlm`; arch: for `clm` `gpt` or `lstm` (default: the
-    objective's own). Each has its own law.
+    or a path. objective: `clm` or `mlm`; arch: for `clm` `gpt`, `llama` or `lstm`
+    (default: the objective's own). Each has its own law.
     out: the folder of the series (default: one in `runs/`); its finished runs are not
     trained again. workers: the number of runs side by side (default: one for each
     core); never more than there are runs. budget: seconds for all of it (default: the
     preset's). plan: the plan.json of another series, to be repeated here as it is,
-    preset and seed included. executor: who does the runs: `local`, this machine;
-    `dask`, the cluster of the `scheduler` at this address; `mpi`, the other ranks of
-    this job, on which nothing is returned. reporter: see `series_progress.Silent`.
+    preset and seed included. model: settings of all its models in place of those usual
+    for the architecture, as {"positions": "rotary"} (`model_settings.OF_MODEL`); with a
+    plan, the same sizes, tokens and seeds, with these settings in place of its own.
+    executor: who does the runs: `local`, this machine; `dask`, the cluster of the
+    `scheduler` at this address; `mpi`, the other ranks of this job, on which nothing is
+    returned. reporter: see `series_progress.Silent`.
 
     Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
     `seconds`, `warnings` and, where runs branch, `law_of_size_and_tokens`. Losses are
@@ -51,12 +56,27 @@ def scale(
     DivergedError or Interrupted.
     """
     given = None if plan is None else read_plan(Path(plan))
+    if given and model:
+        given = replace(given, ladder=replace(given.ladder, model=model))
     if given:
         ladder, data, seed = given.ladder, given.data, given.seed
         objective, arch = given.objective, given.arch
     else:
         ladder = preset if isinstance(preset, Ladder) else named(preset)
+        if model:
+            ladder = replace(ladder, model=model)
     arch = architecture(objective, arch)
+    for width in (*ladder.widths, ladder.held_out):  # refused before anything is read
+        each = ladder.config(
+            width,
+            data="",
+            tokenizer="bytes",
+            tokens=1,
+            seed=0,
+            arch=arch,
+            objective=objective,
+        )
+        each.resolve()
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     for name, value in (("data", data), ("out", out)):
@@ -102,10 +122,18 @@ def scale(
 
 def _folder(ladder: Ladder, data: str, objective: str, arch: str, seed: int) -> Path:
     """The default folder, equal for equal series, so that a second start goes on."""
-    given = options(ladder.name, objective=objective, arch=arch, data=data, seed=seed)
+    given = options(
+        ladder.name,
+        ladder.model,
+        objective=objective,
+        arch=arch,
+        data=data,
+        seed=seed,
+    )
+    chosen = [word.replace("=", "-") for word in given.pop("set")]
     if "data" in given:
         name = data if generated(data) else Path(data).resolve().stem
         given["data"] = re.sub(r"[^\w.-]+", "-", name)
     if "seed" in given:
         given["seed"] = f"s{seed}"
-    return Path("runs", "-".join(["scale", *given.values()]))
+    return Path("runs", "-".join(["scale", *given.values(), *chosen]))

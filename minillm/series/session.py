@@ -136,7 +136,8 @@ class Session:
     def command(self) -> str:
         """The command line that goes on with this series."""
         given = {"data": self.data, "objective": self.objective, "arch": self.arch}
-        return command(self.folder, options(self.ladder.name, **given, seed=self.seed))
+        named = options(self.ladder.name, self.ladder.model, **given, seed=self.seed)
+        return command(self.folder, named)
 
     def _old_plan(self) -> Plan | None:
         """The plan in the folder. Raises UsageError where the folder holds another
@@ -158,6 +159,7 @@ class Session:
             ("objective", plan.objective, self.objective),
             ("arch", plan.arch, self.arch),
             ("seed", plan.seed, self.seed),
+            ("model", plan.ladder.model, self.ladder.model),
             ("sizes or settings", plan.ladder, self.ladder),
         ):
             if old != new:
@@ -190,8 +192,8 @@ class Session:
         configs = {
             width: plan.config(width) for width in (*ladder.widths, ladder.held_out)
         }
-        side_by_side = min(self.workers, available_cores())
-        step_seconds = probe(configs, text, side_by_side, PROBING * self.budget)
+        at_once = min(self.workers, available_cores())
+        step_seconds = probe(configs, text, at_once, PROBING * self.budget)
         spent = time.perf_counter() - self.began
         return fitted(replace(plan, step_seconds=step_seconds, seconds_before=spent))
 

@@ -102,6 +102,21 @@ def layer_norm(c: Choices, domain: Domain):
     return [x, c.numbers((width,), domain), bias], {"eps": c.one_of(1e-5, 0.1)}
 
 
+def rms_norm(c: Choices, domain: Domain):
+    width = c.integer(2, 6)
+    x = c.numbers((*c.shape(), width), domain)
+    return [x, c.numbers((width,), domain)], {"eps": c.one_of(1e-5, 0.1)}
+
+
+def rotary(c: Choices, domain: Domain):
+    batch, length, n_heads = c.integer(1, 3), c.integer(1, 4), c.integer(1, 3)
+    half = c.integer(1, 3)
+    x = c.numbers((batch, length, n_heads, 2 * half), domain)
+    angle = c.numbers((*c.one_of((), (batch,)), length, 1, half), domain)
+    turned = c.one_of(None, c.integer(0, n_heads))
+    return [x], {"cos": np.cos(angle), "sin": np.sin(angle), "n_turned": turned}
+
+
 def gelu(c: Choices, domain: Domain):
     return [c.numbers(c.shape(), domain)], {"form": c.one_of("tanh", "erf")}
 
@@ -113,12 +128,15 @@ def dropout(c: Choices, domain: Domain):
 
 
 def attention(c: Choices, domain: Domain):
+    """Heads of keys and values are shared at times."""
     leading, n_queries, n_keys = c.shape(max_dims=2), c.integer(1, 4), c.integer(1, 4)
-    width = c.integer(1, 4)
+    width, of_keys = c.integer(1, 4), leading
+    if leading:
+        leading = (*leading[:-1], leading[-1] * c.one_of(1, 1, 2, 3))
     arrays = [
         c.numbers((*leading, n_queries, width), domain),
-        c.numbers((*leading, n_keys, width), domain),
-        c.numbers((*leading, n_keys, c.integer(1, 4)), domain),
+        c.numbers((*of_keys, n_keys, width), domain),
+        c.numbers((*of_keys, n_keys, c.integer(1, 4)), domain),
     ]
     causal = c.one_of(False, True)
     bias = _bias(c, leading, n_queries, n_keys, domain)
@@ -127,25 +145,35 @@ def attention(c: Choices, domain: Domain):
 
 
 def self_attention(c: Choices, domain: Domain):
-    n_heads, head_width = c.integer(1, 3), c.integer(1, 3)
+    (n_heads, shared), head_width = _groups(c), c.integer(1, 3)
     batch, length = c.integer(1, 3), c.integer(1, 4)
-    qkv = c.numbers((batch, length, 3 * n_heads * head_width), domain)
+    n_parts = n_heads + 2 * (shared or n_heads)
+    qkv = c.numbers((batch, length, n_parts * head_width), domain)
     causal = c.one_of(False, True)
     mask = _mask(c, (batch, n_heads), length, length)
     bias = _bias(c, (batch, n_heads), length, length, domain)
-    settings = {"n_heads": n_heads, "causal": causal, "mask": mask}
-    return [qkv, bias], {**settings, **_dropping(c)}
+    settings = {"n_heads": n_heads, "n_kv_heads": shared, "causal": causal}
+    return [qkv, bias], {**settings, "mask": mask, **_dropping(c)}
 
 
 def cross_attention(c: Choices, domain: Domain):
-    n_heads, head_width = c.integer(1, 3), c.integer(1, 3)
+    (n_heads, shared), head_width = _groups(c), c.integer(1, 3)
     batch, n_queries, n_keys = c.integer(1, 3), c.integer(1, 4), c.integer(1, 4)
     width = n_heads * head_width
     q = c.numbers((batch, n_queries, width), domain)
-    kv = c.numbers((batch, n_keys, 2 * width), domain)
+    of_keys = 2 * (shared or n_heads) * head_width
+    kv = c.numbers((batch, n_keys, of_keys), domain)
     mask = _mask(c, (batch, n_heads), n_queries, n_keys)
     bias = _bias(c, (batch, n_heads), n_queries, n_keys, domain)
-    return [q, kv, bias], {"n_heads": n_heads, "mask": mask, **_dropping(c)}
+    settings = {"n_heads": n_heads, "n_kv_heads": shared, "mask": mask}
+    return [q, kv, bias], {**settings, **_dropping(c)}
+
+
+def _groups(c: Choices) -> tuple:
+    """Heads of queries, and of keys and values: as many (None), or a divisor."""
+    n_kv_heads = c.integer(1, 2)
+    n_heads = n_kv_heads * c.integer(1, 3)
+    return n_heads, c.one_of(None, n_kv_heads)
 
 
 def _bias(c: Choices, leading: tuple, n_queries: int, n_keys: int, domain: Domain):

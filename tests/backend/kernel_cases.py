@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minillm import backend
-from minillm.backend import cuda_attention, cuda_bodies, cuda_fused, definition_of, xp
+from minillm.backend import cuda_attention, cuda_bodies, cuda_fused, definition_of
 from minillm.backend.pullbacks import adding
 from minillm.ops import IGNORED
 
@@ -42,6 +42,7 @@ def some(*shape: int) -> np.ndarray:
 BODIES = {
     "linear": cuda_bodies.linear,
     "layer_norm": cuda_bodies.layer_norm,
+    "rms_norm": cuda_bodies.rms_norm,
     "embedding": cuda_bodies.embedding,
     "dropout": cuda_bodies.dropout,
     "cross_entropy": cuda_bodies.cross_entropy,
@@ -68,8 +69,7 @@ def norms() -> list[Case]:
         x, gain, bias = 3 + normal(n, width), normal(width), normal(width, seed=1)
         for with_bias in (bias, None):
             found.append(of_op("layer_norm", x, gain, with_bias, eps=1e-3))
-        body, settings = cuda_bodies.rms_norm, {"eps": 1e-3}
-        found.append(Case("rms_norm", body, rms_norm, [x, gain], settings))
+        found.append(of_op("rms_norm", x, gain, eps=1e-3))
     return found
 
 
@@ -133,52 +133,19 @@ def packed_attentions() -> list[Case]:
 
 
 def groups() -> list[Case]:
-    """Four heads of queries, two of keys and values."""
+    """Four heads of queries, two of keys and values, or one."""
     found = []
     for width in (16, 34):
         q = normal(1, 4, 66, width)
         k, v = normal(1, 2, 66, width, seed=1), normal(1, 2, 66, width, seed=2)
-        found.append(Case("groups", by_kernel, in_groups, [q, k, v]))
-    return found
-
-
-def by_kernel(q, k, v):
-    y = xp.empty_like(q)
-    pull = cuda_attention.attend(q, k, v, y, True, None)
-
-    def pullback(g):
-        out = [xp.empty_like(x) for x in (q, k, v)]
-        pull(g, *out)
-        return tuple(out)
-
-    return y, pullback
-
-
-def in_groups(q, k, v):
-    """Each head of keys and values once for each head of queries that looks at it."""
-    batch, _, length, width = q.shape
-    grouped = q.reshape(batch, k.shape[1], -1, length, width)
-    wide = [np.broadcast_to(x[:, :, None], grouped.shape) for x in (k, v)]
-    y, pull = definition_of("attention")(grouped, *wide, causal=True)
-
-    def pullback(g):
-        gq, gk, gv = pull(g.reshape(grouped.shape))
-        return gq.reshape(q.shape), gk.sum(2), gv.sum(2)
-
-    return y.reshape(q.shape), pullback
-
-
-def rms_norm(x, gain, *, eps):
-    """x / sqrt(mean of x² + eps) · gain"""
-    size = np.sqrt((x * x).mean(-1, keepdims=True) + eps)
-    unit = x / size
-
-    def pullback(g):
-        gu = g * gain
-        gx = (gu - unit * (gu * unit).mean(-1, keepdims=True)) / size
-        return gx, (g * unit).reshape(-1, x.shape[-1]).sum(0)
-
-    return unit * gain, pullback
+        found.append(of_op("attention", q, k, v, causal=True))
+    packed, one, other = normal(2, 66, 96), normal(2, 40, 64), normal(2, 66, 64)
+    padding, pairs = some(2, 1, 1, 66), some(2, 4, 66, 66)
+    heads = {"n_heads": 4, "n_kv_heads": 1}
+    found.append(of_op("self_attention", packed, **heads, causal=True, mask=padding))
+    found.append(of_op("self_attention", packed, **heads, mask=pairs))  # no kernel
+    heads = {"n_heads": 4, "n_kv_heads": 2}
+    return [*found, of_op("cross_attention", one, other, **heads, mask=padding)]
 
 
 def expected(case: Case) -> list[np.ndarray]:

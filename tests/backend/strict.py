@@ -235,9 +235,9 @@ class StrictModule(types.ModuleType):
 
     FUNCTIONS = """abs arange broadcast_to ceil clip concatenate copysign cos cumsum
         einsum exp expand_dims empty empty_like eye flip floor full full_like isfinite
-        isnan log log1p logaddexp matmul maximum minimum multiply ones ones_like reshape
-        result_type sign sin split sqrt stack subtract take_along_axis tanh tril triu
-        where zeros zeros_like"""
+        isnan log log1p logaddexp matmul maximum minimum multiply ones ones_like repeat
+        reshape result_type sign sin split sqrt stack subtract take_along_axis tanh tril
+        triu where zeros zeros_like"""
     VALUES = (
         "bool_ float16 float32 float64 inf int8 int32 int64 newaxis pi uint8 uint32"
     )

@@ -64,6 +64,7 @@ OBJECTIVES = pytest.mark.parametrize(
     ("objective", "arch"),
     [
         ("clm", "gpt"),
+        ("clm", "llama"),
         ("clm", "lstm"),
         ("mlm", "encoder"),
         ("mlm+nsp", "bert"),
@@ -104,7 +105,7 @@ def test_an_evaluation_reads_once_for_each_part(learner, reads, strict):
         assert reads(learner.evaluate) == parts
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encdec"])
+@pytest.mark.parametrize("arch", ["gpt", "llama", "encdec"])
 def test_a_token_is_one_read_and_one_mask(arch, reads, on_strict, monkeypatch):
     config = ModelConfig(11, 3, 8, 2, 9, arch=arch, **usual(arch))
     model = build(config, np.random.default_rng(0))

@@ -21,7 +21,9 @@ from minillm.runs import checkpoint
 from minillm.runs.evaluation import evaluate_run
 from minillm.text import Batch
 
-ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert"])
+ARCHITECTURES = pytest.mark.parametrize(
+    "arch", ["gpt", "llama", "encoder", "lstm", "bert"]
+)
 VARIANTS = pytest.mark.parametrize(
     "settings",
     [{}, {"norm": "post", "positions": "sinusoidal", "bias": False, "tied": True}],
@@ -91,7 +93,7 @@ def loss_and_gradients(arch, settings, batch):
 
 @pytest.mark.parametrize(
     ("arch", "n_classes"),
-    [("bert", 0), ("gpt", 3), ("encoder", 3), ("lstm", 3), ("bert", 3)],
+    [("bert", 0), ("gpt", 3), ("llama", 3), ("encoder", 3), ("lstm", 3), ("bert", 3)],
 )
 def test_labels_are_the_cpus(arch, n_classes, strict):
     labels = np.array([0, 1, 1], np.int32)
@@ -125,7 +127,7 @@ def test_an_encoder_decoder_learns_and_writes_as_on_the_cpu(settings, strict):
 
 
 @VARIANTS
-@pytest.mark.parametrize("arch", ["gpt", "lstm"])
+@pytest.mark.parametrize("arch", ["gpt", "llama", "lstm"])
 def test_decoding_is_the_cpus(arch, settings, strict):
     def decode():
         model = make(arch, settings)
@@ -188,6 +190,7 @@ OPTIONS = {
     ("objective", "arch"),
     [
         ("clm", "gpt"),
+        ("clm", "llama"),
         pytest.param("clm", "lstm", marks=pytest.mark.slow),
         pytest.param("mlm", "encoder", marks=pytest.mark.slow),
     ],

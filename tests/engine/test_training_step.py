@@ -9,7 +9,7 @@ from minillm.models import ModelConfig, build, usual
 from minillm.text import Batch
 
 ARCHITECTURES = pytest.mark.parametrize(
-    "arch", ["gpt", "encoder", "lstm", "bert", "encdec"]
+    "arch", ["gpt", "llama", "encoder", "lstm", "bert", "encdec"]
 )
 
 

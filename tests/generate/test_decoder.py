@@ -80,7 +80,7 @@ def test_rows_that_end_leave_the_others_alone(model):
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
-@pytest.mark.parametrize("arch", ["gpt", "lstm"])
+@pytest.mark.parametrize("arch", ["gpt", "llama", "lstm"])
 def test_logits_with_padding_are_those_without(arch, norm, positions):
     shape = {"arch": arch, "norm": norm, "positions": positions}
     config = ModelConfig(30, 2, 16, 2, CONTEXT, **shape)

@@ -65,7 +65,7 @@ def make_run(arch: str, kind: str = "bytes", n_classes: int = 0, **settings) -> 
 # ------------------------------------------------------------------------ weights
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encoder", "bert", "encdec"])
+@pytest.mark.parametrize("arch", ["gpt", "llama", "encoder", "bert", "encdec"])
 def test_the_weights_of_a_query_sum_to_one_and_none_is_negative(arch):
     maps = attention_maps(make_run(arch), "a keeper", "b" if arch == "encdec" else None)
     for each in maps:
@@ -144,12 +144,15 @@ def test_the_values_by_the_weights_are_what_the_op_returns(name):
         *arrays, bias = arrays
         with watched() as found:
             y = op(*map(Tensor, arrays), bias, **settings).numpy()
-        n_heads = settings["n_heads"]
+        n_heads, n_kv_heads = settings["n_heads"], settings["n_kv_heads"]
+        n_kv_heads = n_kv_heads or n_heads
         width = y.shape[-1] // n_heads
-        values = arrays[-1][..., -y.shape[-1] :]
+        values = arrays[-1][..., -n_kv_heads * width :]
         for h in range(n_heads):
+            shared = h * n_kv_heads // n_heads
+            of_head = values[..., shared * width : (shared + 1) * width]
+            expected = found[0].weights[:, h] @ of_head
             columns = slice(h * width, (h + 1) * width)
-            expected = found[0].weights[:, h] @ values[..., columns]
             assert np.allclose(y[..., columns], expected, atol=1e-10)
 
 

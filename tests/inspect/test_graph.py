@@ -99,6 +99,10 @@ TRANSFORMER = {"embedding", "self_attention", "layer_norm", "gelu", "linear"}
     ("arch", "expected"),
     [
         ("gpt", TRANSFORMER | {"linear_cross_entropy"}),
+        (
+            "llama",
+            {"embedding", "rms_norm", "rotary", "self_attention", "swiglu", "linear"},
+        ),
         ("encoder", TRANSFORMER | {"linear_cross_entropy"}),
         ("lstm", {"embedding", "lstm", "layer_norm", "linear_cross_entropy"}),
         ("bert", TRANSFORMER | {"tanh", "cross_entropy"}),

@@ -14,7 +14,7 @@ IDS = RNG.integers(0, VOCAB, (3, LENGTH))
 MASK = np.arange(LENGTH) < np.array([[6], [4], [5]])
 LABELS = np.array([0, 2, 1])
 BATCH = Batch(IDS, mask=MASK, labels=LABELS, n_labels=3)
-BODIES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert"])
+BODIES = pytest.mark.parametrize("arch", ["gpt", "llama", "encoder", "lstm", "bert"])
 
 
 def make(arch, dtype=np.float64, n_classes=CLASSES, **settings):
@@ -68,6 +68,7 @@ def test_padding_changes_no_label(arch):
 def test_each_body_has_its_own_vector_of_a_sequence():
     for arch, expected in {
         "gpt": lambda x, n: x[n - 1],
+        "llama": lambda x, n: x[n - 1],
         "lstm": lambda x, n: x[n - 1],
         "encoder": lambda x, n: x[:n].mean(0),
     }.items():
@@ -123,7 +124,7 @@ def test_it_learns_from_nothing_but_labels():
         make("gpt").loss(Batch(IDS, IDS, IDS.size))
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm"])
+@pytest.mark.parametrize("arch", ["gpt", "llama", "encoder", "lstm"])
 def test_a_plain_model_predicts_no_labels(arch):
     m = make(arch, n_classes=0)
     assert m.n_classes == 0

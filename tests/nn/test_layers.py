@@ -7,6 +7,7 @@ import pytest
 
 from minillm import Tensor, ops
 from minillm.errors import UsageError
+from minillm.models import build
 from minillm.nn import (
     LSTM,
     Block,
@@ -20,8 +21,10 @@ from minillm.nn import (
     Linear,
     ModelConfig,
     MultiHeadAttention,
+    RMSNorm,
     seed,
 )
+from minillm.nn.positions import rotations
 from minillm.testing import check_gradients
 
 RNG = np.random.default_rng(0)
@@ -47,6 +50,87 @@ def test_embedding(init):
     layer = Embedding(7, 4, init=init)
     ids = np.array([[6, 0]])
     np.testing.assert_array_equal(layer(ids).numpy(), layer.weight.numpy()[ids])
+
+
+@pytest.mark.parametrize(
+    ("activation", "f"),
+    [
+        ("relu2", lambda up, _: np.maximum(up, 0) ** 2),
+        ("swiglu", lambda up, gate: gate / (1 + np.exp(-gate)) * up),
+    ],
+)
+def test_the_other_activations_of_a_feed_forward(activation, f, init):
+    layer = FeedForward(8, 24, activation=activation, init=init)
+    up = layer.up(Tensor(X)).numpy()
+    gate = layer.gate and layer.gate(Tensor(X)).numpy()
+    expected = f(up, gate) @ layer.down.weight.numpy() + layer.down.bias.numpy()
+    np.testing.assert_allclose(layer(Tensor(X)).numpy(), expected)
+
+
+def test_an_unknown_activation(init):
+    with pytest.raises(UsageError, match=r"activation must be one of gelu, .* 'swish'"):
+        FeedForward(8, 24, activation="swish", init=init)
+
+
+def test_a_gated_feed_forward_has_about_as_many_parameters():
+    sizes = [(8, 24), (16, 48), (32, 88), (128, 344), (768, 2048)]
+    for d_model, width in sizes:
+        shape = ModelConfig(9, 1, d_model, 2, 8, activation="swiglu")
+        assert shape.feed_forward_width == width
+    own = ModelConfig(9, 1, 8, 2, 8, activation="swiglu", d_ff=20)
+    assert own.feed_forward_width == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("activation", "swiglu"), ("activation", "relu2"), ("positions", "rotary")],
+)
+def test_an_lstm_has_no_heads_and_no_feed_forward(name, value):
+    config = ModelConfig(9, 1, 8, 2, 8, arch="lstm", **{name: value})
+    with pytest.raises(UsageError, match=f"^{name} {value}: arch lstm has no heads"):
+        build(config, RNG)
+
+
+def test_a_rotary_score_depends_on_the_distance_alone():
+    """q and k of one vector each, at every position."""
+    q, k = RNG.standard_normal((2, 6))
+    length = 7
+    turns = rotations(length, 6)
+    each = np.stack([np.tile(q, (length, 1)), np.tile(k, (length, 1))], 1)[None]
+    turned = ops.rotary(Tensor(each), **turns).numpy()[0]
+    scores = turned[:, 0] @ turned[:, 1].T
+    for distance in range(-length + 1, length):
+        np.testing.assert_allclose(np.ptp(np.diagonal(scores, distance)), 0, atol=1e-14)
+    assert abs(scores[0, 0] - q @ k) < 1e-14
+    assert np.ptp(scores[0]) > 0.1
+
+
+def test_rotary_positions_go_on_after_a_cache_and_after_padding():
+    whole = rotations(9, 4)
+    np.testing.assert_array_equal(rotations(4, 4, begin=5)["cos"], whole["cos"][5:])
+    padded = rotations(9, 4, padding=np.array([0, 2]))["sin"]
+    np.testing.assert_array_equal(padded[0], whole["sin"])
+    np.testing.assert_array_equal(padded[1, 2:], whole["sin"][:7])
+    assert not padded[1, :2].any()
+
+
+def test_a_head_of_odd_width_has_no_pairs_to_turn():
+    with pytest.raises(UsageError, match=r"width 12 / 4 has 3: choose an even one"):
+        ModelConfig(9, 1, 12, 4, 8, positions="rotary")
+    with pytest.raises(ValueError, match=r"rotary of shape .*: .* is needed, d even"):
+        ops.rotary(np.ones((1, 2, 3, 5)), **rotations(2, 4))
+    with pytest.raises(ValueError, match=r"cos \(2, 1, 2\) and .* not of \(3, 1, 2\)"):
+        ops.rotary(np.ones((1, 3, 3, 4)), **rotations(2, 4))
+    with pytest.raises(ValueError, match="it has no 4 heads to turn"):
+        ops.rotary(np.ones((1, 2, 3, 4)), **rotations(2, 4), n_turned=4)
+
+
+def test_rms_norm(init):
+    layer = RMSNorm(8, init=init)
+    layer.gain.data[:] = np.arange(8)
+    y = layer(Tensor(X)).numpy()[..., 1:] / np.arange(1, 8)
+    unit = X / np.sqrt((X**2).mean(-1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(y, unit[..., 1:])
 
 
 def test_layer_norm(init):

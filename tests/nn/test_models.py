@@ -6,6 +6,7 @@ import pytest
 from minillm import backend, models
 from minillm.errors import UsageError
 from minillm.models import ModelConfig, build, count, usual
+from minillm.nn.config import DESIGN
 from minillm.text import OBJECTIVES, Batch
 
 VOCAB, LENGTH = 11, 6
@@ -15,15 +16,19 @@ IDS = RNG.integers(0, VOCAB, (3, LENGTH))
 
 def model(arch="gpt", dtype=np.float64, **settings):
     settings = {"embedding_sd": 0.5, **settings}
+    if arch == "llama":
+        settings = usual(arch) | settings
     if usual(arch)["tied"]:
         settings["tied"] = True
     config = ModelConfig(VOCAB, 2, 8, 2, 8, arch=arch, **settings)
     return build(config, np.random.default_rng(1), dtype)
 
 
-ARCHITECTURES = pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert"])
+ARCHITECTURES = pytest.mark.parametrize(
+    "arch", ["gpt", "llama", "encoder", "lstm", "bert"]
+)
 MASKED = pytest.mark.parametrize("arch", ["encoder", "bert"])
-CAUSAL = pytest.mark.parametrize("arch", ["gpt", "lstm"])
+CAUSAL = pytest.mark.parametrize("arch", ["gpt", "llama", "lstm"])
 VARIANTS = pytest.mark.parametrize(
     "settings",
     [
@@ -102,7 +107,7 @@ def test_every_architecture_can_be_built_counted_and_trained_for_something(arch)
 @ARCHITECTURES
 def test_only_what_continues_a_text_decodes_with_a_cache(arch):
     m = model(arch)
-    assert m.continues_text == (arch in ("gpt", "lstm"))
+    assert m.continues_text == (arch in ("gpt", "llama", "lstm"))
     assert m.continues_text == hasattr(m, "new_cache") == hasattr(m, "decode")
 
 
@@ -176,17 +181,29 @@ def products_of(op: str, arrays, settings) -> float:
             return arrays[0].size * len(arrays[1])
         case "self_attention":
             share = 0.5 if settings["causal"] else 1
-            return share * 2 * arrays[0].size / 3 * arrays[0].shape[1]
+            n_heads, n_kv_heads = settings["n_heads"], settings["n_kv_heads"]
+            queries = arrays[0].size * n_heads / (n_heads + 2 * n_kv_heads)
+            return share * 2 * queries * arrays[0].shape[1]
         case "cross_attention":
             return 2 * arrays[0].size * arrays[1].shape[1]
-    assert op in ("embedding", "layer_norm", "gelu", "cross_entropy", *ONE_BY_ONE), op
+    assert op in ("embedding", "cross_entropy", *NORMS, *ONE_BY_ONE), op
     return 0
 
 
-ONE_BY_ONE = ("add", "mul", "getitem", "reshape", "transpose")
+NORMS = ("layer_norm", "rms_norm")
+ONE_BY_ONE = (
+    "add",
+    "mul",
+    "getitem",
+    "reshape",
+    "transpose",
+    "rotary",
+    "gelu",
+    "swiglu",
+)
 
 
-@pytest.mark.parametrize("arch", ["gpt", "encoder", "lstm", "bert", "encdec"])
+@pytest.mark.parametrize("arch", ["gpt", "llama", "encoder", "lstm", "bert", "encdec"])
 def test_the_flops_are_those_of_the_products_that_run(arch):
     """Forward a multiply-add is two, and each takes two more backward."""
     config = ModelConfig(VOCAB, 2, 8, 2, 20, arch=arch, **usual(arch))
@@ -246,8 +263,8 @@ def test_a_sequence_longer_than_the_context():
 
 
 def test_what_is_usual_for_an_architecture():
-    assert usual("gpt") == {"norm": "pre", "positions": "learned", "tied": False}
-    assert usual("bert") == {"norm": "post", "positions": "learned", "tied": True}
+    assert usual("gpt") == {name: getattr(ModelConfig, name) for name in DESIGN}
+    assert usual("bert") == {**usual("gpt"), "norm": "post", "tied": True}
     with pytest.raises(UsageError, match=r"arch must be one of .*, got 'elmo'"):
         usual("elmo")
 

@@ -33,6 +33,7 @@ def large(name: str) -> list:
     shortcuts that they take must be given up."""
     rng = np.random.default_rng(0)
     normal = rng.standard_normal
+    padding_on_the_left = (np.arange(70) >= [[0], [3], [66]])[:, None, None, :]
     padding = rng.random((3, 1, 1, 70)) < 0.7
     tokens = np.where(rng.random(900) < 0.8, rng.integers(0, 300, 900), IGNORED)
     match name:
@@ -43,6 +44,16 @@ def large(name: str) -> list:
             return [((normal((70, 30)),), {"ids": ids})]
         case "layer_norm":
             return [((normal((40, 50, 60)) + 3, normal(60), normal(60)), {})]
+        case "rms_norm":
+            return [((normal((40, 50, 60)) + 3, normal(60)), {})]
+        case "rotary":
+            angle = normal((70, 1, 4))
+            of_each = normal((3, 70, 1, 4))
+            x = normal((3, 70, 6, 8))
+            return [
+                ((x,), {"cos": np.cos(angle), "sin": np.sin(angle), "n_turned": 4}),
+                ((x,), {"cos": np.cos(of_each), "sin": np.sin(of_each)}),
+            ]
         case "gelu":
             return [((4 * normal((7, 150, 101)),), {})]
         case "attention":
@@ -58,6 +69,9 @@ def large(name: str) -> list:
                 ((q, k, v), {"mask": padding}),
                 ((q, far, v), {"causal": True}),
                 ((q[:, :, :9], k, v), {"causal": True}),
+                ((normal((3, 6, 70, 8)), k, v), {"causal": True}),
+                ((normal((3, 6, 70, 8)), far, v), {"mask": padding}),
+                ((q, k, v), {"mask": padding_on_the_left, "causal": True}),
             ]
         case "self_attention":
             qkv = normal((3, 70, 48))
@@ -67,6 +81,8 @@ def large(name: str) -> list:
                 ((qkv,), {"n_heads": 2, "causal": True}),
                 ((qkv,), {"n_heads": 4, "mask": padding}),
                 ((far,), {"n_heads": 2, "causal": True}),
+                ((qkv,), {"n_heads": 4, "n_kv_heads": 2, "causal": True}),
+                ((far,), {"n_heads": 6, "n_kv_heads": 1, "mask": padding}),
             ]
         case "cross_attention":
             q, kv = normal((3, 50, 16)), normal((3, 70, 32))
@@ -76,6 +92,7 @@ def large(name: str) -> list:
                 ((q, kv), {"n_heads": 2}),
                 ((q, kv), {"n_heads": 4, "mask": padding}),
                 ((q, far), {"n_heads": 2}),
+                ((q, kv[..., :16]), {"n_heads": 4, "n_kv_heads": 2, "mask": padding}),
             ]
         case "linear_cross_entropy":
             x, weight = normal((900, 40)), normal((300, 40))

@@ -271,6 +271,14 @@ def test_layer_norm_does_not_see_a_constant_that_is_added():
     np.testing.assert_allclose(ops.layer_norm(*arrays).numpy(), here, atol=0.01)
 
 
+def test_rms_norm_keeps_a_constant_and_does_not_see_a_factor():
+    x, gain = np.array([[3.0, 3.0], [1.0, -7.0]]), np.ones(2)
+    unit = ops.rms_norm(x, gain, eps=0.0).numpy()
+    np.testing.assert_allclose(unit[0], [1, 1])  # layer norm makes zeros of it
+    np.testing.assert_allclose((unit**2).mean(-1), 1)
+    np.testing.assert_allclose(ops.rms_norm(9 * x, gain, eps=0.0).numpy(), unit)
+
+
 def test_the_gradient_of_layer_norm_is_orthogonal_to_ones_and_to_the_unit_row():
     """Adding a constant to x, or stretching it, changes nothing: no slope there."""
     rng = np.random.default_rng(0)

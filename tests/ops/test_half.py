@@ -52,10 +52,18 @@ def harder(name: str) -> list:
                 ([200 * opposite, ones, None], {}),
                 ([rows(MANY, 4), np.ones(4), np.ones(4)], {}),
             ]
+        case "rms_norm":
+            ones = np.ones(8)
+            return [
+                ([np.full((3, 8), 300.0), ones], {}),  # its square overflows
+                ([rows(MANY, 4), np.ones(4)], {}),
+            ]
         case "cumsum":
             return [([np.full(MANY, 0.5)], {"axis": 0})]
         case "gelu" | "sigmoid" | "relu" | "silu" | "softplus" | "abs":
             return [([np.array([-6e4, -200, -17, 0, 17, 200, 6e4])], {})]
+        case "swiglu":
+            return [([np.array([-6e4, -17, 0, 17, 200]), np.full(5, 2.0)], {})]
         case "linear":
             return [([rows(MANY, 2, 0.02), rows(2, 2), np.ones(2)], {})]
         case "einsum":

@@ -22,6 +22,23 @@ def layer_norm(x, gain, bias, *, eps):
     return along(x, -1, unit) * gain + (0 if bias is None else bias)
 
 
+def rms_norm(x, gain, *, eps):
+    def unit(row):
+        return row / math.sqrt((row @ row) / len(row) + eps)
+
+    return along(x, -1, unit) * gain
+
+
+def rotary(x, *, cos, sin, n_turned):
+    """Products of complex numbers."""
+    half, y = x.shape[-1] // 2, x.copy()
+    turned = (x[..., :half] + 1j * x[..., half:]) * (cos + 1j * sin)
+    y[..., :n_turned, :] = np.concatenate([turned.real, turned.imag], -1)[
+        ..., :n_turned, :
+    ]
+    return y
+
+
 def gelu(x, *, form):
     if form == "erf":
         return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
@@ -31,6 +48,8 @@ def gelu(x, *, form):
 def attention(q, k, v, bias, *, causal, mask, rate, key, first_row):
     n_queries, n_keys = q.shape[-2], k.shape[-2]
     leading = q.shape[:-2]
+    if leading:  # a head of keys for each of queries
+        k, v = (np.repeat(x, leading[-1] // x.shape[-3], -3) for x in (k, v))
     added = np.zeros((*leading, n_queries, n_keys))
     if mask is not None:
         added = added + (np.where(mask, 0, -np.inf) if mask.dtype == bool else mask)
@@ -53,18 +72,23 @@ def attention(q, k, v, bias, *, causal, mask, rate, key, first_row):
     return y
 
 
-def self_attention(qkv, bias, *, n_heads, **settings):
-    return in_heads(*np.split(qkv, 3, axis=-1), bias, n_heads, **settings)
+def self_attention(qkv, bias, *, n_heads, n_kv_heads, **settings):
+    n = n_kv_heads or n_heads
+    width = qkv.shape[-1] // (n_heads + 2 * n)
+    q, k, v = np.split(qkv, [width * n_heads, width * (n_heads + n)], axis=-1)
+    return in_heads(q, k, v, bias, n_heads, n, **settings)
 
 
-def cross_attention(q, kv, bias, *, n_heads, **settings):
+def cross_attention(q, kv, bias, *, n_heads, n_kv_heads, **settings):
     parts = q, *np.split(kv, 2, axis=-1)
-    return in_heads(*parts, bias, n_heads, causal=False, **settings)
+    n = n_kv_heads or n_heads
+    return in_heads(*parts, bias, n_heads, n, causal=False, **settings)
 
 
-def in_heads(q, k, v, bias, n_heads, **settings):
+def in_heads(q, k, v, bias, n_heads, n_kv_heads, **settings):
     """The heads as a second axis, and put side by side again."""
-    heads = [np.stack(np.split(part, n_heads, axis=-1), 1) for part in (q, k, v)]
+    numbers = (q, n_heads), (k, n_kv_heads), (v, n_kv_heads)
+    heads = [np.stack(np.split(part, n, axis=-1), 1) for part, n in numbers]
     y = attention(*heads, bias, **settings)
     return np.concatenate(list(np.moveaxis(y, 1, 0)), axis=-1)
 
@@ -174,9 +198,12 @@ REFERENCES = {
     ),
     "embedding": lambda table, ids: table[ids],
     "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
+    "rotary": rotary,
     "relu": lambda x: np.maximum(x, 0),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "gelu": gelu,
+    "swiglu": lambda gate, up: gate / (1 + np.exp(-gate)) * up,
     "softmax": lambda x, axis: along(x, axis, lambda r: np.exp(r) / np.exp(r).sum()),
     "log_softmax": lambda x, axis: along(
         x, axis, lambda r: r - np.log(np.exp(r).sum())

@@ -102,7 +102,7 @@ def test_the_help_fits_a_screen(minillm):
         (["--preset", "decade"], 2, "decade"),
         (["--budget", "soon"], 2, "soon"),
         (["--objective", "rhyme"], 2, "rhyme"),
-        (["--arch", "tree"], 2, "clm needs arch gpt or lstm, got 'tree'"),
+        (["--arch", "tree"], 2, "clm needs arch gpt or llama or lstm, got 'tree'"),
         (["--arch", "lstm", "--objective", "mlm"], 2, "mlm needs arch encoder"),
         (["--plan", "there-is-no-plan.json"], 3, "there-is-no-plan.json"),
         (["--workers", "0"], 2, "workers"),

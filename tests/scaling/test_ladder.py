@@ -1,10 +1,22 @@
 """The ladder of sizes: the recipe, in the form that training takes."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from minillm.errors import UsageError
 from minillm.models import count
-from minillm.series.ladder import PRESETS, Ladder, heads, named
+from minillm.series.ladder import (
+    PRESETS,
+    Ladder,
+    heads,
+    named,
+    options,
+)
+from minillm.series.ladder import command as command_of
+from minillm.series.model_settings import read, written
+from minillm.series.scale import _folder, scale
 
 SETTINGS = {
     "name": "steps",
@@ -116,3 +128,64 @@ def test_a_ladder_comes_back_from_json():
 
     ladder = Ladder(**SETTINGS)
     assert Ladder.from_json(json.loads(json.dumps(ladder.to_json()))) == ladder
+
+
+def test_the_settings_of_all_models_of_a_series():
+    assert read(["kv-heads=1", "qk_norm=true", "positions=rotary"]) == {
+        "kv_heads": 1,
+        "qk_norm": True,
+        "positions": "rotary",
+    }
+    asked = read(["kv_heads=1", "norm_kind=rms", "bias=true"])
+    ladder = replace(named("demo"), model=asked)
+    assert read(written(ladder.model)) == ladder.model
+    given = {"data": "a", "tokenizer": "chars", "tokens": 9**9, "seed": 0}
+    config = ladder.config(64, **given)
+    assert (config.n_kv_heads, config.norm_kind, config.bias) == (1, "rms", True)
+    assert named("demo").config(64, **given).bias is False
+    assert Ladder.from_json(json.loads(json.dumps(ladder.to_json()))) == ladder
+    before = named("demo").to_json()
+    del before["model"]
+    assert Ladder.from_json(before) == named("demo")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["positions"], "--set positions: a setting and its value are needed"),
+        (["width=3"], "a series has no setting 'd_model' of its models: choose among"),
+        (["kv_heads=1", "n_kv_heads=1"], "kv_heads and n_kv_heads are one setting"),
+    ],
+)
+def test_what_is_no_setting_of_its_models(words, message):
+    with pytest.raises(UsageError, match=message):
+        replace(named("demo"), model=read(words))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"n_kv_heads": 2}, "1 heads cannot share 2 heads"),
+        ({"positions": "alibi"}, "positions must be one of"),
+        ({"qk_norm": 3}, "qk_norm must be one of True, False"),
+    ],
+)
+def test_a_series_of_no_models_is_refused_before_it_begins(
+    model, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        scale("smoke", model=model, out="law")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_and_the_folder_name_the_settings():
+    chosen = options("demo", {"positions": "rotary", "qk_norm": True}, arch="llama")
+    line = command_of("runs/a", chosen)
+    assert line == (
+        "minillm scale --preset demo --arch llama --set positions=rotary "
+        "--set qk_norm=true --out runs/a"
+    )
+    ladder = replace(named("demo"), model={"positions": "rotary"})
+    folder = _folder(ladder, "facts", "clm", "llama", 0)
+    assert folder.name == "scale-demo-llama-facts-positions-rotary"

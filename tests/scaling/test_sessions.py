@@ -13,6 +13,7 @@ from minillm.runs.run import read_record
 from minillm.series import scale
 from minillm.series.ladder import Ladder
 from minillm.series.plan import read_plan
+from minillm.series.session import Session
 
 
 def rewrite(path: Path, **changes) -> None:
@@ -181,3 +182,16 @@ def test_repeats_that_would_end_too_late_are_left_out(
     assert "run 4-s1, a repeat, is left out" in result["warnings"][-1]
     assert any("4-s1" in note for note in listener.notes)
     assert len(result["runs"]) == 5
+
+
+def test_the_plan_of_another_series_with_other_settings(copied, monkeypatch):
+    """The same sizes, tokens and seeds: what differs is the setting alone."""
+    monkeypatch.setattr(Session, "run", lambda self: self)
+    path = copied / "plan.json"
+    found = scale(plan=path, model={"positions": "rotary"}, out=copied / "rotary")
+    before = read_plan(path)
+    assert found.ladder.model == found.given.ladder.model == {"positions": "rotary"}
+    assert found.given.config(8).positions == "rotary"
+    assert (found.given.runs, found.given.tokens) == (before.runs, before.tokens)
+    assert replace(found.ladder, model={}) == before.ladder
+    assert scale(plan=path, out=copied / "again").given == before

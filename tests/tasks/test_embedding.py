@@ -14,6 +14,7 @@ QUICK = {"device": "cpu", "workers": "1", "draw": False}
 SHAPE = {"layers": 1, "width": 16, "heads": 2, "context": 16, "batch": 8, "steps": 2}
 KINDS = {
     "gpt": {"objective": "clm"},
+    "llama": {"objective": "clm", "arch": "llama"},
     "lstm": {"objective": "clm", "arch": "lstm"},
     "encoder": {"objective": "mlm", "tokenizer": "wordpiece"},
     "bert": {"objective": "mlm", "arch": "bert"},

@@ -53,7 +53,13 @@ def test_a_run_on_a_base_begins_with_its_weights(quick_train, tmp_path, book):
 
 @pytest.mark.parametrize(
     ("objective", "arch"),
-    [("clm", "gpt"), ("clm", "lstm"), ("mlm", "encoder"), ("mlm", "bert")],
+    [
+        ("clm", "gpt"),
+        ("clm", "llama"),
+        ("clm", "lstm"),
+        ("mlm", "encoder"),
+        ("mlm", "bert"),
+    ],
 )
 def test_a_classifier_takes_the_body_of_its_base(
     quick_train, tmp_path, labelled, objective, arch

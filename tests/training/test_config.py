@@ -75,7 +75,7 @@ def test_the_objective_decides_the_architecture():
     lstm, gpt = (TrainConfig(arch=arch).resolve() for arch in ("lstm", "gpt"))
     assert lstm.arch == "lstm"
     assert lstm.lr == 2 * gpt.lr
-    with pytest.raises(UsageError, match="clm needs arch gpt or lstm"):
+    with pytest.raises(UsageError, match="clm needs arch gpt or llama or lstm"):
         TrainConfig(arch="encoder").resolve()
     with pytest.raises(UsageError, match="arch lstm is for objective clm or classify"):
         TrainConfig(arch="lstm", objective="mlm").resolve()
@@ -114,7 +114,7 @@ def test_paths_and_numbers_are_understood_as_text():
         ("tied", "yes"),
         ("init", "zeros"),
         ("norm", "mid"),
-        ("positions", "rotary"),
+        ("positions", "alibi"),
         ("arch", "rnn"),
         ("objective", "rtd"),
         ("schedule", "step"),

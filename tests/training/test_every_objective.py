@@ -41,12 +41,14 @@ TINY = {
 }
 CASES = [
     ("clm", "gpt", "story.txt"),
+    ("clm", "llama", "story.txt"),
     ("clm", "lstm", "story.txt"),
     ("mlm", "encoder", "story.txt"),
     ("mlm", "bert", "story.txt"),
     ("mlm+nsp", "bert", "story.txt"),
     ("seq2seq", "encdec", "pairs.tsv"),
     ("classify", "gpt", "labels.tsv"),
+    ("classify", "llama", "labels.tsv"),
     ("classify", "bert", "labels.tsv"),
 ]
 

@@ -241,6 +241,7 @@ def test_the_same_seed_gives_the_same_run(quick_train, tmp_path, options):
 
 RESUMED = [{}, {"arch": "lstm", "dropout": 0.1}, {"workers": "2"}]
 RESUMED_TOO = [
+    {"arch": "llama", "n_heads": 2, "n_kv_heads": 1, "qk_norm": True},
     {"objective": "mlm"},
     {"dropout": 0.1, "accumulate": 2},
     {"optimizer": "sgd", "lr": 0.1},

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.skipif(
                 {"size": "micro", "batch": 32, "accumulate": 4},
                 {"size": "micro", "batch": 16, "objective": "mlm", "vocab": 5000},
                 {"size": "micro", "batch": 32, "arch": "lstm"},
+                {"size": "tiny", "batch": 16, "arch": "llama", "qk_norm": True},
+                {"size": "micro", "batch": 32, "arch": "llama", "n_kv_heads": 1},
                 {"size": "micro", "batch": 16, "arch": "bert", "objective": "mlm+nsp"},
                 {
                     "size": "micro",

@@ -63,6 +63,24 @@ def test_an_unfinished_run_goes_on_to_the_same_end(kind, copied):
     assert val_loss == pytest.approx(EXPECTED[kind]["val_loss"], rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_has_what_was_the_only_choice(kind, copied, tmp_path):
+    """And another run begins with its weights."""
+    folder = copied(kind)
+    shape = load_run(folder).model.config
+    assert (shape.norm_kind, shape.activation, shape.kv_heads) == (
+        "layer",
+        "gelu",
+        shape.n_heads,
+    )
+    assert not shape.qk_norm
+    options = json.loads((folder / "run.json").read_text("utf-8"))["options"]
+    chosen = {name: options[name] for name in ("data", "objective", "batch")}
+    start = {**chosen, "base": str(folder), "out": str(tmp_path / "next")}
+    record = train(**start, steps=1, workers="1", device="cpu", draw=False)
+    assert record["model"]["norm_kind"] == "layer"
+
+
 @pytest.mark.parametrize("kind", ["gpt", "lstm", "encdec"])
 def test_a_run_writes(kind, copied):
     prompt = "12" if kind == "encdec" else "她们"

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
-from minillm.backend.arrays import split_heads
-from minillm.ops.attention import attention_weights
+from minillm.ops.attention import weights_of_cross, weights_of_self
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,24 +24,20 @@ class Attention:
 def watched() -> Iterator[list[Attention]]:
     """Collects every attention in the block, in the order of the calls.
 
-    The weights are computed from the queries and keys of the op by the function of its
-    definition; a faster body does not store them. Decoding with a cache calls another
+    The weights are computed from the arguments of the op, as its definition does; a
+    faster body does not store them. Decoding with a cache calls another
     op and is not collected.
     """
     found = []
 
     def observer(name, body):
-        if name not in QUERIES_AND_KEYS:
+        if name not in WEIGHTS:
             return body
 
-        def run(*arrays, n_heads, **settings):
-            queries_and_keys, n = QUERIES_AND_KEYS[name]
-            q, k = queries_and_keys(*arrays[:n], n_heads)
-            causal, mask = settings.get("causal", False), settings.get("mask")
-            bias = dict(enumerate(arrays)).get(n)
-            weights, _ = attention_weights(q, k, bias, causal=causal, mask=mask)
-            found.append(Attention(name, backend.to_numpy(weights), causal))
-            return body(*arrays, n_heads=n_heads, **settings)
+        def run(*arrays, **settings):
+            weights = backend.to_numpy(WEIGHTS[name](*arrays, **settings))
+            found.append(Attention(name, weights, settings.get("causal", False)))
+            return body(*arrays, **settings)
 
         return run
 
@@ -50,16 +45,4 @@ def watched() -> Iterator[list[Attention]]:
         yield found
 
 
-def _of_one(qkv, n_heads: int):
-    q, k, _ = split_heads(qkv, 3, n_heads)
-    return q, k
-
-
-def _of_two(q, kv, n_heads: int):
-    (queries,) = split_heads(q, 1, n_heads)
-    k, _ = split_heads(kv, 2, n_heads)
-    return queries, k
-
-
-# And the number of arrays before the bias.
-QUERIES_AND_KEYS = {"self_attention": (_of_one, 1), "cross_attention": (_of_two, 2)}
+WEIGHTS = {"self_attention": weights_of_self, "cross_attention": weights_of_cross}

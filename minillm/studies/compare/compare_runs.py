@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from minillm.learning.config import WORDS
+from minillm.learning.config import recorded
 from minillm.studies.run_folders import RunRead, read_run
 from minillm.text import OBJECTIVES
 
@@ -90,13 +90,9 @@ def tokenizers(runs: list[RunRead]) -> set:
 
 def _settings(run: RunRead) -> dict:
     """Options, text and device of a run, by name."""
-    options = run.get("options") or run.get("config") or {}
+    options = recorded(run.get("options") or run.get("config") or {})
     return {
-        **{
-            WORDS.get(name, name): value
-            for name, value in options.items()
-            if name not in NOT_COMPARED
-        },
+        **{name: v for name, v in options.items() if name not in NOT_COMPARED},
         "data": run.get("data", "name"),
         "data_sha256": _short(run.get("data", "sha256")),
         "tokenizer": run.get("data", "tokenizer", "kind"),

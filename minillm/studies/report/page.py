@@ -159,7 +159,8 @@ def _commands(series: Series):
     if preset in PRESETS:
         names = ("budget", "data", "objective", "arch", "seed")
         given = {name: plan.get(name) for name in names}
-        yield command(folder, options(preset, **given))
+        model = (plan.get("ladder") or {}).get("model")
+        yield command(folder, options(preset, model, **given))
     if plan:
         yield command(f"{folder}-again", {"plan": f"{folder}/plan.json"})
     else:

@@ -1,0 +1,43 @@
+"""Settings of all models of a series, beside their architecture: `scale --set`."""
+
+from collections.abc import Iterable
+
+from minillm.errors import UsageError
+from minillm.learning.config import translated
+from minillm.nn.config import DESIGN
+
+# The rest follows from the ladder and the width.
+OF_MODEL = (*DESIGN, "n_kv_heads")
+
+
+def read(words: Iterable[str]) -> dict:
+    """{"n_kv_heads": 1} of ["kv_heads=1"]: settings of the model, in the words of
+    `train`. Raises UsageError."""
+    found = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals and text):
+            raise UsageError(
+                f"--set {word}: a setting and its value are needed, as in "
+                f"--set positions=rotary"
+            )
+        value = {"true": True, "false": False}.get(text, text)
+        found[name.replace("-", "_")] = int(text) if text.isdecimal() else value
+    return found
+
+
+def written(model: dict) -> list[str]:
+    """["n_kv_heads=1"]: what `read` reads."""
+    return [f"{name}={str(value).lower()}" for name, value in model.items()]
+
+
+def checked(settings: dict) -> dict:
+    """The same by the names of `OF_MODEL`. Raises UsageError for any other."""
+    settings = translated(settings)
+    for name in settings:
+        if name not in OF_MODEL:
+            raise UsageError(
+                f"a series has no setting {name!r} of its models: choose among "
+                f"{', '.join(OF_MODEL)}"
+            )
+    return settings
