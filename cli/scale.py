@@ -63,13 +63,12 @@ COUNTED = {
     help="Who does the runs.  [local]",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask: tcp://host:8786.")
-@click.option("--out", metavar="DIR", help="The folder. Default: one in runs/.")
+@click.option(
+    "--out", metavar="DIR", help="The folder, given again to go on.  [in runs/]"
+)
 @common.shared
 def command(json: bool, model: tuple, **settings) -> None:
-    """Train a series of sizes and fit the law of their losses.
-
-    The largest is held out. What --out holds already is not trained again.
-    """
+    """Train a series of sizes, fit the law of their losses, predict a larger one."""
     from minillm import scale
     from minillm.series.series_progress import Reporter
 

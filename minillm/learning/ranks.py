@@ -5,9 +5,12 @@ own. All ranks run the same program and make the same calls in the same order: n
 else keeps their weights alike. (In `train`, rank 0 says what they are: `leader.py`.)
 """
 
+import contextlib
 import dataclasses
 import hashlib
+import signal
 import time
+from collections.abc import Iterator
 
 from minillm import backend, launcher
 from minillm.errors import MinillmError, UsageError
@@ -15,6 +18,7 @@ from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.optimizer import squared_norm
 from minillm.learning.worker import Worker, Workplace, part
+from minillm.learning.workers import SIGNALS
 
 
 class Ranks:
@@ -152,7 +156,8 @@ def join(make=Ranks):
     if n == 1:
         return None
     try:
-        from mpi4py import MPI
+        with _without_signals():
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(
@@ -165,3 +170,18 @@ def join(make=Ranks):
             f"sees {MPI.COMM_WORLD.size} of them: its MPI is not that of the launcher"
         )
     return make(MPI.COMM_WORLD)
+
+
+@contextlib.contextmanager
+def _without_signals() -> Iterator[None]:
+    """Let signals wait. An import of MPI that one breaks off has started it, and leaves
+    nothing by which `launcher.abort` could end it: its exit would wait for the others.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,5 +1,6 @@
 """What a rank does in the tests of this folder: `python job.py NAME FOLDER ...`."""
 
+import importlib.util
 import os
 import signal
 import sys
@@ -120,6 +121,22 @@ def at(place: str, rank: int, event) -> None:
     setattr(owner, name, visited)
 
 
+class Starting:
+    """A finder that lets `event()` happen when MPI has started, in its import."""
+
+    def __init__(self, event):
+        self.event = event
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "mpi4py.MPI":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        usual = spec.loader.exec_module
+        spec.loader.exec_module = lambda module: (usual(module), self.event())
+        return spec
+
+
 def fault(what: str, place: str, rank: str, *argv: str) -> int:
     """`minillm train` with a fault on one rank."""
     from minillm_cli.main import answer
@@ -144,7 +161,10 @@ def fault(what: str, place: str, rank: str, *argv: str) -> int:
     }
     if what == "drift":
         drift(int(rank))
-    at(place, int(rank), events[what])
+    if place != "start":
+        at(place, int(rank), events[what])
+    elif launcher.place()[0] == int(rank):
+        sys.meta_path.insert(0, Starting(events[what]))
     return answer(["train", *argv])
 
 

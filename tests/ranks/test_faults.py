@@ -84,6 +84,13 @@ def test_a_signal_to_any_rank_saves_and_ends_all(what, faulty):
     assert newest() == Path("run/checkpoints/step-000002")  # the step it came in
 
 
+def test_a_signal_while_mpi_starts_ends_all(faulty):
+    code, said = faulty(3, "term", "start", 2)
+    assert code == 143, said
+    assert len(lines(said)) == 1, said
+    assert "rank 2: terminated" in lines(said)[0]
+
+
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_mpiexec_leaves_a_whole_checkpoint(mpiexec, here, options, number):
     """It hands SIGUSR1 on, and kills its ranks itself at the others."""
