@@ -68,7 +68,7 @@ COUNTED = {
 )
 @common.shared
 def command(json: bool, model: tuple, **settings) -> None:
-    """Train a series of sizes, fit the law of their losses, predict a larger one."""
+    """Train a series of sizes and fit the law of their losses."""
     from minillm import scale
     from minillm.series.series_progress import Reporter
 
