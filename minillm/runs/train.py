@@ -67,9 +67,16 @@ def train(
         resume = config.out is not None and is_unfinished(config.out)
     config, sources = settle(config, sources, resume, model)
     record = None if replaces else finished_record(config, resume, text, model)
-    if record is not None:
-        return _again(record, Path(config.out), model, reporter, draw)
-    reporter = reporter or Silent()
+    if record is None:
+        given = {"resume": resume, "replaces": replaces, "text": text, "ranks": ranks}
+        return _train(config, sources, model, reporter or Silent(), draw, **given)
+    return _again(record, Path(config.out), model, reporter, draw)
+
+
+def _train(
+    config, sources, model, reporter, draw: bool, *, resume, replaces, text, ranks
+) -> dict:
+    """Train where nothing is finished yet: the text, the Learner, the Logbook."""
     keep_freed_memory()
     with backend.use(config.device) as device:
         _, n = choose_workers(config.workers, config.batch, device, ranks)
