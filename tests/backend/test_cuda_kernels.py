@@ -79,6 +79,17 @@ def test_bodies_equal_their_definitions_beyond_a_warp_and_a_block(
     assert launched == set(cuda_kernels.signatures(cuda_kernels.source()))
 
 
+def test_no_attention_runs_as_it_is_defined(device_in, monkeypatch):
+    """Not in wide heads, nor for masks of pairs, nor where heads share keys."""
+    cases = [*kernel_cases.attentions(66), *kernel_cases.packed_attentions()]
+    cases += kernel_cases.groups()
+    definitions = {"softmax": registry.definition_of("softmax")}
+    monkeypatch.setattr(cuda_attention, "definition_of", definitions.__getitem__)
+    device = device_in(FORWARD)
+    for case in cases:
+        results(case, device)
+
+
 def note_launches(monkeypatch) -> set[str]:
     """The names of the kernels that are launched from now on."""
     launched = set()
