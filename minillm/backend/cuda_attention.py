@@ -26,7 +26,7 @@ BLOCKS = 65_535  # at most, along the second and the third axis of a launch
 @without_more(3)
 def attention(q, k, v, *, causal=False, mask=None):
     """See `attend`."""
-    alike = k.shape[:-2] == v.shape[:-2] and share_heads(q, k, v, mask)
+    alike = k.shape[:-2] == v.shape[:-2] and share_heads(q, k)
     if not alike or not fits(q, k, v) or (mask is not None and q.ndim != 4):
         return definition_of("attention")(q, k, v, causal=causal, mask=mask)
     q, k, v = (x if lies_in_rows(x) else x.copy() for x in (q, k, v))
@@ -46,7 +46,7 @@ def attention(q, k, v, *, causal=False, mask=None):
 def self_attention(qkv, *, n_heads, n_kv_heads=None, causal=False, mask=None):
     """See `attend`."""
     parts = n_heads, *2 * [n_kv_heads or n_heads]
-    if not fits(qkv) or not share_heads(*split_heads(qkv, *parts), mask):
+    if not fits(qkv):
         settings = {"n_heads": n_heads, "n_kv_heads": n_kv_heads, "causal": causal}
         return definition_of("self_attention")(qkv, **settings, mask=mask)
     qkv = contiguous(qkv)
@@ -73,7 +73,7 @@ def cross_attention(q, kv, *, n_heads, n_kv_heads=None, mask=None):
     def heads(q, kv):
         return *split_heads(q, n_heads), *split_heads(kv, *of_keys)
 
-    if not fits(q, kv) or not share_heads(*heads(q, kv), mask):
+    if not fits(q, kv):
         settings = {"n_heads": n_heads, "n_kv_heads": n_kv_heads, "mask": mask}
         return definition_of("cross_attention")(q, kv, **settings)
     q, kv = contiguous(q), contiguous(kv)
@@ -107,13 +107,12 @@ def attend(q, k, v, y, causal: bool, mask) -> Callable:
     return by_products(q, k, v, y, causal, mask)
 
 
-def share_heads(q, k, v, mask) -> bool:
-    """Whether each head of queries has one of keys, or the kernels let H / G of them
-    share one."""
+def share_heads(q, k) -> bool:
+    """Whether each head of queries has one of keys, or H / G of them share one."""
     if q.shape[:-2] == k.shape[:-2]:
         return True
     grouped = q.ndim == k.ndim == 4 and len(q) == len(k)
-    return grouped and q.shape[1] % k.shape[1] == 0 and kernels_can(q, k, v, mask)
+    return grouped and q.shape[1] % k.shape[1] == 0
 
 
 def kernels_can(q, k, v, mask) -> bool:
@@ -162,27 +161,48 @@ def by_kernels(q, k, v, y, causal, key_mask) -> Callable:
 
 
 def by_products(q, k, v, y, causal, mask) -> Callable:
-    """As it is defined, with products that take views and write into views."""
-    scale = 1 / math.sqrt(q.shape[-1])
-    scores = matmul(q, transposed(k)) * scale
+    """As it is defined, with products that take views and write into views: for each
+    head of keys those of the H / G heads of queries that share it."""
+    batch, n_heads, n_queries, width = q.shape
+    scale = 1 / math.sqrt(width)
+    of_groups = (batch, k.shape[1], n_heads // k.shape[1])  # (B, G, H / G)
+    q, y = (in_groups(x, of_groups) for x in (q, y))
+    # Nothing is copied: each head of keys is seen H / G times.
+    k, v = (xp.broadcast_to(x[:, :, None], (*of_groups, *x.shape[2:])) for x in (k, v))
+    scores = (matmul(q, transposed(k)) * scale).reshape(batch, n_heads, n_queries, -1)
     if causal:
-        n_queries, n_keys = scores.shape[-2:]
+        n_keys = scores.shape[-1]
         query = xp.arange(n_queries)[:, None] + (n_keys - n_queries)
         scores = xp.where(xp.arange(n_keys)[None, :] <= query, scores, -math.inf)
     if mask is not None and mask.dtype == bool:
         scores = xp.where(mask, scores, -math.inf)
     elif mask is not None:
         scores += mask.astype(scores.dtype)
-    weights, pull_scores = definition_of("softmax")(scores)
+    weights, pull_scores = definition_of("softmax")(in_groups(scores, of_groups))
     matmul(weights, v, out=y)
 
     def pull(g, gq, gk, gv):
+        g = in_groups(g, of_groups)
         gs = pull_scores(matmul(g, transposed(v))) * scale
-        matmul(gs, k, out=gq)
-        matmul(transposed(gs), q, out=gk)
-        matmul(transposed(weights), g, out=gv)
+        matmul(gs, k, out=in_groups(gq, of_groups))
+        sum_of_groups(transposed(gs), q, gk)
+        sum_of_groups(transposed(weights), g, gv)
 
     return pull
+
+
+def in_groups(x, of_groups: tuple):
+    """(B, H, ...) -> (B, G, H / G, ...), a view."""
+    return x.reshape(*of_groups, *x.shape[2:])
+
+
+def sum_of_groups(a, b, out) -> None:
+    """out = the products a @ b added up over each group: (B, G, H / G, S, T),
+    (B, G, H / G, T, d) -> (B, G, S, d)"""
+    if a.shape[2] == 1:
+        matmul(a[:, :, 0], b[:, :, 0], out=out)
+    else:
+        out[...] = matmul(a, b).sum(2)
 
 
 def transposed(x):

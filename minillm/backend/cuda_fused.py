@@ -10,9 +10,11 @@ import functools
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from minillm.backend import switch
 from minillm.backend.arrays import SINGLE
-from minillm.backend.cuda_bodies import fits
+from minillm.backend.cuda_bodies import contiguous, fits
 from minillm.backend.pullbacks import joint
 from minillm.backend.registry import definition_of, faster
 from minillm.backend.switch import xp
@@ -71,6 +73,37 @@ def swiglu(gate, up):
     if not fits(gate, up):
         return definition_of("swiglu")(gate, up)
     return swiglu_value(gate, up), joint(lambda g: swiglu_gradients(g, gate, up))
+
+
+@fused
+def turn(x, others, cos, sin, signs, are_turned):
+    cos, sin = cos.astype(SINGLE), sin.astype(SINGLE)
+    return xp.where(are_turned, x * cos + signs * others * sin, x)
+
+
+@faster("rotary", "cuda")
+def rotary(x, *, cos, sin, n_turned=None):
+    """One kernel: each number with the other one of its pair, (B, T, n, 2, d/2)."""
+    if not fits(x):
+        return definition_of("rotary")(x, cos=cos, sin=sin, n_turned=n_turned)
+    pairs = (*x.shape[:-1], 2, x.shape[-1] // 2)
+    angles = cos[..., None, :], sin[..., None, :]
+    of_heads = x.shape[2], x.shape[2] if n_turned is None else n_turned
+    signs, are_turned = _which_turn(switch.current(), *of_heads)
+
+    def turned(x, signs):
+        x = contiguous(x).reshape(pairs)
+        y = turn(x, x[..., ::-1, :], *angles, signs, are_turned)
+        return y.reshape(*pairs[:-2], -1)
+
+    return turned(x, signs), lambda g: turned(g, signs[::-1])  # back: + is −
+
+
+@functools.lru_cache(maxsize=8)  # models turn few numbers of heads
+def _which_turn(device, n: int, n_turned: int) -> tuple:
+    """The sign of each half's sine, and which of n heads turn: (2, 1), (n, 1, 1)"""
+    are_turned = np.arange(n)[:, None, None] < n_turned
+    return device.asarray(np.array([[-1], [1]], SINGLE)), device.asarray(are_turned)
 
 
 @fused

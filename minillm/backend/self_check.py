@@ -180,11 +180,18 @@ CASES = {
     "rms_norm": ([3 + _normal(2, 3, 37), _normal(37)], {"eps": 1e-5}),
     "gelu": ([4 * _normal(3, 37)], {}),
     "swiglu": ([4 * _normal(3, 37), _normal(3, 37)], {}),
+    "rotary": (
+        [_normal(2, 5, 3, 8)],
+        {"cos": _normal(5, 1, 4), "sin": _normal(2, 5, 1, 4), "n_turned": 2},
+    ),
     "softmax": ([20 * _normal(3, 37)], {}),
     "log_softmax": ([20 * _normal(3, 37)], {}),
     "dropout": ([_normal(3, 37)], {"rate": 0.3, "key": 2**40 + 5, "first_row": 2**30}),
     "attention": ([_normal(2, 3, 37, 32)] * 3, {"causal": True, "mask": _keys(2, 37)}),
-    "self_attention": ([_normal(2, 37, 96)], {"n_heads": 1, "causal": True}),
+    "self_attention": (
+        [_normal(2, 37, 96)],
+        {"n_heads": 4, "n_kv_heads": 1, "causal": True},
+    ),
     "cross_attention": (
         [_normal(2, 5, 64), _normal(2, 37, 128)],
         {"n_heads": 2, "mask": _keys(2, 37)},

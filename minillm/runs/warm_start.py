@@ -28,8 +28,9 @@ def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
         asked = getattr(config, name)
         given = asked != usual[name] or (sources or {}).get(name, DEFAULT) != DEFAULT
         if given and asked != options[name]:
+            has = "none set" if options[name] is None else options[name]
             raise UsageError(
-                f"{option(name)} {asked}: the run {config.base} has {options[name]}, "
+                f"{option(name)} {asked}: the run {config.base} has {has}, "
                 f"and its weights fit no other"
             )
     return replace(config, **{name: options[name] for name in SHAPE})

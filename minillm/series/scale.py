@@ -12,7 +12,7 @@ from minillm.learning.config import check_name
 from minillm.learning.workers import available_cores
 from minillm.series.executors import opened
 from minillm.series.ladder import Ladder, architecture, named, options
-from minillm.series.plan import most_runs, read_plan
+from minillm.series.plan import Plan, most_runs, read_plan
 from minillm.series.series_progress import Silent
 from minillm.series.session import Session
 from minillm.text import generated
@@ -42,13 +42,14 @@ def scale(
     out: the folder of the series (default: one in `runs/`); its finished runs are not
     trained again. workers: the number of runs side by side (default: one for each
     core); never more than there are runs. budget: seconds for all of it (default: the
-    preset's). plan: the plan.json of another series, to be repeated here as it is,
-    preset and seed included. model: settings of all its models in place of those usual
-    for the architecture, as {"positions": "rotary"} (`model_settings.OF_MODEL`); with a
-    plan, the same sizes, tokens and seeds, with these settings in place of its own.
-    executor: who does the runs: `local`, this machine; `dask`, the cluster of the
-    `scheduler` at this address; `mpi`, the other ranks of this job, on which nothing is
-    returned. reporter: see `series_progress.Silent`.
+    preset's). plan: the plan.json of another series, to be repeated here as it is, its
+    preset, text, seed and budget included. model: settings of all its models in place
+    of those usual for the architecture, as {"positions": "rotary"}
+    (`model_settings.OF_MODEL`); with a plan, the same sizes, tokens and seeds, with
+    these settings in place of its own. executor: who does the runs: `local`, this
+    machine; `dask`, the cluster of the `scheduler` at this address; `mpi`, the other
+    ranks of this job, on which nothing is returned. reporter: see
+    `series_progress.Silent`.
 
     Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
     `seconds`, `warnings` and, where runs branch, `law_of_size_and_tokens`. Losses are
@@ -59,6 +60,9 @@ def scale(
     if given and model:
         given = replace(given, ladder=replace(given.ladder, model=model))
     if given:
+        name = preset.name if isinstance(preset, Ladder) else preset
+        asked = {"preset": name, "data": str(data), "objective": objective}
+        _refuse_others(plan, given, **asked, arch=arch, seed=seed, budget=budget)
         ladder, data, seed = given.ladder, given.data, given.seed
         objective, arch = given.objective, given.arch
     else:
@@ -118,6 +122,19 @@ def scale(
             ) from None
         finally:
             series.reporter.close()
+
+
+def _refuse_others(path: str | Path, plan: Plan, **asked) -> None:
+    """UsageError where something is asked for, not just left as usual, that the plan
+    has otherwise."""
+    usual = scale.__kwdefaults__ | {"preset": scale.__defaults__[0]}
+    for name, value in asked.items():
+        has = plan.ladder.name if name == "preset" else getattr(plan, name)
+        if value not in (usual[name], has):
+            raise UsageError(
+                f"{name} {value}: the series of {path} has {has}, and is repeated as "
+                f"it is: leave {name} out"
+            )
 
 
 def _folder(ladder: Ladder, data: str, objective: str, arch: str, seed: int) -> Path:

@@ -51,6 +51,8 @@ BODIES = {
     "self_attention": cuda_attention.self_attention,
     "cross_attention": cuda_attention.cross_attention,
     "gelu": cuda_fused.gelu,
+    "swiglu": cuda_fused.swiglu,
+    "rotary": cuda_fused.rotary,
 }
 
 
@@ -135,16 +137,19 @@ def packed_attentions() -> list[Case]:
 def groups() -> list[Case]:
     """Four heads of queries, two of keys and values, or one."""
     found = []
-    for width in (16, 34):
-        q = normal(1, 4, 66, width)
-        k, v = normal(1, 2, 66, width, seed=1), normal(1, 2, 66, width, seed=2)
+    for width in (16, 34, 66):  # the last without a kernel
+        q = normal(2, 4, 66, width)
+        k, v = (normal(2, 2, 66, width, seed=i) for i in (1, 2))
         found.append(of_op("attention", q, k, v, causal=True))
     packed, one, other = normal(2, 66, 96), normal(2, 40, 64), normal(2, 66, 64)
     padding, pairs = some(2, 1, 1, 66), some(2, 4, 66, 66)
     heads = {"n_heads": 4, "n_kv_heads": 1}
     found.append(of_op("self_attention", packed, **heads, causal=True, mask=padding))
     found.append(of_op("self_attention", packed, **heads, mask=pairs))  # no kernel
+    added = np.where(pairs, normal(2, 1, 1, 66), -math.inf).astype(np.float32)
     heads = {"n_heads": 4, "n_kv_heads": 2}
+    found.append(of_op("cross_attention", one, other, **heads, mask=added[:, :, :40]))
+    found.append(of_op("self_attention", packed[..., :64], **heads, mask=added))
     return [*found, of_op("cross_attention", one, other, **heads, mask=padding)]
 
 

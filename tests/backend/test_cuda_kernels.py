@@ -79,6 +79,17 @@ def test_bodies_equal_their_definitions_beyond_a_warp_and_a_block(
     assert launched == set(cuda_kernels.signatures(cuda_kernels.source()))
 
 
+def test_no_attention_runs_as_it_is_defined(device_in, monkeypatch):
+    """Not in wide heads, nor for masks of pairs, nor where heads share keys."""
+    cases = [*kernel_cases.attentions(66), *kernel_cases.packed_attentions()]
+    cases += kernel_cases.groups()
+    definitions = {"softmax": registry.definition_of("softmax")}
+    monkeypatch.setattr(cuda_attention, "definition_of", definitions.__getitem__)
+    device = device_in(FORWARD)
+    for case in cases:
+        results(case, device)
+
+
 def note_launches(monkeypatch) -> set[str]:
     """The names of the kernels that are launched from now on."""
     launched = set()
@@ -94,12 +105,14 @@ def note_launches(monkeypatch) -> set[str]:
 
 
 ARCHITECTURES = [("gpt", 16, 2), ("gpt", 70, 1), ("encoder", 16, 2), ("lstm", 16, 1)]
+ARCHITECTURES += [("llama", 16, 2), ("llama", 140, 2)]
 
 
 @pytest.mark.parametrize(("arch", "width", "n_heads"), ARCHITECTURES)
 def test_a_model_gets_the_gradients_of_its_definitions(arch, width, n_heads, device_in):
     """Where gradients are there already, bodies add to them; nothing is scattered."""
-    shape = ModelConfig(30, 2, width, n_heads, 40, arch=arch, **usual(arch))
+    settings = usual(arch) | ({"n_kv_heads": 1} if arch == "llama" else {})
+    shape = ModelConfig(30, 2, width, n_heads, 40, arch=arch, **settings)
     expected = gradients_of_two_batches(shape)
     device = device_in(RANDOM)
     device.xp.add.at = None

@@ -195,3 +195,24 @@ def test_the_plan_of_another_series_with_other_settings(copied, monkeypatch):
     assert (found.given.runs, found.given.tokens) == (before.runs, before.tokens)
     assert replace(found.ladder, model={}) == before.ladder
     assert scale(plan=path, out=copied / "again").given == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"preset": "hour"}, "preset hour: .*plan.json has .*: leave preset out"),
+        ({"data": "bilingual"}, "data bilingual: .* has .*words"),
+        ({"objective": "mlm"}, "objective mlm: .* has clm"),
+        ({"arch": "llama"}, "arch llama: .* has gpt"),
+        ({"seed": 3}, "seed 3: .* has 0"),
+        ({"budget": 5.0}, "budget 5.0: "),
+    ],
+)
+def test_a_plan_is_repeated_as_it_is_or_not_at_all(copied, monkeypatch, asked, says):
+    monkeypatch.setattr(Session, "run", lambda self: self)
+    path = copied / "plan.json"
+    with pytest.raises(UsageError, match=says):
+        scale(**asked, plan=path, out=copied / "again")
+    plan = read_plan(path)
+    same = {name: getattr(plan, name) for name in asked if name != "preset"}
+    assert scale(**same, plan=path, out=copied / "again").given == plan

@@ -98,6 +98,12 @@ def test_another_shape_than_the_base_s_is_refused(quick_train, tmp_path, other):
         train(base=tmp_path / "base", **other)
 
 
+def test_what_the_base_has_not_set_is_said_plainly(quick_train, tmp_path):
+    quick_train("base", steps=1)
+    with pytest.raises(UsageError, match=r"--kv-heads 1: the run .* has none set, and"):
+        train(base=tmp_path / "base", n_kv_heads=1)
+
+
 def test_a_default_that_is_asked_for_is_no_default(quick_train, tmp_path):
     quick_train("base", steps=1)
     asked = TrainConfig(base=tmp_path / "base", tokenizer="bpe")
