@@ -62,7 +62,7 @@ def places_of(run: Run) -> Places:
     head = "cls.predictions"
     places |= linear("transform.dense", (f"{head}.transform.dense",), *square)
     places |= layer_norm("transform.norm", f"{head}.transform.LayerNorm", width)
-    places |= vector("output_bias", f"{head}.bias", vocab)
+    places |= vector("output_bias", f"{head}.bias", vocab, may_lack=True)
     if run.config.objective == "mlm+nsp":
         places |= linear("next_sentence", ("cls.seq_relationship",), width, (2,))
     return places

@@ -17,7 +17,17 @@ USES = {
     "mlm": ("fill-mask", "The [MASK]"),
     "mlm+nsp": ("fill-mask", "The [MASK]"),
     "classify": ("text-classification", "A text."),
+    "seq2seq": ("text2text-generation", "A text."),
 }
+PIPELINE = """from transformers import pipeline
+
+print(pipeline("{task}", ".")("{text}"))"""
+ANSWER = """from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoModelForSeq2SeqLM.from_pretrained(".")
+ids = model.generate(**tokenizer("{text}", return_tensors="pt"))
+print(tokenizer.decode(ids[0], skip_special_tokens=True))"""
 RESULTS = (
     "steps",
     "tokens",
@@ -33,15 +43,15 @@ def card(run: Run, layout: Layout, losses: list[str], picture: str) -> str:
     """Markdown, below a head in YAML. `losses` are the rows of the curve, `picture` is
     the file it is drawn in. What is from the record, which may be a stranger's, stands
     in `code`."""
-    record, task = run.record, USES[run.config.objective]
+    record, (task, text) = run.record, USES[run.config.objective]
+    example = ANSWER if run.config.objective == "seq2seq" else PIPELINE
     licence = corpus_licence(run)
     head = {
         "library_name": "transformers",
-        "pipeline_tag": task[0],
+        "pipeline_tag": task,
         "tags": ["minillm", layout.file],
     }
     yaml = [f"{name}: {json.dumps(value)}" for name, value in head.items()]
-    example = json.dumps(task[1])
     facts = [
         ("corpus", record["data"]["name"]),
         ("corpus' licence", licence),
@@ -68,9 +78,7 @@ def card(run: Run, layout: Layout, losses: list[str], picture: str) -> str:
         f"Trained from scratch with minillm, in the layout of {layout.name}.",
         "",
         "```python",
-        "from transformers import pipeline",
-        "",
-        f'print(pipeline("{task[0]}", ".")({example}))',
+        example.format(task=task, text=text),
         "```",
         "",
         f"Licence of the corpus: {_code(licence)}.",

@@ -11,6 +11,7 @@ from minillm.hub.layouts import layout_of
 from minillm.hub.places import Places
 from minillm.runs.curve import draw_curve
 from minillm.runs.run import Run, open_run
+from minillm.text import EOS
 from minillm.weights import write_arrays
 
 CURVE = "loss.svg"
@@ -70,7 +71,12 @@ def weights_of(run: Run, places: Places) -> dict[str, np.ndarray]:
 def generation_config(run: Run, ids: dict[str, int | None]) -> dict:
     """The content of generation_config.json: the likeliest token, within the context,
     unless somebody asks otherwise."""
-    if not run.model.continues_text:
+    if run.config.objective == "seq2seq":
+        names = run.tokenizer.specials.items()
+        never = [i for name, i in names if name != EOS]  # as in generation/prompt.py
+        ids = {**ids, "decoder_start_token_id": ids["bos_token_id"]}
+        ids = {**ids, "suppress_tokens": never}
+    elif not run.model.continues_text:
         return ids
     return {**ids, "do_sample": False, "max_length": run.model.config.context}
 

@@ -83,11 +83,22 @@ LAYOUTS = {
         },
         classifies=True,
     ),
+    "marian": Layout(
+        "Marian",
+        "marian",
+        {
+            "norm": ("post",),
+            "norm_kind": ("layer",),
+            "positions": ("sinusoidal",),  # it has no others
+            "activation": ("gelu", "relu2"),
+            "qk_norm": (False,),
+        },
+    ),
 }
+OF_ARCH = {"bert": "bert", "encdec": "marian"}
 OTHERS = {
-    "lstm": "no layout has an LSTM; any other --arch has one or is told why not",
+    "lstm": "no layout has an LSTM",
     "encoder": "no layout has its pre-norm blocks; --arch bert is one that has",
-    "encdec": "its layout is not written yet: gpt, llama and bert are",
 }
 
 
@@ -97,7 +108,7 @@ def layout_of(run: Run) -> Layout:
     arch, config = run.config.arch, run.model.config
     if arch in OTHERS:
         raise UsageError(f"{run.path}: cannot be exported: arch {arch}: {OTHERS[arch]}")
-    found = LAYOUTS["bert" if arch == "bert" else _of_gpt(config)]
+    found = LAYOUTS[OF_ARCH.get(arch) or _of_gpt(config)]
     if reason := found.refuse(config):
         raise UsageError(f"{run.path}: cannot be exported: {reason}")
     return found

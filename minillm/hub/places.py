@@ -11,13 +11,18 @@ class Place:
     their names, and how many of its columns each takes. `turned`: they lie transposed,
     [out, in], as in `torch.nn.Linear`.
 
-    `rows` is None for a vector.
+    `rows` is None for a vector. Where ours `may_lack` it, zeros do the same. Where the
+    layout has the numbers of a token in another order, `row_order` and `column_order`
+    say which of ours comes where.
     """
 
     names: tuple[str, ...]
     columns: tuple[int, ...]
     rows: int | None = None
     turned: bool = False
+    may_lack: bool = False
+    row_order: np.ndarray | None = None
+    column_order: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -26,8 +31,8 @@ class Place:
         return (width,) if self.rows is None else (self.rows, width)
 
     def zeros(self) -> dict[str, np.ndarray]:
-        """What stands for a bias that our model does not have: zeros do the same."""
-        if self.rows is not None:
+        """What stands for a bias that our model does not have."""
+        if not self.may_lack:
             raise ValueError(f"no parameter of ours for {self.names[0]}")
         return self.cut(np.zeros(self.shape, np.float32))
 
@@ -35,6 +40,10 @@ class Place:
         """Our parameter as the layout's tensors, by name."""
         if array.shape != self.shape:
             raise ValueError(f"{self.names[0]}: {array.shape} is not {self.shape}")
+        if self.row_order is not None:
+            array = array[self.row_order]
+        if self.column_order is not None:
+            array = array[..., self.column_order]
         parts = np.split(array, np.cumsum(self.columns)[:-1], axis=-1)
         return {
             name: part.T if self.turned else part
@@ -51,9 +60,9 @@ def table(ours: str, theirs: str, n: int, width: int) -> Places:
     return {ours: Place((theirs,), (width,), n)}
 
 
-def vector(ours: str, theirs: str, width: int) -> Places:
+def vector(ours: str, theirs: str, width: int, *, may_lack: bool = False) -> Places:
     """One number a column."""
-    return {ours: Place((theirs,), (width,))}
+    return {ours: Place((theirs,), (width,), may_lack=may_lack)}
 
 
 def linear(
@@ -70,11 +79,11 @@ def linear(
     found = {f"{ours}.weight": Place(weights, d_outs, d_in, turned)}
     if bias:
         biases = tuple(f"{name}.bias" for name in theirs)
-        found[f"{ours}.bias"] = Place(biases, d_outs)
+        found[f"{ours}.bias"] = Place(biases, d_outs, may_lack=True)
     return found
 
 
 def layer_norm(ours: str, theirs: str, width: int) -> Places:
     """A layer norm: a gain, which they call weight, and a bias."""
     gain = vector(f"{ours}.gain", f"{theirs}.weight", width)
-    return gain | vector(f"{ours}.bias", f"{theirs}.bias", width)
+    return gain | vector(f"{ours}.bias", f"{theirs}.bias", width, may_lack=True)

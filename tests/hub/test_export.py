@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import minillm
 from minillm import export_folder, load_run, train
 from minillm.hub import export
+from minillm.hub.card import corpus_licence
 from minillm.hub.tokenizer import tokenizer_json
 from minillm.text import BERT_TEMPLATE, MASK, PAIR_SPECIALS, Batch
 from minillm.text.tokenizer import ByteTokenizer, CharTokenizer
@@ -185,6 +186,61 @@ def bert(w, config, ids):
     return normed(x, f"{at}.transform.LayerNorm") @ table.T + w[f"{at}.bias"]
 
 
+def marian(w, config, source, ids):
+    n_heads, width = config["decoder_attention_heads"], config["d_model"]
+    assert config["activation_function"] == "gelu_new"
+
+    def layer(x, name):  # [out, in]
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def normed(x, name):
+        return norm(x, w[f"{name}.weight"], w[f"{name}.bias"], 1e-5)
+
+    def embed(ids):
+        half = width // 2
+        angle = np.arange(len(ids))[:, None] / 10_000 ** (np.arange(half) / half)
+        sines = np.concatenate([np.sin(angle), np.cos(angle)], -1)
+        return w["model.shared.weight"][ids] * math.sqrt(width) + sines
+
+    def look(x, memory, at, causal):
+        q = layer(x, f"{at}.q_proj")
+        kv = (layer(memory, f"{at}.{name}_proj") for name in "kv")
+        y = x + layer(attend(q, *kv, n_heads, causal), f"{at}.out_proj")
+        return normed(y, f"{at}_layer_norm")
+
+    def feed(x, at):
+        y = x + layer(gelu(layer(x, f"{at}.fc1")), f"{at}.fc2")
+        return normed(y, f"{at}.final_layer_norm")
+
+    memory, x = embed(source), embed(ids)
+    for i in range(config["encoder_layers"]):
+        at = f"model.encoder.layers.{i}"
+        memory = feed(look(memory, memory, f"{at}.self_attn", causal=False), at)
+    for i in range(config["decoder_layers"]):
+        at = f"model.decoder.layers.{i}"
+        x = look(x, x, f"{at}.self_attn", causal=True)
+        x = feed(look(x, memory, f"{at}.encoder_attn", causal=False), at)
+    return x @ w["model.shared.weight"].T + w["final_logits_bias"]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_an_encoder_decoder_lies_in_the_order_of_marians_sines(make, bias, tmp_path):
+    run = make(objective="seq2seq", data="copy", bias=bias)
+    folder = export_folder(run, tmp_path / "out")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    specials = run.tokenizer.specials
+    assert config["decoder_start_token_id"] == specials["[BOS]"]
+    assert config["eos_token_id"] == specials["[EOS]"]
+    writing = json.loads((folder / "generation_config.json").read_text("utf-8"))
+    assert writing["suppress_tokens"] == [specials["[PAD]"], specials["[BOS]"]]
+    weights = read_arrays(folder / "model.safetensors")
+    assert weights["final_logits_bias"].shape == (1, run.tokenizer.vocab_size)
+    rng = np.random.default_rng(1)
+    ids, source = rng.integers(0, run.tokenizer.vocab_size, (2, 12))
+    ours = run.model(ids[None, :9], source[None]).numpy()[0]
+    assert np.abs(marian(weights, config, source, ids[:9]) - ours).max() < 1e-5
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_files_alone_give_our_logits(make, kind, tmp_path):
     run = make(**KINDS[kind])
@@ -197,6 +253,7 @@ def test_the_files_alone_give_our_logits(make, kind, tmp_path):
     ids = np.random.default_rng(1).integers(0, run.tokenizer.vocab_size, 16)
     difference = forward(weights, config, ids) - run.model(ids[None]).numpy()[0]
     assert np.abs(difference).max() < 1e-5
+    assert not any("pooler" in name for name in weights)  # mlm trains none
     if "tied" in KINDS[kind] or kind.startswith("bert"):
         assert not any("lm_head" in name for name in weights)
 
@@ -287,7 +344,10 @@ def test_a_special_token_is_one_and_none_is_invented(make, tmp_path):
 REFUSED = {
     "lstm": ({"arch": "lstm"}, "arch lstm"),
     "encoder": ({"arch": "encoder", "objective": "mlm"}, "arch encoder"),
-    "encdec": ({"objective": "seq2seq", "data": "copy"}, "arch encdec"),
+    "encdec": (
+        {"objective": "seq2seq", "data": "copy", "positions": "learned"},
+        "positions learned",
+    ),
     "post-norm": ({"norm": "post"}, "norm post"),
     "rms": ({"norm_kind": "rms"}, "positions learned"),
     "swiglu": ({"activation": "swiglu"}, "norm_kind layer"),
@@ -365,6 +425,13 @@ def test_the_card_tells_of_the_run(make, tmp_path):
         "| 1",
         "| 2",
     ]
+
+
+def test_rows_that_a_program_made_are_not_the_default_corpus(make):
+    run = make(seed=1)
+    assert corpus_licence(run) == "MIT"
+    run.record["data"]["name"] = "rows"
+    assert corpus_licence(run) == "unknown"
 
 
 def test_a_text_of_ones_own_has_no_known_licence(make, tmp_path):

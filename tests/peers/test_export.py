@@ -151,6 +151,23 @@ def test_a_masked_model(opened, options):
         assert found[ours.id] == pytest.approx(ours.probability, abs=1e-5)
 
 
+def test_an_encoder_decoder(opened):
+    options = {"objective": "seq2seq", "data": "reverse", "tokenizer": "chars"}
+    run, folder = opened(**options, width=32, heads=4, steps=300)
+    theirs = load(transformers.AutoModelForSeq2SeqLM, folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    rng = np.random.default_rng(1)
+    ids, source = rng.integers(0, run.tokenizer.vocab_size, (2, 3, 9))
+    with torch.no_grad():
+        logits = theirs(torch.tensor(source), decoder_input_ids=torch.tensor(ids))
+    difference = run.model(ids, source).numpy() - logits.logits.numpy()
+    assert np.abs(difference).max() < 1e-5
+    for text in ("abc", "fadeb"):
+        written = theirs.generate(**tokenizer(text, return_tensors="pt"))[0]
+        found = tokenizer.decode(written, skip_special_tokens=True)
+        assert found == generate(run, text, temperature=0)
+
+
 def test_a_classifier(opened, tmp_path):
     table = tmp_path / "labels.tsv"
     rows = [f"the {w * i}\t{w}\n" for w in ("sea", "lamp") for i in range(1, 9)]
