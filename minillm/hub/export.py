@@ -1,11 +1,12 @@
 """Export: a run as a folder that the library `transformers` opens."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError
+from minillm.errors import DataError, UsageError
 from minillm.files import holds_only, replacing, replacing_folder, write_json
 from minillm.hub.layouts import layout_of
 from minillm.hub.places import Places
@@ -25,8 +26,8 @@ def export_folder(run: Run | str, folder: str | Path) -> Path:
     generation_config.json and a model card: README.md, with the picture of the loss.
     `transformers` computes the same logits from it, up to rounding.
 
-    Raises UsageError, which names what no layout can say; DataError for a damaged run,
-    and for a folder in which something lies.
+    Raises UsageError, which names what no layout can say, and for the current folder;
+    DataError for a damaged run, and for a folder in which something lies.
     """
     from minillm.hub.card import card, curve
     from minillm.hub.tokenizer import special_ids, tokenizer_config, tokenizer_json
@@ -44,6 +45,8 @@ def export_folder(run: Run | str, folder: str | Path) -> Path:
         weights = weights_of(run, layout.rules.places_of(run))
         with replacing(made / "model.safetensors") as temporary:
             write_arrays(temporary, weights, {"format": "pt"})
+            # safetensors lets nobody else read what it writes
+            shutil.copymode(made / "config.json", temporary)
         losses = curve(run)
         if losses and run.record.get("results"):
             draw_curve(run.path, made / CURVE)
@@ -82,7 +85,10 @@ def generation_config(run: Run, ids: dict[str, int | None]) -> dict:
 
 
 def _check_free(folder: Path) -> None:
-    """DataError unless nothing is there, or an empty folder: before the work."""
+    """DataError unless nothing is there, or an empty folder, which a new one replaces:
+    UsageError for the current folder."""
+    if folder.resolve() == Path.cwd():
+        raise UsageError(f"{folder}: is the current folder: name another one")
     if os.path.lexists(folder) and not holds_only(folder, ()):
         raise DataError(
             f"{folder}: something is there, which export does not replace: choose "

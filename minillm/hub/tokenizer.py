@@ -38,7 +38,7 @@ def tokenizer_json(run: Run) -> dict:
         case ByteTokenizer():
             library = _of_bytes(tokenizer)
         case _:
-            return _with_gaps(read_json(run.path / "tokenizer.json", TOKENIZER))
+            return _as_read_here(read_json(run.path / "tokenizer.json", TOKENIZER))
     library.add_special_tokens(
         [
             tokenizers.AddedToken(name, special=True, normalized=False)
@@ -75,12 +75,13 @@ def _of_bytes(tokenizer: ByteTokenizer) -> tokenizers.Tokenizer:
     return library
 
 
-def _with_gaps(content: dict) -> dict:
-    """The space before a [MASK] of BPE belongs to the gap, as it would to the word."""
-    for token in content["added_tokens"]:
+def _as_read_here(content: dict) -> dict:
+    """A file of the library, without what minillm does not heed in it. The space before
+    a [MASK] of BPE belongs to the gap, as it would to the word."""
+    for token in content.get("added_tokens") or ():
         if token["content"] == MASK and content["model"]["type"] == "BPE":
             token["lstrip"] = True
-    return content
+    return content | {"truncation": None, "padding": None}
 
 
 def tokenizer_config(run: Run) -> dict:

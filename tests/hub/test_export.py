@@ -399,6 +399,20 @@ def test_nothing_that_lies_there_is_replaced(make, minillm, tmp_path):
     assert not os.listdir(tmp_path / "real")
 
 
+def test_the_current_folder_is_not_replaced(make, minillm, tmp_path, monkeypatch):
+    run = str(make().path)
+    monkeypatch.chdir(tmp_path)
+    for name in (".", f"../{tmp_path.name}"):
+        code, _, err = minillm("export", run, name)
+        assert (code, "current folder" in err) == (2, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
+def test_whoever_may_read_the_configuration_may_read_the_weights(make, tmp_path):
+    folder = export_folder(make(), tmp_path / "a")
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
 def test_a_failure_leaves_nothing(make, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")

@@ -1,6 +1,8 @@
 """An exported folder, opened by transformers: no key is missing or left over, and the
 logits, the ids and the texts are ours."""
 
+import contextlib
+import io
 import warnings
 
 import numpy as np
@@ -95,6 +97,16 @@ def check_tokenizer(run, folder) -> "transformers.PreTrainedTokenizerFast":
     return theirs
 
 
+def check_card(folder) -> str:
+    """What the code of the model card prints."""
+    card = (folder / "README.md").read_text("utf-8")
+    code = card.partition("```python\n")[2].partition("```")[0]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code.replace('"."', repr(str(folder))), {})
+    return printed.getvalue()
+
+
 def tokens(run) -> np.ndarray:
     rng = np.random.default_rng(1)
     return rng.integers(0, run.tokenizer.vocab_size, (3, run.model.config.context))
@@ -115,6 +127,7 @@ def test_a_causal_model(opened, options):
     found = write("The lamp", max_new_tokens=12, max_length=None)
     written = found[0]["generated_text"].rstrip("\ufffd")  # half a character
     assert written == "The lamp" + ours.rstrip("\ufffd")
+    assert check_card(folder).startswith("[{'generated_text': 'The ")
     assert len(write("The lamp")[0]["generated_text"]) > len("The lamp")
 
 
@@ -145,6 +158,7 @@ def test_a_masked_model(opened, options):
         assert np.abs(difference).max() < 1e-5
 
     guess = transformers.pipeline("fill-mask", str(folder))
+    assert "'score': " in check_card(folder)
     text = "The lamp [MASK] was lit."
     found = {each["token"]: each["score"] for each in guess(text, top_k=50)}
     for ours in fill(run, text, top=5)[0]:
@@ -166,6 +180,7 @@ def test_an_encoder_decoder(opened):
         written = theirs.generate(**tokenizer(text, return_tensors="pt"))[0]
         found = tokenizer.decode(written, skip_special_tokens=True)
         assert found == generate(run, text, temperature=0)
+    assert check_card(folder)
 
 
 def test_a_classifier(opened, tmp_path):
@@ -182,3 +197,4 @@ def test_a_classifier(opened, tmp_path):
     for each in say([text])[0]:
         expected = ours.probabilities[each["label"]]
         assert each["score"] == pytest.approx(expected, abs=1e-5)
+    assert "'label': " in check_card(folder)
