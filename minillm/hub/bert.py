@@ -4,6 +4,7 @@ The original has GELU by erf and ε = 1e-12; ours are said in config.json.
 """
 
 from minillm.hub.places import Places, layer_norm, linear, table, vector
+from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
 # By what a run was trained for. One for masked tokens alone has no pooler there.
@@ -42,9 +43,8 @@ def config_of(run: Run) -> dict:
     }
 
 
-def places_of(run: Run) -> Places:
+def places_of(config: ModelConfig, objective: str) -> Places:
     """Where each parameter lies."""
-    config = run.model.config
     width, vocab = config.d_model, config.vocab_size
     body = "bert.embeddings"
     places = table("tokens.weight", f"{body}.word_embeddings.weight", vocab, width)
@@ -55,20 +55,20 @@ def places_of(run: Run) -> Places:
     for i in range(config.n_layers):
         places |= _layer(f"blocks.{i}", f"bert.encoder.layer.{i}", config)
     square = width, (width,)
-    if run.config.objective != "mlm":
+    if objective != "mlm":
         places |= linear("pooler", ("bert.pooler.dense",), *square)
-    if run.config.objective == "classify":
+    if objective == "classify":
         return places | linear("classes", ("classifier",), width, (config.n_classes,))
     head = "cls.predictions"
     places |= linear("transform.dense", (f"{head}.transform.dense",), *square)
     places |= layer_norm("transform.norm", f"{head}.transform.LayerNorm", width)
     places |= vector("output_bias", f"{head}.bias", vocab, may_lack=True)
-    if run.config.objective == "mlm+nsp":
+    if objective == "mlm+nsp":
         places |= linear("next_sentence", ("cls.seq_relationship",), width, (2,))
     return places
 
 
-def _layer(ours: str, theirs: str, config) -> Places:
+def _layer(ours: str, theirs: str, config: ModelConfig) -> Places:
     width, d_ff, attention = config.d_model, config.feed_forward_width, "attention"
     qkv = tuple(f"{theirs}.attention.self.{name}" for name in ("query", "key", "value"))
     out, norm = f"{theirs}.attention.output.dense", f"{theirs}.output.LayerNorm"

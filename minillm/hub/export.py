@@ -42,7 +42,9 @@ def export_folder(run: Run | str, folder: str | Path) -> Path:
         write_json(made / "generation_config.json", generation_config(run, ids))
         write_json(made / "tokenizer.json", tokenizer_json(run))
         write_json(made / "tokenizer_config.json", tokenizer_config(run))
-        weights = weights_of(run, layout.rules.places_of(run))
+        weights = weights_of(
+            run, layout.rules.places_of(run.model.config, run.config.objective)
+        )
         with replacing(made / "model.safetensors") as temporary:
             write_arrays(temporary, weights, {"format": "pt"})
             # safetensors lets nobody else read what it writes

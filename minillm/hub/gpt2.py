@@ -1,8 +1,12 @@
 """GPT-2's layout (Radford et al. 2019): maps lie [in, out], as ours do."""
 
+from minillm.hub.keys import Keys
 from minillm.hub.places import Places, layer_norm, linear, table
+from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
+BODY = "transformer."  # before the names of all but the output
+GELU = ("gelu_new", "gelu_pytorch_tanh")  # two names of the tanh form
 ACTIVATIONS = {"gelu": "gelu_new", "relu2": "relu2"}  # gelu_new is the tanh form
 
 
@@ -29,9 +33,33 @@ def config_of(run: Run) -> dict:
     }
 
 
-def places_of(run: Run) -> Places:
+def shape_of(keys: Keys) -> ModelConfig:
+    """The shape that a config.json describes. Raises DataError, which names the key,
+    for what minillm's GPT is not."""
+    width = keys.number("n_embd", 768)
+    keys.must("n_inner", 4 * width, default=4 * width)
+    keys.must("activation_function", *GELU, default="gelu_new")
+    keys.must("layer_norm_epsilon", 1e-5, default=1e-5)
+    keys.must("scale_attn_weights", True, default=True)
+    for name in (
+        "scale_attn_by_inverse_layer_idx",
+        "reorder_and_upcast_attn",
+        "add_cross_attention",
+        "is_encoder_decoder",
+    ):
+        keys.must(name, False, default=False)
+    return ModelConfig(
+        vocab_size=keys.number("vocab_size", 50257),
+        n_layers=keys.number("n_layer", 12),
+        d_model=width,
+        n_heads=keys.number("n_head", 12),
+        context=keys.number("n_positions", 1024),
+        tied=keys.flag("tie_word_embeddings", True),
+    )
+
+
+def places_of(config: ModelConfig, objective: str) -> Places:
     """Where each parameter lies."""
-    config = run.model.config
     width, d_ff, vocab = config.d_model, config.feed_forward_width, config.vocab_size
     places = table("tokens.weight", "transformer.wte.weight", vocab, width)
     places |= table("positions", "transformer.wpe.weight", config.context, width)

@@ -53,9 +53,8 @@ def config_of(run: Run) -> dict:
     }
 
 
-def places_of(run: Run) -> Places:
+def places_of(config: ModelConfig, objective: str) -> Places:
     """Where each parameter lies."""
-    config = run.model.config
     width, vocab = config.d_model, config.vocab_size
     places = table("tokens.weight", "model.shared.weight", vocab, width)
     for side in ("encoder", "decoder"):

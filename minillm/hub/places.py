@@ -50,6 +50,20 @@ class Place:
             for name, part in zip(self.names, parts, strict=True)
         }
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of the layout's tensors."""
+        if self.rows is None:
+            sizes = [(width,) for width in self.columns]
+        elif self.turned:
+            sizes = [(width, self.rows) for width in self.columns]
+        else:
+            sizes = [(self.rows, width) for width in self.columns]
+        return dict(zip(self.names, sizes, strict=True))
+
+    def joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        """Our parameter from the layout's tensors, where the order is ours."""
+        return np.concatenate([each.T if self.turned else each for each in parts], -1)
+
 
 # Our parameter's name -> its place.
 Places = dict[str, Place]

@@ -6,14 +6,17 @@ token; minillm does not unless it is asked to.
 """
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from minillm.json_files import read_json
+from minillm.errors import DataError
+from minillm.json_files import read_json, read_object
 from minillm.reading import TOKENIZER
 from minillm.runs.run import Run
-from minillm.text import BOS, EOS, MASK, PAD, Tokenizer
+from minillm.text import BOS, EOS, MASK, PAD, Tokenizer, load_tokenizer
 from minillm.text.tokenizer.base import CLS, SEP, UNK
 from minillm.text.tokenizer.characters import UNKNOWN, ByteTokenizer, CharTokenizer
 from minillm.text.tokenizer.library import post_processor
@@ -82,6 +85,21 @@ def _as_read_here(content: dict) -> dict:
         if token["content"] == MASK and content["model"]["type"] == "BPE":
             token["lstrip"] = True
     return content | {"truncation": None, "padding": None}
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a tokenizer.json: one that minillm knows, or characters as
+    `tokenizer_json` writes them. Raises DataError for any other."""
+    content = read_object(path, most=TOKENIZER)
+    if content.get("model", {}).get("type") != "WordLevel":
+        return load_tokenizer(path)
+    ids = content["model"].get("vocab", {})
+    unknown = ids.get(content["model"].get("unk_token"), 0)
+    letters = [each for each in ids if ids[each] < unknown]
+    tokenizer = CharTokenizer("".join(sorted(letters, key=ids.get)))
+    if tokenizer_json(SimpleNamespace(tokenizer=tokenizer)) != content:
+        raise DataError(f"{path}: is a WordLevel tokenizer, and not one of characters")
+    return tokenizer
 
 
 def tokenizer_config(run: Run) -> dict:
