@@ -12,9 +12,10 @@ from minillm_cli import common, output
 @click.argument("run")
 @common.shared
 def command(folder: str, run: str, json: bool) -> None:
-    """Make a run of a Hugging Face folder, in the layout of GPT-2 or Llama.
+    """Make a run of a Hugging Face folder.
 
-    DIR holds config.json, model.safetensors and tokenizer.json; RUN is a new folder.
+    DIR holds config.json, model.safetensors and tokenizer.json, in the layout of GPT-2
+    or Llama; RUN is a new folder.
     """
     from minillm import import_folder, load_run
 

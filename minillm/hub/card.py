@@ -7,6 +7,7 @@ from minillm.hub.layouts import Layout
 from minillm.json_files import read_lines
 from minillm.reading import Missing
 from minillm.runs import metrics
+from minillm.runs.record import IMPORTED
 from minillm.runs.run import Run
 from minillm.visible import fit_for_xml
 
@@ -45,7 +46,10 @@ def card(run: Run, layout: Layout, losses: list[str], picture: str) -> str:
     in `code`."""
     record, (task, text) = run.record, USES[run.config.objective]
     example = ANSWER if run.config.objective == "seq2seq" else PIPELINE
-    licence = corpus_licence(run)
+    licence, data = corpus_licence(run), record["data"]
+    origin = "Trained from scratch with minillm"
+    if record["status"] == IMPORTED:
+        origin, data = "Weights from elsewhere, written by minillm", {}
     head = {
         "library_name": "transformers",
         "pipeline_tag": task,
@@ -53,9 +57,9 @@ def card(run: Run, layout: Layout, losses: list[str], picture: str) -> str:
     }
     yaml = [f"{name}: {json.dumps(value)}" for name, value in head.items()]
     facts = [
-        ("corpus", record["data"]["name"]),
+        ("corpus", data.get("name", UNKNOWN)),
         ("corpus' licence", licence),
-        ("corpus' sha256", record["data"]["sha256"]),
+        ("corpus' sha256", data.get("sha256", UNKNOWN)),
         ("objective", run.config.objective),
         ("tokenizer", run.tokenizer.kind),
         *((k, v) for k, v in record["model"].items() if v is not None),
@@ -75,7 +79,7 @@ def card(run: Run, layout: Layout, losses: list[str], picture: str) -> str:
         "",
         "# A small language model",
         "",
-        f"Trained from scratch with minillm, in the layout of {layout.name}.",
+        f"{origin}, in the layout of {layout.name}.",
         "",
         "```python",
         example.format(task=task, text=text),
@@ -108,7 +112,9 @@ def corpus_licence(run: Run) -> str:
 
     name = run.record["data"]["name"]
     plain, _, _ = run.config.data.partition(":")
-    if run.config.base or name.partition(":")[0] != plain:
+    if run.record["status"] == IMPORTED or run.config.base:
+        return UNKNOWN
+    if name.partition(":")[0] != plain:
         return UNKNOWN
     if plain == "stdlib":
         return "PSF-2.0"

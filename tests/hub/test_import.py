@@ -279,6 +279,17 @@ def test_a_wordlevel_of_words_is_refused(other, tmp_path):
         import_folder(folder, tmp_path / "back")
 
 
+def test_the_card_of_weights_from_elsewhere_claims_no_training(other, tmp_path):
+    _, folder = other()
+    named = folder.rename(tmp_path / "stdlib")  # as a corpus that minillm knows
+    run = import_folder(named, tmp_path / "run")
+    card = (export_folder(run, tmp_path / "again") / "README.md").read_text("utf-8")
+    assert "Weights from elsewhere" in card
+    assert "Licence of the corpus: `unknown`" in card
+    assert "| `corpus` | `unknown` |" in card
+    assert "Loss curve" not in card
+
+
 def test_a_run_of_weights_from_elsewhere(exported, minillm, tmp_path):
     _, folder = exported("characters")
     run = str(tmp_path / "run")
@@ -292,9 +303,9 @@ def test_a_run_of_weights_from_elsewhere(exported, minillm, tmp_path):
     code, _, err = minillm("eval", run)
     assert (code, "--data" in err) == (2, True)
     assert minillm("eval", run, "--data", "bilingual")[0] == 0
-    for more in (["--resume"], [], ["--start", run]):
-        code, _, err = minillm("train", "--out", run, "--steps", "3", *more)
-        assert (code, err.count("\n")) == (2, 1)
+    for more in (["--resume"], [], ["--config", f"{run}/run.json"]):
+        code, _, err = minillm("train", "--out", run, *more)
+        assert (code, "weights from elsewhere" in err) == (2, True)
     quick = ("--steps", "2", "--data", "bilingual", "--device", "cpu")
     base = ("--base", run, "--out", str(tmp_path / "on"), *quick)
     assert minillm("train", *base)[0] == 0
