@@ -14,7 +14,7 @@ from minillm.hub.layouts import LAYOUTS
 from minillm.hub.places import Places
 from minillm.hub.shards import Tensors
 from minillm.hub.tokenizer import read_tokenizer
-from minillm.learning.config import TrainConfig
+from minillm.learning.config import OF_SHAPE, TrainConfig
 from minillm.learning.flat import FlatParameters
 from minillm.models import ModelConfig, build, count
 from minillm.nn import Module
@@ -46,7 +46,10 @@ def import_folder(folder: str | Path, run: str | Path) -> Path:
     keys = Keys(folder / "config.json")
     family = keys.must("model_type", *READ)
     rules = LAYOUTS[family].rules
-    shape = rules.shape_of(keys)
+    try:
+        shape = rules.shape_of(keys)
+    except UsageError as error:  # no model has such a shape
+        raise DataError(f"{keys.path}: {error}") from None
     keys.done()
     tokenizer = read_tokenizer(folder / "tokenizer.json")
     if tokenizer.vocab_size != shape.vocab_size:
@@ -99,12 +102,7 @@ def fill(
 
 def _write(run: Path, model: Module, tokenizer, shape: ModelConfig, folder) -> None:
     """Write the run: its record last, as a run is one when it has it."""
-    same = {
-        name: getattr(shape, name)
-        for name in ("arch", "n_layers", "d_model", "n_heads", "n_kv_heads", "context")
-    }
-    same |= {name: getattr(shape, name) for name in ("positions", "activation")}
-    same |= {name: getattr(shape, name) for name in ("bias", "tied", "norm_kind")}
+    same = {name: getattr(shape, name) for name in OF_SHAPE}
     config = TrainConfig(**same, tokenizer=tokenizer.kind, out=str(run)).resolve()
     with writing(run):
         run.mkdir(parents=True, exist_ok=True)
