@@ -7,11 +7,13 @@
 import errno
 import importlib
 import os
+import time
 import traceback
 
 import click
 
 import minillm
+from minillm import launcher
 from minillm.errors import (
     DataError,
     DeviceError,
@@ -58,7 +60,9 @@ SECTIONS = {
         "completion": "Print the completion script of a shell.",
     },
 }
+FIRST = 1.0  # seconds that other ranks leave to rank 0, which may fail alike
 LONG = 2_000  # characters of an error, which may quote a stranger's file
+RANKS = ("train", "scale")  # that may be started by mpiexec
 COMMANDS = {name: help for part in SECTIONS.values() for name, help in part.items()}
 
 
@@ -99,7 +103,16 @@ class Commands(click.Group):
 @click.pass_context
 def commands(ctx: click.Context) -> None:
     """Train small language models and measure how their loss falls with size."""
-    if ctx.invoked_subcommand is None:
+    name = ctx.invoked_subcommand
+    _, n = launcher.place()
+    if n > 1 and name not in RANKS:
+        raise launcher.everywhere(
+            UsageError(
+                f"{n} processes were started together, and each would {name or 'help'} "
+                f"by itself: only {' and '.join(RANKS)} share their work"
+            )
+        )
+    if name is None:
         click.echo(ctx.get_help())
 
 
@@ -121,11 +134,18 @@ def answer(argv: list[str] | None = None) -> int:
             if os.environ.get("MINILLM_TRACEBACK"):
                 traceback.print_exc()
             code, message = explain(error)
-            if message:
+            rank, n = launcher.place()
+            alone = n > 1 and not launcher.is_everywhere(error)
+            if alone:
+                time.sleep(FIRST if rank else 0)  # if rank 0 fails too, it speaks
+                message = f"rank {rank}: {message or 'ended'}"
+            if message and (alone or rank == 0):
                 line = "minillm: " + " ".join(message.split())
                 if len(line) > LONG:  # what is wrong is said at its end
                     line = f"{line[: LONG // 2]} ... {line[-LONG // 2 :]}"
                 click.echo(line, err=True, color=True)
+            if alone:
+                launcher.abort(code)
         return code
 
 

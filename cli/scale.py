@@ -55,19 +55,27 @@ COUNTED = {
     type=int,
     help="Models side by side.  [one for each core]",
 )
-@click.option("--out", metavar="DIR", help="The folder. Default: one in runs/.")
+@click.option(
+    "--executor",
+    metavar="local|dask|mpi",
+    type=click.Choice(["local", "dask", "mpi"]),
+    default="local",
+    help="Who does the runs.  [local]",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask: tcp://host:8786.")
+@click.option(
+    "--out", metavar="DIR", help="The folder, given again to go on.  [in runs/]"
+)
 @common.shared
 def command(json: bool, model: tuple, **settings) -> None:
-    """Train a series of sizes and fit the law of their losses.
-
-    A larger model is held out, to see how well the law predicts it. What --out holds
-    already is not trained again.
-    """
+    """Train a series of sizes and fit the law of their losses."""
     from minillm import scale
     from minillm.series.series_progress import Reporter
 
     model = model_settings.read(model)
     result = scale(**settings, model=model, reporter=Reporter())
+    if result is None:  # a rank that worked for rank 0
+        return None
     if json:
         return output.print_json(result)
     print_result(result)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP, from the first import of a process to its end.
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1, from the first import of a process to its end.
 
 Nothing heavy is imported here: before this is in force, Python just ends.
 """
@@ -10,17 +10,18 @@ import sys
 import threading
 from collections.abc import Iterator
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # the last is not there on Windows
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # the last two: not on Windows
 SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 class Terminated(SystemExit):
-    """SIGTERM or SIGHUP arrived. A SystemExit: workers and `finally` take it calmly."""
+    """Another signal than Ctrl-C's arrived. A SystemExit: workers and `finally` take it
+    calmly."""
 
 
 def heard() -> None:
-    """Let SIGTERM and SIGHUP unwind the stack, as Ctrl-C does, so that files are closed
-    and workers are ended."""
+    """Let the others unwind the stack, as Ctrl-C does, so that files are closed and
+    workers are ended."""
 
     def terminate(*_):
         raise Terminated(143)

@@ -4,6 +4,7 @@ import dataclasses
 
 import click
 
+from minillm import launcher
 from minillm.learning.config import (
     DEFAULT,
     WORDS,
@@ -66,6 +67,9 @@ def command(resume: bool, overwrite: bool, json: bool, **options) -> None:
         resume=resume,
         overwrite=overwrite,
     )
+    rank, _ = launcher.place()
+    if rank > 0:  # rank 0 says it all
+        return
     if json:
         output.print_json(record)
     else:

@@ -24,11 +24,19 @@ settings.register_profile("dev", max_examples=10, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+# (marker, the extra it needs, what that installs)
+NEEDS = (
+    ("peers", "peers", "torch"),
+    ("scores", "scores", "sacrebleu"),
+    ("ranks", "mpi", "mpi4py"),
+    ("cluster", "dask", "distributed"),
+)
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip, with the reason, what this machine cannot run."""
-    for extra, library in (("peers", "torch"), ("scores", "sacrebleu")):
-        if item.get_closest_marker(extra) and not importlib.util.find_spec(library):
+    for marker, extra, library in NEEDS:
+        if item.get_closest_marker(marker) and not importlib.util.find_spec(library):
             pytest.skip(f"needs the extra `{extra}`")
     if item.get_closest_marker("gpu"):
         from minillm import backend

@@ -39,6 +39,19 @@ class Backend:
     def synchronize(self) -> None:
         """Wait until the device has done all it was asked to."""
 
+    def sums_by(self, comm: object) -> str | None:
+        """How `add_up` adds, where there is a choice. All ranks call this together."""
+
+    def add_up(self, array, comm: object) -> None:
+        """Put the sum over the ranks of an MPI communicator in the place of an array.
+
+        The order of the sum depends on their number and places: two runs of one layout
+        give the same bits.
+        """
+        from mpi4py import MPI
+
+        comm.Allreduce(MPI.IN_PLACE, array)
+
     def is_out_of_memory(self, error: Exception) -> bool:
         """Whether an error says that the device's memory is full."""
         return isinstance(error, MemoryError)

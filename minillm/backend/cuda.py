@@ -34,6 +34,7 @@ class CudaBackend(Backend):
         self.xp = cupy
         self.array_type = cupy.ndarray
         self.device = cupy.cuda.Device(index)
+        self._summing = None  # over ranks: (its name, a function)
 
     def asarray(self, host):
         """Moved by way of pinned memory, which CuPy keeps for it: nobody waits, and the
@@ -57,6 +58,16 @@ class CudaBackend(Backend):
 
     def synchronize(self) -> None:
         self.device.synchronize()
+
+    def sums_by(self, comm: object) -> str | None:
+        from minillm.backend.cuda_ranks import summing
+
+        self._summing = self._summing or summing(self.xp, comm)
+        return self._summing[0]
+
+    def add_up(self, array, comm: object) -> None:
+        self.sums_by(comm)
+        self._summing[1](array)
 
     def is_out_of_memory(self, error: Exception) -> bool:
         return _is_full(error)

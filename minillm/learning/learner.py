@@ -71,7 +71,7 @@ class Learner:
     config: what concerns a folder (`out`, `keep`, `save_every`) is not looked at.
     text: what `prepare(config)` returns. workers: as `--workers`; one in this process
     unless asked. model: one of your own, with `logits(ids)` or a `loss(batch)` (see
-    `own_model.py`).
+    `own_model.py`). ranks: of several processes that make the same calls (`ranks.py`).
     """
 
     def __init__(
@@ -81,16 +81,19 @@ class Learner:
         *,
         workers: int | str = 1,
         model: Module | None = None,
+        ranks=None,
     ):
         if not isinstance(config, TrainConfig) or not hasattr(text, "sampler"):
             raise UsageError("a Learner takes a TrainConfig and what `prepare` returns")
-        own = None
-        if config.arch == OWN or not isinstance(model, LanguageModel | None):
-            from minillm.learning import own_model as own  # only for such a model
+        is_own = config.arch == OWN or not isinstance(model, LanguageModel | None)
+        if is_own:
+            from minillm.learning import own_model  # opened for such a model only
 
-            config = own.with_model(config, model)
-        self.config = config = config.resolve()
+            config = own_model.with_model(config, model)
+        config = config.resolve()
+        self.config = config = ranks.meet(config, text) if ranks else config
         self.text = text
+        self.ranks = ranks
         self.own = None  # what is known of a model of one's own: `OwnModel`
         self.next = 0  # the number of the step that comes next
         self._workers = None  # while it is open: `Workers`
@@ -98,17 +101,22 @@ class Learner:
         self._exits = contextlib.ExitStack()
         with backend.use(config.device) as device:
             self.worker_kind, self.n_workers = choose_workers(
-                str(workers), config.batch, device
+                str(workers), config.batch, device, ranks
             )
+            # A GPU decides for itself, and goes on (`unread.py`).
+            self._waits = device.kind == "cpu" or ranks is not None
             if model is None:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
                 shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 model = build(shape, rng)
             sampler, validation = text.sampler(config), text.validation(config)
-            if own:
+            if is_own:
                 row = validation.shard(0, len(validation.ids))
-                self.own = own.look_at(model, row, text.tokenizer.vocab_size, config)
-                self.n_workers = own.n_workers(model, row, str(workers), self.n_workers)
+                vocab_size = text.tokenizer.vocab_size
+                self.own = own_model.look_at(model, row, vocab_size, config)
+                self.n_workers = own_model.n_workers(
+                    model, row, str(workers), self.n_workers
+                )
             forked = self.worker_kind == "processes" and self.n_workers > 1
             flat = FlatParameters(model, shared=forked)
             self.work = Workplace(
@@ -135,19 +143,18 @@ class Learner:
         """
         self._check_order(number)
         lr = learning_rate(self.config, number)
-        # Methods of `Worker`. Each call waits for every worker: nobody adds up before
-        # all gradients are there, and no weight moves before the norm of the whole
-        # gradient is known.
+        # `Worker.compute`, `reduce` and `update`. Each call waits for every worker:
+        # nobody adds up before all gradients are there, and no weight moves before the
+        # norm of the whole gradient is known.
         losses = self._workers.call("compute", number)
         squares = self._workers.call("reduce")
         step = Step(number, lr, self.settle)
-        where = backend.of(*losses)
-        if where and where.kind != "cpu":
-            scale = self._scale_unread(step, losses[0], squares[0])
-        else:
+        if self._waits:
             loss, norm = backend.to_numpy(sum(losses)).item(), global_norm(squares)
             step.check(loss, norm)
             scale = clip_scale(norm, self.config.clip)
+        else:
+            scale = self._scale_unread(step, losses[0], squares[0])
         self._workers.call("update", number, lr, scale)
         self.next = number + 1
         return step
@@ -186,6 +193,13 @@ class Learner:
         workers = self._opened()
         self.settle()
         return sum(workers.call("evaluate", every), Score())
+
+    def check_weights(self) -> None:
+        """Raise DivergedError where a weight is not finite."""
+        if self.ranks:
+            self.ranks.check_alike()
+        largest = abs(self.work.flat.data).max().item()
+        check_finite(self.next, largest_weight=largest)
 
     def save(self, path: str | Path) -> None:
         """Write the weights, the optimizer's moments and the number of the next step
@@ -235,13 +249,16 @@ class Learner:
             exits.enter_context(
                 np.errstate(over="ignore", invalid="ignore", divide="ignore")
             )
-            # Last: its processes are forked with all of the above in force.
-            self._workers = Workers(
-                lambda rank: Worker(self.work, rank, self.n_workers),
-                self.worker_kind,
-                self.n_workers,
-            )
-            exits.push(self._workers)
+            if self.ranks:
+                self._workers = self.ranks.start(self)
+            else:
+                # Last: its processes are forked with all of the above in force.
+                self._workers = Workers(
+                    lambda rank: Worker(self.work, rank, self.n_workers),
+                    self.worker_kind,
+                    self.n_workers,
+                )
+                exits.push(self._workers)
             self._exits = exits.pop_all()
         return self
 

@@ -156,7 +156,10 @@ class SGD(Optimizer):
 
 @kernel
 def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale):
-    """One AdamW step, in place on data, m and v."""
+    """One AdamW step (Loshchilov & Hutter 2019, alg. 2), in place on data, m and v.
+
+    `moves` is 1; it is 0 where a run on a GPU has diverged (`scaled`).
+    """
     moves, g = scaled(grad, scale)
     m += moves * (1 - beta1) * (g - m)
     v += moves * (1 - beta2) * (g * g - v)

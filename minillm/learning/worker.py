@@ -55,12 +55,7 @@ class Worker:
         self.at_a_time = work.config.sequences_at_a_time(
             backend.of(work.flat.data).numbers_at_a_time
         )
-        # Slices begin at cache lines, so that no two workers write into one.
-        lines = work.flat.size // LINE
-        self.slice = slice(
-            rank * lines // n * LINE,
-            (rank + 1) * lines // n * LINE if rank + 1 < n else work.flat.size,
-        )
+        self.slice = part(work.flat.size, rank, n)
 
     def compute(self, step: int):
         """The gradient of this worker's shard of the step's batch; returns its part of
@@ -108,6 +103,14 @@ class Worker:
             rank=self.rank,
             n=self.n,
         )
+
+
+def part(size: int, rank: int, n: int) -> slice:
+    """Slice `rank` of `n` of a flat buffer. They begin at cache lines, so that no two
+    workers write into one."""
+    lines = size // LINE
+    end = (rank + 1) * lines // n * LINE if rank + 1 < n else size
+    return slice(rank * lines // n * LINE, end)
 
 
 def loss_function(model: Module) -> Callable:

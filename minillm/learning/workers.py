@@ -24,14 +24,24 @@ SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG
 HANG_UP = getattr(signal, "SIGHUP", None)  # a terminal that closes; not on Windows
 if HANG_UP:
     SIGNALS[HANG_UP] = signal.SIG_DFL
+# A cluster's word that the time of a job is nearly over, perhaps said several times.
+SAVE = getattr(signal, "SIGUSR1", None)
+if SAVE:
+    SIGNALS[SAVE] = signal.SIG_DFL
 PATIENCE = 5.0  # seconds that a worker has for its last step, when all is over
 
 
-def choose_workers(text: str, batch: int, device: Backend) -> tuple[str, int]:
-    """The workers of a run on a device: `parse_workers`, but a GPU takes one.
+def choose_workers(
+    text: str, batch: int, device: Backend, ranks=None
+) -> tuple[str, int]:
+    """The workers of this process on a device: `parse_workers`, but a GPU takes one,
+    and each of several ranks is one.
 
     Raises UsageError.
     """
+    if ranks:
+        ranks.check(text, batch)
+        return "ranks", 1
     if device.kind == "cpu":
         return parse_workers(text, batch)
     if text not in ("auto", "1"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minillm import backend, nn  # nn.KeyValueCache: a file for decoding alone
+from minillm import backend, nn  # nn.KeyValueCache is opened in decoding only
 from minillm.backend.arrays import merge_heads, split_heads
 from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer

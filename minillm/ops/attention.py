@@ -28,7 +28,7 @@ def attention_weights(q, k, bias=None, *, causal: bool = False, mask=None):
     query that may see nothing are zeros, and give no gradient.
     """
     scale = 1 / math.sqrt(max(q.shape[-1], 1))
-    keys = _shared(k, q)
+    keys = _repeat_heads(k, q)
     scores = (q @ keys.swapaxes(-1, -2)) * scale
     if bias is not None:
         scores = scores + bias
@@ -43,12 +43,18 @@ def attention_weights(q, k, bias=None, *, causal: bool = False, mask=None):
     def pullback(g):
         g_bias = pull_scores(g)
         gs = g_bias * scale
-        return gs @ keys, _gathered(gs.swapaxes(-1, -2) @ q, k), g_bias
+        return gs @ keys, _sum_over_groups(gs.swapaxes(-1, -2) @ q, k), g_bias
 
     return weights, pullback
 
 
-def _shared(x, q):
+def causal_mask(n_queries: int, n_keys: int):
+    """True where a query may look: at its own position and before it.   (T, S)"""
+    query = xp.arange(n_queries)[:, None] + (n_keys - n_queries)
+    return xp.arange(n_keys)[None, :] <= query
+
+
+def _repeat_heads(x, q):
     """Each head of keys or values as often as heads of queries share it.
 
     x (..., G, S, d), q (..., H, T, d) -> (..., H, S, d); x itself where none is shared
@@ -57,8 +63,8 @@ def _shared(x, q):
     return x if n == 1 else xp.repeat(x, n, -3)
 
 
-def _gathered(g, x):
-    """The gradient of x from that of `_shared`: summed over each group."""
+def _sum_over_groups(g, x):
+    """The gradient of x from that of `_repeat_heads`: summed over each group."""
     n = _heads_a_group(g, x)
     if n == 1:
         return g
@@ -75,7 +81,7 @@ def _heads_a_group(q, k) -> int:
     return share if share and not rest else 1
 
 
-# What fits: called with an op's own arguments, before it runs (`checks.py`).
+# What fits, before an op runs (`checks.py`). The ops themselves: from `attention` on.
 
 
 def _queries_fit_keys(
@@ -190,12 +196,12 @@ def attention(
     if rate:
         kept, pull_kept = dropout.rule(weights, rate=rate, key=key, first_row=first_row)
 
-    values = _shared(v, q)
+    values = _repeat_heads(v, q)
 
     def pullback(g):
         gw = g @ values.swapaxes(-1, -2)
         gq, gk, g_bias = pull_weights(pull_kept(gw) if rate else gw)
-        gv = _gathered(kept.swapaxes(-1, -2) @ g, v)
+        gv = _sum_over_groups(kept.swapaxes(-1, -2) @ g, v)
         return (gq, gk, gv) if bias is None else (gq, gk, gv, g_bias)
 
     return kept @ values, joint(pullback)
@@ -297,9 +303,3 @@ def weights_of_cross(
     (queries,) = split_heads(q, n_heads)
     k, _ = split_heads(kv, *2 * [n_kv_heads or n_heads])
     return attention_weights(queries, k, bias, mask=mask)[0]
-
-
-def causal_mask(n_queries: int, n_keys: int):
-    """True where a query may look: at its own position and before it.   (T, S)"""
-    query = xp.arange(n_queries)[:, None] + (n_keys - n_queries)
-    return xp.arange(n_keys)[None, :] <= query

@@ -1,4 +1,8 @@
-"""The ops a network is built from: linear maps, lookups, activations, normalisation."""
+"""The ops a network is built from: linear maps, lookups, activations, normalisation.
+
+A breakpoint here is hit with MINILLM_PLAIN=1; else a CPU runs the faster bodies of
+`backend/cpu.py`.
+"""
 
 import math
 

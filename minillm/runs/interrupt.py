@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from minillm.learning.workers import HANG_UP, SIGNALS
+from minillm.learning.workers import HANG_UP, SAVE, SIGNALS
 
 
 class Interrupts:
@@ -11,9 +11,15 @@ class Interrupts:
     its usual effect. Outside the main thread, where Python hands no signals over, this
     does nothing."""
 
-    def __init__(self):
-        self.signal = None
+    def __init__(self, ranks=None):
+        self._own = None
+        self._ranks = ranks
         self._usual = {}
+
+    @property
+    def signal(self) -> int | None:
+        """That this process has heard, or one of the other ranks."""
+        return self._own or (self._ranks and self._ranks.signal)
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
@@ -30,8 +36,10 @@ class Interrupts:
             signal.signal(number, usual)
 
     def _note(self, number, _frame):
-        self.signal = number
+        self._own = self._own or number
         for number, usual in self._usual.items():
+            if number == SAVE:  # asked for twice, it is done once
+                continue
             # A shell starts what it puts in the background with SIGINT ignored.
             ignored = usual == signal.SIG_IGN
             signal.signal(number, SIGNALS[number] if ignored else usual)

@@ -239,8 +239,7 @@ class Logbook:
         """Write a checkpoint and remove old ones. Raises DivergedError, and keeps the
         old ones, where a weight is not finite."""
         self._write_lines()
-        largest = abs(self.work.flat.data).max().item()
-        check_finite(self.n_done, largest_weight=largest)
+        self.learner.check_weights()
         state = {
             "step": self.n_done,
             "seconds": self.watch.seconds,
@@ -337,6 +336,8 @@ class Logbook:
             "decode_seconds_per_token": decoding,
             "best": self.best,
         }
+        if ranks := self.learner.ranks:
+            self.record["results"]["allreduce_seconds"] = ranks.seconds
         self._write_record("finished")
         return self.record
 

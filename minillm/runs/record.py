@@ -116,6 +116,7 @@ def new_record(learner: Learner, sources: dict) -> dict:
         model, parameters = shape.to_json(), count.parameters(shape)
         per_token = count.flops_per_token(shape)
     tokens = config.steps * text.tokens_per_step(config)
+    n = learner.ranks.size if learner.ranks else learner.n_workers
     return {
         "format": FORMAT,
         "status": "running",
@@ -151,7 +152,7 @@ def new_record(learner: Learner, sources: dict) -> dict:
         "results": None,
         "seed": config.seed,
         "device": backend.current().name,
-        "workers": {"kind": learner.worker_kind, "n": learner.n_workers},
+        "workers": {"kind": learner.worker_kind, "n": n},
         "plain": backend.runs_plain(),
         "versions": versions(),
     }

@@ -1,4 +1,7 @@
-"""Settle and resume: the settings of a run, and what its folder holds already."""
+"""Settle and resume: the settings of a run, and what its folder holds already.
+
+Its weights and its step are read by `Logbook.go_on`.
+"""
 
 import shlex
 from pathlib import Path

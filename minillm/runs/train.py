@@ -1,9 +1,10 @@
 """`train`: from settings to a run folder and its record."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from minillm import backend
+from minillm import backend, launcher
 from minillm.backend import Backend, products
 from minillm.backend.memory import keep_freed_memory
 from minillm.errors import UsageError
@@ -33,6 +34,7 @@ def train(
     overwrite: bool = False,
     text: EncodedCorpus | None = None,
     draw: bool = True,
+    ranks=None,
     **options,
 ) -> dict:
     """Train a model and return the record of the run, which run.json holds too.
@@ -46,7 +48,8 @@ def train(
     trained weights are in it afterwards. It is given again to resume.
     `text` spares preparing the corpus again; `draw` makes loss.svg. A folder that holds
     this very run, finished, is not trained again: its record is returned, unless
-    `overwrite` removes what is there.
+    `overwrite` removes what is there. Where `mpiexec` has started several processes,
+    each calls this, and the first has `ranks`, which help it: see `leader.py`.
 
     Raises UsageError, DataError, DeviceError, DivergedError or Interrupted.
     """
@@ -56,21 +59,33 @@ def train(
         raise UsageError("give a TrainConfig or its fields, not both")
     if resume not in (True, False, "auto"):
         raise UsageError(f'resume must be True, False or "auto", got {resume!r}')
+    if ranks is None and launcher.place()[1] > 1:
+        given = {"sources": sources, "resume": resume, "overwrite": overwrite}
+        return _on_ranks(config, model, text, reporter=reporter, draw=draw, **given)
     replaces = overwrite and may_be_removed(config, resume)
     if resume == "auto":
         resume = config.out is not None and is_unfinished(config.out)
     config, sources = settle(config, sources, resume, model)
     record = None if replaces else finished_record(config, resume, text, model)
-    if record is not None:
-        return _again(record, Path(config.out), model, reporter, draw)
-    reporter = reporter or Silent()
+    if record is None:
+        given = {"resume": resume, "replaces": replaces, "text": text, "ranks": ranks}
+        return _train(config, sources, model, reporter or Silent(), draw, **given)
+    return _again(record, Path(config.out), model, reporter, draw)
+
+
+def _train(
+    config, sources, model, reporter, draw: bool, *, resume, replaces, text, ranks
+) -> dict:
+    """Train where nothing is finished yet: the text, the Learner, the Logbook."""
     keep_freed_memory()
     with backend.use(config.device) as device:
-        _, n = choose_workers(config.workers, config.batch, device)
+        _, n = choose_workers(config.workers, config.batch, device, ranks)
         text = text or prepare(config, _tokenizer(config, resume), reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
         with memory.within(config, shape, n, device):
-            learner = Learner(config, text, workers=config.workers, model=model)
+            learner = Learner(
+                config, text, workers=config.workers, model=model, ranks=ranks
+            )
             for line in _notes(learner, device):
                 reporter.note(line)
             with open_logbook(learner, sources, reporter, resume, replaces) as book:
@@ -84,7 +99,7 @@ def train(
 def _steps(book: Logbook, learner: Learner) -> dict:
     """Take the steps that are left. Returns the record with its results."""
     # The learner last: its workers are forked with the signals in hand.
-    with Interrupts() as interrupts, learner:
+    with Interrupts(learner.ranks) as interrupts, learner:
         book.start_watch()
         for number in range(book.n_done, learner.config.steps):
             step = learner.step(number)
@@ -94,6 +109,16 @@ def _steps(book: Logbook, learner: Learner) -> dict:
             if interrupts.signal and not book.is_done:
                 book.interrupted(interrupts.signal)
         return book.finish()
+
+
+def _on_ranks(
+    config: TrainConfig, model: Module | None, text: EncodedCorpus | None, **given
+) -> dict:
+    """`train` on one of several processes, of which the first leads."""
+    from minillm.runs.leader import train_on_ranks  # opened for them only
+
+    lead = functools.partial(train, config, model=model, text=text, **given)
+    return train_on_ranks(lead, config, model, text)
 
 
 def _again(
@@ -143,6 +168,7 @@ def _notes(learner: Learner, device: Backend) -> Iterator[str]:
             None if own else memory.tight(config, learner.model.config, n, device),
             text.cut(config.context),
             text.repeated(config),
+            learner.ranks and learner.ranks.note,
         ],
     )
     if device.kind != "cpu":

@@ -10,6 +10,7 @@ from pathlib import Path
 from minillm.errors import Interrupted, UsageError
 from minillm.learning.config import check_name
 from minillm.learning.workers import available_cores
+from minillm.series.executors import opened
 from minillm.series.ladder import Ladder, architecture, named, options
 from minillm.series.plan import most_runs, read_plan
 from minillm.series.series_progress import Silent
@@ -30,7 +31,9 @@ def scale(
     budget: float | None = None,
     plan: str | Path | None = None,
     model: dict | None = None,
-) -> dict:
+    executor: str = "local",
+    scheduler: str | None = None,
+) -> dict | None:
     """Train a series of sizes, fit L(N) = E + A·N^(−alpha), predict a larger model.
 
     preset: `smoke`, `demo`, `hour`, `gpu`, or a Ladder of your own. data: a corpus name
@@ -43,7 +46,9 @@ def scale(
     preset and seed included. model: settings of all its models in place of those usual
     for the architecture, as {"positions": "rotary"} (`model_settings.OF_MODEL`); with a
     plan, the same sizes, tokens and seeds, with these settings in place of its own.
-    reporter: see `series_progress.Silent`.
+    executor: who does the runs: `local`, this machine; `dask`, the cluster of the
+    `scheduler` at this address; `mpi`, the other ranks of this job, on which nothing is
+    returned. reporter: see `series_progress.Silent`.
 
     Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
     `seconds`, `warnings` and, where runs branch, `law_of_size_and_tokens`. Losses are
@@ -76,6 +81,11 @@ def scale(
         raise UsageError(f"workers must be at least 1, got {workers}")
     for name, value in (("data", data), ("out", out)):
         check_name(name, None if value is None else str(value))
+    if workers is not None and executor != "local":
+        raise UsageError(
+            f"--workers {workers}: how many runs --executor {executor} does at a time "
+            f"is for it to say"
+        )
     if workers is None:
         workers = available_cores() if ladder.device == "cpu" else 1
     budget = ladder.budget if budget is None else budget
@@ -83,27 +93,31 @@ def scale(
         raise UsageError(f"seed must be at least 0, got {seed}")
     if not budget > 0:
         raise UsageError(f"budget must be more than 0 seconds, got {budget}")
-    series = Session(
-        ladder=ladder,
-        data=str(data),
-        seed=seed,
-        folder=Path(out or _folder(ladder, str(data), objective, arch, seed)),
-        workers=min(workers, most_runs(ladder)),
-        budget=budget,
-        objective=objective,
-        arch=arch,
-        given=given,
-        reporter=reporter or Silent(),
-    )
-    try:
-        return series.run()
-    except (KeyboardInterrupt, SystemExit) as stop:
-        raise Interrupted(
-            f"interrupted: {series.progress()}; go on with: {series.command()}",
-            exit_code=getattr(stop, "code", 130),
-        ) from None
-    finally:
-        series.reporter.close()
+    with opened(executor, scheduler) as cluster:
+        if cluster == "served":
+            return None
+        series = Session(
+            ladder=ladder,
+            data=str(data),
+            seed=seed,
+            folder=Path(out or _folder(ladder, str(data), objective, arch, seed)),
+            workers=min(workers, most_runs(ladder)),
+            budget=budget,
+            objective=objective,
+            arch=arch,
+            given=given,
+            reporter=reporter or Silent(),
+            cluster=cluster,
+        )
+        try:
+            return series.run()
+        except (KeyboardInterrupt, SystemExit) as stop:
+            raise Interrupted(
+                f"interrupted: {series.progress()}; go on with: {series.command()}",
+                exit_code=getattr(stop, "code", 130),
+            ) from None
+        finally:
+            series.reporter.close()
 
 
 def _folder(ladder: Ladder, data: str, objective: str, arch: str, seed: int) -> Path:

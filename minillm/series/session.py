@@ -14,14 +14,17 @@ from minillm.kinds import COUNT, NOT_NEGATIVE
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.encoded import LIMIT
+from minillm.learning.workers import available_cores
 from minillm.reading import Missing
 from minillm.runs import lock, logbook
 from minillm.runs.begin import check_bodies
 from minillm.runs.resume import holds_nothing_yet
 from minillm.runs.run import read_record
 from minillm.runs.train import train
+from minillm.series.elsewhere import elsewhere, jobs_for
+from minillm.series.executors import Executor
 from minillm.series.ladder import Ladder, command, options
-from minillm.series.plan import FINISHING, Plan, Run, fitted, read_plan
+from minillm.series.plan import FINISHING, Plan, Run, fitted, most_runs, read_plan
 from minillm.series.pool import Task, forks, side_by_side
 from minillm.series.results import Results
 from minillm.series.series_progress import Silent
@@ -60,6 +63,7 @@ class Session:
     arch: str
     given: Plan | None
     reporter: Silent
+    cluster: Executor | None = None
     plan: Plan | None = None
     records: dict = field(default_factory=dict)
     excluded: list = field(default_factory=list)
@@ -68,6 +72,8 @@ class Session:
 
     def run(self) -> dict:
         """Train the series from beginning to end, or its missing runs."""
+        if self.cluster:
+            self.workers = self._await_workers()
         self._old_plan()  # another series is refused before a text is read
         found = prepared(self.ladder, self.data, self.objective, self.arch)
         with writing(self.folder):
@@ -109,6 +115,17 @@ class Session:
         result["seconds"] = time.perf_counter() - self.began
         write_json(self.folder / "scale.json", result)
         return result
+
+    def _await_workers(self) -> int:
+        """How many runs a cluster does at a time, once it has a worker."""
+        said = False
+        while not (n := self.cluster.n()):
+            if not said:
+                self.reporter.note("no worker is there yet: waiting for one")
+                said = True
+            time.sleep(1)
+            self.cluster.check()
+        return min(n, most_runs(self.ladder))
 
     def progress(self) -> str:
         if self.plan is None:
@@ -175,7 +192,8 @@ class Session:
         configs = {
             width: plan.config(width) for width in (*ladder.widths, ladder.held_out)
         }
-        step_seconds = probe(configs, text, self.workers, PROBING * self.budget)
+        at_once = min(self.workers, available_cores())
+        step_seconds = probe(configs, text, at_once, PROBING * self.budget)
         spent = time.perf_counter() - self.began
         return fitted(replace(plan, step_seconds=step_seconds, seconds_before=spent))
 
@@ -184,11 +202,17 @@ class Session:
         runs = {run.name: run for run in self.plan.runs}
         missing = [run for run in runs.values() if not self._is_over(run)]
         given = text if forks() else None  # without fork, each process prepares its own
-        tasks = (
-            Task(run.name, train_run, (self._configs(run), given))
-            for run in self._in_time(missing)
-        )
-        with contextlib.closing(side_by_side(tasks, self.workers)) as events:
+        if self.cluster:
+            runs_there = {run.name: self._configs(run) for run in missing}
+            jobs = jobs_for(self.cluster, self.folder, runs_there, text, self.reporter)
+            events = elsewhere(jobs, self.cluster)
+        else:
+            tasks = (
+                Task(run.name, train_run, (self._configs(run), given))
+                for run in self._in_time(missing)
+            )
+            events = side_by_side(tasks, self.workers)
+        with contextlib.closing(events):
             for event in events:
                 run = runs[event.task.name] if event.task else None
                 match event.kind:

@@ -125,7 +125,13 @@ def gradients_of_two_batches(shape: ModelConfig) -> np.ndarray:
     return np.concatenate([view.ravel() for view in views])
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, id=fault.name, marks=pytest.mark.slow if i % 6 else ())
+        for i, fault in enumerate(FAULTS)
+    ],
+)
 def test_a_planted_fault_is_found(fault, device_in):
     assert finds(fault.cases(), fault.planted(), device_in)
 

@@ -14,7 +14,6 @@ from minillm.text.tokenizer.base import Tokenizer
 # An encoding holds far more than its ids, so that larger batches are slower again.
 BATCH_CHARACTERS = 1 << 20
 BATCH_PARTS = 256
-# What is learned from of a longer text.
 
 
 class LibraryTokenizer(Tokenizer):
