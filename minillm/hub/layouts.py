@@ -25,7 +25,7 @@ class Layout:
 
     @property
     def rules(self):
-        """Its file, with `config_of` and `places_of`; `shape_of` where it is imported."""
+        """Its file: `config_of`, `places_of`, and `shape_of` where it is imported."""
         return importlib.import_module(f"minillm.hub.{self.file}")
 
     def refuse(self, config: ModelConfig) -> str | None:
