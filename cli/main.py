@@ -36,6 +36,8 @@ SECTIONS = {
         "embed": "Give a vector for each text: like texts, like vectors.",
         "search": "Find the lines of a file that are most like a query.",
         "eval": "Measure a trained model's loss on a text.",
+        "export": "Write a trained model as a Hugging Face folder.",
+        "import": "Make a run of a Hugging Face folder.",
         "compare": "Put runs, or the laws of series, side by side.",
         "sizes": "Show the named sizes and what each one costs.",
         "data": "List, download and look into corpora.",

@@ -10,6 +10,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "backend.products": ["threads"],
         "demos": ["demo"],
         "generation": ["fill", "generate"],
+        "hub": ["export_folder", "import_folder"],
         "laws": ["fit", "fit_isoflop"],
         "learning.config": ["TrainConfig"],
         "learning.data": ["prepare"],

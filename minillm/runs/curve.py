@@ -15,8 +15,8 @@ from minillm.runs.run import read_record
 DRAWN = {**metrics.KIND, "tokens": COUNT, "loss": NUMBER}
 
 
-def draw_curve(folder: Path) -> Path:
-    """Draw loss.svg into a run folder; returns its path.
+def draw_curve(folder: Path, to: Path | None = None) -> Path:
+    """Draw loss.svg into a run folder, or its curve to another place; returns its path.
 
     Raises DataError where the disk refuses: the run is finished all the same.
     """
@@ -43,7 +43,7 @@ def draw_curve(folder: Path) -> Path:
         axes.set_title(f"{folder.name}: {record['data']['name']}")
         axes.legend()
         try:
-            return save(figure, folder / "loss.svg")
+            return save(figure, to or folder / "loss.svg")
         except UsageError as error:  # the place was nobody's choice
             raise DataError(f"{error}; the run is finished") from None
 

@@ -19,6 +19,7 @@ from minillm.learning.encoded import (
 from minillm.learning.evaluate import Score, evaluate, summarise
 from minillm.models import GPT, LSTMModel
 from minillm.reading import check_file
+from minillm.runs.record import IMPORTED
 from minillm.text import OBJECTIVES
 
 
@@ -26,6 +27,11 @@ def _own_text(run, kind: str) -> AnyCorpus:
     """The text that a run was trained on. Raises DataError for another one of its name,
     and, without waiting for it, for what is no file. That of the standard library is
     another one in each version of Python."""
+    if run.record["status"] == IMPORTED:
+        raise UsageError(
+            f"{run.path}: holds weights from elsewhere: say with --data what to "
+            f"measure it on"
+        )
     data, sha256 = run.config.data, run.record["data"]["sha256"]
     if os.path.exists(data) and not os.path.isdir(data):
         check_file(data, os.stat(data))

@@ -77,9 +77,10 @@ KIND = {
     "workers?": {"kind": str, "n": COUNT},
     "versions?": {str: str},
 }
+IMPORTED = "imported"  # the status of a run that holds weights from elsewhere
 # What the record of a run must hold, for whoever uses the model or goes on with it.
 NEEDED = {
-    "status": ("running", "interrupted", "diverged", "finished"),
+    "status": ("running", "interrupted", "diverged", "finished", IMPORTED),
     "config": {"arch": str, "objective": str},
     "options": dict,
     "model": dict,

@@ -13,6 +13,7 @@ from minillm.learning.data import EncodedCorpus, read_corpus
 from minillm.nn import Module
 from minillm.runs import checkpoint, lock
 from minillm.runs.own_run import check_same, with_given
+from minillm.runs.record import IMPORTED
 from minillm.runs.run import folder_of, read_record, read_tokenizer
 from minillm.runs.warm_start import shaped
 from minillm.text import OBJECTIVES
@@ -74,6 +75,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
         for name, value in config.to_json().items()
         if sources.get(name, DEFAULT) != DEFAULT
     }
+    _refuse_imported(path, record)
     options = dict(record["options"])
     # A size stands for layers, width and heads: the recorded ones are dropped.
     if "size" in asked:
@@ -90,6 +92,15 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
             f"{config.out}: cannot go on with {name} {new}: this run has {old}: {way}"
         )
     return config, {**record["sources"], **{name: sources[name] for name in asked}}
+
+
+def _refuse_imported(path: Path, record: dict) -> None:
+    """UsageError for a run of weights from elsewhere: it has no steps to go on with."""
+    if record["status"] == IMPORTED:
+        raise UsageError(
+            f"{path}: holds weights from elsewhere: begin another run with them: "
+            f"--base {shlex.quote(str(path))} and another --out"
+        )
 
 
 def _longer(record: dict, config: TrainConfig) -> str:
@@ -128,6 +139,7 @@ def finished_record(
     if not (path / "run.json").exists():
         raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
     record = read_record(path)
+    _refuse_imported(path, record)
     check_same(path, record, model)
     for name, old, new in differences(record, config):
         raise UsageError(

@@ -22,7 +22,7 @@ FLOORS = [
     ["minillm.models", "minillm.testing"],
     ["minillm.learning"],
     ["minillm.runs"],
-    ["minillm.generation", "minillm.series"],
+    ["minillm.generation", "minillm.hub", "minillm.series"],
     ["minillm.tasks", "minillm.inspect", "minillm.studies"],
     ["minillm.demos"],
     ["minillm_cli", "minillm_data"],

@@ -12,9 +12,9 @@ import minillm
 
 # What `from minillm import ...` offers: a name that goes missing breaks scripts.
 OFFERED = """
-    AdamW Learner SGD Tensor TrainConfig advise classify compare debug demo embed fill
-    finetune fit fit_isoflop generate load_run no_grad op prepare report scale search
-    threads train use
+    AdamW Learner SGD Tensor TrainConfig advise classify compare debug demo embed
+    export_folder fill finetune fit fit_isoflop generate import_folder load_run no_grad
+    op prepare report scale search threads train use
 """
 LISTED = ["minillm", "minillm.ops", "minillm.nn", "minillm.testing", "minillm.backend"]
 # Arrays of either backend have no type in common, and what NumPy takes for a shape, an

@@ -27,7 +27,7 @@ class BpeTokenizer(LibraryTokenizer):
         super().__init__(library, template)
         added, every = library.get_added_tokens_decoder(), library.get_vocab()
         written = "".join(token for token, i in every.items() if i not in added)
-        alphabet = _byte_of_character().keys()
+        alphabet = byte_of_character().keys()
         if not (alphabet <= every.keys() and {*written} == alphabet):
             raise UsageError("its tokens are not made of the 256 bytes")
 
@@ -35,7 +35,7 @@ class BpeTokenizer(LibraryTokenizer):
         written = self._library.id_to_token(token)
         if token in self._library.get_added_tokens_decoder():
             return written.encode("utf-8")
-        byte_of = _byte_of_character()
+        byte_of = byte_of_character()
         return bytes(byte_of[c] for c in written)
 
     def open_end(self, text: str) -> tuple[str, str]:
@@ -85,7 +85,7 @@ class BpeTokenizer(LibraryTokenizer):
 
 
 @cache
-def _byte_of_character() -> dict[str, int]:
+def byte_of_character() -> dict[str, int]:
     """The byte for which a character stands in the library's vocabulary.
 
     A printable character of Latin-1 is its own byte, and those from 256 on are the

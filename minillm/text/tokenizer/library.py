@@ -38,7 +38,7 @@ class LibraryTokenizer(Tokenizer):
         size = library.get_vocab_size(with_added_tokens=True)
         super().__init__(size, specials, template)
         if template is not None:
-            library.post_processor = _post_processor(template, specials)
+            library.post_processor = post_processor(template, specials)
         self._library = library
         self.needs_all = _needs_all(library)
 
@@ -82,7 +82,7 @@ def panics_told() -> Iterator[None]:
         raise DataError(reason) from None
 
 
-def _post_processor(template: Template, specials: Mapping[str, int]):
+def post_processor(template: Template, specials: Mapping[str, int]):
     return tokenizers.processors.TemplateProcessing(
         single=template.single.split(),
         pair=template.pair and template.pair.split(),

@@ -1,0 +1,77 @@
+"""The keys of somebody's config.json: each is read, must have a value that our models
+have, or does not matter. Any other is refused."""
+
+from pathlib import Path
+from typing import Any
+
+from minillm.errors import DataError
+from minillm.json_files import read_object
+from minillm.reading import SETTINGS
+
+# Names, training, and what a program prints: no number of a forward pass.
+NO_MATTER = {
+    *("architectures", "_name_or_path", "transformers_version", "model_type"),
+    *("dtype", "torch_dtype", "use_cache", "initializer_range", "return_dict"),
+    *("output_attentions", "output_hidden_states", "gradient_checkpointing"),
+    *("id2label", "label2id", "_num_labels", "num_labels", "problem_type"),
+    *("bos_token_id", "eos_token_id", "pad_token_id", "task_specific_params"),
+    *("chunk_size_feed_forward", "attn_pdrop", "embd_pdrop", "resid_pdrop"),
+    *(
+        "summary_type",
+        "summary_use_proj",
+        "summary_activation",
+        "summary_first_dropout",
+    ),
+    *("summary_proj_to_labels", "n_ctx", "attention_dropout", "pretraining_tp"),
+}
+MOST = 10**8
+
+
+class Keys:
+    """The keys of a config.json, each taken once."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._left = read_object(path, most=SETTINGS)
+
+    def number(self, name: str, default: int | None = None) -> int:
+        """A whole number. Raises DataError where there is none."""
+        value = self._taken(name, default)
+        if type(value) is not int or not 0 < value <= MOST:
+            raise DataError(f"{self.path}: {name} is {value!r}, not a whole number")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Yes or no."""
+        value = self._taken(name, default)
+        if type(value) is not bool:
+            raise DataError(f"{self.path}: {name} is {value!r}, not true or false")
+        return value
+
+    def must(self, name: str, *values, default: Any = None) -> Any:
+        """A key whose value must be one of these. Raises DataError, which names it."""
+        value = self._taken(name, default)
+        if not any(value == each and type(value) is type(each) for each in values):
+            known = " or ".join(map(repr, values))
+            raise DataError(
+                f"{self.path}: {name} is {value!r}, and minillm's models have {known}"
+            )
+        return value
+
+    def done(self) -> None:
+        """Raises DataError for a key that nobody has taken and that may matter."""
+        if "auto_map" in self._left:
+            raise DataError(
+                f"{self.path}: its model needs code that comes with it (auto_map), "
+                f"which minillm never runs"
+            )
+        for name, value in sorted(self._left.items()):
+            if name not in NO_MATTER and value is not None:
+                raise DataError(
+                    f"{self.path}: {name} is {value!r}, which minillm does not know: "
+                    f"it may change what the model computes"
+                )
+
+    def _taken(self, name: str, default: Any) -> Any:
+        value = self._left.pop(name, None)
+        return default if value is None else value

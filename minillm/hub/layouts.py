@@ -1,0 +1,124 @@
+"""Layouts: how Hugging Face's library `transformers` lays out a family of models.
+
+A family is a row of `LAYOUTS`, and a file that says its config.json and where it keeps
+each parameter. What a layout cannot say is refused.
+"""
+
+import importlib
+from dataclasses import dataclass, field
+
+from minillm.errors import UsageError
+from minillm.nn import ModelConfig
+from minillm.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A family: the file of this folder that knows it, and the values of the settings
+    that it can say. `kv_heads`: heads may share keys and values."""
+
+    name: str
+    file: str
+    says: dict[str, tuple] = field(default_factory=dict)
+    kv_heads: bool = False
+    classifies: bool = False
+
+    @property
+    def rules(self):
+        """Its file: `config_of`, `places_of`, and `shape_of` where it is imported."""
+        return importlib.import_module(f"minillm.hub.{self.file}")
+
+    def refuse(self, config: ModelConfig) -> str | None:
+        """In words, the first setting that it cannot say; None: it says all."""
+        for name, values in self.says.items():
+            value = getattr(config, name)
+            if value not in values:
+                known = ", ".join(map(_word, values))
+                has = f"the layout of {self.name} has {known}"
+                return f"{name} {_word(value)}, where {has}"
+        if not self.kv_heads and config.kv_heads != config.n_heads:
+            return (
+                f"n_kv_heads {config.kv_heads}: in the layout of {self.name} no heads "
+                f"share keys and values"
+            )
+        if config.n_classes and not self.classifies:
+            return "a classifier, which of these layouts only BERT's has as ours is"
+        return None
+
+
+ADDED = ("learned", "sinusoidal")  # sines are a table of positions like another
+LAYOUTS = {
+    "gpt2": Layout(
+        "GPT-2",
+        "gpt2",
+        {
+            "norm": ("pre",),
+            "norm_kind": ("layer",),
+            "positions": ADDED,
+            "activation": ("gelu", "relu2"),
+            "qk_norm": (False,),
+        },
+    ),
+    "llama": Layout(
+        "Llama",
+        "llama",
+        {
+            "norm": ("pre",),
+            "norm_kind": ("rms",),
+            "positions": ("rotary",),
+            "activation": ("swiglu",),
+            "qk_norm": (False,),
+        },
+        kv_heads=True,
+    ),
+    "bert": Layout(
+        "BERT",
+        "bert",
+        {
+            "norm": ("post",),
+            "norm_kind": ("layer",),
+            "positions": ADDED,
+            "activation": ("gelu",),
+            "qk_norm": (False,),
+        },
+        classifies=True,
+    ),
+    "marian": Layout(
+        "Marian",
+        "marian",
+        {
+            "norm": ("post",),
+            "norm_kind": ("layer",),
+            "positions": ("sinusoidal",),  # it has no others
+            "activation": ("gelu", "relu2"),
+            "qk_norm": (False,),
+        },
+    ),
+}
+OF_ARCH = {"bert": "bert", "encdec": "marian"}
+OTHERS = {
+    "lstm": "no layout has an LSTM",
+    "encoder": "no layout has its pre-norm blocks; --arch bert is one that has",
+}
+
+
+def layout_of(run: Run) -> Layout:
+    """The layout of a run's model. Raises UsageError, which names what no layout can
+    say."""
+    arch, config = run.config.arch, run.model.config
+    if arch in OTHERS:
+        raise UsageError(f"{run.path}: cannot be exported: arch {arch}: {OTHERS[arch]}")
+    found = LAYOUTS[OF_ARCH.get(arch) or _of_gpt(config)]
+    if reason := found.refuse(config):
+        raise UsageError(f"{run.path}: cannot be exported: {reason}")
+    return found
+
+
+def _of_gpt(config: ModelConfig) -> str:
+    """GPT's blocks are Llama's as soon as one of their parts is."""
+    parts = (config.norm_kind, config.positions, config.activation)
+    return "llama" if {"rms", "rotary", "swiglu"} & {*parts} else "gpt2"
+
+
+def _word(value) -> str:
+    return {True: "on", False: "off"}.get(value, str(value))

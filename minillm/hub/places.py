@@ -1,0 +1,103 @@
+"""Places: where a layout keeps the weights of one parameter of ours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Place:
+    """The tensors of a layout that one parameter of ours is cut into, side by side:
+    their names, and how many of its columns each takes. `turned`: they lie transposed,
+    [out, in], as in `torch.nn.Linear`.
+
+    `rows` is None for a vector. Where ours `may_lack` it, zeros do the same. Where the
+    layout has the numbers of a token in another order, `row_order` and `column_order`
+    say which of ours comes where.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[int, ...]
+    rows: int | None = None
+    turned: bool = False
+    may_lack: bool = False
+    row_order: np.ndarray | None = None
+    column_order: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of our parameter."""
+        width = sum(self.columns)
+        return (width,) if self.rows is None else (self.rows, width)
+
+    def zeros(self) -> dict[str, np.ndarray]:
+        """What stands for a bias that our model does not have."""
+        if not self.may_lack:
+            raise ValueError(f"no parameter of ours for {self.names[0]}")
+        return self.cut(np.zeros(self.shape, np.float32))
+
+    def cut(self, array: np.ndarray) -> dict[str, np.ndarray]:
+        """Our parameter as the layout's tensors, by name."""
+        if array.shape != self.shape:
+            raise ValueError(f"{self.names[0]}: {array.shape} is not {self.shape}")
+        if self.row_order is not None:
+            array = array[self.row_order]
+        if self.column_order is not None:
+            array = array[..., self.column_order]
+        parts = np.split(array, np.cumsum(self.columns)[:-1], axis=-1)
+        return {
+            name: part.T if self.turned else part
+            for name, part in zip(self.names, parts, strict=True)
+        }
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of the layout's tensors."""
+        if self.rows is None:
+            sizes = [(width,) for width in self.columns]
+        elif self.turned:
+            sizes = [(width, self.rows) for width in self.columns]
+        else:
+            sizes = [(self.rows, width) for width in self.columns]
+        return dict(zip(self.names, sizes, strict=True))
+
+    def joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        """Our parameter from the layout's tensors, where the order is ours."""
+        return np.concatenate([each.T if self.turned else each for each in parts], -1)
+
+
+# Our parameter's name -> its place.
+Places = dict[str, Place]
+
+
+def table(ours: str, theirs: str, n: int, width: int) -> Places:
+    """A vector for each of n numbers."""
+    return {ours: Place((theirs,), (width,), n)}
+
+
+def vector(ours: str, theirs: str, width: int, *, may_lack: bool = False) -> Places:
+    """One number a column."""
+    return {ours: Place((theirs,), (width,), may_lack=may_lack)}
+
+
+def linear(
+    ours: str,
+    theirs: tuple[str, ...],
+    d_in: int,
+    d_outs: tuple[int, ...],
+    *,
+    bias: bool = True,
+    turned: bool = True,
+) -> Places:
+    """A linear map of ours, and the maps of theirs that it holds side by side."""
+    weights = tuple(f"{name}.weight" for name in theirs)
+    found = {f"{ours}.weight": Place(weights, d_outs, d_in, turned)}
+    if bias:
+        biases = tuple(f"{name}.bias" for name in theirs)
+        found[f"{ours}.bias"] = Place(biases, d_outs, may_lack=True)
+    return found
+
+
+def layer_norm(ours: str, theirs: str, width: int) -> Places:
+    """A layer norm: a gain, which they call weight, and a bias."""
+    gain = vector(f"{ours}.gain", f"{theirs}.weight", width)
+    return gain | vector(f"{ours}.bias", f"{theirs}.bias", width, may_lack=True)
