@@ -163,7 +163,7 @@ def test_one_wrong_slope_among_many_is_found(n):
             assert said == "wrong"
     evaluations.clear()
     assert checked(square, at(n // 2, lambda one: 1.01 * one), x) == "wrong"
-    assert len(evaluations) < 310  # a hundred of them to see what is wrong
+    assert len(evaluations) < 400  # a hundred of them to see what is wrong
     if n == 1_000:
         assert checked(square, at(n // 2, lambda one: 1.0002 * one), x) == "wrong"
 
