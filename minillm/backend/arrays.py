@@ -97,3 +97,12 @@ def merge_heads(x):
     """(B, H, T, D/H) -> (B, T, D)."""
     batch, n_heads, length, width = x.shape
     return x.swapaxes(1, 2).reshape(batch, length, n_heads * width)
+
+
+def heads_a_group(q, k) -> int:
+    """How many heads of queries share one of keys: H/G, 1 where there is no such
+    axis."""
+    if min(q.ndim, k.ndim) < 3 or not k.shape[-3]:
+        return 1
+    share, rest = divmod(q.shape[-3], k.shape[-3])
+    return share if share and not rest else 1

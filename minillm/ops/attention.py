@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
-
 from minillm.backend import joint, xp
-from minillm.backend.arrays import merge_heads, split_heads
+from minillm.backend.arrays import heads_a_group, merge_heads, split_heads
 from minillm.ops import checks
 from minillm.ops.neural import dropout, softmax
 from minillm.tensor import op
@@ -59,118 +57,20 @@ def _repeat_heads(x, q):
 
     x (..., G, S, d), q (..., H, T, d) -> (..., H, S, d); x itself where none is shared
     """
-    n = _heads_a_group(q, x)
+    n = heads_a_group(q, x)
     return x if n == 1 else xp.repeat(x, n, -3)
 
 
 def _sum_over_groups(g, x):
     """The gradient of x from that of `_repeat_heads`: summed over each group."""
-    n = _heads_a_group(g, x)
+    n = heads_a_group(g, x)
     if n == 1:
         return g
     *leading, heads, length, width = g.shape
     return g.reshape(*leading, heads // n, n, length, width).sum(-3)
 
 
-def _heads_a_group(q, k) -> int:
-    """How many heads of queries share one of keys: H/G, 1 where there is no such
-    axis."""
-    if min(q.ndim, k.ndim) < 3 or not k.shape[-3]:
-        return 1
-    share, rest = divmod(q.shape[-3], k.shape[-3])
-    return share if share and not rest else 1
-
-
-# What fits, before an op runs (`checks.py`). The ops themselves: from `attention` on.
-
-
-def _queries_fit_keys(
-    q, k, v, bias=None, *, causal=False, mask=None, rate=0.0, key=0, first_row=0
-) -> None:
-    if min(q.ndim, k.ndim, v.ndim) < 2:
-        wrong = "each needs two axes or more"
-    elif q.shape[-1] != k.shape[-1]:
-        wrong = "queries and keys differ in width"
-    elif k.shape[-2] != v.shape[-2]:
-        wrong = "keys and values differ in number"
-    elif _heads_a_group(q, k) == 1 and len({*q.shape[-3:-2], *k.shape[-3:-2], 1}) > 2:
-        wrong = "the heads of queries are no multiple of those of keys"
-    else:
-        checks.rate_is_a_fraction(q, rate=rate, key=key)
-        of_keys = k.shape[: -2 if _heads_a_group(q, k) == 1 else -3]
-        axes = (1,) * (k.ndim - len(of_keys))
-        _bias_fits(bias, (*q.shape[:-1], k.shape[-2]), (*of_keys, *axes))
-        return _mask_fits(mask)
-    raise ValueError(f"attention of q {q.shape}, k {k.shape}, v {v.shape}: {wrong}")
-
-
-def _heads_fit(qkv, bias=None, *, n_heads, n_kv_heads=None, mask=None, **others):
-    _groups_fit("self_attention", n_heads, n_kv_heads)
-    if qkv.ndim != 3 or qkv.shape[-1] % (n_heads + 2 * (n_kv_heads or n_heads)):
-        needed = "(B, T, 3D) is needed, D"
-        if n_kv_heads not in (None, n_heads):
-            needed = f"with {n_kv_heads} of keys and of values (B, T, D + 2Gd), D"
-        raise ValueError(
-            f"self_attention of shape {qkv.shape}: {needed} a multiple of {n_heads} "
-            f"heads"
-        )
-    checks.rate_is_a_fraction(qkv, rate=others.get("rate", 0.0), key=0)
-    _bias_fits(bias, (len(qkv), n_heads, qkv.shape[1], qkv.shape[1]))
-    _mask_fits(mask)
-
-
-def _kv_fits(q, kv, bias=None, *, n_heads, n_kv_heads=None, mask=None, **others):
-    _groups_fit("cross_attention", n_heads, n_kv_heads)
-    width = q.shape[-1]
-    of_keys = width // n_heads * (n_kv_heads or n_heads)
-    shape_of_kv = (*q.shape[:1], *kv.shape[1:2], 2 * of_keys)
-    if q.ndim != 3 or kv.shape != shape_of_kv or width % n_heads:
-        needed = "2D" if n_kv_heads in (None, n_heads) else f"{2 * of_keys}"
-        raise ValueError(
-            f"cross_attention of shapes {q.shape} and {kv.shape}: (B, T, D) and "
-            f"(B, S, {needed}) are needed, D a multiple of {n_heads} heads"
-        )
-    checks.rate_is_a_fraction(q, rate=others.get("rate", 0.0), key=0)
-    _bias_fits(bias, (len(q), n_heads, q.shape[1], kv.shape[1]))
-    _mask_fits(mask)
-
-
-def _groups_fit(name: str, n_heads, n_kv_heads) -> None:
-    if n_heads % (n_kv_heads or n_heads):
-        raise ValueError(
-            f"{name}: {n_heads} heads cannot share {n_kv_heads} of keys and values"
-        )
-
-
-def _bias_fits(bias, *shapes: tuple) -> None:
-    """The scores have the shape to which these broadcast, and keep it."""
-    if bias is None:
-        return
-    if not hasattr(bias, "shape"):
-        raise TypeError(
-            f"a bias of {bias!r:.60}: an array is needed, one number a score"
-        )
-    try:
-        scores = np.broadcast_shapes(*shapes)
-        if np.broadcast_shapes(bias.shape, scores) == scores:
-            return
-    except ValueError:
-        pass
-    raise ValueError(f"a bias of shape {bias.shape} for scores of shape {shapes[0]}")
-
-
-def _mask_fits(mask) -> None:
-    if mask is None:
-        return
-    kind = getattr(mask, "dtype", type(mask))
-    if getattr(kind, "kind", "O") not in "bf":
-        raise TypeError(
-            f"a mask of {kind}: an array is needed, boolean (True: may look) or "
-            f"floating-point (added to the scores)"
-        )
-
-
-@op(check=_queries_fit_keys)
+@op(check=checks.queries_fit_keys)
 def attention(
     q,
     k,
@@ -207,7 +107,7 @@ def attention(
     return kept @ values, joint(pullback)
 
 
-@op(check=_heads_fit)
+@op(check=checks.heads_fit)
 def self_attention(
     qkv,
     bias=None,
@@ -239,7 +139,7 @@ def self_attention(
     return merge_heads(y), joint(pullback)
 
 
-@op(check=_kv_fits)
+@op(check=checks.kv_fits)
 def cross_attention(
     q,
     kv,
@@ -270,36 +170,3 @@ def cross_attention(
         return merge_heads(gq), gkv, *g_bias
 
     return merge_heads(y), joint(pullback)
-
-
-def weights_of_self(
-    qkv,
-    bias=None,
-    *,
-    n_heads: int,
-    n_kv_heads: int | None = None,
-    causal: bool = False,
-    mask=None,
-    **_dropping,
-):
-    """The weights in `self_attention` of these arguments, before any is dropped.
-    (B, H, T, T)"""
-    q, k, _ = split_heads(qkv, n_heads, *2 * [n_kv_heads or n_heads])
-    return attention_weights(q, k, bias, causal=causal, mask=mask)[0]
-
-
-def weights_of_cross(
-    q,
-    kv,
-    bias=None,
-    *,
-    n_heads: int,
-    n_kv_heads: int | None = None,
-    mask=None,
-    **_dropping,
-):
-    """The weights in `cross_attention` of these arguments, before any is dropped.
-    (B, H, T, S)"""
-    (queries,) = split_heads(q, n_heads)
-    k, _ = split_heads(kv, *2 * [n_kv_heads or n_heads])
-    return attention_weights(queries, k, bias, mask=mask)[0]

@@ -7,6 +7,7 @@ host: reading them would stop a GPU, which wraps an id that is out of range sile
 
 import numpy as np
 
+from minillm.backend.arrays import heads_a_group
 from minillm.text.batch import IGNORED
 
 
@@ -130,6 +131,92 @@ def heads_can_turn(x, *, cos, sin, n_turned=None) -> None:
 def rate_is_a_fraction(x, *, rate, key, first_row=0) -> None:
     if not 0 <= rate < 1:
         raise ValueError(f"dropout rate {rate}: at least 0 and less than 1 is needed")
+
+
+def queries_fit_keys(
+    q, k, v, bias=None, *, causal=False, mask=None, rate=0.0, key=0, first_row=0
+) -> None:
+    if min(q.ndim, k.ndim, v.ndim) < 2:
+        wrong = "each needs two axes or more"
+    elif q.shape[-1] != k.shape[-1]:
+        wrong = "queries and keys differ in width"
+    elif k.shape[-2] != v.shape[-2]:
+        wrong = "keys and values differ in number"
+    elif heads_a_group(q, k) == 1 and len({*q.shape[-3:-2], *k.shape[-3:-2], 1}) > 2:
+        wrong = "the heads of queries are no multiple of those of keys"
+    else:
+        rate_is_a_fraction(q, rate=rate, key=key)
+        of_keys = k.shape[: -2 if heads_a_group(q, k) == 1 else -3]
+        axes = (1,) * (k.ndim - len(of_keys))
+        _bias_fits(bias, (*q.shape[:-1], k.shape[-2]), (*of_keys, *axes))
+        return _mask_fits(mask)
+    raise ValueError(f"attention of q {q.shape}, k {k.shape}, v {v.shape}: {wrong}")
+
+
+def heads_fit(qkv, bias=None, *, n_heads, n_kv_heads=None, mask=None, **others):
+    _groups_fit("self_attention", n_heads, n_kv_heads)
+    if qkv.ndim != 3 or qkv.shape[-1] % (n_heads + 2 * (n_kv_heads or n_heads)):
+        needed = "(B, T, 3D) is needed, D"
+        if n_kv_heads not in (None, n_heads):
+            needed = f"with {n_kv_heads} of keys and of values (B, T, D + 2Gd), D"
+        raise ValueError(
+            f"self_attention of shape {qkv.shape}: {needed} a multiple of {n_heads} "
+            f"heads"
+        )
+    rate_is_a_fraction(qkv, rate=others.get("rate", 0.0), key=0)
+    _bias_fits(bias, (len(qkv), n_heads, qkv.shape[1], qkv.shape[1]))
+    _mask_fits(mask)
+
+
+def kv_fits(q, kv, bias=None, *, n_heads, n_kv_heads=None, mask=None, **others):
+    _groups_fit("cross_attention", n_heads, n_kv_heads)
+    width = q.shape[-1]
+    of_keys = width // n_heads * (n_kv_heads or n_heads)
+    shape_of_kv = (*q.shape[:1], *kv.shape[1:2], 2 * of_keys)
+    if q.ndim != 3 or kv.shape != shape_of_kv or width % n_heads:
+        needed = "2D" if n_kv_heads in (None, n_heads) else f"{2 * of_keys}"
+        raise ValueError(
+            f"cross_attention of shapes {q.shape} and {kv.shape}: (B, T, D) and "
+            f"(B, S, {needed}) are needed, D a multiple of {n_heads} heads"
+        )
+    rate_is_a_fraction(q, rate=others.get("rate", 0.0), key=0)
+    _bias_fits(bias, (len(q), n_heads, q.shape[1], kv.shape[1]))
+    _mask_fits(mask)
+
+
+def _groups_fit(name: str, n_heads, n_kv_heads) -> None:
+    if n_heads % (n_kv_heads or n_heads):
+        raise ValueError(
+            f"{name}: {n_heads} heads cannot share {n_kv_heads} of keys and values"
+        )
+
+
+def _bias_fits(bias, *shapes: tuple) -> None:
+    """The scores have the shape to which these broadcast, and keep it."""
+    if bias is None:
+        return
+    if not hasattr(bias, "shape"):
+        raise TypeError(
+            f"a bias of {bias!r:.60}: an array is needed, one number a score"
+        )
+    try:
+        scores = np.broadcast_shapes(*shapes)
+        if np.broadcast_shapes(bias.shape, scores) == scores:
+            return
+    except ValueError:
+        pass
+    raise ValueError(f"a bias of shape {bias.shape} for scores of shape {shapes[0]}")
+
+
+def _mask_fits(mask) -> None:
+    if mask is None:
+        return
+    kind = getattr(mask, "dtype", type(mask))
+    if getattr(kind, "kind", "O") not in "bf":
+        raise TypeError(
+            f"a mask of {kind}: an array is needed, boolean (True: may look) or "
+            f"floating-point (added to the scores)"
+        )
 
 
 def _axis_exists(x, axis) -> None:

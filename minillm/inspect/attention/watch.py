@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm import backend
-from minillm.ops.attention import weights_of_cross, weights_of_self
+from minillm.backend.arrays import split_heads
+from minillm.ops.attention import attention_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,39 @@ def watched() -> Iterator[list[Attention]]:
 
     with backend.observed(observer):
         yield found
+
+
+def weights_of_self(
+    qkv,
+    bias=None,
+    *,
+    n_heads: int,
+    n_kv_heads: int | None = None,
+    causal: bool = False,
+    mask=None,
+    **_dropping,
+):
+    """The weights in `self_attention` of these arguments, before any is dropped.
+    (B, H, T, T)"""
+    q, k, _ = split_heads(qkv, n_heads, *2 * [n_kv_heads or n_heads])
+    return attention_weights(q, k, bias, causal=causal, mask=mask)[0]
+
+
+def weights_of_cross(
+    q,
+    kv,
+    bias=None,
+    *,
+    n_heads: int,
+    n_kv_heads: int | None = None,
+    mask=None,
+    **_dropping,
+):
+    """The weights in `cross_attention` of these arguments, before any is dropped.
+    (B, H, T, S)"""
+    (queries,) = split_heads(q, n_heads)
+    k, _ = split_heads(kv, *2 * [n_kv_heads or n_heads])
+    return attention_weights(queries, k, bias, mask=mask)[0]
 
 
 WEIGHTS = {"self_attention": weights_of_self, "cross_attention": weights_of_cross}
