@@ -42,24 +42,6 @@ def _needs_ops(*_inputs, **_settings) -> Any:
     raise TypeError("a Tensor has operators once minillm.ops is imported")
 
 
-class _NoGradient:
-    """`grad` of a tensor to which none was given: None.
-
-    The first gradient of a tensor becomes its own attribute, which hides this one, so
-    that only what has none asks here.
-    """
-
-    def __get__(self, tensor, _owner) -> None:
-        if tensor is not None and tensor.made_by and not tensor.retains_grad:
-            warnings.warn(
-                f"this tensor is no leaf but the result of {tensor.made_by}, and "
-                f"backward keeps gradients of leaves only: grad is None. Change a "
-                f"parameter in place, `p.data -= lr * p.grad`, or call retain_grad() "
-                f"before backward()",
-                stacklevel=2,
-            )
-
-
 class Tensor:
     """An array that remembers the op it came from.
 
@@ -85,7 +67,7 @@ class Tensor:
     broadcast_to = take_along_axis = tril = _needs_ops
     T: "Tensor"
 
-    grad = _NoGradient()
+    grad = None  # that of a leaf; see `_NoGradient` at the end
     requires_grad = False
     retains_grad = False
     # [(parents, pullback)], empty for a leaf. A pullback gives the gradient of its one
@@ -400,3 +382,27 @@ def _seed(root, grad):
     if not root.requires_grad:
         raise RuntimeError("backward() of a tensor that needs no gradient")
     return first_gradient(root.data, grad.data if isinstance(grad, Tensor) else grad)
+
+
+# ------------------------------------------------------------ gradients not kept
+
+
+class _NoGradient:
+    """`grad` of a tensor to which none was given: None.
+
+    The first gradient of a tensor becomes its own attribute, which hides this one, so
+    that only what has none asks here.
+    """
+
+    def __get__(self, tensor, _owner) -> None:
+        if tensor is not None and tensor.made_by and not tensor.retains_grad:
+            warnings.warn(
+                f"this tensor is no leaf but the result of {tensor.made_by}, and "
+                f"backward keeps gradients of leaves only: grad is None. Change a "
+                f"parameter in place, `p.data -= lr * p.grad`, or call retain_grad() "
+                f"before backward()",
+                stacklevel=2,
+            )
+
+
+Tensor.grad = _NoGradient()
