@@ -97,14 +97,12 @@ class Learner:
         self.own = None  # what is known of a model of one's own: `OwnModel`
         self.next = 0  # the number of the step that comes next
         self._workers = None  # while it is open: `Workers`
-        self._unread = None  # on a GPU: steps that nobody has waited for
+        self._unread = None  # while it is open, on a GPU: steps nobody has waited for
         self._exits = contextlib.ExitStack()
         with backend.use(config.device) as device:
             self.worker_kind, self.n_workers = choose_workers(
                 str(workers), config.batch, device, ranks
             )
-            # A GPU decides for itself, and goes on (`unread.py`).
-            self._waits = device.kind == "cpu" or ranks is not None
             if model is None:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
                 shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
@@ -149,26 +147,15 @@ class Learner:
         losses = self._workers.call("compute", number)
         squares = self._workers.call("reduce")
         step = Step(number, lr, self.settle)
-        if self._waits:
+        if self._unread is None:
             loss, norm = backend.to_numpy(sum(losses)).item(), global_norm(squares)
             step.check(loss, norm)
             scale = clip_scale(norm, self.config.clip)
         else:
-            scale = self._scale_unread(step, losses[0], squares[0])
+            scale = self._unread.scale_of(step, losses[0], squares[0])
         self._workers.call("update", number, lr, scale)
         self.next = number + 1
         return step
-
-    def _scale_unread(self, step: Step, loss, squared_norm):
-        """The scale of the gradient as a number on a GPU, which takes one worker."""
-        if self._unread is None:
-            from minillm.learning.unread import Unread  # opened for a GPU only
-
-            self._unread = Unread(self.config.clip)
-        if self._unread.is_full:
-            self.settle()
-        self._unread.add(step, loss, squared_norm)
-        return self._unread.scale
 
     def settle(self) -> None:
         """Wait for a GPU, until the loss and the norm of all steps are known.
@@ -176,16 +163,13 @@ class Learner:
         Raises DivergedError for the first step where one is no finite number. That
         step comes next again, and the gradient is its gradient.
         """
-        if self._unread is None:
-            return
-        for step, loss, norm in self._unread.read():
+        for step, loss, norm in self._unread.read() if self._unread else ():
             try:
                 step.check(loss, norm)
             except DivergedError:
                 self.next = step.number
                 self._workers.call("compute", step.number)
                 raise
-        self._unread.steps.clear()
 
     def evaluate(self, every: int = 1) -> Score:
         """How the model predicts what `text.validation` holds: all of it, or with
@@ -229,7 +213,8 @@ class Learner:
             )
         fill(self._arrays(), path)
         self.next = int(number)
-        self._unread = None
+        if self._unread:
+            self._unread.begin()
 
     def _arrays(self) -> dict:
         flat, optimizer = self.work.flat, self.work.optimizer
@@ -243,12 +228,16 @@ class Learner:
         if self._workers is not None:
             raise UsageError("this Learner is open already")
         with contextlib.ExitStack() as exits:
-            exits.enter_context(backend.use(self.config.device))
+            device = exits.enter_context(backend.use(self.config.device))
             exits.enter_context(threads(1))  # a worker is one core's work
             # What overflows shows in the loss or in the norm of the gradient.
             exits.enter_context(
                 np.errstate(over="ignore", invalid="ignore", divide="ignore")
             )
+            if device.kind != "cpu" and not self.ranks:
+                from minillm.learning.unread import Unread  # opened for a GPU only
+
+                self._unread = Unread(self.config.clip, self.settle)
             if self.ranks:
                 self._workers = self.ranks.start(self)
             else:

@@ -7,6 +7,8 @@ CPU decides before any weight moves – whether both are finite, and how far the
 is clipped – is decided on the GPU.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
 from minillm.backend import kernel, to_numpy, xp
@@ -19,32 +21,37 @@ class Unread:
     gradient, which is 0 from the first step on that has a figure that is not finite:
     nothing moves any more."""
 
-    def __init__(self, clip: float):
+    def __init__(self, clip: float, settle: Callable[[], None]):
         self.clip = clip
+        self.settle = settle  # wait for all that are here, before there are too many
         self.figures = xp.zeros((ROWS, 2), dtype=xp.float32)  # loss, squared norm
+        self.begin()
+
+    def begin(self) -> None:
+        """Know of no step, and let weights move."""
         self.scale = xp.ones((), dtype=xp.float32)
         self.steps = []
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.steps) == ROWS
-
-    def add(self, step, loss, squared_norm) -> None:
-        """Take in a step that is under way: both figures are 0-d arrays there."""
+    def scale_of(self, step, loss, squared_norm):
+        """The scale of the gradient of a step that is under way, whose figures are 0-d
+        arrays: one too, on the GPU."""
+        if len(self.steps) == ROWS:
+            self.settle()
         row = self.figures[len(self.steps)]
         before = self.scale
         self.scale = checked_scale(loss, squared_norm, before, row, clip=self.clip)
         self.steps.append(step)
+        return self.scale
 
-    def read(self) -> list[tuple]:
-        """Wait: (step, its loss, its norm) of each."""
-        if not self.steps:
-            return []
-        rows = to_numpy(self.figures)[: len(self.steps)].astype(np.float64)
-        rows[:, 1] = np.sqrt(rows[:, 1])
-        return [
-            (step, *row) for step, row in zip(self.steps, rows.tolist(), strict=True)
-        ]
+    def read(self) -> Iterator[tuple]:
+        """Wait: (step, its loss, its norm) of each. All are kept until the last one has
+        been looked at."""
+        if self.steps:
+            rows = to_numpy(self.figures)[: len(self.steps)].astype(np.float64)
+            rows[:, 1] = np.sqrt(rows[:, 1])
+            for step, row in zip(self.steps, rows.tolist(), strict=True):
+                yield (step, *row)
+            self.steps.clear()
 
 
 @kernel
