@@ -84,7 +84,7 @@ def dask(tmp_path_factory):
 def on(address: str, local, **more) -> dict:
     plan = local[0] / "series" / "plan.json"
     how = {"executor": "dask", "scheduler": address, "plan": plan, **more}
-    return scale(data="words.txt", out="series", **how)
+    return scale(out="series", **how)
 
 
 def table(result: dict) -> list:
