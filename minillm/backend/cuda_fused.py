@@ -76,6 +76,25 @@ def swiglu(gate, up):
 
 
 @fused
+def silu_value(x):
+    return x / (1 + xp.exp(-x))
+
+
+@fused
+def silu_gradient(g, x):
+    share = 1 / (1 + xp.exp(-x))
+    return g * share * (1 + x * (1 - share))
+
+
+@faster("silu", "cuda")
+def silu(x):
+    """x·σ(x) in one kernel, its gradient in another."""
+    if not fits(x):
+        return definition_of("silu")(x)
+    return silu_value(x), lambda g: silu_gradient(g, x)
+
+
+@fused
 def turn(x, others, cos, sin, signs, are_turned):
     cos, sin = cos.astype(SINGLE), sin.astype(SINGLE)
     return xp.where(are_turned, x * cos + signs * others * sin, x)

@@ -179,6 +179,7 @@ CASES = {
     "layer_norm": ([3 + _normal(2, 3, 37), _normal(37), _normal(37)], {"eps": 1e-5}),
     "rms_norm": ([3 + _normal(2, 3, 37), _normal(37)], {"eps": 1e-5}),
     "gelu": ([4 * _normal(3, 37)], {}),
+    "silu": ([4 * _normal(3, 37)], {}),
     "swiglu": ([4 * _normal(3, 37), _normal(3, 37)], {}),
     "rotary": (
         [_normal(2, 5, 3, 8)],

@@ -51,6 +51,7 @@ BODIES = {
     "self_attention": cuda_attention.self_attention,
     "cross_attention": cuda_attention.cross_attention,
     "gelu": cuda_fused.gelu,
+    "silu": cuda_fused.silu,
     "swiglu": cuda_fused.swiglu,
     "rotary": cuda_fused.rotary,
 }
