@@ -233,12 +233,10 @@ def _train(config: TrainConfig, stop: Path) -> Answer:
     if resume:
         _wait_for_lock(place)
     words = ["train", *arguments(config), *(["--resume"] if resume else [])]
-    environment = {
-        name: value
-        for name, value in without_launcher().items()
-        if not name.startswith("MINILLM_TRAIN_")  # this worker's wishes for a run
-    }
-    environment[SAFE_PATH] = "1"
+    environment = {**without_launcher(), SAFE_PATH: "1"}
+    for name in list(environment):
+        if name.startswith("MINILLM_TRAIN_"):  # the wishes of this worker's user
+            del environment[name]
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(
             [sys.executable, "-c", BOTH, *words],
