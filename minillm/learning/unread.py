@@ -21,9 +21,9 @@ class Unread:
     gradient, which is 0 from the first step on that has a figure that is not finite:
     nothing moves any more."""
 
-    def __init__(self, clip: float, settle: Callable[[], None]):
+    def __init__(self, clip: float, wait: Callable[[], None]):
         self.clip = clip
-        self.settle = settle  # wait for all that are here, before there are too many
+        self.wait = wait  # wait for all that are here, before there are too many
         self.figures = xp.zeros((ROWS, 2), dtype=xp.float32)  # loss, squared norm
         self.begin()
 
@@ -36,7 +36,7 @@ class Unread:
         """The scale of the gradient of a step that is under way, whose figures are 0-d
         arrays: one too, on the GPU."""
         if len(self.steps) == ROWS:
-            self.settle()
+            self.wait()
         row = self.figures[len(self.steps)]
         before = self.scale
         self.scale = checked_scale(loss, squared_norm, before, row, clip=self.clip)

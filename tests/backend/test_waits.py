@@ -79,7 +79,7 @@ def test_no_step_reads_from_the_device(learner, reads, strict, objective, arch):
     options = {"arch": arch, "dropout": 0.1, "accumulate": 2, "clip": 0.5}
     with learner("cuda", objective, **options) as learner:
         assert reads(lambda: [learner.step(i) for i in range(4)]) == 0
-        assert reads(learner.settle) == 1
+        assert reads(learner.wait) == 1
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -143,7 +143,7 @@ def diverging(learner, device, at: int):
     with pytest.raises(DivergedError) as caught:
         for number in range(at + 4):
             learner.step(number)
-        learner.settle()
+        learner.wait()
     assert np.isnan(backend.to_numpy(learner.work.gradients[0])[3])
     return caught.value, states[0], state(learner)
 
