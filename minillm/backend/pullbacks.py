@@ -48,12 +48,27 @@ class adding:
         return self.pullback(g, *places)
 
 
-def places_of(pullback, parents, dtype) -> list:
-    """What such a pullback gets beside g: the gradients of leaves that have one of this
-    type. Any other pullback gets nothing."""
-    if isinstance(pullback, joint):
+def pulled(device, made_by: str, pullback, parents, g) -> list[tuple]:
+    """(parent, contribution to its gradient) for each parent that needs one, by one
+    pullback of the op that has `made_by` its name, from the gradient g of its value.
+
+    An error of the pullback gets a note with the op and its shapes.
+    """
+    places = _places(pullback, parents, g.dtype)
+    try:
+        answer = switch.run_in(device, pullback, [g, *places])
+    except Exception as error:
+        backend.note_pullback(error, made_by, pullback, parents, g)
+        raise
+    return _contributions(parents, answer, g, made_by, places)
+
+
+def _places(pullback, parents, dtype) -> list:
+    """What a pullback that is `adding` gets beside g: the gradients of leaves that have
+    one of this type. Any other gets nothing."""
+    if type(pullback) is joint:
         pullback = pullback.pullback
-    if not isinstance(pullback, adding) or debugging():
+    if type(pullback) is not adding or debugging():
         return []
     return [
         p.grad if p is not None and not p.edges and p.dtype == dtype else None
@@ -74,7 +89,7 @@ def one_each(pullbacks: list, n_arguments: int, name: str) -> list:
     )
 
 
-def contributions(parents, answer, g, made_by: str, places=()) -> list[tuple]:
+def _contributions(parents, answer, g, made_by: str, places) -> list[tuple]:
     """(parent, contribution to its gradient) for each parent that needs one: what the
     op's pullback answered to the gradient g, in the shape of the parent and in the type
     that its contributions add up in. What was added in `places` is done.

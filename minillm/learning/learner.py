@@ -19,7 +19,7 @@ from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import clip_scale, global_norm, new_optimizer
+from minillm.learning.optimizer import AdamW, Optimizer, clip_scale, global_norm
 from minillm.learning.schedule import learning_rate
 from minillm.learning.worker import Worker, Workplace
 from minillm.learning.workers import Workers, choose_workers
@@ -271,3 +271,14 @@ def check_finite(n_done: int, **figures: float) -> None:
         raise DivergedError(
             f"diverged in step {n_done}: {values}; try a smaller --lr", n_done, figures
         )
+
+
+def new_optimizer(config: TrainConfig, flat: FlatParameters) -> Optimizer:
+    """The optimizer that a configuration names."""
+    decay = config.weight_decay
+    if config.optimizer == "sgd":
+        from minillm.learning.sgd import SGD
+
+        return SGD(flat, weight_decay=decay)
+    betas = {"beta1": config.beta1, "beta2": config.beta2}
+    return AdamW(flat, **betas, weight_decay=decay)

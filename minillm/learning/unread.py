@@ -64,3 +64,13 @@ def checked_scale(loss, squared_norm, before, figures, *, clip):
     scale = xp.minimum(clip / xp.maximum(norm, 1e-30), 1) if clip > 0 else 1
     fine = xp.isfinite(loss + norm) & (before > 0)
     return xp.where(fine, scale, 0).astype(before.dtype)
+
+
+def step_or_stay(step: Callable, arrays: tuple, scale, settings: dict) -> None:
+    """Run an optimizer's step in place on (data, grad, *moments), and put back what was
+    there where the scale, a number on the device, is 0: the gradient may be NaN."""
+    data, grad, *moments = arrays
+    after = [xp.array(x) for x in (data, *moments)]
+    step(after[0], grad, *after[1:], scale=scale, **settings)
+    for old, new in zip((data, *moments), after, strict=True):
+        old[...] = xp.where(scale > 0, new, old)

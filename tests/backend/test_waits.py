@@ -13,7 +13,8 @@ from minillm.errors import DivergedError, UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import prepare
 from minillm.learning.learner import Learner
-from minillm.learning.optimizer import SGD, AdamW, clip_scale
+from minillm.learning.optimizer import AdamW, clip_scale
+from minillm.learning.sgd import SGD
 from minillm.learning.unread import checked_scale
 from minillm.models import ModelConfig, build, usual
 from minillm.runs import logbook
