@@ -59,10 +59,11 @@ def faster(name: str, kind: str = "cpu") -> Callable:
 def body_of(rule: Callable, kind: str) -> Callable:
     """What runs for a definition: its faster body on such a backend, or itself."""
     name = rule.__name__
-    body = rule
-    if not runs_plain() and _definitions[name] is rule:
-        body = _bodies.get((kind, name), rule)
-        if kind != "cpu" and body is not rule and _judge is not None:
+    body = _bodies.get((kind, name), rule)
+    if body is not rule:
+        if runs_plain() or _definitions[name] is not rule:
+            body = rule
+        elif kind != "cpu" and _judge is not None:
             body = _judge(rule, body)
     observer = _observer.get()
     return body if observer is None else observer(name, body)
