@@ -8,8 +8,9 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.files import is_temporary
-from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated, word
+from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated
 from minillm.learning.data import EncodedCorpus, read_corpus
+from minillm.learning.settings import word
 from minillm.nn import Module
 from minillm.runs import checkpoint, lock
 from minillm.runs.own_run import check_same, with_given
