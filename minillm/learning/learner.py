@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.backend.products import threads
 from minillm.errors import DivergedError, UsageError
 from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
@@ -21,8 +20,8 @@ from minillm.learning.evaluate import Score
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import AdamW, Optimizer, clip_scale, global_norm
 from minillm.learning.schedule import learning_rate
-from minillm.learning.worker import Worker, Workplace
-from minillm.learning.workers import Workers, choose_workers
+from minillm.learning.worker import Workplace
+from minillm.learning.workers import Workers, choose_workers, open_workers
 from minillm.models import LanguageModel, build
 from minillm.nn import Module
 
@@ -98,8 +97,7 @@ class Learner:
         self.ranks = ranks
         self.own = None  # what is known of a model of one's own: `OwnModel`
         self.next = 0  # the number of the step that comes next
-        self._workers = None  # while it is open: `Workers`
-        self._unread = None  # while it is open, on a GPU: steps nobody has waited for
+        self._workers = self._unread = None  # while it is open: see `open_workers`
         self._exits = contextlib.ExitStack()
         with backend.use(config.device) as device:
             self.worker_kind, self.n_workers = choose_workers(
@@ -206,29 +204,8 @@ class Learner:
     def __enter__(self) -> "Learner":
         if self._workers is not None:
             raise UsageError("this Learner is open already")
-        with contextlib.ExitStack() as exits:
-            device = exits.enter_context(backend.use(self.config.device))
-            exits.enter_context(threads(1))  # a worker is one core's work
-            # What overflows shows in the loss or in the norm of the gradient.
-            exits.enter_context(
-                np.errstate(over="ignore", invalid="ignore", divide="ignore")
-            )
-            if self.ranks:
-                self._workers = self.ranks.start(self)
-            else:
-                # Last: its processes are forked with all of the above in force.
-                self._workers = exits.enter_context(
-                    Workers(
-                        lambda rank: Worker(self.work, rank, self.n_workers),
-                        self.worker_kind,
-                        self.n_workers,
-                    )
-                )
-                if device.kind != "cpu":
-                    from minillm.learning.unread import Unread  # opened for a GPU only
-
-                    self._unread = Unread(self.config.clip, self.wait)
-            self._exits = exits.pop_all()
+        self._exits = contextlib.ExitStack()
+        self._workers, self._unread = self._exits.enter_context(open_workers(self))
         return self
 
     def __exit__(self, *error) -> None:
