@@ -228,7 +228,7 @@ def _read_config(ctx: click.Context, _, file: str | None) -> None:
     """Make a file's values the defaults of the command. Unknown keys are an error."""
     if file is None:
         return
-    from minillm.learning.config import word
+    from minillm.learning.settings import word
 
     known = {_key(p): p for p in ctx.command.params if p.name not in ("config", "help")}
     values = {}

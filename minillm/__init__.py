@@ -15,7 +15,8 @@ __all__, __getattr__, __dir__ = lazy_names(
         "learning.config": ["TrainConfig"],
         "learning.data": ["prepare"],
         "learning.learner": ["Learner"],
-        "learning.optimizer": ["AdamW", "SGD"],
+        "learning.optimizer": ["AdamW"],
+        "learning.sgd": ["SGD"],
         "ops.methods": ["Tensor"],  # with its operators
         "runs.run": ["load_run"],
         "runs.train": ["train"],

@@ -114,7 +114,10 @@ def _bodies(where: backend.Backend) -> list[dict]:
     if where.kind == "cpu":
         return []
     from minillm.backend import self_check
-    from minillm.learning import optimizer, unread  # noqa: F401  (they define kernels)
+    from minillm.learning import optimizer, sgd, unread  # noqa: F401  (define kernels)
+
+    for name in ops.__all__:  # a body is examined beside its definition
+        getattr(ops, name)
 
     return [dataclasses.asdict(verdict) for verdict in self_check.examine_all(where)]
 

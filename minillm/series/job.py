@@ -22,8 +22,9 @@ from minillm.errors import DataError, MinillmError, UsageError
 from minillm.files import replacing, writing
 from minillm.json_files import read_json
 from minillm.launcher import without_launcher
-from minillm.learning.config import TrainConfig, option
+from minillm.learning.config import TrainConfig
 from minillm.learning.data import prepare
+from minillm.learning.settings import option
 from minillm.reading import LINES, read_bytes
 from minillm.runs import checkpoint
 from minillm.runs.begin import FILES, remove_run

@@ -17,7 +17,8 @@ import pytest
 
 from minillm import load_run
 from minillm.errors import Interrupted, MinillmError, UsageError
-from minillm.learning.config import WORDS, TrainConfig
+from minillm.learning.config import TrainConfig
+from minillm.learning.settings import WORDS
 from minillm.runs import checkpoint
 from minillm.runs.run import read_record
 from minillm.series import executors, job, scale
