@@ -113,7 +113,7 @@ def test_the_first_gradient_is_computed(execute):
 
 @pytest.mark.notebook
 def test_the_model_of_one_s_own_learns(execute):
-    told = "".join(execute("2_own_model"))
+    told = "\n".join(execute("2_own_model"))
     losses = {
         line.split(":")[0]: float(line.split()[1])
         for line in told.splitlines()
@@ -124,7 +124,7 @@ def test_the_model_of_one_s_own_learns(execute):
 
 @pytest.mark.notebook
 def test_the_law_is_fitted_and_tested(execute):
-    told = "".join(execute("3_law_in_five_minutes", PRESET="smoke"))
+    told = "\n".join(execute("3_law_in_five_minutes", PRESET="smoke"))
     assert "95 % interval of alpha: [0." in told
     off = float(told.partition("\noff by ")[2].partition("%")[0])
     assert off < 3  # % of the held-out model's loss
