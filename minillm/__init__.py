@@ -9,6 +9,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "backend": ["debug", "use"],
         "backend.products": ["threads"],
         "demos": ["demo"],
+        "demos.notebooks": ["write_notebooks"],
         "generation": ["fill", "generate"],
         "hub": ["export_folder", "import_folder"],
         "laws": ["fit", "fit_isoflop"],

@@ -36,7 +36,7 @@ DISK = "disk.json"  # a file that is seen where the series' own disk is
 OF_TEXT = ("data", "tokenizer", "vocab", "objective", "arch")  # what it depends on
 TICK = 0.25  # seconds between two looks at a child
 PATIENCE = 60.0  # seconds that a child of a lost worker has to save and end
-MINILLM = "import runpy; runpy.run_module('minillm_cli', run_name='__main__')"
+MINILLM = "import runpy; runpy.run_module('minillm', run_name='__main__')"
 # Linux lets a child save and end when its worker dies (PR_SET_PDEATHSIG is 1, and
 # SIGUSR1, as it says it once for each thread of the worker).
 WITH_PARENT = "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGUSR1)"

@@ -15,6 +15,7 @@ OFFERED = """
     AdamW Learner SGD Tensor TrainConfig advise classify compare debug demo embed
     export_folder fill finetune fit fit_isoflop generate import_folder load_run no_grad
     op prepare report scale search threads train use
+    write_notebooks
 """
 LISTED = ["minillm", "minillm.ops", "minillm.nn", "minillm.testing", "minillm.backend"]
 # Arrays of either backend have no type in common, and what NumPy takes for a shape, an
