@@ -1,7 +1,78 @@
-"""The errors a user can cause, each with the exit code the command line gives it."""
+"""The errors a user can cause, each with the exit code the command line gives it; and
+how they name an option, which depends on who reads them."""
+
+import contextlib
+import os
+import shlex
+import traceback
+from collections.abc import Iterator
+
+# Whether a command line was typed, or a function of Python called.
+_typed = False
 
 
-class MinillmError(Exception):
+def typed() -> bool:
+    """Whether messages speak to somebody who has typed a command."""
+    return _typed
+
+
+@contextlib.contextmanager
+def command_line() -> Iterator[None]:
+    """In this block messages speak to somebody who has typed a command."""
+    global _typed
+    before, _typed = _typed, True
+    try:
+        yield
+    finally:
+        _typed = before
+
+
+def option(name: str, *values) -> str:
+    """An option in a message, alone or with its values: `--lr 0.1` where a command was
+    typed, `lr=0.1` where a function was called. True and False are for a switch:
+    `--resume`, `--no-resume` or `resume=True`."""
+    if not _typed:
+        told = ", ".join(map(_in_python, values))
+        return f"{name}=({told})" if len(values) > 1 else f"{name}={told}"
+    name = name.replace("_", "-")
+    if values in ((True,), (False,), ()):
+        return f"--no-{name}" if values == (False,) else f"--{name}"
+    return " ".join(f"--{name} {shlex.quote(str(value))}" for value in values)
+
+
+def call(name: str, *given, **options) -> str:
+    """A whole call in a message: `minillm train --resume --out runs/a`, or
+    `train(resume=True, out='runs/a')`."""
+    told = [option(key, value) for key, value in options.items()]
+    if not _typed:
+        return f"{name}({', '.join([*map(_in_python, given), *told])})"
+    return " ".join(["minillm", name, *(shlex.quote(str(one)) for one in given), *told])
+
+
+def shortened(text: str, most: int = 2000) -> str:
+    """A text without its middle, where it is long: what is wrong is said at its end."""
+    return (
+        text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
+    )
+
+
+def _in_python(value) -> str:
+    return repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+class _OneLine:
+    """In IPython an error shows its sentence and no traceback, as in a terminal, unless
+    MINILLM_TRACEBACK is set."""
+
+    def _render_traceback_(self) -> list[str]:
+        if os.environ.get("MINILLM_TRACEBACK"):
+            return traceback.format_exception(self)
+        # What a terminal would obey is shown as a code.
+        told = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(self))
+        return [f"{type(self).__name__}: {shortened(told)}"]
+
+
+class MinillmError(_OneLine, Exception):
     """Something failed that the user can do something about. One line, no traceback."""
 
     exit_code = 1
@@ -39,7 +110,7 @@ class DivergedError(MinillmError):
         self.figures = figures or {}
 
 
-class Interrupted(BaseException):
+class Interrupted(_OneLine, BaseException):
     """Stopped by Ctrl-C (130) or a request to terminate (143), its work saved.
 
     It stands beside `Exception`, as KeyboardInterrupt does: a loop over many runs that

@@ -1,11 +1,10 @@
 """A demonstration: train a model on a task, and hold it against what is known of it."""
 
-import shlex
 from dataclasses import asdict
 
 from minillm.demos.questions import ask
 from minillm.demos.table import SOLVED, Demo, named
-from minillm.errors import Interrupted
+from minillm.errors import Interrupted, call
 from minillm.runs.logbook import Silent
 from minillm.runs.resume import sources_of
 from minillm.runs.run import load_run
@@ -44,10 +43,8 @@ def demo(
             reporter=reporter or Silent(),
         )
     except Interrupted as stop:
-        options = f"--seed {seed} --out {shlex.quote(config.out)}"
-        raise Interrupted(
-            f"interrupted; go on with: minillm demo {name} {options}", stop.exit_code
-        ) from None
+        way = call("demo", name, seed=seed, out=config.out)
+        raise Interrupted(f"interrupted; go on with: {way}", stop.exit_code) from None
     return measure(chosen, config.out)
 
 

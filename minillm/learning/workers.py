@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 
 from minillm import backend
 from minillm.backend import Backend
-from minillm.errors import MinillmError, UsageError
+from minillm.errors import MinillmError, UsageError, option
 
 # What ends a process, with what each does by default.
 SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -45,7 +45,7 @@ def choose_workers(
     if device.kind == "cpu":
         return parse_workers(text, batch)
     if text not in ("auto", "1"):
-        raise UsageError(f"--workers {text}: {device.name} takes one")
+        raise UsageError(f"{option('workers', text)}: {device.name} takes one")
     return "device", 1
 
 
@@ -60,14 +60,16 @@ def parse_workers(text: str, batch: int) -> tuple[str, int]:
     counts = number == "auto" or (number.isdecimal() and int(number) > 0)
     if kind not in ("", "threads", "processes") or not counts:
         raise UsageError(
-            f"--workers {text}: say auto, a number from 1, threads:N or processes:N"
+            f"{option('workers', text)}: say auto, a number from 1, threads:N or "
+            f"processes:N"
         )
     kind = "processes" if forks and kind != "threads" else "threads"
     if number == "auto":
         return kind, max(1, min(available_cores(), batch // 4))
     if int(number) > batch:
         raise UsageError(
-            f"--workers {text}: more workers than the {batch} sequences of a batch"
+            f"{option('workers', text)}: more workers than the {batch} sequences of a "
+            f"batch"
         )
     return kind, int(number)
 
@@ -75,7 +77,9 @@ def parse_workers(text: str, batch: int) -> tuple[str, int]:
 def missed_wish(text: str, kind: str) -> str | None:
     """What to tell who asked for processes and gets threads."""
     if text.startswith("processes") and kind == "threads":
-        return f"--workers {text}: this platform cannot fork, threads do the work"
+        return (
+            f"{option('workers', text)}: this platform cannot fork, threads do the work"
+        )
     return None
 
 
@@ -109,7 +113,7 @@ class Workers:
                 self.close(0.1)
                 raise MinillmError(
                     f"worker {rank} cannot be started ({error.strerror}): try "
-                    f"--workers 1"
+                    f"{option('workers', 1)}"
                 ) from None
         # For who does not close them: ahead of multiprocessing's own handler, which
         # would wait for processes that let no signal end them.
@@ -138,7 +142,7 @@ class Workers:
         except (EOFError, OSError):
             rank = self._connections.index(connection) + 1
             raise MinillmError(
-                f"worker {rank} died: out of memory? Try --workers 1"
+                f"worker {rank} died: out of memory? Try {option('workers', 1)}"
             ) from None
         self._owing.remove(connection)
         return answer

@@ -7,7 +7,7 @@ from pathlib import Path
 from minillm import backend, launcher
 from minillm.backend import Backend, products
 from minillm.backend.memory import keep_freed_memory
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
@@ -128,8 +128,8 @@ def _again(
     other = record["versions"].get("code") not in (None, code())
     by = ", by another version of minillm's code" if other else ""
     note = (
-        f"{folder}: finished already{by}: nothing trained; choose another --out, or "
-        f"--overwrite this one"
+        f"{folder}: finished already{by}: nothing trained; choose another "
+        f"{option('out')}, or {option('overwrite', True)}"
     )
     if model is not None:
         load_run(folder, model)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from minillm import launcher
-from minillm.errors import MinillmError, UsageError
+from minillm.errors import MinillmError, UsageError, option
 from minillm.learning.workers import SIGNALS
 from minillm.runs.record import versions
 
@@ -116,13 +116,16 @@ def opened(name: str, scheduler: str | None) -> Iterator[Executor | str | None]:
     if name not in NAMES:
         raise UsageError(f"executor {name!r}: choose one of {', '.join(NAMES)}")
     if (scheduler is not None) != (name == "dask"):
-        raise UsageError("--executor dask and --scheduler ADDRESS go together")
+        raise UsageError(
+            f"{option('executor', 'dask')} and {option('scheduler', 'ADDRESS')} go "
+            f"together"
+        )
     _, n = launcher.place()
     if n > 1 and name != "mpi":
         raise launcher.everywhere(
             UsageError(
                 f"{n} processes were started together, and each would do the whole "
-                f"series: add --executor mpi"
+                f"series: add {option('executor', 'mpi')}"
             )
         )
     if name == "local":
@@ -141,7 +144,7 @@ def _client(address: str):
         from distributed import Client
     except ImportError as error:
         raise UsageError(
-            f"--executor dask: {error}: pip install 'minillm-lab[dask]'"
+            f"{option('executor', 'dask')}: {error}: pip install 'minillm-lab[dask]'"
         ) from None
     # What it has to say, about a lost scheduler for one, is said by `Dask.check`.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
@@ -152,7 +155,8 @@ def _client(address: str):
         waited = time.monotonic() - begun
         reason = " ".join(str(error).split())
         raise UsageError(
-            f"--scheduler {address}: nobody answers after {waited:.0f} seconds "
+            f"{option('scheduler', address)}: nobody answers after {waited:.0f} "
+            f"seconds "
             f"({reason})"
         ) from None
     try:
@@ -168,8 +172,9 @@ def _pool():
     ranks = join()
     if ranks is None:
         raise UsageError(
-            "--executor mpi gives work to the other ranks of a job: start it as "
-            "mpiexec -n 5 minillm scale --executor mpi"
+            f"{option('executor', 'mpi')} gives work to the other ranks of a job: "
+            f"start it as "
+            f"mpiexec -n 5 minillm scale --executor mpi"
         )
     from mpi4py.futures import MPICommExecutor
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 
 from minillm.children import safe_path
-from minillm.errors import Interrupted, MinillmError
+from minillm.errors import Interrupted, MinillmError, option
 
 TICK = 0.5  # seconds between two looks, at most
 PATIENCE = 3.0  # seconds that a stopped task has for saving its work
@@ -103,7 +103,7 @@ def _start(task: Task, parents_ends: list):
         except OSError as error:  # no process, file or memory is left
             raise MinillmError(
                 f"{task.name}: its process cannot be started ({error.strerror}): try "
-                f"fewer --workers"
+                f"fewer {option('workers')}"
             ) from None
     there.close()
     return here, process

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from minillm.errors import Interrupted, UsageError
+from minillm.errors import Interrupted, UsageError, option
 from minillm.learning.config import check_name
 from minillm.learning.workers import available_cores
 from minillm.series.executors import opened
@@ -87,7 +87,8 @@ def scale(
         check_name(name, None if value is None else str(value))
     if workers is not None and executor != "local":
         raise UsageError(
-            f"--workers {workers}: how many runs --executor {executor} does at a time "
+            f"{option('workers', workers)}: how many runs "
+            f"{option('executor', executor)} does at a time "
             f"is for it to say"
         )
     if workers is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.backend import products
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, call, option, typed
 from minillm.files import sweep, write_json, writing
 from minillm.json_files import Damaged, read_object
 from minillm.kinds import COUNT, NOT_NEGATIVE
@@ -89,14 +89,15 @@ class Session:
             self.plan = self.given or self._new_plan(text, tokenizer, tokens, warnings)
             if self.plan.sha256 != text.sha256:
                 raise UsageError(
-                    f"--plan was made for another text than this {text.name}: the "
+                    f"{option('plan')} was made for another text than this "
+                    f"{text.name}: the "
                     f"losses could not be compared"
                 )
             self.plan.write(plan_file)
         elif old.sha256 != text.sha256:
             raise UsageError(
                 f"{self.folder}: holds a series on another text, or {text.name} has "
-                f"changed since: choose another --out"
+                f"changed since: choose another {option('out')}"
             )
         else:
             self.plan = old
@@ -134,10 +135,13 @@ class Session:
         return f"{finished} of {len(self.plan.runs)} runs are finished"
 
     def command(self) -> str:
-        """The command line that goes on with this series."""
+        """The command or the call that goes on with this series."""
         given = {"data": self.data, "objective": self.objective, "arch": self.arch}
         named = options(self.ladder.name, self.ladder.model, **given, seed=self.seed)
-        return command(self.folder, named)
+        if typed():
+            return command(self.folder, named)
+        chosen = {"model": self.ladder.model} if named.pop("set") else {}
+        return call("scale", **named, **chosen, out=self.folder)
 
     def _old_plan(self) -> Plan | None:
         """The plan in the folder. Raises UsageError where the folder holds another
@@ -149,7 +153,7 @@ class Session:
             ):
                 raise UsageError(
                     f"{self.folder}: is not empty and holds no series: choose another "
-                    f"--out"
+                    f"{option('out')}"
                 )
             return None
         plan = read_plan(path)
@@ -165,7 +169,7 @@ class Session:
             if old != new:
                 raise UsageError(
                     f"{self.folder}: already holds another series, with {what} {old} "
-                    f"instead of {new}: choose another --out"
+                    f"instead of {new}: choose another {option('out')}"
                 )
         return plan
 
@@ -306,7 +310,7 @@ def _check_free(place: Path) -> None:
     if there and not (place.is_dir() and holds_nothing_yet(place)):
         raise UsageError(
             f"{place}: is there and holds no run of this series: move it away, or "
-            f"choose another --out"
+            f"choose another {option('out')}"
         )
 
 

@@ -6,13 +6,12 @@ et al. 2018, section 3.2; Devlin et al. 2019, section 4).
 
 import contextlib
 import math
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from minillm import backend
-from minillm.errors import Interrupted, UsageError
+from minillm.errors import Interrupted, UsageError, call, option
 from minillm.files import write_json
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare, read_corpus
@@ -137,7 +136,8 @@ def _notes(config: TrainConfig, text: EncodedCorpus) -> Iterator[str]:
         yield answers.INSTALL
     if config.steps < FEW_STEPS:
         yield (
-            f"{config.steps} steps of {config.batch} rows are few: more --epochs may "
+            f"{config.steps} steps of {config.batch} rows are few: more "
+            f"{option('epochs')} may "
             f"teach it more"
         )
 
@@ -202,8 +202,8 @@ def _trained(config: TrainConfig, text: EncodedCorpus, rows, reporter) -> dict:
 
 
 def _command(asked: TrainConfig, epochs: int, baselines: bool, folder: str) -> str:
-    """What to type to go on."""
-    words = ["minillm", "finetune", asked.base]
+    """The call that goes on."""
+    given = {}
     for name, value, usual in (
         ("task", asked.objective, "classify"),
         ("data", asked.data, None),
@@ -214,5 +214,7 @@ def _command(asked: TrainConfig, epochs: int, baselines: bool, folder: str) -> s
         ("out", folder, None),
     ):
         if value != usual:
-            words += [f"--{name}", str(value)]
-    return shlex.join(words if baselines else [*words, "--no-baselines"])
+            given[name] = value
+    if not baselines:
+        given["baselines"] = False
+    return call("finetune", asked.base, **given)

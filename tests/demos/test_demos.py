@@ -214,7 +214,7 @@ def test_what_was_interrupted_goes_on(quick):
     with pytest.raises(Interrupted) as caught:
         demo("numbers", out="a b", **ONE, reporter=stop)
     assert caught.value.exit_code == 130
-    how = "minillm demo numbers --seed 0 --out 'a b'"
+    how = "demo('numbers', seed=0, out='a b')"
     assert str(caught.value) == f"interrupted; go on with: {how}"
     with pytest.raises(UsageError, match="cannot go on with seed 1: this run has 0"):
         demo("numbers", seed=1, out="a b", **ONE)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.figures import COLOURS, legible, style
 from minillm.inspect.attention.maps import (
     CROSS,
@@ -175,7 +175,9 @@ def _token_size(grids: list[Grid]) -> float:
     if MORE * fitting < SMALLEST_TOKEN:
         n_panels = sum(len(grid.panels) for grid in grids)
         room = int(longest * MORE * fitting / SMALLEST_TOKEN)
-        choose = ", or choose --layer or --head" if n_panels > 1 else ""
+        choose = (
+            f", or choose {option('layer')} or {option('head')}" if n_panels > 1 else ""
+        )
         raise UsageError(
             f"the text has {longest} tokens, and {n_panels} panels on a page show "
             f"{room} each: shorten it{choose}"

@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.generation import generate
 from minillm.generation.fill import with_gaps
 from minillm.inspect.attention.watch import Attention, watched
@@ -129,7 +129,9 @@ def as_in_training(run: Run, text: str, text_b: str | None = None) -> Batch:
         begin = np.array([tokenizer.specials[BOS]], np.int32)
         return Batch(_fitting(run, np.concatenate([begin, written])), source=source)
     if len(texts) > 1 and (tokenizer.template is None or not tokenizer.template.pair):
-        raise UsageError(f"{run.path}: reads one text, not two: leave out --text-b")
+        raise UsageError(
+            f"{run.path}: reads one text, not two: leave out {option('text_b')}"
+        )
     ids, segments = tokenizer.frame(*texts, room=sys.maxsize)
     return Batch(_fitting(run, ids), segments=segments[None])
 
