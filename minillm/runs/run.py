@@ -24,7 +24,9 @@ from minillm.runs.record import (
     NEEDED,
     NEEDED_OF_FINISHED,
     NEEDED_OF_OURS,
+    model_of,
 )
+from minillm.runs.run_record import RunRecord
 from minillm.text import OBJECTIVES, Tokenizer, load_tokenizer
 
 # Numbers in the table of sinusoids: no weight in a file stands for them.
@@ -36,10 +38,18 @@ class Run:
     """A trained model with its tokenizer, its options and its whole record."""
 
     path: Path
-    record: dict
+    record: RunRecord
     config: TrainConfig
     model: Module
     tokenizer: Tokenizer
+
+    def __repr__(self) -> str:
+        loss = (self.record.get("results") or {}).get("val_loss")
+        told = "" if loss is None else f", validation loss {loss:.4f}"
+        return f"Run({str(self.path)!r}: {model_of(self.record)}{told})"
+
+    def _repr_html_(self) -> str:
+        return self.record.page(self.path)
 
     @property
     def labels(self) -> list[str]:
@@ -65,7 +75,7 @@ def load_run(path, model: Module | None = None) -> Run:
         shape = ModelConfig.from_json(record["model"])
         model = build(shape, np.random.default_rng(0))
     checkpoint.load(chosen, FlatParameters(model))
-    return Run(path, record, config, model, read_tokenizer(path))
+    return Run(path, RunRecord(record), config, model, read_tokenizer(path))
 
 
 def open_run(

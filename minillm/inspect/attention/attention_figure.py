@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minillm.errors import UsageError, option
-from minillm.figures import COLOURS, legible, style
+from minillm.figures import COLOURS, empty_figure, legible, style
 from minillm.inspect.attention.maps import (
     CROSS,
     DECODER,
@@ -49,9 +49,7 @@ def draw_attention(maps: Sequence[AttentionMap], title: str = ""):
     tall = max(BAR + LINE, *(grid.height(token) for grid in grids))
     height = above + tall + below
     with style():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(width, height))
+        figure = empty_figure(width, height)
         page = Page(figure, width, height)
         page.text(GAP, LINE, title, size=TITLE_FONT)
         grey = COLOURS["grey"]
