@@ -5,8 +5,10 @@ import contextlib
 import os
 import shlex
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+LONG_PATH, BEGINNING = 400, 40  # characters of a path, and of a text in its place
+FEW = 12  # names that are listed beside the nearest
 # Whether a command line was typed, or a function of Python called.
 _typed = False
 
@@ -35,8 +37,8 @@ def option(name: str, *values) -> str:
         told = ", ".join(map(_in_python, values))
         return f"{name}=({told})" if len(values) > 1 else f"{name}={told}"
     name = name.replace("_", "-")
-    if values in ((True,), (False,), ()):
-        return f"--no-{name}" if values == (False,) else f"--{name}"
+    if not values or isinstance(values[0], bool):
+        return f"--no-{name}" if values and not values[0] else f"--{name}"
     return " ".join(f"--{name} {shlex.quote(str(value))}" for value in values)
 
 
@@ -54,6 +56,37 @@ def shortened(text: str, most: int = 2000) -> str:
     return (
         text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
     )
+
+
+def brief(named) -> str:
+    """A path in a message; of a text that was given in place of one its beginning."""
+    text = os.fspath(named)
+    if len(text) <= LONG_PATH and "\n" not in text:
+        return text
+    return f"{text[:BEGINNING]!r} … ({len(text):,} characters)"
+
+
+def quoted(text: str) -> str:
+    """A name in a message, cut where it is no name but a text."""
+    return repr(text) if len(text) <= LONG_PATH and "\n" not in text else brief(text)
+
+
+def nearest(name, known: Iterable[str]) -> str:
+    """`: did you mean 'nano'?`; nothing where no known name is near."""
+    import difflib
+
+    near = difflib.get_close_matches(str(name)[:LONG_PATH], list(known), n=1)
+    return f": did you mean {near[0]!r}?" if near else ""
+
+
+def guess(name, known: Iterable[str]) -> str:
+    """The nearest of the known names; and all of them where they are few, or none is
+    near."""
+    known = list(known)
+    near = nearest(name, known)
+    if near and len(known) > FEW:
+        return near
+    return f"{near or ':'} choose one of {', '.join(known)}"
 
 
 def _in_python(value) -> str:

@@ -131,15 +131,15 @@ def empty_figure(width: float, height: float, **options):
 
 @functools.cache
 def _shown_figure():
-    from matplotlib.figure import Figure
+    import matplotlib.figure
 
-    class Shown(Figure):
+    class Figure(matplotlib.figure.Figure):
         """A Figure that needs no `%matplotlib inline`."""
 
         def _repr_svg_(self) -> str:
             return svg(self)
 
-    return Shown
+    return Figure
 
 
 def log_axis(axis) -> None:

@@ -12,8 +12,9 @@ class Keyed(dict):
     A key that is no name, or that dictionaries have a method of, is an item only.
     """
 
-    def __init__(self, record=()):
-        super().__init__({key: _keyed(value) for key, value in dict(record).items()})
+    def __init__(self, record=(), **more):
+        found = dict(record, **more)
+        super().__init__({key: _keyed(value) for key, value in found.items()})
 
     def __getattr__(self, name: str):
         try:

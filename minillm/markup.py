@@ -43,7 +43,12 @@ def table(heads: list[str], rows: list[list[str]], caption: str = "") -> str:
 
 def _row(tag: str, cells: list[str], kinds: list[str]) -> str:
     pairs = zip(cells, kinds, strict=True)
-    row = "".join(f'<{tag} class="{kind}">{text(cell)}</{tag}>' for cell, kind in pairs)
+    # A notebook, which has no style of ours, would put texts on the right too.
+    style = {"n": "", "t": ' style="text-align:left"'}
+    row = "".join(
+        f'<{tag} class="{kind}"{style[kind]}>{text(cell)}</{tag}>'
+        for cell, kind in pairs
+    )
     return f"<tr>{row}</tr>"
 
 
@@ -68,6 +73,10 @@ def numbers(rows: Iterable[tuple[str, str]]) -> str:
         for name, value in rows
     )
     return f"<table><tbody>{found}</tbody></table>"
+
+
+def verbatim(plain: str) -> str:
+    return f'<pre style="font-family:monospace">{escape(plain)}</pre>'
 
 
 def beside(*parts: str) -> str:

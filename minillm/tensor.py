@@ -205,10 +205,8 @@ class Tensor:
         if gradient is not None:
             norm = np.linalg.norm(backend.to_numpy(gradient))
             told.append(f"norm of grad {norm:.4g}")
-        plain = markup.escape(self._numbers())
-        return markup.shown(
-            "Tensor", markup.line("; ".join(told)), f"<pre>{plain}</pre>"
-        )
+        line, values = markup.line("; ".join(told)), markup.verbatim(self._numbers())
+        return markup.shown("Tensor", line, values)
 
 
 # ---------------------------------------------------------------------- recording

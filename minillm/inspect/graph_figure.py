@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from minillm.markup import BLUE, escape
 
-WIDE, HIGH = 132, 50  # a box with the gap beside it, in pixels
+WIDE, HIGH = 168, 50  # a box with the gap beside it, in pixels
 GAP, LINE = 18, 13
 MOST = 300  # nodes of a picture
 
@@ -26,6 +26,11 @@ def draw_svg(boxes: Sequence[Sequence[str]], edges: Sequence[tuple[int, int]]) -
         x1, x2, y1 = x1 + box[0] / 2, x2 + box[0] / 2, y1 + box[1]
         half = max(12, (y2 - y1) / 2)
         path = f"M{x1:.0f},{y1:.0f} C{x1:.0f},{y1 + half:.0f} {x2:.0f},{y2 - half:.0f}"
+        if place[a][0] == place[b][0] and place[b][1] > place[a][1] + 1:
+            side = x1 + box[0] / 2  # round the boxes between them
+            y1, y2, x2 = y1 - box[1] / 2, y2 + box[1] / 2, side
+            out = side + 2 * GAP
+            path = f"M{side:.0f},{y1:.0f} C{out:.0f},{y1:.0f} {out:.0f},{y2:.0f}"
         drawn.append(
             f'<path d="{path} {x2:.0f},{y2:.0f}" fill="none" stroke="#777" '
             f'marker-end="url(#tip)"/>'
@@ -45,7 +50,7 @@ def draw_svg(boxes: Sequence[Sequence[str]], edges: Sequence[tuple[int, int]]) -
                 f'<text x="{x + box[0] / 2:.0f}" y="{down:.0f}" font-size="11"{weight} '
                 f'text-anchor="middle">{escape(_cut(text))}</text>'
             )
-    width, height = columns * WIDE, rows * tall
+    width, height = columns * WIDE + 2 * GAP, rows * tall
     tip = (
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#777"/>'

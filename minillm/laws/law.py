@@ -89,9 +89,11 @@ class LawFit(Points):
 
     def __getattr__(self, name: str) -> float:
         """The parameters: `law.E`, `law.alpha`."""
-        if name in COLUMNS and name in self.parameters:
-            return self.parameters[name]
-        raise AttributeError(f"a law has no {name!r}: {self.law}")
+        if name not in COLUMNS:  # asked while it is copied, too
+            raise AttributeError(f"a law has no {name!r}")
+        if name not in self.parameters:
+            raise AttributeError(f"this law has no {name}: {self.law}")
+        return self.parameters[name]
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.parameters})

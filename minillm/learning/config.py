@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from minillm.errors import UsageError, option
+from minillm.errors import UsageError, brief, guess, nearest, option, quoted
 from minillm.models.architectures import (
     ARCHITECTURES,
     architecture,
@@ -45,6 +45,7 @@ WORDS = {
     "kv_heads": "n_kv_heads",
 }
 DEFAULT = "default"  # the source of an option that nobody gave
+LONGEST_NAME = 255  # bytes of a folder's name on any disk
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # The last part of a seed, (seed, step, this): draws of weights, of the objective and
 # of the validation batch are derived anew from it, so that a resumed run, a run with
@@ -350,8 +351,8 @@ class TrainConfig:
         unknown = sorted(set(record) - known)
         if unknown:
             raise UsageError(
-                f"unknown setting {unknown[0]!r}: the settings are "
-                f"{', '.join(sorted(known))}"
+                f"unknown setting {unknown[0]!r}"
+                f"{guess(unknown[0], sorted({*known, *WORDS}))}"
             )
         return cls(**record)
 
@@ -416,8 +417,10 @@ def check_arch(arch: str, objective: str) -> None:
     if arch not in allowed:
         others = [name for name in OBJECTIVES if arch in architectures_for(name)]
         way = f": arch {arch} is for objective {' or '.join(others)}" if others else ""
+        way = way or nearest(arch, allowed)
         raise UsageError(
-            f"objective {objective} needs arch {' or '.join(allowed)}, got {arch!r}"
+            f"objective {objective} needs arch {' or '.join(allowed)}, got "
+            f"{quoted(arch)}"
             f"{way}"
         )
 
@@ -436,7 +439,8 @@ def last_lr(lr: float, schedule: str) -> float | None:
 
 
 def check_name(name: str, value: str | None) -> None:
-    """Raises UsageError for the name of a file that a record could not hold."""
+    """Raises UsageError for the name of a file that a record could not hold, and for a
+    folder that no disk has a place for."""
     try:
         (value or "").encode("utf-8")
     except UnicodeEncodeError:
@@ -444,6 +448,12 @@ def check_name(name: str, value: str | None) -> None:
             f"{name} {value!a} is no name in UTF-8: choose another one (or, if it is, "
             f"set PYTHONUTF8=1)"
         ) from None
+    parts = os.path.normpath(value or "").split(os.sep)
+    if (
+        name == "out"
+        and max(len(part.encode("utf-8")) for part in parts) > LONGEST_NAME
+    ):
+        raise UsageError(f"out {brief(value)}: is too long for the name of a folder")
 
 
 def kind_of(field: dataclasses.Field) -> type:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, quoted
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ SIZES = {
 def size(name: str) -> Size:
     """The named size. Raises UsageError listing the names there are."""
     if name not in SIZES:
-        raise UsageError(f"unknown size {name!r}: choose one of {', '.join(SIZES)}")
+        raise UsageError(f"unknown size {quoted(str(name))}{guess(name, SIZES)}")
     return SIZES[name]
 
 

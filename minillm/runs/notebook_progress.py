@@ -66,14 +66,14 @@ class NotebookProgress(Silent):
     def close(self) -> None:
         """The last drawing: the run is over, or an error has ended it."""
         if self.steps and self.done < self.steps:
-            self.state = f"stopped after step {self.done} of {self.steps}"
+            self.state = "stopped"
         elif self.steps:
             self.state = f"{self.steps} steps are done"
         self._draw(now=True)
         self.over = True
 
     def _draw(self, now: bool = False) -> None:
-        if now or self.area.is_due:
+        if (self.notes or self.steps) and (now or self.area.is_due):
             self.area.draw(self._html(), self._plain())
 
     def _html(self) -> str:

@@ -2,13 +2,14 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, brief
 from minillm.json_files import read_json
 from minillm.kinds import check
 from minillm.learning.config import OWN, TrainConfig, recorded, translated
@@ -165,8 +166,8 @@ def read_record(path) -> dict:
     """The run.json of a run, or of the one a checkpoint is of. Raises DataError."""
     path = folder_of(path)
     file = path / "run.json"
-    if not path.is_dir():
-        raise DataError(f"{path}: there is no such run")
+    if not os.path.isdir(path):  # or its name is too long
+        raise DataError(f"{brief(path)}: there is no such run")
     try:
         record = read_json(file)
     except Missing:

@@ -54,7 +54,7 @@ class NotebookTable(Counted):
         self._draw(now=True)
 
     def _draw(self, now: bool = False) -> None:
-        if now or self.area.is_due:
+        if (self.notes or self._plan) and (now or self.area.is_due):
             self.area.draw(self._html(), self._plain())
 
     def _html(self) -> str:

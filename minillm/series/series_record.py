@@ -1,6 +1,7 @@
 """The record of a series as `scale` returns it: a dictionary with attributes, which
 shows itself in a notebook."""
 
+import re
 from pathlib import Path
 
 from minillm import markup
@@ -28,9 +29,9 @@ class SeriesRecord(Keyed):
             ]
             for size in self["sizes"]
         ]
-        heads = ["layers × width", "N", "tokens", "loss (nats/token)", ""]
+        heads = ["layers × width", "N", "tokens", "loss", ""]
         return markup.shown(
-            law["law"],
+            _with_numbers(law["law"], law["parameters"]),
             markup.beside(
                 self._picture(),
                 markup.table(["unknown", "value", "95 % interval"], unknowns)
@@ -55,3 +56,14 @@ class SeriesRecord(Keyed):
             if path.name == "law.svg" and path.is_file():
                 return markup.picture(path.read_text("utf-8"), "the law")
         return ""
+
+
+def _with_numbers(formula: str, parameters: dict) -> str:
+    """loss = E + A·N^(−alpha), with the numbers in place of E, A and alpha."""
+    name, equals, terms = formula.partition(" = ")
+
+    def number(found) -> str:
+        value = parameters[found[0]]
+        return f"{value:.2f}" if found[0] in ("alpha", "beta") else f"{value:.3g}"
+
+    return name + equals + re.sub(rf"\b({'|'.join(parameters)})\b", number, terms)

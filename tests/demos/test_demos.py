@@ -228,8 +228,8 @@ def test_what_was_interrupted_goes_on(quick):
     ("name", "words"),
     [
         ("revers", "no demo 'revers': did you mean 'reverse'?"),
-        ("", "no demo '': there are copy, reverse, numbers, words, brackets,"),
-        ("灯塔", "no demo '灯塔': there are copy"),
+        ("", "no demo '': choose one of copy, reverse, numbers, words, brackets,"),
+        ("灯塔", "no demo '灯塔': choose one of copy"),
     ],
 )
 def test_an_unknown_name_is_told_what_there_is(quick, name, words):
