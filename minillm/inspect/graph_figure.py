@@ -29,7 +29,7 @@ def draw_svg(boxes: Sequence[Sequence[str]], edges: Sequence[tuple[int, int]]) -
         if place[a][0] == place[b][0] and place[b][1] > place[a][1] + 1:
             side = x1 + box[0] / 2  # round the boxes between them
             y1, y2, x2 = y1 - box[1] / 2, y2 + box[1] / 2, side
-            out = side + 2 * GAP
+            out = side + GAP
             path = f"M{side:.0f},{y1:.0f} C{out:.0f},{y1:.0f} {out:.0f},{y2:.0f}"
         drawn.append(
             f'<path d="{path} {x2:.0f},{y2:.0f}" fill="none" stroke="#777" '
