@@ -28,7 +28,7 @@ def test_a_sweep_is_said(name):
     law = fit(sweep(name=name), bootstrap=20)
     assert any(
         f"18 rows share their N with a row of another {name}" in text
-        and "add --best" in text
+        and "add best=True" in text
         for text in law.warnings
     )
 

@@ -132,7 +132,7 @@ def test_the_largest_is_left_out_with_its_whole_run():
 @pytest.mark.slow
 def test_a_column_of_runs_that_was_not_named_is_a_doubt():
     columns = branched(0)
-    assert any("add --group trunk" in warning for warning in fit_both(columns).warnings)
+    assert any("add group='trunk'" in warning for warning in fit_both(columns).warnings)
     grouped = fit_both(columns, group="trunk")
     assert not any("--group" in warning for warning in grouped.warnings)
     columns["trunk"] = list(range(24))
