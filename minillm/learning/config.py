@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from minillm.errors import UsageError, brief, guess, nearest, option, quoted
+from minillm.errors import DataError, UsageError, brief, guess, nearest, option, quoted
 from minillm.models.architectures import (
     ARCHITECTURES,
     architecture,
@@ -45,7 +45,7 @@ WORDS = {
     "kv_heads": "n_kv_heads",
 }
 DEFAULT = "default"  # the source of an option that nobody gave
-LONGEST_NAME = 255  # bytes of a folder's name on any disk
+LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes that a disk has room for
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # The last part of a seed, (seed, step, this): draws of weights, of the objective and
 # of the validation batch are derived anew from it, so that a resumed run, a run with
@@ -439,8 +439,8 @@ def last_lr(lr: float, schedule: str) -> float | None:
 
 
 def check_name(name: str, value: str | None) -> None:
-    """Raises UsageError for the name of a file that a record could not hold, and for a
-    folder that no disk has a place for."""
+    """Raises UsageError for the name of a file that a record could not hold, DataError
+    for a folder that no disk has a place for."""
     try:
         (value or "").encode("utf-8")
     except UnicodeEncodeError:
@@ -448,12 +448,10 @@ def check_name(name: str, value: str | None) -> None:
             f"{name} {value!a} is no name in UTF-8: choose another one (or, if it is, "
             f"set PYTHONUTF8=1)"
         ) from None
-    parts = os.path.normpath(value or "").split(os.sep)
-    if (
-        name == "out"
-        and max(len(part.encode("utf-8")) for part in parts) > LONGEST_NAME
-    ):
-        raise UsageError(f"out {brief(value)}: is too long for the name of a folder")
+    parts = (value or "").encode("utf-8").split(os.sep.encode())
+    longest = max(map(len, parts))
+    if name == "out" and (longest > LONGEST_NAME or len(value or "") > LONGEST_PATH):
+        raise DataError(f"{brief(value)}: File name too long")
 
 
 def kind_of(field: dataclasses.Field) -> type:
