@@ -183,7 +183,8 @@ def shared(function):
         except UsageError as error:
             message = str(error)
             name = message.partition(" ")[0].lstrip("-").replace("-", "_")
-            raise UsageError(message + place_of(ctx, name)) from error
+            error.args = (message + place_of(ctx, name),)
+            raise
 
     command = click.option(
         "--json", is_flag=True, help="Print one JSON object on stdout."

@@ -138,9 +138,12 @@ class Session:
         """The command or the call that goes on with this series."""
         given = {"data": self.data, "objective": self.objective, "arch": self.arch}
         named = options(self.ladder.name, self.ladder.model, **given, seed=self.seed)
-        if typed():
-            return command(self.folder, named)
+        if typed() or (self.cluster and self.cluster.address is None):
+            line = command(self.folder, named)  # of ranks: mpiexec starts them
+            return self.cluster.command(line) if self.cluster else line
         chosen = {"model": self.ladder.model} if named.pop("set") else {}
+        if self.cluster:
+            chosen |= {"executor": "dask", "scheduler": self.cluster.address}
         return call("scale", **named, **chosen, out=self.folder)
 
     def _old_plan(self) -> Plan | None:

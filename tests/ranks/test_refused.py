@@ -67,6 +67,7 @@ def test_what_does_not_fit_ranks(options, says, train_on):
     assert code == 2, said
     assert says in said
     assert said.count("minillm: ") == 1
+    assert "rank 0" not in said  # each says it to itself, and nobody ends the others
     assert not Path("run").exists()
 
 
