@@ -120,7 +120,7 @@ def scale(
             cluster=cluster,
         )
         try:
-            return SeriesRecord(series.run())
+            return series.run()
         except (KeyboardInterrupt, SystemExit) as stop:
             raise Interrupted(
                 f"interrupted: {series.progress()}; go on with: {series.command()}",

@@ -28,6 +28,7 @@ from minillm.series.plan import FINISHING, Plan, Run, fitted, most_runs, read_pl
 from minillm.series.pool import Task, forks, side_by_side
 from minillm.series.results import Results
 from minillm.series.series_progress import Silent
+from minillm.series.series_record import SeriesRecord
 from minillm.series.series_text import prepared
 from minillm.series.speed import probe, time_decoding
 
@@ -70,7 +71,7 @@ class Session:
     warnings: list = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
-    def run(self) -> dict:
+    def run(self) -> SeriesRecord:
         """Train the series from beginning to end, or its missing runs."""
         if self.cluster:
             self.workers = self._await_workers()
@@ -82,7 +83,7 @@ class Session:
             sweep(self.folder)
             return self._run(*found)
 
-    def _run(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> dict:
+    def _run(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> SeriesRecord:
         plan_file = self.folder / "plan.json"
         old = self._old_plan()
         if old is None:
@@ -115,7 +116,7 @@ class Session:
         result["figures"] = [str(path) for path in results.draw(self.folder)]
         result["seconds"] = time.perf_counter() - self.began
         write_json(self.folder / "scale.json", result)
-        return result
+        return SeriesRecord(result)
 
     def _await_workers(self) -> int:
         """How many runs a cluster does at a time, once it has a worker."""
