@@ -98,7 +98,7 @@ LAYOUTS = {
 OF_ARCH = {"bert": "bert", "encdec": "marian"}
 OTHERS = {
     "lstm": "no layout has an LSTM",
-    "encoder": "no layout has its pre-norm blocks; --arch bert is one that has",
+    "encoder": "no layout has its pre-norm blocks; arch bert is one that has",
 }
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, option
 from minillm.learning.settings import (
     SGD_LR,
     WORDS,
@@ -174,23 +174,27 @@ class TrainConfig:
             )
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(
-                f"--whole-words hides words, and objective {self.objective} hides none"
+                f"{option('whole_words')} hides words, and objective {self.objective} "
+                f"hides none"
             )
         if self.fresh and self.base is None:
             raise UsageError(
-                "--fresh draws new weights in the shape of a --base: which?"
+                f"{option('fresh')} draws new weights in the shape of a "
+                f"{option('base')}: which?"
             )
         if (self.branch or self.start) and self.schedule != "wsd":
             raise UsageError(
-                f"--branch and --start need --schedule wsd, got {self.schedule}, whose "
+                f"{option('branch')} and {option('start')} need "
+                f"{option('schedule', 'wsd')}, got {self.schedule}, whose "
                 f"rate depends on the length of the run from the first step on"
             )
         if self.schedule == "constant" and self.min_lr is not None:
             raise UsageError(
-                f"min_lr {self.min_lr}: the rate of --schedule constant never falls"
+                f"min_lr {self.min_lr}: the rate of {option('schedule', 'constant')} "
+                f"never falls"
             )
         if self.steps is not None and self.tokens is not None:
-            raise UsageError("give --steps or --tokens, not both")
+            raise UsageError(f"give {option('steps')} or {option('tokens')}, not both")
 
     def resolve(self) -> "TrainConfig":
         """The same run with every default of its size written out.
@@ -299,8 +303,8 @@ class TrainConfig:
         unknown = sorted(set(record) - known)
         if unknown:
             raise UsageError(
-                f"unknown setting {unknown[0]!r}: the settings are "
-                f"{', '.join(sorted(known))}"
+                f"unknown setting {unknown[0]!r}"
+                f"{guess(unknown[0], sorted({*known, *WORDS}))}"
             )
         return cls(**record)
 

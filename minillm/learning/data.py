@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from minillm import text
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.encoded import EncodedCorpus, Part
 from minillm.text import (
@@ -77,7 +77,8 @@ def read_corpus(
     if kind in TABLES:
         if data == TrainConfig.data:  # the default, which is a text
             raise UsageError(
-                f"{kind} need --data: a .tsv, .csv or .jsonl file, or a task that "
+                f"{kind} need {option('data')}: a .tsv, .csv or .jsonl file, or a "
+                f"task that "
                 f"`minillm data list` shows"
             )
         return text.load_table(data, kind, whole=whole, known_labels=known_labels)

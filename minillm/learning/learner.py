@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.errors import DivergedError, UsageError
+from minillm.errors import DivergedError, UsageError, option
 from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score
@@ -246,7 +246,9 @@ def check_finite(n_done: int, **figures: float) -> None:
             f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
         )
         raise DivergedError(
-            f"diverged in step {n_done}: {values}; try a smaller --lr", n_done, figures
+            f"diverged in step {n_done}: {values}; try a smaller {option('lr')}",
+            n_done,
+            figures,
         )
 
 

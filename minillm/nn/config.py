@@ -4,7 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, shortened
 
 # Beyond these a mistake is likelier than a model: each layer is a few Python objects.
 MOST = 10**8
@@ -131,7 +131,9 @@ def check_groups(n_heads: int, n_kv_heads: int) -> None:
 
 def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{name} must be a whole number, got {value!r}")
+        raise UsageError(
+            f"{name} must be a whole number, got {shortened(repr(value), 200)}"
+        )
     if not at_least <= value <= most:
         raise UsageError(f"{name} must be from {at_least} to {most:,}, got {value}")
 
@@ -139,5 +141,6 @@ def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:
 def check_choice(name: str, value, choices) -> None:
     if value not in choices:
         raise UsageError(
-            f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
+            f"{name} must be one of {', '.join(map(str, choices))}, got "
+            f"{shortened(repr(value), 200)}"
         )

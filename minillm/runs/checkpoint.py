@@ -11,13 +11,12 @@ Nothing is ever unpickled.
 import contextlib
 import hashlib
 import math
-import shlex
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from minillm.errors import DataError
+from minillm.errors import DataError, call
 from minillm.files import (
     free_name,
     is_temporary,
@@ -111,8 +110,8 @@ def trained(folder: Path, numbers: int) -> Path:
             way = f"remove it, and {every[-2].name} is taken"
         raise DataError(
             f"{every[-1]}: is damaged, not what its manifest says, or far too large "
-            f"for its model: {way}; or make it again: minillm train --resume --out "
-            f"{shlex.quote(str(folder.parent))}"
+            f"for its model: {way}; or make it again: "
+            f"{call('train', resume=True, out=folder.parent)}"
         )
     check_total(every[-1], numbers)
     return every[-1]

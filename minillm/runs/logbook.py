@@ -2,13 +2,12 @@
 
 import contextlib
 import math
-import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 from minillm.backend import current, to_numpy
-from minillm.errors import DataError, DivergedError, Interrupted, UsageError
+from minillm.errors import DataError, DivergedError, Interrupted, UsageError, call
 from minillm.files import write_json
 from minillm.learning.evaluate import interim_every, summarise
 from minillm.learning.learner import Learner, Step, check_finite
@@ -305,7 +304,7 @@ class Logbook:
     def interrupted(self, number: int) -> None:
         """Raise Interrupted, with the way to go on. `number` is the signal's."""
         self._write_record("interrupted")
-        way = f"minillm train --resume --out {shlex.quote(str(self.folder))}"
+        way = call("train", resume=True, out=self.folder)
         if self.learner.own:
             way = f"train(model=…, resume=True, out={str(self.folder)!r})"
         raise Interrupted(

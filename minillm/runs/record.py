@@ -12,6 +12,7 @@ import minillm
 from minillm import backend
 from minillm.backend import products
 from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
+from minillm.learning.config import OWN
 from minillm.learning.learner import Learner
 from minillm.models import count
 
@@ -166,6 +167,14 @@ def flops(tokens: float, per_token: int | None, non_embedding: int) -> dict:
         "total": None if per_token is None else round(per_token * tokens),
         "six_nd": round(6 * non_embedding * tokens),
     }
+
+
+def model_of(record: dict) -> str:
+    """The model of a run in words: `gpt 4 layers × 64`, or the class of one's own."""
+    config = record["config"]
+    if config["arch"] == OWN:
+        return config["class"]
+    return f"{config['arch']} {config['n_layers']} layers × {config['d_model']}"
 
 
 @functools.cache

@@ -2,13 +2,14 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, brief
 from minillm.json_files import read_json
 from minillm.kinds import check
 from minillm.learning.config import OWN, TrainConfig, recorded, translated
@@ -24,7 +25,9 @@ from minillm.runs.record import (
     NEEDED,
     NEEDED_OF_FINISHED,
     NEEDED_OF_OURS,
+    model_of,
 )
+from minillm.runs.run_record import RunRecord
 from minillm.text import OBJECTIVES, Tokenizer, load_tokenizer
 
 # Numbers in the table of sinusoids: no weight in a file stands for them.
@@ -36,10 +39,18 @@ class Run:
     """A trained model with its tokenizer, its options and its whole record."""
 
     path: Path
-    record: dict
+    record: RunRecord
     config: TrainConfig
     model: Module
     tokenizer: Tokenizer
+
+    def __repr__(self) -> str:
+        loss = (self.record.get("results") or {}).get("val_loss")
+        told = "" if loss is None else f", validation loss {loss:.4f}"
+        return f"Run({str(self.path)!r}: {model_of(self.record)}{told})"
+
+    def _repr_html_(self) -> str:
+        return self.record.page(self.path)
 
     @property
     def labels(self) -> list[str]:
@@ -65,7 +76,7 @@ def load_run(path, model: Module | None = None) -> Run:
         shape = ModelConfig.from_json(record["model"])
         model = build(shape, np.random.default_rng(0))
     checkpoint.load(chosen, FlatParameters(model))
-    return Run(path, record, config, model, read_tokenizer(path))
+    return Run(path, RunRecord(record), config, model, read_tokenizer(path))
 
 
 def open_run(
@@ -155,8 +166,8 @@ def read_record(path) -> dict:
     """The run.json of a run, or of the one a checkpoint is of. Raises DataError."""
     path = folder_of(path)
     file = path / "run.json"
-    if not path.is_dir():
-        raise DataError(f"{path}: there is no such run")
+    if not os.path.isdir(path):  # or its name is too long
+        raise DataError(f"{brief(path)}: there is no such run")
     try:
         record = read_json(file)
     except Missing:

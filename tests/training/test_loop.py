@@ -205,7 +205,7 @@ def test_a_reporter_hears_once_of_what_is_missing(quick_train, monkeypatch):
         quick_train(str(i), steps=2, workers=workers, reporter=reporter)
         notes = [what for kind, what in reporter.told if kind == "note"]
         wish = [
-            f"--workers {text}: this platform cannot fork, threads do the work"
+            f"workers={text!r}: this platform cannot fork, threads do the work"
             for text in named
         ]
         assert notes == [*wish, "MKL 1 cannot be used: why"]
@@ -267,7 +267,9 @@ def test_interrupted_and_resumed_is_uninterrupted(quick_train, tmp_path, options
         zip(stops, (signal.SIGINT, signal.SIGTERM), strict=True)
     ):
         reporter = At(stop, lambda number=number: signal.raise_signal(number))
-        with pytest.raises(Interrupted, match=f"after step {stop}, .*--resume") as what:
+        with pytest.raises(
+            Interrupted, match=f"after step {stop}, .*resume=True"
+        ) as what:
             quick_train("parts", reporter=reporter, resume=i > 0, **options)
         assert what.value.exit_code == 128 + number
     parts = quick_train("parts", resume=True, **options)
@@ -455,7 +457,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(
     quick_train, tmp_path, lr, workers
 ):
     options = {"lr": lr, "steps": 60, "save_every": 1, "warmup": 1, "clip": 0.0}
-    with pytest.raises(DivergedError, match="smaller --lr") as caught:
+    with pytest.raises(DivergedError, match="smaller lr=") as caught:
         quick_train("a", workers=workers, **options)
     assert "\n" not in str(caught.value)
     record = json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 import minillm.text
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.text.batch import Batch
 from minillm.text.tokenizer.chunks import chunks, rejoined
 
@@ -200,7 +200,7 @@ class Tokenizer(ABC):
         if room < 1 + pair:
             raise UsageError(
                 f"a context of {context} tokens: {n_special} special tokens leave no "
-                f"room for text; give a longer --context"
+                f"room for text; give a longer {option('context')}"
             )
         return room
 
