@@ -53,7 +53,7 @@ class LibraryTokenizer(Tokenizer):
         with panics_told():
             return self._library.decode(ids, skip_special_tokens=False)
 
-    def _json(self) -> str:
+    def to_json(self) -> str:
         return self._library.to_str(pretty=True)
 
 
