@@ -43,7 +43,7 @@ class LibraryTokenizer(Tokenizer):
         self.needs_all = _needs_all(library)
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
-        for batch in _batches(parts):
+        for batch in batches(parts):
             with panics_told():
                 found = self._library.encode_batch_fast(batch, add_special_tokens=False)
             for encoding in found:
@@ -146,7 +146,7 @@ def refuse_words(specials: Iterable[str], library: tokenizers.Tokenizer) -> None
             )
 
 
-def _batches(parts: Iterator[str]) -> Iterator[list[str]]:
+def batches(parts: Iterator[str]) -> Iterator[list[str]]:
     """The parts in batches, which the library shares out to the cores."""
     batch, size = [], 0
     for part in parts:
