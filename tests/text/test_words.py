@@ -162,6 +162,9 @@ def test_words_that_never_come_again_are_left_to_the_library(tokenizer):
     words = Words(tokenizer._library)
     assert words.encode(text) is None
     assert words.ids == {}
+    english = ENGLISH * 200  # which follows, after a while
+    found = [words.encode(english) is not None for _ in range(room.NEXT + 1)]
+    assert found == [*[False] * room.NEXT, True]
     assert tokenizer.encode(text).tolist() == by_library(tokenizer, text)
 
 

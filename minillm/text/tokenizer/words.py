@@ -32,8 +32,9 @@ LONGEST = 64  # characters of a word that is kept
 MOST = 100_000  # words, with their ids some 20 MB
 WORTH = 1 << 15  # characters, from which on words repeat
 # Where more than one word in so many is new, as in Chinese, which has no spaces, the
-# library alone is quicker.
+# library alone is quicker: it gets the next parts of the text too.
 ONE_IN = 3
+NEXT = 8
 
 
 class Words:
@@ -44,15 +45,22 @@ class Words:
         self.ids: dict[str, bytes] = {}  # int32
         self.known: set[str] = set()  # characters, each looked at once
         self.odd: list[str] = []  # of these, those that `re` has in another class
+        self.left = 0  # parts of the text that are not looked at
 
     def encode(self, text: str) -> np.ndarray | None:
         """The ids of a text, (T,) int32; None where the library has to find them: `re`
         would split it otherwise, or its words are mostly new."""
         if len(text) < WORTH or any(character in text for character in self.odd):
             return None
+        if self.left:
+            self.left -= 1
+            return None
         words = WORD.findall(text)
         new = [*set(words).difference(self.ids)]
-        if ONE_IN * len(new) > len(words) or self._are_odd("".join(new)):
+        if ONE_IN * len(new) > len(words):
+            self.left = NEXT
+            return None
+        if self._are_odd("".join(new)):
             return None
         found = self.library.encode_batch_fast(new, add_special_tokens=False)
         for word, each in zip(new, found, strict=True):
