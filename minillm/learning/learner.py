@@ -178,7 +178,7 @@ class Learner:
     def evaluate_both(self, every: int) -> tuple[Score, Score]:
         """`evaluate(every)` and `evaluate()`, in the time of the second."""
         workers = self._opened()
-        self.settle()
+        self.wait()
         found = workers.call("score_parts")
         return added_up(found, every), added_up(found, 1)
 
