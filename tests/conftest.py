@@ -72,6 +72,14 @@ def sparing():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """A cache of the session's own: nobody's own is read, or written to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINILLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_traceback(monkeypatch):
     """Errors in one line, also where this shell asks for more."""

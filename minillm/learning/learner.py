@@ -16,7 +16,7 @@ from minillm import backend
 from minillm.errors import DivergedError, UsageError, option
 from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
-from minillm.learning.evaluate import Score
+from minillm.learning.evaluate import Score, added_up
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import AdamW, Optimizer, clip_scale, global_norm
 from minillm.learning.schedule import learning_rate
@@ -174,6 +174,13 @@ class Learner:
         workers = self._opened()
         self.wait()
         return sum(workers.call("evaluate", every), Score())
+
+    def evaluate_both(self, every: int) -> tuple[Score, Score]:
+        """`evaluate(every)` and `evaluate()`, in the time of the second."""
+        workers = self._opened()
+        self.wait()
+        found = workers.call("score_parts")
+        return added_up(found, every), added_up(found, 1)
 
     def check_weights(self) -> None:
         """Raise DivergedError where a weight is not finite."""

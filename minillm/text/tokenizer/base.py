@@ -261,12 +261,12 @@ class Tokenizer(ABC):
         from minillm.files import replacing
 
         with replacing(Path(path)) as temporary:
-            temporary.write_bytes(self._json().encode("utf-8"))
+            temporary.write_bytes(self.to_json().encode("utf-8"))
 
     @cached_property
     def sha256(self) -> str:
         """Hex digest of the bytes that `save` writes."""
-        return hashlib.sha256(self._json().encode("utf-8")).hexdigest()
+        return hashlib.sha256(self.to_json().encode("utf-8")).hexdigest()
 
     @abstractmethod
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
@@ -276,7 +276,8 @@ class Tokenizer(ABC):
     def _decode(self, ids: list[int]) -> str: ...
 
     @abstractmethod
-    def _json(self) -> str: ...
+    def to_json(self) -> str:
+        """The text of its tokenizer.json."""
 
 
 def _joined(ids: Iterable[np.ndarray]) -> np.ndarray:

@@ -43,7 +43,7 @@ class LibraryTokenizer(Tokenizer):
         self.needs_all = _needs_all(library)
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
-        for batch in _batches(parts):
+        for batch in batches(parts):
             with panics_told():
                 found = self._library.encode_batch_fast(batch, add_special_tokens=False)
             for encoding in found:
@@ -53,7 +53,7 @@ class LibraryTokenizer(Tokenizer):
         with panics_told():
             return self._library.decode(ids, skip_special_tokens=False)
 
-    def _json(self) -> str:
+    def to_json(self) -> str:
         return self._library.to_str(pretty=True)
 
 
@@ -146,7 +146,7 @@ def refuse_words(specials: Iterable[str], library: tokenizers.Tokenizer) -> None
             )
 
 
-def _batches(parts: Iterator[str]) -> Iterator[list[str]]:
+def batches(parts: Iterator[str]) -> Iterator[list[str]]:
     """The parts in batches, which the library shares out to the cores."""
     batch, size = [], 0
     for part in parts:

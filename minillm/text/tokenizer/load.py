@@ -20,7 +20,12 @@ OWN = {  # of tokens that are bytes or characters
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer of a tokenizer.json. Raises DataError for anything else."""
-    settings = read_json(path, TOKENIZER)
+    return tokenizer_of(read_json(path, TOKENIZER), path)
+
+
+def tokenizer_of(settings: object, path: str | Path) -> Tokenizer:
+    """The tokenizer of the value in a tokenizer.json at `path`. Raises DataError for
+    anything else."""
     try:
         check(settings, {})
         return _own(settings) if "kind" in settings else _of_library(settings)
