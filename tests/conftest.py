@@ -30,6 +30,7 @@ NEEDS = (
     ("scores", "scores", "sacrebleu"),
     ("ranks", "mpi", "mpi4py"),
     ("cluster", "dask", "distributed"),
+    ("hub", "hub", "huggingface_hub"),
 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation.decoder import Decoder
 from minillm.runs.run import Run
-from minillm.text import BOS, EOS
+from minillm.text import EOS
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def begin(
     rows = [(ids,) for ids in run.tokenizer.encode_all(prompts)]
     sources = run.tokenizer.batch(rows, room=context)
     model = run.model.conditioned(sources.ids, sources.mask)
-    begun = [[specials[BOS]] for _ in prompts]
+    begun = [[specials[run.tokenizer.begin]] for _ in prompts]
     return Decoder(model, begun, cached=cached, never=never), [Opening()] * len(prompts)
 
 

@@ -6,6 +6,8 @@ from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
 BODY = "transformer."  # before the names of all but the output
+HEAD = "lm_head.weight"
+MAY_LACK = ()  # of our parameters
 GELU = ("gelu_new", "gelu_pytorch_tanh")  # two names of the tanh form
 ACTIVATIONS = {"gelu": "gelu_new", "relu2": "relu2"}  # gelu_new is the tanh form
 

@@ -23,6 +23,15 @@ NO_MATTER = {
         "summary_first_dropout",
     ),
     *("summary_proj_to_labels", "n_ctx", "attention_dropout", "pretraining_tp"),
+    # BERT's: the library reads nothing of its poolers.
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
+    *("pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"),
+    *("pooler_size_per_head", "pooler_type", "directionality", "finetuning_task"),
+    *("tokenizer_class", "sep_token_id", "cls_token_id", "mask_token_id"),
+    # Marian's: how it is trained, and how `generate` would search.
+    *("dropout", "activation_dropout", "classif_dropout", "init_std"),
+    *("encoder_layerdrop", "decoder_layerdrop", "forced_eos_token_id", "num_beams"),
+    *("max_length", "bad_words_ids", "extra_pos_embeddings"),
 }
 MOST = 10**8
 
@@ -33,12 +42,38 @@ class Keys:
     def __init__(self, path: Path):
         self.path = path
         self._left = read_object(path, most=SETTINGS)
+        if self._left.get("auto_map"):
+            raise DataError(
+                f"{path}: its model needs code that comes with it (auto_map), which "
+                f"minillm never runs"
+            )
 
     def number(self, name: str, default: int | None = None) -> int:
         """A whole number. Raises DataError where there is none."""
         value = self._taken(name, default)
         if type(value) is not int or not 0 < value <= MOST:
             raise DataError(f"{self.path}: {name} is {value!r}, not a whole number")
+        return value
+
+    def real(self, name: str, default: float) -> float:
+        """A number above 0."""
+        value = self._taken(name, default)
+        if type(value) not in (int, float) or not value > 0:
+            raise DataError(f"{self.path}: {name} is {value!r}, not a number above 0")
+        return float(value)
+
+    def index(self, name: str) -> int:
+        """The number of a token. Raises DataError where there is none."""
+        value = self._taken(name, None)
+        if type(value) is not int or not 0 <= value < MOST:
+            raise DataError(f"{self.path}: {name} is {value!r}, not the id of a token")
+        return value
+
+    def object(self, name: str, default: dict) -> dict:
+        """An object of JSON."""
+        value = self._taken(name, default)
+        if not isinstance(value, dict):
+            raise DataError(f"{self.path}: {name} is {value!r}, not an object")
         return value
 
     def flag(self, name: str, default: bool) -> bool:
@@ -60,11 +95,6 @@ class Keys:
 
     def done(self) -> None:
         """Raises DataError for a key that nobody has taken and that may matter."""
-        if "auto_map" in self._left:
-            raise DataError(
-                f"{self.path}: its model needs code that comes with it (auto_map), "
-                f"which minillm never runs"
-            )
         for name, value in sorted(self._left.items()):
             if name not in NO_MATTER and value is not None:
                 raise DataError(

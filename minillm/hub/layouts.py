@@ -14,11 +14,13 @@ from minillm.runs.run import Run
 
 @dataclass(frozen=True)
 class Layout:
-    """A family: the file of this folder that knows it, and the values of the settings
-    that it can say. `kv_heads`: heads may share keys and values."""
+    """A family: the file of this folder that knows it, the classes of `transformers`
+    that are read, with the objective of each, and the values of the settings that it
+    can say. `kv_heads`: heads may share keys and values."""
 
     name: str
     file: str
+    classes: dict[str, str]
     says: dict[str, tuple] = field(default_factory=dict)
     kv_heads: bool = False
     classifies: bool = False
@@ -51,6 +53,7 @@ LAYOUTS = {
     "gpt2": Layout(
         "GPT-2",
         "gpt2",
+        {"GPT2LMHeadModel": "clm", "GPT2Model": "clm"},
         {
             "norm": ("pre",),
             "norm_kind": ("layer",),
@@ -62,6 +65,7 @@ LAYOUTS = {
     "llama": Layout(
         "Llama",
         "llama",
+        {"LlamaForCausalLM": "clm"},
         {
             "norm": ("pre",),
             "norm_kind": ("rms",),
@@ -75,6 +79,12 @@ LAYOUTS = {
         "BERT",
         "bert",
         {
+            "BertForMaskedLM": "mlm",
+            "BertForPreTraining": "mlm+nsp",
+            "BertForSequenceClassification": "classify",
+            "BertModel": "mlm",  # without its output
+        },
+        {
             "norm": ("post",),
             "norm_kind": ("layer",),
             "positions": ADDED,
@@ -86,6 +96,7 @@ LAYOUTS = {
     "marian": Layout(
         "Marian",
         "marian",
+        {"MarianMTModel": "seq2seq"},
         {
             "norm": ("post",),
             "norm_kind": ("layer",),

@@ -7,6 +7,8 @@ from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
 BODY = "model."  # before the names of all but the output
+HEAD = "lm_head.weight"
+MAY_LACK = ()  # of our parameters
 EPS = 1e-5  # that of `ops.rms_norm`
 BASE = 10_000.0  # that of `nn.positions.rotations`
 

@@ -61,8 +61,13 @@ class Place:
         return dict(zip(self.names, sizes, strict=True))
 
     def joined(self, parts: list[np.ndarray]) -> np.ndarray:
-        """Our parameter from the layout's tensors, where the order is ours."""
-        return np.concatenate([each.T if self.turned else each for each in parts], -1)
+        """Our parameter from the layout's tensors: what `cut` undoes."""
+        array = np.concatenate([each.T if self.turned else each for each in parts], -1)
+        if self.row_order is not None:
+            array = array[np.argsort(self.row_order)]
+        if self.column_order is not None:
+            array = array[..., np.argsort(self.column_order)]
+        return array
 
 
 # Our parameter's name -> its place.

@@ -86,6 +86,11 @@ class ModelConfig:
         return self.d_ff or 4 * self.d_model
 
     @property
+    def encodes_sentences(self) -> bool:
+        """Whether it is a sentence encoder, which gives vectors and predicts nothing."""
+        return self.arch == "bert" and self.pooling != "text" and not self.n_classes
+
+    @property
     def of_transformers(self) -> list[str]:
         """The settings that say more than the default of what an LSTM has not."""
         names = ["positions"] if self.positions == "rotary" else []

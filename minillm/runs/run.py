@@ -111,6 +111,7 @@ def read_tokenizer(path) -> Tokenizer:
             f"{file}: is not what this run was trained with (another sha256): it was "
             f"changed, or belongs to another run"
         )
+    tokenizer.begin = record["data"]["tokenizer"].get("begin") or tokenizer.begin
     return tokenizer
 
 

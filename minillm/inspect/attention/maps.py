@@ -13,7 +13,7 @@ from minillm.generation.fill import with_gaps
 from minillm.inspect.attention.watch import Attention, watched
 from minillm.runs.run import Run, open_run
 from minillm.tensor import no_grad
-from minillm.text import BOS, MASK, Batch, Tokenizer
+from minillm.text import MASK, Batch, Tokenizer
 
 LONGEST = 12  # characters of a label
 SHOWN = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
@@ -126,7 +126,7 @@ def as_in_training(run: Run, text: str, text_b: str | None = None) -> Batch:
         source, _ = tokenizer.frame(texts[0], room=sys.maxsize)
         source = _fitting(run, source)
         written = texts[1] if len(texts) > 1 else _written(run, text)
-        begin = np.array([tokenizer.specials[BOS]], np.int32)
+        begin = np.array([tokenizer.specials[tokenizer.begin]], np.int32)
         return Batch(_fitting(run, np.concatenate([begin, written])), source=source)
     if len(texts) > 1 and (tokenizer.template is None or not tokenizer.template.pair):
         raise UsageError(f"{run.path}: reads one text, not two: leave out --text-b")

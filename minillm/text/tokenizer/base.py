@@ -77,6 +77,7 @@ class Tokenizer(ABC):
     kind: ClassVar[str]
     keeps_spaces: ClassVar[bool] = True
     needs_all = False  # of a text, to say how its first word is parted
+    begin = BOS  # what an encoder–decoder's answer begins with: a special token
 
     def __init__(
         self,
