@@ -44,7 +44,8 @@ def _option(field: dataclasses.Field):
     if choices:
         kind = click.Choice(choices)
     switch = {"is_flag": True} if kind is bool else {"type": kind, "metavar": metavar}
-    return click.option(flag, default=field.default, help=help, **switch)
+    hidden = about["rare"]
+    return click.option(flag, default=field.default, help=help, hidden=hidden, **switch)
 
 
 @click.command(epilog="Example:  minillm train --size nano --data book.txt --seed 7")

@@ -23,6 +23,7 @@ from minillm.models.sizes import SIZES, default_heads, own_size, size
 from minillm.nn.config import (
     CHOICES,
     DESIGN,
+    LATER,
     MOST,
     MOST_LAYERS,
     ModelConfig,
@@ -64,13 +65,14 @@ def setting(
     *,
     metavar: str | None = None,
     choices: Iterable[str] = (),
+    rare: bool = False,
     low: float = 1,
     below: float = math.inf,
     most: float = math.inf,
 ):
     """A field of `TrainConfig`: its default, what `minillm train --help` says of its
-    option, and what it may be."""
-    about = {"help": help, "metavar": metavar, "choices": tuple(choices)}
+    option, and what it may be. What is `rare` is not in `--help`."""
+    about = {"help": help, "metavar": metavar, "choices": tuple(choices), "rare": rare}
     limits = {"low": low, "below": below, "most": most}
     return dataclasses.field(default=default, metadata={**about, **limits})
 
@@ -113,6 +115,16 @@ class TrainConfig:
     bias: bool | None = of_model("bias", "Layers and norms have a bias.")
     init: str = setting(
         ModelConfig.init, "How weights are drawn.", metavar="|".join(CHOICES["init"])
+    )
+    d_ff: int = setting(
+        ModelConfig.d_ff, "Width of the feed-forward.", rare=True, low=0, most=MOST
+    )
+    norm_eps: float = setting(ModelConfig.norm_eps, "Of the norms.", rare=True, low=0)
+    rope_base: float = setting(
+        ModelConfig.rope_base, "Of rotary positions.", rare=True, low=0
+    )
+    pooling: str = setting(
+        ModelConfig.pooling, "How embed pools.", rare=True, choices=CHOICES["pooling"]
     )
     # the data
     objective: str = setting(
@@ -383,8 +395,8 @@ def recorded(options: dict) -> dict:
     before does not name is as it was before there was a choice."""
     options = translated(options)
     if options.get("arch") == OWN:
-        return options
-    names = (*DESIGN, "n_kv_heads")
+        return without_shape() | options
+    names = (*DESIGN, *LATER)
     return {name: getattr(ModelConfig, name) for name in names} | options
 
 

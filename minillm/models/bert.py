@@ -17,6 +17,7 @@ from minillm.nn import (
     Module,
     Noise,
     drop,
+    gelu_form,
     last_norm,
     new_norm,
     normed,
@@ -121,6 +122,7 @@ class Transform(Module):
         width = config.d_model
         self.dense = Linear(width, width, init=init, bias=config.bias)
         self.norm = new_norm(config, init)
+        self.form = gelu_form(config.activation)
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
-        return self.norm(gelu(self.dense(x)))
+        return self.norm(gelu(self.dense(x), form=self.form))

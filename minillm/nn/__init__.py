@@ -18,6 +18,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             "Noise",
             "RMSNorm",
             "drop",
+            "gelu_form",
             "new_norm",
         ],
         "module": ["Module"],
