@@ -1,7 +1,5 @@
 """`minillm import`: a folder of other tools as a run."""
 
-import shlex
-
 import click
 
 from minillm_cli import common, output
@@ -26,4 +24,4 @@ def command(folder: str, run: str, json: bool) -> None:
             {"run": run, "arch": loaded.config.arch, "parameters": total}
         )
     click.echo(f"{run}: arch {loaded.config.arch}, {total:,} parameters")
-    output.say_next(f"minillm generate {shlex.quote(run)} 'The '")
+    output.say_next_of(loaded.record, run)

@@ -101,7 +101,8 @@ def fill(
     """Copy the tensors into our parameters, one parameter at a time; the parts of the
     model that no place is for."""
     ours = {
-        name.removeprefix("body."): p for name, p in dict(model.named_parameters()).items()
+        name.removeprefix("body."): p
+        for name, p in dict(model.named_parameters()).items()
     }
     for name, place in places.items():
         array = place.joined([tensors.read(names[each]) for each in place.names])

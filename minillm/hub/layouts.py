@@ -88,7 +88,7 @@ LAYOUTS = {
             "norm": ("post",),
             "norm_kind": ("layer",),
             "positions": ADDED,
-            "activation": ("gelu",),
+            "activation": ("gelu", "gelu_erf"),
             "qk_norm": (False,),
         },
         classifies=True,
@@ -101,7 +101,9 @@ LAYOUTS = {
             "norm": ("post",),
             "norm_kind": ("layer",),
             "positions": ("sinusoidal",),  # it has no others
-            "activation": ("gelu", "relu2"),
+            "activation": ("gelu", "gelu_erf", "relu2"),
+            "norm_eps": (1e-5,),  # its norms have no other
+            "tied": (True,),
             "qk_norm": (False,),
         },
     ),

@@ -9,18 +9,23 @@ import dataclasses
 
 import numpy as np
 
-from minillm.hub.gpt2 import ACTIVATIONS
 from minillm.hub.keys import Keys
-from minillm.hub.places import Place, Places, layer_norm, linear, table
+from minillm.hub.places import Place, Places, layer_norm, linear, table, word_of
 from minillm.nn import ModelConfig
 from minillm.runs.run import Run
-from minillm.text import BOS
 
 BODY = "model."  # before the names of all but the output
 HEAD = "lm_head.weight"
 MAY_LACK = ("output_bias",)
 # Copies of the table of tokens, and sines, which some versions save.
 COPIES = ("embed_tokens.weight", "embed_positions.weight")
+# Its word for f in the feed-forward -> ours.
+ACTIVATIONS = {
+    "gelu": "gelu_erf",
+    "gelu_new": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "relu2": "relu2",
+}
 # What reads the numbers of a token, row by row, and what makes them, column by column.
 READS = ("attention.qkv.weight", "cross.q.weight", "cross.kv.weight", "up.weight")
 MAKES = ("tokens", "attention.out", "cross.out", "down", "norm1", "norm2", "cross_norm")
@@ -48,9 +53,9 @@ def config_of(run: Run) -> dict:
         "d_model": config.d_model,
         "num_hidden_layers": config.n_layers,
         **sides,
-        "activation_function": ACTIVATIONS[config.activation],
+        "activation_function": word_of(ACTIVATIONS, config.activation),
         "scale_embedding": True,
-        "tie_word_embeddings": config.tied,
+        "tie_word_embeddings": True,
         "decoder_start_token_id": run.tokenizer.specials[run.tokenizer.begin],
         "forced_eos_token_id": None,
         "dropout": rate,
@@ -74,6 +79,8 @@ def shape_of(keys: Keys) -> ModelConfig:
         ("scale_embedding", True, False),
         ("share_encoder_decoder_embeddings", True, True),
         ("is_encoder_decoder", True, True),
+        ("is_decoder", False, False),
+        ("tie_word_embeddings", True, True),
         ("static_position_embeddings", True, True),
         ("normalize_before", False, False),
         ("normalize_embedding", False, False),
@@ -81,7 +88,7 @@ def shape_of(keys: Keys) -> ModelConfig:
         ("add_bias_logits", False, False),
     ):
         keys.must(name, value, default=usual)
-    activation = keys.must("activation_function", *READ, default="gelu")
+    activation = keys.must("activation_function", *ACTIVATIONS, default="gelu")
     return ModelConfig(
         arch="encdec",
         vocab_size=vocab,
@@ -92,12 +99,12 @@ def shape_of(keys: Keys) -> ModelConfig:
         context=keys.number("max_position_embeddings", 1024),
         norm="post",
         positions="sinusoidal",
-        activation=READ[activation],
-        tied=keys.flag("tie_word_embeddings", True),
+        activation=ACTIVATIONS[activation],
+        tied=True,
     )
 
 
-def renamed(name: str) -> str | None:
+def renamed(name: str, config: ModelConfig) -> str | None:
     """The name itself; None: it is a copy, or no weight."""
     return None if name.endswith(COPIES) else name
 
@@ -109,8 +116,6 @@ def places_of(config: ModelConfig, objective: str) -> Places:
     for side in ("encoder", "decoder"):
         for i in range(config.n_layers):
             places |= _layer(f"{side}.{i}", f"model.{side}.layers.{i}", config)
-    if not config.tied:
-        places |= table("head", HEAD, vocab, width)
     order = np.r_[0:width:2, 1:width:2]  # the sines, then the cosines
     places = {name: _reordered(name, place, order) for name, place in places.items()}
     bias = Place(("final_logits_bias",), (vocab,), 1, may_lack=True)
@@ -145,6 +150,6 @@ def _layer(ours: str, theirs: str, config: ModelConfig) -> Places:
 def _reordered(name: str, place: Place, order: np.ndarray) -> Place:
     if name.endswith(READS):
         return dataclasses.replace(place, row_order=order)
-    if name == "head" or name.rpartition(".")[0].endswith(MAKES):
+    if name.rpartition(".")[0].endswith(MAKES):
         return dataclasses.replace(place, column_order=order)
     return place  # inside a head, or of the wide layer
