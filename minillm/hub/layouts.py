@@ -58,7 +58,7 @@ LAYOUTS = {
             "norm": ("pre",),
             "norm_kind": ("layer",),
             "positions": ADDED,
-            "activation": ("gelu", "relu2"),
+            "activation": ("gelu", "gelu_erf", "relu2"),
             "qk_norm": (False,),
         },
     ),
@@ -101,8 +101,9 @@ LAYOUTS = {
             "norm": ("post",),
             "norm_kind": ("layer",),
             "positions": ("sinusoidal",),  # it has no others
-            "activation": ("gelu", "relu2"),
+            "activation": ("gelu", "gelu_erf", "relu2"),
             "qk_norm": (False,),
+            "norm_eps": (1e-5,),
         },
     ),
 }

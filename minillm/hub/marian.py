@@ -9,12 +9,11 @@ import dataclasses
 
 import numpy as np
 
-from minillm.hub.gpt2 import ACTIVATIONS
+from minillm.hub.gpt2 import ACTIVATIONS, READ
 from minillm.hub.keys import Keys
 from minillm.hub.places import Place, Places, layer_norm, linear, table
 from minillm.nn import ModelConfig
 from minillm.runs.run import Run
-from minillm.text import BOS
 
 BODY = "model."  # before the names of all but the output
 HEAD = "lm_head.weight"

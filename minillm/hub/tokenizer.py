@@ -19,7 +19,7 @@ from minillm.runs.run import Run
 from minillm.text import BOS, EOS, MASK, PAD, Tokenizer, load_tokenizer
 from minillm.text.tokenizer.base import CLS, SEP, UNK
 from minillm.text.tokenizer.characters import UNKNOWN, ByteTokenizer, CharTokenizer
-from minillm.text.tokenizer.library import post_processor
+from minillm.text.tokenizer.library import post_processor, template_of
 
 # What `transformers` calls each of them.
 ROLES = {
@@ -95,8 +95,14 @@ def read_tokenizer(path: Path) -> Tokenizer:
         return load_tokenizer(path)
     ids = content["model"].get("vocab", {})
     unknown = ids.get(content["model"].get("unk_token"), 0)
-    letters = [each for each in ids if ids[each] < unknown]
-    tokenizer = CharTokenizer("".join(sorted(letters, key=ids.get)))
+    in_order = sorted(ids, key=ids.get)
+    letters = [each for each in in_order if ids[each] < unknown]
+    specials = [each for each in in_order if ids[each] > unknown]
+    try:
+        template = template_of(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: its template is damaged ({error})") from None
+    tokenizer = CharTokenizer("".join(letters), specials, template)
     if tokenizer_json(SimpleNamespace(tokenizer=tokenizer)) != content:
         raise DataError(f"{path}: is a WordLevel tokenizer, and not one of characters")
     return tokenizer
