@@ -4,8 +4,9 @@ The original has GELU by erf and ε = 1e-12; what a run has is said in config.js
 """
 
 from minillm.errors import DataError
+from minillm.hub.gpt2 import ACTIVATIONS, READ
 from minillm.hub.keys import Keys
-from minillm.hub.places import Place, Places, layer_norm, linear, table, word_of
+from minillm.hub.places import Place, Places, layer_norm, linear, table
 from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
@@ -20,11 +21,7 @@ RENAMED = {
 }
 # The output's bias, under the name that counts where the output is tied, and where not.
 BIASES = {True: "cls.predictions.bias", False: "cls.predictions.decoder.bias"}
-ACTIVATIONS = {
-    "gelu": "gelu_erf",
-    "gelu_new": "gelu",
-    "gelu_pytorch_tanh": "gelu",
-}
+GELUS = [theirs for theirs, ours in READ.items() if "gelu" in ours]
 
 # By what a run was trained for. One for masked tokens alone has no pooler there.
 CLASSES = {
@@ -37,7 +34,7 @@ CLASSES = {
 def shape_of(keys: Keys) -> ModelConfig:
     """The shape that a config.json describes. Raises DataError, which names the key,
     for what minillm's BERT is not."""
-    activation = keys.must("hidden_act", *ACTIVATIONS, default="gelu")
+    activation = keys.must("hidden_act", *GELUS, default="gelu")
     keys.must("position_embedding_type", "absolute", default="absolute")
     keys.must("type_vocab_size", 2, default=2)
     keys.must("pruned_heads", {}, default={})
@@ -52,7 +49,7 @@ def shape_of(keys: Keys) -> ModelConfig:
         d_ff=keys.number("intermediate_size", 3072),
         context=keys.number("max_position_embeddings", 512),
         norm="post",
-        activation=ACTIVATIONS[activation],
+        activation=READ[activation],
         norm_eps=keys.real("layer_norm_eps", 1e-12),
         tied=keys.flag("tie_word_embeddings", True),
     )
@@ -105,7 +102,7 @@ def config_of(run: Run) -> dict:
         "intermediate_size": config.feed_forward_width,
         "num_hidden_layers": config.n_layers,
         "num_attention_heads": config.n_heads,
-        "hidden_act": word_of(ACTIVATIONS, config.activation),
+        "hidden_act": ACTIVATIONS[config.activation],
         "layer_norm_eps": config.norm_eps,
         "tie_word_embeddings": config.tied,
         "hidden_dropout_prob": rate,

@@ -1,7 +1,6 @@
 """Export: a run as a folder that the library `transformers` opens."""
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +49,6 @@ def export_folder(run: Run | str, folder: str | Path) -> Path:
         )
         with replacing(made / "model.safetensors") as temporary:
             write_arrays(temporary, weights, {"format": "pt"})
-            # safetensors lets nobody else read what it writes
-            shutil.copymode(made / "config.json", temporary)
         losses = curve(run)
         if losses and run.record.get("results"):
             draw_curve(run.path, made / CURVE)

@@ -1,4 +1,4 @@
-"""What a folder holds, by its config.json: a family, what its model is for, its shape."""
+"""What a folder holds by its config.json: a family, what its model is for, a shape."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path

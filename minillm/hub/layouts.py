@@ -58,7 +58,7 @@ LAYOUTS = {
             "norm": ("pre",),
             "norm_kind": ("layer",),
             "positions": ADDED,
-            "activation": ("gelu", "relu2"),
+            "activation": ("gelu", "gelu_erf", "relu2"),
             "qk_norm": (False,),
         },
     ),
@@ -102,9 +102,9 @@ LAYOUTS = {
             "norm_kind": ("layer",),
             "positions": ("sinusoidal",),  # it has no others
             "activation": ("gelu", "gelu_erf", "relu2"),
-            "norm_eps": (1e-5,),  # its norms have no other
             "tied": (True,),
             "qk_norm": (False,),
+            "norm_eps": (1e-5,),
         },
     ),
 }

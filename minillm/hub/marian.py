@@ -9,8 +9,9 @@ import dataclasses
 
 import numpy as np
 
+from minillm.hub.gpt2 import ACTIVATIONS, READ
 from minillm.hub.keys import Keys
-from minillm.hub.places import Place, Places, layer_norm, linear, table, word_of
+from minillm.hub.places import Place, Places, layer_norm, linear, table
 from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
@@ -19,13 +20,6 @@ HEAD = "lm_head.weight"
 MAY_LACK = ("output_bias",)
 # Copies of the table of tokens, and sines, which some versions save.
 COPIES = ("embed_tokens.weight", "embed_positions.weight")
-# Its word for f in the feed-forward -> ours.
-ACTIVATIONS = {
-    "gelu": "gelu_erf",
-    "gelu_new": "gelu",
-    "gelu_pytorch_tanh": "gelu",
-    "relu2": "relu2",
-}
 # What reads the numbers of a token, row by row, and what makes them, column by column.
 READS = ("attention.qkv.weight", "cross.q.weight", "cross.kv.weight", "up.weight")
 MAKES = ("tokens", "attention.out", "cross.out", "down", "norm1", "norm2", "cross_norm")
@@ -53,7 +47,7 @@ def config_of(run: Run) -> dict:
         "d_model": config.d_model,
         "num_hidden_layers": config.n_layers,
         **sides,
-        "activation_function": word_of(ACTIVATIONS, config.activation),
+        "activation_function": ACTIVATIONS[config.activation],
         "scale_embedding": True,
         "tie_word_embeddings": True,
         "decoder_start_token_id": run.tokenizer.specials[run.tokenizer.begin],
@@ -88,7 +82,7 @@ def shape_of(keys: Keys) -> ModelConfig:
         ("add_bias_logits", False, False),
     ):
         keys.must(name, value, default=usual)
-    activation = keys.must("activation_function", *ACTIVATIONS, default="gelu")
+    activation = keys.must("activation_function", *READ, default="gelu")
     return ModelConfig(
         arch="encdec",
         vocab_size=vocab,
@@ -99,7 +93,7 @@ def shape_of(keys: Keys) -> ModelConfig:
         context=keys.number("max_position_embeddings", 1024),
         norm="post",
         positions="sinusoidal",
-        activation=ACTIVATIONS[activation],
+        activation=READ[activation],
         tied=True,
     )
 

@@ -60,19 +60,28 @@ class Place:
             sizes = [(self.rows, width) for width in self.columns]
         return dict(zip(self.names, sizes, strict=True))
 
-    def joined(self, parts: list[np.ndarray]) -> np.ndarray:
-        """Our parameter from the layout's tensors: what `cut` undoes."""
-        array = np.concatenate([each.T if self.turned else each for each in parts], -1)
-        if self.row_order is not None:
-            array = array[np.argsort(self.row_order)]
-        if self.column_order is not None:
-            array = array[..., np.argsort(self.column_order)]
-        return array
+    def put(self, ours, name: str, rows: slice, part) -> None:
+        """Copy these rows of the tensor `name` of the layout to where they belong in
+        our parameter. What `cut` undoes."""
+        at = self.names.index(name)
+        first = sum(self.columns[:at])
+        if self.turned or self.rows is None:
+            columns = _some(self.column_order, first + rows.start, first + rows.stop)
+            mine = _some(self.row_order, 0, self.rows)
+        else:
+            columns = _some(self.column_order, first, first + self.columns[at])
+            mine = _some(self.row_order, rows.start, rows.stop)
+        if self.rows is None:
+            ours[columns] = part
+        elif isinstance(mine, np.ndarray) and isinstance(columns, np.ndarray):
+            ours[np.ix_(mine, columns)] = part.T if self.turned else part
+        else:
+            ours[mine, columns] = part.T if self.turned else part
 
 
-def word_of(words: dict[str, str], ours: str) -> str:
-    """The first of a layout's words for a setting of ours."""
-    return next(theirs for theirs, mine in words.items() if mine == ours)
+def _some(order: np.ndarray | None, begin: int, end: int | None):
+    """Which of ours lie at these places of the layout."""
+    return slice(begin, end) if order is None else order[begin:end]
 
 
 # Our parameter's name -> its place.

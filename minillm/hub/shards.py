@@ -1,45 +1,35 @@
 """The weights of a folder: one model.safetensors, or several with an index."""
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from minillm.errors import DataError
 from minillm.json_files import read_object
 from minillm.reading import RECORD
-from minillm.weights import header
+from minillm.weights import Stored, pieces, stored_arrays
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-FLOATS = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
-
-
-class Stored(NamedTuple):
-    """Where a tensor lies: in which file, by which name, in which form."""
-
-    path: Path
-    name: str
-    dtype: str
-    shape: tuple
+FLOATS = ("float32", "float16", "bfloat16")
 
 
 class Tensors:
-    """The tensors of a folder by name: their shapes at once, their numbers one by one,
-    as float32. Raises DataError for a missing or damaged file."""
+    """The tensors of a folder by name: their shapes at once, their numbers row by
+    row, as float32. Raises DataError for a missing or damaged file."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.shapes: dict[str, tuple] = {}
-        self._stored: dict[str, Stored] = {}
+        # In which file, by which name, and where in it.
+        self._stored: dict[str, tuple[Path, str, Stored]] = {}
         for path in _files(folder):
-            for name, (dtype, shape) in header(path).items():
+            for name, stored in stored_arrays(path).items():
                 if name in self._stored:
-                    other = self._stored[name].path
+                    other, *_ = self._stored[name]
                     raise DataError(f"{path}: {name} is in {other} too")
-                self._stored[name] = Stored(path, name, dtype, shape)
-                self.shapes[name] = shape
+                self._stored[name] = path, name, stored
+                self.shapes[name] = stored.shape
 
     def rename(self, renamed: Callable[[str], str | None]) -> None:
         """Give the tensors other names, or none: they are left out. One that has the
@@ -56,20 +46,20 @@ class Tensors:
         if shape[:1] == (rows,):
             self.shapes[name] = (kept, *shape[1:])
 
-    def read(self, name: str) -> np.ndarray:
-        """The numbers of a tensor, finite ones. Raises DataError."""
-        path, there, dtype, shape = self._stored[name]
-        if dtype not in FLOATS:
-            raise DataError(f"{path}: {there} is {dtype}, not {', '.join(FLOATS)}")
-        array = _raw(path, there).view(FLOATS[dtype]).reshape(shape)
-        if shape != self.shapes[name]:
-            array = array[: self.shapes[name][0]]
-        if dtype == "bfloat16":  # the upper half of a float32
-            array = (array.astype(np.uint32) << 16).view(np.float32)
-        array = array.astype(np.float32)
-        if not np.isfinite(array).all():
-            raise DataError(f"{path}: {there} has numbers that are not finite")
-        return array
+    def pieces(self, name: str) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows of a tensor, a few at a time, and their numbers, finite ones. Raises
+        DataError."""
+        path, there, stored = self._stored[name]
+        if stored.dtype not in FLOATS:
+            raise DataError(
+                f"{path}: {there} is {stored.dtype}, not {', '.join(FLOATS)}"
+            )
+        kept = stored._replace(shape=self.shapes[name])
+        for rows, piece in pieces(path, kept):
+            piece = piece.astype(np.float32, copy=False)
+            if not np.isfinite(piece).all():
+                raise DataError(f"{path}: {there} has numbers that are not finite")
+            yield rows, piece
 
 
 def _files(folder: Path) -> list[Path]:
@@ -104,12 +94,3 @@ def refuse_pickled(folder: str | Path, files: Iterable[str]) -> None:
             f"{folder}: its weights are pickled, which may run code when it is read: "
             f"convert them, in transformers by model.save_pretrained(...)"
         )
-
-
-def _raw(path: Path, name: str) -> np.ndarray:
-    """The bytes of a tensor, from a file whose header the library has checked. NumPy
-    has no bfloat16, so that the library cannot hand them over."""
-    file = np.memmap(path, np.uint8, "r")
-    begin = 8 + int.from_bytes(file[:8].tobytes(), "little")
-    first, last = json.loads(file[8:begin].tobytes())[name]["data_offsets"]
-    return file[begin + first : begin + last]

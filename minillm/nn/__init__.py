@@ -9,7 +9,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "block": ["Block", "DecoderBlock", "last_norm", "normed"],
         "cache": ["DecoderCache", "KeyValueCache", "LSTMState", "column_mask"],
         "config": ["ModelConfig"],
-        "init": ["Initializer", "seed"],
+        "init": ["Blank", "Initializer", "seed"],
         "layers": [
             "Embedding",
             "FeedForward",

@@ -39,11 +39,9 @@ def llama(**settings):
         vocab_size=V,
         max_position_embeddings=CONTEXT,
         hidden_size=24,
-        intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        rms_norm_eps=1e-5,
-        **settings,
+        **{"intermediate_size": 64, **settings},
     )
     return transformers.LlamaForCausalLM(config)
 
@@ -51,9 +49,15 @@ def llama(**settings):
 MODELS = {
     "gpt2": lambda: gpt2(),
     "gpt2, untied": lambda: gpt2(tie_word_embeddings=False),
+    "gpt2, by erf": lambda: gpt2(activation_function="gelu", n_inner=50),
+    "gpt2, eps": lambda: gpt2(layer_norm_epsilon=1e-2),
     "llama": lambda: llama(),
     "llama, tied": lambda: llama(tie_word_embeddings=True),
     "llama, grouped": lambda: llama(num_key_value_heads=2),
+    "llama, base": lambda: llama(
+        rope_parameters={"rope_type": "default", "rope_theta": 50.0}
+    ),
+    "llama, eps": lambda: llama(rms_norm_eps=1e-2, intermediate_size=50),
     "llama, biases": lambda: llama(attention_bias=True, mlp_bias=True),
 }
 

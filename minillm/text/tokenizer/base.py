@@ -268,6 +268,10 @@ class Tokenizer(ABC):
         return hashlib.sha256(self._json().encode("utf-8")).hexdigest()
 
     @abstractmethod
+    def with_specials(self, names: Iterable[str]) -> "Tokenizer":
+        """The same tokenizer, with further special tokens, whose ids follow."""
+
+    @abstractmethod
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         """The ids of each part: (T,) int32."""
 

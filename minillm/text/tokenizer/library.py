@@ -42,6 +42,11 @@ class LibraryTokenizer(Tokenizer):
         self._library = library
         self.needs_all = _needs_all(library)
 
+    def with_specials(self, names: Iterable[str]) -> "LibraryTokenizer":
+        library = tokenizers.Tokenizer.from_str(self._library.to_str())
+        library.add_special_tokens(list(names))
+        return type(self)(library, self.template)
+
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for batch in _batches(parts):
             with panics_told():
