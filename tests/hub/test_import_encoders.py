@@ -34,7 +34,7 @@ KINDS = {
     "untied": {**BERT, "objective": "mlm", "tied": False, "bias": False},
     "erf": {**BERT, "objective": "mlm", "activation": "gelu_erf", "norm_eps": 1e-12},
     "classes": {"arch": "bert", "tokenizer": "chars", "objective": "classify"},
-    "answers": {"objective": "seq2seq", "data": "reverse", "tokenizer": "chars"},
+    "answers": {"objective": "seq2seq", "tokenizer": "chars"},
 }
 TEXT = "The lamp was lit."
 
@@ -51,6 +51,9 @@ def exported(tmp_path_factory):
             return made[kind]
         folder = tmp_path_factory.mktemp("run")
         options = BASE | KINDS.get(kind, KINDS["masked"])
+        if kind == "answers":
+            options["data"] = str(folder / "pairs.tsv")
+            write_pairs(folder / "pairs.tsv")
         if kind == "classes":
             options["data"] = str(folder / "labels.tsv")
             write_labels(folder / "labels.tsv")
@@ -96,6 +99,11 @@ def other(exported, tmp_path):
 def write_labels(path):
     rows = [f"{w} {i}\t{w}\n" for w in ("sea", "lamp") for i in range(1, 9)]
     path.write_text("text\tlabel\n" + "".join(rows), encoding="utf-8")
+
+
+def write_pairs(path):
+    rows = [f"{word}{i}\t{i}{word}\n" for word in ("abc", "fade") for i in range(9)]
+    path.write_text("source\ttarget\n" + "".join(rows), encoding="utf-8")
 
 
 def imported(folder, run):
@@ -178,7 +186,7 @@ def test_an_answer_may_begin_with_another_token(other, minillm, tmp_path):
     back = load_run(imported(folder, tmp_path / "back"))
     assert back.tokenizer.begin == "[PAD]"
     table = tmp_path / "pairs.tsv"
-    table.write_text("source\ttarget\nab\tba\nabc\tcba\nca\tac\n" * 5, "utf-8")
+    write_pairs(table)
     begun = ("finetune", str(back.path), "--task", "seq2seq", "--data", str(table))
     tuned = ("--no-baselines", "--epochs", "1", "--out", str(tmp_path / "tuned"))
     assert minillm(*begun, *tuned)[0] == 0
