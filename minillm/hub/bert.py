@@ -4,8 +4,9 @@ The original has GELU by erf and ε = 1e-12; what a run has is said in config.js
 """
 
 from minillm.errors import DataError
+from minillm.hub.gpt2 import ACTIVATIONS, READ
 from minillm.hub.keys import Keys
-from minillm.hub.places import Places, layer_norm, linear, table, vector
+from minillm.hub.places import Place, Places, layer_norm, linear, table
 from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
@@ -17,13 +18,10 @@ OUTPUTS = ("bert.", "cls.", "classifier.")
 RENAMED = {
     "LayerNorm.gamma": "LayerNorm.weight",
     "LayerNorm.beta": "LayerNorm.bias",
-    "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
-ACTIVATIONS = {
-    "gelu": "gelu_erf",
-    "gelu_new": "gelu",
-    "gelu_pytorch_tanh": "gelu",
-}
+# The output's bias, under the name that counts where the output is tied, and where not.
+BIASES = {True: "cls.predictions.bias", False: "cls.predictions.decoder.bias"}
+GELUS = [theirs for theirs, ours in READ.items() if "gelu" in ours]
 
 # By what a run was trained for. One for masked tokens alone has no pooler there.
 CLASSES = {
@@ -36,7 +34,7 @@ CLASSES = {
 def shape_of(keys: Keys) -> ModelConfig:
     """The shape that a config.json describes. Raises DataError, which names the key,
     for what minillm's BERT is not."""
-    activation = keys.must("hidden_act", *ACTIVATIONS, default="gelu")
+    activation = keys.must("hidden_act", *GELUS, default="gelu")
     keys.must("position_embedding_type", "absolute", default="absolute")
     keys.must("type_vocab_size", 2, default=2)
     keys.must("pruned_heads", {}, default={})
@@ -51,7 +49,7 @@ def shape_of(keys: Keys) -> ModelConfig:
         d_ff=keys.number("intermediate_size", 3072),
         context=keys.number("max_position_embeddings", 512),
         norm="post",
-        activation=ACTIVATIONS[activation],
+        activation=READ[activation],
         norm_eps=keys.real("layer_norm_eps", 1e-12),
         tied=keys.flag("tie_word_embeddings", True),
     )
@@ -73,20 +71,21 @@ def labels_of(keys: Keys) -> list[str]:
     return named
 
 
-def renamed(name: str) -> str | None:
+def renamed(name: str, config: ModelConfig) -> str | None:
     """The name of a tensor in this layout, of which older versions wrote others; None:
     it is no weight."""
     if name.endswith("embeddings.position_ids"):
         return None
     for before, after in RENAMED.items():
         name = name.replace(before, after)
+    if name in BIASES.values():
+        return BIASES[config.tied]
     return name if name.startswith(OUTPUTS) else BODY + name
 
 
 def config_of(run: Run) -> dict:
     """What config.json says beside the special tokens."""
     config, rate = run.model.config, run.config.dropout
-    activations = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
     labels = dict(enumerate(run.labels))
     classes = {
         "id2label": {str(i): label for i, label in labels.items()},
@@ -103,7 +102,7 @@ def config_of(run: Run) -> dict:
         "intermediate_size": config.feed_forward_width,
         "num_hidden_layers": config.n_layers,
         "num_attention_heads": config.n_heads,
-        "hidden_act": activations[config.activation],
+        "hidden_act": ACTIVATIONS[config.activation],
         "layer_norm_eps": config.norm_eps,
         "tie_word_embeddings": config.tied,
         "hidden_dropout_prob": rate,
@@ -137,7 +136,9 @@ def places_of(config: ModelConfig, objective: str) -> Places:
     head = "cls.predictions"
     places |= linear("transform.dense", (f"{head}.transform.dense",), *square)
     places |= layer_norm("transform.norm", f"{head}.transform.LayerNorm", width)
-    places |= vector("output_bias", f"{head}.bias", vocab, may_lack=True)
+    copies = () if config.tied else (BIASES[True],)
+    bias = Place((BIASES[config.tied],), (vocab,), may_lack=True, copies=copies)
+    places["output_bias"] = bias
     if not config.tied:
         places |= table("head", HEAD, vocab, width)
     if objective == "mlm+nsp":

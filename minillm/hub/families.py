@@ -1,4 +1,4 @@
-"""What a folder holds, by its config.json: a family, what its model is for, its shape."""
+"""What a folder holds by its config.json: a family, what its model is for, a shape."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +38,7 @@ class Kind:
     def renamed(self, name: str) -> str | None:
         """The name that the layout has for a tensor; None: it is not read."""
         usual = getattr(self.layout.rules, "renamed", None)
-        name = usual(name) if usual else name
+        name = usual(name, self.shape) if usual else name
         return None if name is None or name.startswith(self.left_out) else name
 
     @property

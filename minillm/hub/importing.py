@@ -187,8 +187,8 @@ def _settle_specials(folder: Path, tokenizer, found: Kind) -> None:
         names = {i: name for name, i in tokenizer.specials.items()}
         if found.begin not in names:
             raise DataError(
-                f"{folder}: decoder_start_token_id {found.begin} is no special token of "
-                f"tokenizer.json"
+                f"{folder}: decoder_start_token_id {found.begin} is no special token "
+                f"of tokenizer.json"
             )
         tokenizer.begin = names[found.begin]
 

@@ -88,7 +88,7 @@ LAYOUTS = {
             "norm": ("post",),
             "norm_kind": ("layer",),
             "positions": ADDED,
-            "activation": ("gelu",),
+            "activation": ("gelu", "gelu_erf"),
             "qk_norm": (False,),
         },
         classifies=True,
@@ -102,6 +102,7 @@ LAYOUTS = {
             "norm_kind": ("layer",),
             "positions": ("sinusoidal",),  # it has no others
             "activation": ("gelu", "gelu_erf", "relu2"),
+            "tied": (True,),
             "qk_norm": (False,),
             "norm_eps": (1e-5,),
         },

@@ -49,7 +49,7 @@ def config_of(run: Run) -> dict:
         **sides,
         "activation_function": ACTIVATIONS[config.activation],
         "scale_embedding": True,
-        "tie_word_embeddings": config.tied,
+        "tie_word_embeddings": True,
         "decoder_start_token_id": run.tokenizer.specials[run.tokenizer.begin],
         "forced_eos_token_id": None,
         "dropout": rate,
@@ -73,6 +73,8 @@ def shape_of(keys: Keys) -> ModelConfig:
         ("scale_embedding", True, False),
         ("share_encoder_decoder_embeddings", True, True),
         ("is_encoder_decoder", True, True),
+        ("is_decoder", False, False),
+        ("tie_word_embeddings", True, True),
         ("static_position_embeddings", True, True),
         ("normalize_before", False, False),
         ("normalize_embedding", False, False),
@@ -92,11 +94,11 @@ def shape_of(keys: Keys) -> ModelConfig:
         norm="post",
         positions="sinusoidal",
         activation=READ[activation],
-        tied=keys.flag("tie_word_embeddings", True),
+        tied=True,
     )
 
 
-def renamed(name: str) -> str | None:
+def renamed(name: str, config: ModelConfig) -> str | None:
     """The name itself; None: it is a copy, or no weight."""
     return None if name.endswith(COPIES) else name
 
@@ -108,8 +110,6 @@ def places_of(config: ModelConfig, objective: str) -> Places:
     for side in ("encoder", "decoder"):
         for i in range(config.n_layers):
             places |= _layer(f"{side}.{i}", f"model.{side}.layers.{i}", config)
-    if not config.tied:
-        places |= table("head", HEAD, vocab, width)
     order = np.r_[0:width:2, 1:width:2]  # the sines, then the cosines
     places = {name: _reordered(name, place, order) for name, place in places.items()}
     bias = Place(("final_logits_bias",), (vocab,), 1, may_lack=True)
@@ -144,6 +144,6 @@ def _layer(ours: str, theirs: str, config: ModelConfig) -> Places:
 def _reordered(name: str, place: Place, order: np.ndarray) -> Place:
     if name.endswith(READS):
         return dataclasses.replace(place, row_order=order)
-    if name == "head" or name.rpartition(".")[0].endswith(MAKES):
+    if name.rpartition(".")[0].endswith(MAKES):
         return dataclasses.replace(place, column_order=order)
     return place  # inside a head, or of the wide layer

@@ -13,7 +13,7 @@ class Place:
 
     `rows` is None for a vector. Where ours `may_lack` it, zeros do the same. Where the
     layout has the numbers of a token in another order, `row_order` and `column_order`
-    say which of ours comes where.
+    say which of ours comes where. `copies`: names under which it is written again.
     """
 
     names: tuple[str, ...]
@@ -23,6 +23,7 @@ class Place:
     may_lack: bool = False
     row_order: np.ndarray | None = None
     column_order: np.ndarray | None = None
+    copies: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -45,10 +46,9 @@ class Place:
         if self.column_order is not None:
             array = array[..., self.column_order]
         parts = np.split(array, np.cumsum(self.columns)[:-1], axis=-1)
-        return {
-            name: part.T if self.turned else part
-            for name, part in zip(self.names, parts, strict=True)
-        }
+        parts = [part.T if self.turned else part for part in parts]
+        named = dict(zip(self.names, parts, strict=True))
+        return named | dict.fromkeys(self.copies, parts[0])
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Those of the layout's tensors."""

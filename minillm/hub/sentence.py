@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minillm.errors import DataError
+from minillm.files import write_json
 from minillm.hub.keys import MOST, Keys
 from minillm.json_files import read_json, read_object
 from minillm.kinds import check
+from minillm.nn import ModelConfig
 from minillm.reading import SETTINGS
 
 MODULES = "modules.json"
@@ -124,20 +126,19 @@ def _length(folder: Path) -> int:
     return length
 
 
-def written(pooling: str, length: int, width: int) -> dict[str, dict | list]:
-    """The files that say so of a sentence encoder of ours, by name."""
-    types = [f"{LIBRARY}.models.{step}" for step in STEPS]
+def write_steps(folder: Path, config: ModelConfig) -> None:
+    """Write the files that say so of a sentence encoder of ours."""
     paths = ["", "1_Pooling", "2_Normalize"]
+    (folder / paths[1]).mkdir()
+    (folder / paths[2]).mkdir()
+    modules = [
+        {"idx": i, "name": str(i), "path": path, "type": f"{LIBRARY}.models.{step}"}
+        for i, (path, step) in enumerate(zip(paths, STEPS, strict=True))
+    ]
     modes = dict.fromkeys((*POOLINGS.values(), *OTHERS), False)
-    return {
-        MODULES: [
-            {"idx": i, "name": str(i), "path": path, "type": kind}
-            for i, (path, kind) in enumerate(zip(paths, types, strict=True))
-        ],
-        LENGTH: {"max_seq_length": length, "do_lower_case": False},
-        f"{paths[1]}/config.json": {
-            "word_embedding_dimension": width,
-            **modes,
-            POOLINGS[pooling]: True,
-        },
-    }
+    modes[POOLINGS[config.pooling]] = True
+    pooling = {"word_embedding_dimension": config.d_model, **modes}
+    length = {"max_seq_length": config.context, "do_lower_case": False}
+    write_json(folder / MODULES, modules)
+    write_json(folder / LENGTH, length)
+    write_json(folder / paths[1] / "config.json", pooling)

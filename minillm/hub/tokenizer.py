@@ -96,14 +96,14 @@ def read_tokenizer(path: Path) -> Tokenizer:
     ids = content["model"].get("vocab", {})
     unknown = ids.get(content["model"].get("unk_token"), 0)
     in_order = sorted(ids, key=ids.get)
-    letters = [each for each in in_order if ids[each] < unknown]
+    letters = "".join(each for each in in_order if ids[each] < unknown)
     specials = [each for each in in_order if ids[each] > unknown]
     try:
-        template = template_of(content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: its template is damaged ({error})") from None
-    tokenizer = CharTokenizer("".join(letters), specials, template)
-    if tokenizer_json(SimpleNamespace(tokenizer=tokenizer)) != content:
+        tokenizer = CharTokenizer(letters, specials, template_of(content))
+        same = tokenizer_json(SimpleNamespace(tokenizer=tokenizer)) == content
+    except (AttributeError, KeyError, TypeError, ValueError):
+        same = False
+    if not same:
         raise DataError(f"{path}: is a WordLevel tokenizer, and not one of characters")
     return tokenizer
 

@@ -104,7 +104,7 @@ class ModelConfig:
 
     @property
     def encodes_sentences(self) -> bool:
-        """Whether it is a sentence encoder, which gives vectors and predicts nothing."""
+        """Whether it is a sentence encoder, which gives vectors and no predictions."""
         return self.arch == "bert" and self.pooling != "text" and not self.n_classes
 
     @property

@@ -19,8 +19,9 @@ def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:
 
     It is the mean of what the last layer makes of the text's tokens, unless the model
     has another `pooling`; of an encoder–decoder, the encoder's last. A text longer
-    than the context is read in windows of it; equal texts are read once. `run` is a run
-    of any architecture (`load_run`) or the path of one.
+    than the context is read in windows of it, by a sentence encoder only in its first;
+    equal texts are read once. `run` is a run of any architecture (`load_run`) or the
+    path of one.
     Raises UsageError for an empty text.
     """
     run = open_run(run)
@@ -33,7 +34,8 @@ def embed(run: Run | str, texts: Sequence[str]) -> np.ndarray:
     length = tokenizer.room(config.context)
     windows, owners = [], []
     for text, ids in enumerate(encoded(run, distinct)):
-        cuts = range(0, len(ids), length)
+        end = 1 if config.encodes_sentences else len(ids)
+        cuts = range(0, end, length)
         windows += [ids[cut : cut + length] for cut in cuts]
         owners += [text] * len(cuts)
     owners = np.array(owners, np.int64)

@@ -1,5 +1,5 @@
 """`minillm import hf:OWNER/NAME`, from a server on this machine that answers as the Hub
-does: what is asked of it, what the cache keeps, and what is said of what cannot be had."""
+does: what is asked of it, what the cache keeps, what is said of what is not there."""
 
 import hashlib
 import http.server
