@@ -6,9 +6,11 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
+from minillm import generate, load_run
 from minillm.hub.tokenizer import read_tokenizer
 from minillm.text.tokenizer.allowed import PATTERNS
 
+torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytestmark = [
     pytest.mark.peers,
@@ -142,6 +144,30 @@ def llama3() -> transformers.PreTrainedTokenizerBase:
     return transformers.PreTrainedTokenizerFast(tokenizer_object=library)
 
 
+def model_of(kind: str, tokenizer, spare: int):
+    """A model of random weights, with rows for more tokens than there are."""
+    torch.manual_seed(0)
+    if kind == "gpt2":
+        config = transformers.GPT2Config(
+            vocab_size=len(tokenizer) + spare,
+            n_positions=32,
+            n_embd=24,
+            n_layer=2,
+            n_head=4,
+        )
+        return transformers.GPT2LMHeadModel(config)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer) + spare,
+        max_position_embeddings=32,
+        hidden_size=24,
+        intermediate_size=72,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    return transformers.LlamaForCausalLM(config)
+
+
 KINDS = {
     "gpt2": gpt2,
     "bert, uncased": lambda: bert(lowercase=True),
@@ -184,3 +210,32 @@ def test_the_same_ids(kind, tmp_path):
             assert spelled.lstrip(" ") == text.lstrip(" ")
     both = ours.encode_all(TEXTS)
     assert [ids.tolist() for ids in both] == [ours.encode(t).tolist() for t in TEXTS]
+
+
+@pytest.mark.filterwarnings("ignore:.*the others are never written")
+@pytest.mark.parametrize("prompt", ["The lamp", "灯塔", "a\nb"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama 2", "llama 2, of before", "llama 3"])
+def test_the_same_greedy_text(kind, prompt, tmp_path):
+    tokenizer = KINDS[kind]()
+    model = model_of(kind, tokenizer, spare=5).eval()
+    for p in model.parameters():
+        p.data += 0.2 * torch.randn_like(p)
+    for saved in (tokenizer, model):
+        saved.save_pretrained(tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    never = [*tokenizer.all_special_ids, *range(len(tokenizer), len(tokenizer) + 5)]
+    given = tokenizer(prompt, return_tensors="pt")
+    ids = model.generate(
+        input_ids=given["input_ids"],
+        attention_mask=given["attention_mask"],
+        suppress_tokens=sorted({*never}),
+        max_new_tokens=12,
+        do_sample=False,
+        pad_token_id=0,
+    )[0]
+    run = load_run(tmp_path)
+    expected = run.tokenizer.decode(ids.tolist())
+    begins = run.tokenizer.decode(run.tokenizer.before)
+    written = generate(run, prompt, max_tokens=12, temperature=0)
+    expected = expected.removeprefix(begins).removeprefix(" ")
+    assert (prompt + written).rstrip("\ufffd") == expected.rstrip("\ufffd")

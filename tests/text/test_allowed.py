@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import tokenizers
 
 from minillm.errors import DataError
 from minillm.generation.text_stream import TextStream
@@ -139,6 +140,25 @@ def test_merges_of_characters_with_bytes_for_the_rest(tmp_path, changes, ids):
     assert np.flatnonzero(tokenizer.opening(" ")).tolist() == [32, 256, 259, 260]
     again = tokenizer.with_specials(["<pad>"])
     assert (again.specials, again.encode("aa bé").tolist()) == ({"<pad>": 261}, ids)
+
+
+@pytest.mark.parametrize("crosses", [False, True])
+@pytest.mark.parametrize("prefix", ["rule", "metaspace"])
+def test_a_long_text_is_cut_where_no_merge_crosses(tmp_path, crosses, prefix):
+    file = pieces()
+    if prefix == "metaspace":
+        file |= {"normalizer": None, "pre_tokenizer": METASPACE}
+    if crosses:
+        file["model"]["vocab"]["a▁"] = 261
+        file["model"]["merges"].insert(0, ["a", "▁"])
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(file), encoding="utf-8")
+    tokenizer = load_tokenizer(path)
+    text = "a aa  b   " * 20_000
+    whole = tokenizers.Tokenizer.from_str(json.dumps(file)).encode(text).ids
+    assert tokenizer.encode(text).tolist() == whole
+    assert (len(list(tokenizer._cut(text))) == 1) == crosses
+    assert tokenizer.decode(whole) == text
 
 
 @pytest.mark.parametrize(
