@@ -27,7 +27,9 @@ class Stored(NamedTuple):
     begin: int
 
 
-def write_arrays(path: Path, arrays: dict, about: dict[str, str] | None = None) -> None:
+def write_arrays(
+    temporary: Path, arrays: dict, about: dict[str, str] | None = None
+) -> None:
     """Write arrays of floating-point numbers by name, and a few words about them.
 
     One at a time is brought to the host and made contiguous. The library's own writer
@@ -47,7 +49,7 @@ def write_arrays(path: Path, arrays: dict, about: dict[str, str] | None = None) 
         }
     raw = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
     raw += b" " * (-len(raw) % 8)
-    with path.open("wb") as file:
+    with temporary.open("wb") as file:
         file.write(len(raw).to_bytes(8, "little") + raw)
         for name in names:
             array = np.ascontiguousarray(backend.to_numpy(arrays[name]))

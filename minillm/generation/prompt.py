@@ -67,7 +67,8 @@ def reads_source(run: Run) -> bool:
 
 
 def encode_prompt(run: Run, prompt: str) -> Opening:
-    """What goes on after a prompt; after nothing, a text begins as after a line's end.
+    """What goes on after a prompt, in the frame that the tokenizer has for texts; after
+    nothing, a text begins as after a line's end.
 
     Raises UsageError for wordpiece, which has no line ends, after nothing.
     """
@@ -79,7 +80,7 @@ def encode_prompt(run: Run, prompt: str) -> Opening:
             f"{run.path}: its {run.tokenizer.kind} tokens have no line ends to begin "
             "after: give a prompt of a word at least"
         )
-    return Opening(ids, owed)
+    return Opening(np.concatenate([run.tokenizer.before, ids]), owed)
 
 
 def unseen(run: Run, prompt: str) -> str | None:

@@ -21,7 +21,7 @@ from minillm.models import build, count
 from minillm.nn import Blank, Module
 from minillm.runs import checkpoint
 from minillm.runs.record import FORMAT, IMPORTED, about, versions
-from minillm.runs.run import Run
+from minillm.runs.run import Run, check_positions
 from minillm.text import Tokenizer
 from minillm.visible import warn
 
@@ -92,6 +92,10 @@ def _read(folder, note, tokenizer) -> tuple[Run, FlatParameters]:
         if not name.startswith(found.may_lack) or {*place.names} <= {*tensors.shapes}
     }
     names = _matched(tensors, places, found.layout.rules, found.shape.tied)
+    try:
+        check_positions(found.shape)
+    except ValueError as error:
+        raise DataError(f"{folder / 'config.json'}: {error}") from None
     model = build(found.shape, Blank)
     flat = FlatParameters(model)
     if new := fill(model, tensors, places, names):

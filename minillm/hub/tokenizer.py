@@ -13,7 +13,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from minillm.errors import DataError
-from minillm.json_files import read_json, read_object
+from minillm.json_files import read_object
 from minillm.reading import TOKENIZER
 from minillm.runs.run import Run
 from minillm.text import BOS, EOS, MASK, PAD, Tokenizer, load_tokenizer
@@ -41,7 +41,7 @@ def tokenizer_json(run: Run) -> dict:
         case ByteTokenizer():
             library = _of_bytes(tokenizer)
         case _:
-            return _as_read_here(read_json(run.path / "tokenizer.json", TOKENIZER))
+            return _as_read_here(json.loads(tokenizer.to_json()))
     library.add_special_tokens(
         [
             tokenizers.AddedToken(name, special=True, normalized=False)

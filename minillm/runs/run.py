@@ -217,9 +217,14 @@ def _check(record: dict) -> None:
     shape = ModelConfig.from_json(record["model"])
     if shape != config.shape(shape.vocab_size, shape.n_classes):
         raise ValueError("its model is not that of its options")
-    table = shape.context * shape.d_model
-    if shape.positions == "sinusoidal" and table > MOST_POSITIONS:
-        raise ValueError(f"its context of {shape.context:,} tokens is too long")
+    check_positions(shape)
     n_labels = len(record["data"].get("labels") or ())
     if n_labels != shape.n_classes:
         raise ValueError(f"{n_labels} labels for {shape.n_classes} classes")
+
+
+def check_positions(shape: ModelConfig) -> None:
+    """ValueError for a table of sines for which no file must be as large."""
+    table = shape.context * shape.d_model
+    if shape.positions == "sinusoidal" and table > MOST_POSITIONS:
+        raise ValueError(f"its context of {shape.context:,} tokens is too long")

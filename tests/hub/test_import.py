@@ -3,6 +3,8 @@ and what is not like minillm's models is refused by name."""
 
 import json
 import struct
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -457,3 +459,19 @@ def test_a_run_of_weights_from_elsewhere(exported, minillm, tmp_path):
     assert minillm("compare", run, str(tmp_path / "on"))[0] == 0
     assert minillm("attention", run, "The lamp", "--json")[0] == 0
     assert minillm("embed", run, "The lamp", "--out", str(tmp_path / "v.npy"))[0] == 0
+
+
+def test_what_a_folder_lacks_is_said_in_a_line(other):
+    """The library warns of it; the command of the terminal says it as any note."""
+
+    def pad(tensors):
+        table = tensors["transformer.wte.weight"]
+        tensors["transformer.wte.weight"] = np.concatenate([table, table[:2]])
+
+    _, folder = other("characters", pad, vocab_size=309)
+    with pytest.warns(UserWarning, match="has 307 tokens, the model 309: the others"):
+        load_run(folder)
+    command = [sys.executable, "-m", "minillm_cli", "generate", str(folder), "The"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    line = f"{folder}/tokenizer.json: has 307 tokens, the model 309: the others are"
+    assert told.splitlines()[0].startswith(f"note: {line}")

@@ -42,7 +42,7 @@ class ByteTokenizer(Tokenizer):
     def _decode(self, ids: list[int]) -> str:
         return b"".join(self._bytes[i] for i in ids).decode("utf-8", "replace")
 
-    def _json(self) -> str:
+    def to_json(self) -> str:
         return json.dumps({"kind": "bytes", **_framing(self)}, indent=1)
 
 
@@ -101,7 +101,7 @@ class CharTokenizer(Tokenizer):
     def _decode(self, ids: list[int]) -> str:
         return "".join(self._characters[i] for i in ids)
 
-    def _json(self) -> str:
+    def to_json(self) -> str:
         content = {"kind": "chars", "alphabet": self.alphabet, **_framing(self)}
         return json.dumps(content, indent=1, ensure_ascii=False)
 

@@ -11,6 +11,11 @@ from minillm.errors import DataError, UsageError
 from minillm.text.template import Template
 from minillm.text.tokenizer.base import Tokenizer
 
+# What two processors put around one text, and around two.
+FRAMES = {
+    "BertProcessing": ("{cls} $A {sep}", "{cls} $A {sep} $B:1 {sep}:1"),
+    "RobertaProcessing": ("{cls} $A {sep}", "{cls} $A {sep} {sep} $B {sep}"),
+}
 # An encoding holds far more than its ids, so that larger batches are slower again.
 BATCH_CHARACTERS = 1 << 20
 BATCH_PARTS = 256
@@ -58,7 +63,7 @@ class LibraryTokenizer(Tokenizer):
         with panics_told():
             return self._library.decode(ids, skip_special_tokens=False)
 
-    def _json(self) -> str:
+    def to_json(self) -> str:
         return self._library.to_str(pretty=True)
 
 
@@ -113,8 +118,15 @@ def template_of(file: dict) -> Template | None:
 
     Raises ValueError, KeyError or TypeError for a damaged one.
     """
-    processor = file.get("post_processor")
-    if processor is None or processor["type"] != "TemplateProcessing":
+    processor = file.get("post_processor") or {"type": None}
+    parts = processor.get("processors", [processor])
+    of_kind = {part["type"]: part for part in parts}
+    for kind, (single, pair) in FRAMES.items():
+        if kind in of_kind:
+            names = {end: of_kind[kind][end][0] for end in ("cls", "sep")}
+            return Template(single.format(**names), pair.format(**names))
+    processor = of_kind.get("TemplateProcessing")
+    if processor is None:
         return None
     single, pair = (
         " ".join(map(_word, processor[form])) for form in ("single", "pair")

@@ -34,6 +34,7 @@ class WordPieceTokenizer(LibraryTokenizer):
 
     kind = "wordpiece"
     keeps_spaces = False
+    looks_back = True
 
     @cached_property
     def word_edges(self) -> tuple[np.ndarray, np.ndarray]:
