@@ -142,6 +142,9 @@ def test_shards(exported, hub, tmp_path):
     index.write_text(json.dumps({"weight_map": where}), "utf-8")
     check_same(exported[0], import_folder(NAME, tmp_path / "run"))
     assert "not-named.safetensors" not in files_asked(hub)
+    hub.asked.clear()
+    import_folder(NAME, tmp_path / "again")
+    assert files_asked(hub) == {"config.json"}  # nor for what it has not
 
     index.write_text(json.dumps({"weight_map": {"x": "../../secret"}}), "utf-8")
     shutil.rmtree(tmp_path / "cache")
