@@ -22,6 +22,10 @@ CONTEXT = 20
 TEXTS = ["The lamp was lit.", "Ünder the SEA", "灯塔 x", "no"]
 
 
+def quiet(note):
+    """What a folder lacks is not looked at."""
+
+
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
     """A tokenizer.json of WordPiece, which lowers case, as BERT's do."""
@@ -62,7 +66,7 @@ def saved(tokenizer, tmp_path):
         shutil.copy(tokenizer, folder)
         if change is not None:
             change(folder)
-        run = load_run(import_folder(folder, tmp_path / "run"))
+        run = load_run(import_folder(folder, tmp_path / "run", quiet))
         theirs = type(theirs).from_pretrained(folder, dtype=torch.float32)
         return theirs.eval(), run
 
@@ -223,7 +227,7 @@ def test_a_sentence_encoder(saved, pooling, kind, tmp_path):
     assert np.abs(found - expected).max() < 1e-5
     again = export_folder(run, tmp_path / "again")
     assert np.abs(vectors(again, texts, pooling, most) - expected).max() < 1e-5
-    back = load_run(import_folder(again, tmp_path / "back"))
+    back = load_run(import_folder(again, tmp_path / "back", quiet))
     assert back.model.config == run.model.config
     assert np.array_equal(embed(back, texts), found)
 
@@ -232,7 +236,7 @@ def test_bert_without_an_output_gives_means(saved, tmp_path):
     _, run = saved("BertModel", change=as_sentence_encoder("mean", 12))
     folder = tmp_path / "theirs"
     (folder / "modules.json").unlink()
-    run = load_run(import_folder(folder, tmp_path / "bare"))
+    run = load_run(import_folder(folder, tmp_path / "bare", quiet))
     assert run.model.config.context == CONTEXT
     expected = vectors(folder, TEXTS, "mean")
     assert np.abs(embed(run, TEXTS) - expected).max() < 1e-5

@@ -22,7 +22,10 @@ CONTEXT = 12
 def ours(tmp_path_factory):
     """The folder of an exported run: its tokenizer is taken."""
     folder = tmp_path_factory.mktemp("run")
-    options = {"size": "pico", "data": "reverse", "tokenizer": "chars", "steps": 1}
+    table = folder / "pairs.tsv"
+    rows = [f"{word}{i}\t{i}{word}\n" for word in ("abc", "fade") for i in range(9)]
+    table.write_text("source\ttarget\n" + "".join(rows), "utf-8")
+    options = {"size": "pico", "data": str(table), "tokenizer": "chars", "steps": 1}
     options |= {"objective": "seq2seq", "device": "cpu", "workers": "1"}
     train(**options, out=str(folder / "run"), draw=False)
     return export_folder(folder / "run", folder / "out")
