@@ -16,7 +16,8 @@ def command(folder: str, run: str, tokenizer: str | None, json: bool) -> None:
     """Make a run of a Hugging Face folder.
 
     DIR holds config.json, model.safetensors and tokenizer.json, in the layout of GPT-2,
-    Llama, BERT or Marian; hf:OWNER/NAME is one that is downloaded. RUN is a new folder.
+    Llama, Qwen 3, BERT or Marian; hf:OWNER/NAME is one that is downloaded. RUN is a new
+    folder.
     """
     from minillm import import_folder
     from minillm.runs import read_record

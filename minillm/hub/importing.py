@@ -62,13 +62,12 @@ def import_folder(
 def read_folder(
     folder: str | Path, note=None, tokenizer: str | Path | None = None
 ) -> Run:
-    """The run that a Hugging Face folder makes, in the layout of GPT-2, Llama, BERT or
-    Marian. `load_run` reads it so.
+    """The run that a Hugging Face folder makes, in one of `LAYOUTS`.
 
-    `folder` may be hf:OWNER/NAME, which the extra `hub` downloads. `tokenizer` is the
-    tokenizer.json of a folder that has none. Nothing is unpickled, and no code of the
-    folder is run. `note(text)` hears what the folder lacks, and what of it is left out:
-    without it, that is warned of.
+    `load_run` reads it so. `folder` may be hf:OWNER/NAME, which the extra `hub`
+    downloads. `tokenizer` is the tokenizer.json of a folder that has none. Nothing is
+    unpickled, and no code of the folder is run. `note(text)` hears what the folder
+    lacks, and what of it is left out: without it, that is warned of.
 
     Raises DataError for what is missing, damaged or not like minillm's models, by name.
     """

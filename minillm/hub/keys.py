@@ -24,6 +24,7 @@ NO_MATTER = {
         "summary_first_dropout",
     ),
     *("summary_proj_to_labels", "n_ctx", "attention_dropout", "pretraining_tp"),
+    *("sliding_window", "max_window_layers"),  # of Qwen's that use none
     # BERT's: the library reads nothing of its poolers.
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
     *("pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"),

@@ -75,6 +75,20 @@ LAYOUTS = {
         },
         kv_heads=True,
     ),
+    "qwen3": Layout(
+        "Qwen 3",
+        "qwen3",
+        {"Qwen3ForCausalLM": "clm"},
+        {
+            "norm": ("pre",),
+            "norm_kind": ("rms",),
+            "positions": ("rotary",),
+            "activation": ("swiglu",),
+            "qk_norm": (True,),
+            "bias": (False,),
+        },
+        kv_heads=True,
+    ),
     "bert": Layout(
         "BERT",
         "bert",
@@ -128,9 +142,11 @@ def layout_of(run: Run) -> Layout:
 
 
 def _of_gpt(config: ModelConfig) -> str:
-    """GPT's blocks are Llama's as soon as one of their parts is."""
+    """GPT's blocks are Llama's as soon as one of their parts is, or Qwen's."""
     parts = (config.norm_kind, config.positions, config.activation)
-    return "llama" if {"rms", "rotary", "swiglu"} & {*parts} else "gpt2"
+    if not {"rms", "rotary", "swiglu"} & {*parts}:
+        return "gpt2"
+    return "qwen3" if config.qk_norm else "llama"
 
 
 def _word(value) -> str:

@@ -37,15 +37,17 @@ def config_of(run: Run) -> dict:
     }
 
 
-def shape_of(keys: Keys) -> ModelConfig:
-    """The shape that a config.json describes. Raises DataError, which names the key,
-    for what minillm's Llama is not."""
+def shape_of(
+    keys: Keys, *, qk_norm=False, head_dim: int | None = None, context: int = 2048
+) -> ModelConfig:
+    """The shape that a config.json describes; the last two are for one that does not
+    say them. Raises DataError, which names the key, for what minillm's Llama is not."""
     width, n_heads = (
         keys.number("hidden_size", 4096),
         keys.number("num_attention_heads", 32),
     )
     keys.must("hidden_act", "silu", default="silu")
-    keys.must("head_dim", width // n_heads, default=width // n_heads)
+    keys.must("head_dim", width // n_heads, default=head_dim or width // n_heads)
     keys.must("is_encoder_decoder", False, default=False)
     bias = keys.flag("attention_bias", False)
     keys.must("mlp_bias", bias, default=False)
@@ -56,13 +58,14 @@ def shape_of(keys: Keys) -> ModelConfig:
         n_layers=keys.number("num_hidden_layers", 32),
         d_model=width,
         n_heads=n_heads,
-        context=keys.number("max_position_embeddings", 2048),
+        context=keys.number("max_position_embeddings", context),
         d_ff=keys.number("intermediate_size", 11008),
         norm_eps=keys.real("rms_norm_eps", 1e-6),
         rope_base=_rope_base(keys),
         norm_kind="rms",
         positions="rotary",
         activation="swiglu",
+        qk_norm=qk_norm,
         bias=bias,
         tied=keys.flag("tie_word_embeddings", False),
         n_kv_heads=None if n_kv_heads == n_heads else n_kv_heads,
@@ -96,6 +99,9 @@ def places_of(config: ModelConfig, objective: str) -> Places:
         norms = {"norm1": "input_layernorm", "norm2": "post_attention_layernorm"}
         for mine, its in norms.items():
             places |= vector(f"{ours}.{mine}.gain", f"{theirs}.{its}.weight", width)
+        for norm in ("q_norm", "k_norm") if config.qk_norm else ():
+            mine, its = f"{ours}.attention.{norm}", f"{theirs}.self_attn.{norm}"
+            places |= vector(f"{mine}.gain", f"{its}.weight", width // config.n_heads)
         for mine, names, d_in, d_outs in (
             (
                 "attention.qkv",

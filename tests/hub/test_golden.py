@@ -1,5 +1,5 @@
 """Small folders that transformers saved give the numbers that it computes with them
-(`golden/make.py` made both)."""
+(`golden/make.py` and `make_causal.py` made both)."""
 
 import json
 from pathlib import Path
@@ -31,3 +31,10 @@ def test_logits(kind, tmp_path):
         found = run.model.project(found) if kind == "masked" else found
     difference = found.numpy().ravel() - expected["logits"]
     assert np.abs(difference).max() < 3e-5  # they are rounded to five places
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen3"])
+def test_logits_of_those_that_write(kind):
+    expected = json.loads((GOLDEN / kind / "logits.json").read_text("utf-8"))
+    logits = load_run(GOLDEN / kind).model(np.array(expected["ids"])).numpy()
+    assert np.abs(logits - np.array(expected["logits"])).max() < 1e-5

@@ -39,6 +39,7 @@ KINDS = {
         "d_ff": 50,
         "norm_eps": 1e-3,
     },
+    "qwen": {"arch": "llama", "tokenizer": "bytes", "qk_norm": True, "kv_heads": 2},
     "llama of its own": {
         "arch": "llama",
         "tokenizer": "bytes",
@@ -358,6 +359,9 @@ REFUSED = {
     "scaled how": ("llama", {"rope_scaling": "linear"}, "is 'linear', not an object"),
     "head": ("llama", {"head_dim": 8}, "head_dim is 8"),
     "gate": ("llama", {"intermediate_size": 72}, "instead of (72, 24)"),
+    "window": ("qwen", {"use_sliding_window": True}, "use_sliding_window is True"),
+    "layers": ("qwen", {"layer_types": ["full_attention"]}, "layer_types is ["),
+    "usual head": ("qwen", {"head_dim": None}, "head_dim is 128, and minillm's"),
     "one bias": ("llama", {"mlp_bias": True}, "mlp_bias is True"),
 }
 

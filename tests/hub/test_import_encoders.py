@@ -230,7 +230,11 @@ REFUSED = {
     "eps": ("masked", {"layer_norm_eps": 0}, "layer_norm_eps is 0"),
     "new": ("masked", {"wave": 3}, "wave is 3, which minillm does not know"),
     "code": ("masked", {"auto_map": {"AutoModel": "m.M"}}, "never runs"),
-    "other": ("masked", {"model_type": "roberta"}, "'gpt2' or 'llama' or 'bert' or"),
+    "other": (
+        "masked",
+        {"model_type": "roberta"},
+        "'gpt2' or 'llama' or 'qwen3' or 'bert' or",
+    ),
     "other code": (
         "masked",
         {"model_type": "new", "auto_map": {"AutoModel": "m.M"}},

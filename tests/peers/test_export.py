@@ -46,6 +46,7 @@ CAUSAL = {
         "norm_eps": 1e-3,
     },
     "llama": {**LLAMA, **BPE},
+    "qwen 3": {**LLAMA, **BPE, "qk_norm": True, "kv_heads": 2},
     "llama, of its own": {
         **LLAMA,
         "tokenizer": "bytes",
