@@ -137,6 +137,11 @@ def test_a_masked_model(saved, options, tmp_path):
             labels = run.model.label_logits(x, batch).numpy()
             difference = labels - found.seq_relationship_logits.numpy()
             assert np.abs(difference).max() < 1e-5
+
+
+def test_what_fills_a_gap(saved, tmp_path):
+    _, run = saved("BertForMaskedLM")
+    again = export_folder(run, tmp_path / "again")
     guess = transformers.pipeline("fill-mask", str(again))
     text = "The [MASK] was Lit."
     found = {each["token"]: each["score"] for each in guess(text, top_k=50)}

@@ -63,7 +63,8 @@ def test_what_does_not_matter(make):
         changed = {bool: not value, int: int(value / 2) or 1, float: value / 2 or 0.5}
         other = make(**{name: changed[type(value)]})
         other.load_state_dict(model.state_dict())
-        assert torch.equal(logits(other), before), name
+        # Of another size of chunks they are rounded otherwise.
+        assert torch.allclose(logits(other), before, rtol=0, atol=1e-6), name
 
 
 def test_what_matters_is_seen():
@@ -72,4 +73,4 @@ def test_what_matters_is_seen():
     model = bert()
     other = bert(layer_norm_eps=0.5)
     other.load_state_dict(model.state_dict())
-    assert not torch.equal(logits(other), logits(model))
+    assert not torch.allclose(logits(other), logits(model), rtol=0, atol=1e-4)
