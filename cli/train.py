@@ -39,7 +39,9 @@ def _option(field: dataclasses.Field):
     if choices:
         kind = click.Choice(choices)
     switch = {"is_flag": True} if kind is bool else {"type": kind, "metavar": metavar}
-    return click.option(named, default=field.default, help=help, **switch)
+    return click.option(
+        named, default=field.default, help=help, hidden=about["rare"], **switch
+    )
 
 
 @click.command(epilog="Example:  minillm train --size nano --data book.txt --seed 7")

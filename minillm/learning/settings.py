@@ -30,13 +30,14 @@ def setting(
     *,
     metavar: str | None = None,
     choices: Iterable[str] = (),
+    rare: bool = False,
     low: float = 1,
     below: float = math.inf,
     most: float = math.inf,
 ):
     """A field of `TrainConfig`: its default, what `minillm train --help` says of its
-    option, and what it may be."""
-    about = {"help": help, "metavar": metavar, "choices": tuple(choices)}
+    option, and what it may be. What is `rare` is not in `--help`."""
+    about = {"help": help, "metavar": metavar, "choices": tuple(choices), "rare": rare}
     limits = {"low": low, "below": below, "most": most}
     return dataclasses.field(default=default, metadata={**about, **limits})
 

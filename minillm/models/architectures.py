@@ -112,11 +112,6 @@ def check_arch(arch: str, objective: str) -> None:
 def check(config: ModelConfig) -> None:
     """Raise UsageError for a shape that its architecture cannot have."""
     arch = architecture(config.arch)
-    if arch.settings.get("tied") and not config.tied:
-        raise UsageError(
-            f"arch {config.arch} predicts tokens with the table it reads them with: it "
-            f"needs tied"
-        )
     if not arch.has_heads and config.of_transformers:
         name = config.of_transformers[0]
         raise UsageError(

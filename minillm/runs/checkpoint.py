@@ -54,8 +54,6 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
         write_arrays(temporary / WEIGHTS, flat.views(flat.data))
         write_arrays(temporary / MOMENTS, moments(flat, optimizer))
         write_json(temporary / "state.json", state)
-        for name in FILES:  # safetensors lets nobody else read what it writes
-            shutil.copymode(temporary / "state.json", temporary / name)
         manifest = {
             "format": FORMAT,
             "step": state["step"],

@@ -17,7 +17,7 @@ from minillm.errors import (
     UsageError,
 )
 from minillm.learning.config import TrainConfig
-from minillm.runs.run import read_record
+from minillm.runs.run import load_run, read_record
 from minillm.runs.train import Silent, train
 
 
@@ -67,6 +67,34 @@ def test_the_same_run_finished_is_handed_back(quick_train, tmp_path):
         assert reporter.steps == 0
         assert "finished already" in reporter.notes[0]
     assert everything_in(tmp_path) == before
+
+
+def test_a_run_of_before_has_what_models_had(quick_train, tmp_path):
+    record = quick_train("a")
+    file = tmp_path / "a" / "run.json"
+    content = json.loads(file.read_text("utf-8"))
+    for part in ("options", "model", "config"):
+        for name in ("norm_eps", "rope_base", "pooling"):
+            del content[part][name]
+    del content["options"]["d_ff"]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.warns(UserWarning, match="finished already"):
+        assert quick_train("a")["results"] == record["results"]
+    with pytest.raises(UsageError, match=r"with norm_eps 1e-05 instead of 0\.001"):
+        quick_train("a", norm_eps=1e-3)
+    assert load_run(tmp_path / "a").model.config.norm_eps == 1e-5
+    quick_train("b", base=str(tmp_path / "a"), steps=1)
+
+
+def test_what_a_model_has_of_its_own_is_in_its_record(quick_train, tmp_path):
+    own = {"d_ff": 20, "norm_eps": 1e-3, "rope_base": 50.0, "pooling": "mean"}
+    own |= {"positions": "rotary", "activation": "gelu_erf"}
+    record = quick_train("a", **own)
+    assert {name: record["model"][name] for name in own} == own
+    block = load_run(tmp_path / "a").model.blocks[0]
+    assert (block.feed_forward.up.weight.shape[1], block.norm1.eps) == (20, 1e-3)
+    again = quick_train("b", base=str(tmp_path / "a"), **own)
+    assert again["model"] == record["model"]
 
 
 def test_other_workers_do_not_make_it_another_run(quick_train):

@@ -15,7 +15,7 @@ from minillm.generation.fill import with_gaps
 from minillm.inspect.attention.watch import Attention, watched
 from minillm.runs.run import Run, open_run
 from minillm.tensor import no_grad
-from minillm.text import BOS, MASK, Batch, Tokenizer
+from minillm.text import MASK, Batch, Tokenizer
 
 MOST_SHOWN = 16  # maps of a list on the screen
 LONGEST = 12  # characters of a label
@@ -156,7 +156,7 @@ def as_in_training(run: Run, text: str, text_b: str | None = None) -> Batch:
         source, _ = tokenizer.frame(texts[0], room=sys.maxsize)
         source = _fitting(run, source)
         written = texts[1] if len(texts) > 1 else _written(run, text)
-        begin = np.array([tokenizer.specials[BOS]], np.int32)
+        begin = np.array([tokenizer.specials[tokenizer.begin]], np.int32)
         return Batch(_fitting(run, np.concatenate([begin, written])), source=source)
     if len(texts) > 1 and (tokenizer.template is None or not tokenizer.template.pair):
         raise UsageError(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -28,6 +28,9 @@ class ByteTokenizer(Tokenizer):
         super().__init__(256 + len(specials), ids, template)
         self._bytes = [bytes([i]) for i in range(256)]
         self._bytes += [name.encode("utf-8") for name in specials]
+
+    def with_specials(self, names: Iterable[str]) -> "ByteTokenizer":
+        return ByteTokenizer([*self.specials, *names], self.template)
 
     def token_bytes(self, token: int) -> bytes:
         return self._bytes[token]
@@ -87,6 +90,9 @@ class CharTokenizer(Tokenizer):
     def unknown(self, text: str) -> str:
         known = {*self.alphabet}
         return "".join(each for each in dict.fromkeys(text) if each not in known)
+
+    def with_specials(self, names: Iterable[str]) -> "CharTokenizer":
+        return CharTokenizer(self.alphabet, [*self.specials, *names], self.template)
 
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for chunk in parts:
