@@ -121,6 +121,8 @@ def _bodies(where: backend.Backend) -> list[dict]:
     for name in ops.__all__:  # a body is examined beside its definition
         getattr(ops, name)
 
+    for name in ops.__all__:
+        getattr(ops, name)  # some files are opened late
     return [dataclasses.asdict(verdict) for verdict in self_check.examine_all(where)]
 
 

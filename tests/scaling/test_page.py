@@ -10,7 +10,7 @@ import pytest
 
 from minillm.errors import DataError, UsageError
 from minillm.studies.report import report
-from minillm.studies.report.html import document, table, text
+from minillm.studies.report.html import document
 from minillm.visible import visible
 
 CORPUS = "<b>红楼梦</b> & co"
