@@ -24,7 +24,7 @@ FLOORS = [
     ["minillm.runs"],
     ["minillm.generation", "minillm.hub", "minillm.series"],
     ["minillm.tasks", "minillm.inspect", "minillm.studies"],
-    ["minillm.demos"],
+    ["minillm.demos", "minillm.exercises"],
     ["minillm_cli", "minillm_data"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

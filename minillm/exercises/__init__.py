@@ -1,0 +1,1 @@
+"""Exercises cut from the engine's own text, and the checks that mark them."""
