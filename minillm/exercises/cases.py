@@ -23,6 +23,10 @@ MOST_STEPS = 60  # towards a smaller case
 class Cases(Choices):
     """Choices of inputs, with numbers that a person can read."""
 
+    def __init__(self, integer: Callable[[int, int], int]):
+        super().__init__(integer)
+        self.calls = 0
+
     def numbers(self, shape: tuple, domain: Domain = ANYWHERE) -> np.ndarray:
         """float64, of one decimal and never 0; of more where all are distinct."""
         x = super().numbers(shape, domain)
@@ -30,6 +34,11 @@ class Cases(Choices):
             return x
         x = np.round(x, 1)
         return np.where(x == 0, 0.3, x)
+
+    def generator(self) -> np.random.Generator:
+        """Another one at each call: two arrays are never alike by chance."""
+        self.calls += 1
+        return np.random.default_rng([self.integer(0, 2**16), self.calls])
 
     def stretched(self) -> tuple[tuple, tuple]:
         """(full, shape): an array of this shape is stretched to the full one, along
@@ -64,7 +73,8 @@ def smallest_failure(
             return False
         if (failure := run(copy.deepcopy(case))) is not None:
             occurred[failure.kind] += 1
-            small = max(map(np.size, case.values())) < 3
+            sizes = [x.size for x in case.values() if isinstance(x, np.ndarray)]
+            small = max(sizes, default=3) < 3
             seen[failure.kind] += 1 / (1 + 2 * (failure.kind in VAGUE) + 2 * small)
             found = drawn, failure, case
             first[failure.kind] = min(
@@ -108,6 +118,18 @@ def _draw(visit, inputs, seed: int, examples: int, *, shrink: bool) -> None:
     import hypothesis
     from hypothesis import strategies
 
+    # Kept here: Hypothesis would take what fails once, and then not, for chance.
+    errors, visits = [], 0
+
+    @contextlib.contextmanager
+    def own():
+        try:
+            yield
+        except Exception as error:
+            if not type(error).__module__.startswith("hypothesis"):
+                errors.append(error)
+            raise
+
     @strategies.composite
     def drawing(draw):
         drawn = []
@@ -116,13 +138,15 @@ def _draw(visit, inputs, seed: int, examples: int, *, shrink: bool) -> None:
             drawn.append(draw(strategies.integers(low, high)))
             return drawn[-1]
 
-        return inputs(Cases(integer)), drawn
+        with own():
+            return inputs(Cases(integer)), drawn
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
         max_examples=examples,
         database=None,
         deadline=None,
+        derandomize=False,
         phases=[hypothesis.Phase.generate] + [hypothesis.Phase.shrink] * shrink,
         suppress_health_check=list(hypothesis.HealthCheck),
         report_multiple_bugs=False,
@@ -130,8 +154,12 @@ def _draw(visit, inputs, seed: int, examples: int, *, shrink: bool) -> None:
     )
     @hypothesis.given(drawing())
     def test(found):
+        nonlocal visits
+        visits += 1
         case, drawn = found
-        if visit(tuple(drawn), case):
+        with own():
+            wanted = visit(tuple(drawn), case)
+        if wanted:
             raise _Found
 
     with warnings.catch_warnings():
@@ -139,6 +167,9 @@ def _draw(visit, inputs, seed: int, examples: int, *, shrink: bool) -> None:
         # What was found is known to `visit`.
         with contextlib.suppress(_Found, hypothesis.errors.HypothesisException):
             test()
+    if errors:
+        raise errors[0]
+    assert visits, "no inputs were drawn"
 
 
 def shown(value) -> str:

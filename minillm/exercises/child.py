@@ -1,6 +1,6 @@
 """The process in which a student's file runs: one line of JSON for each property.
 
-`python -P -m minillm.exercises.child REQUEST`, started by `judge.py`. Lines go to the
+`python -m minillm.exercises.child REQUEST`, started by `judge.py`. Lines go to the
 stdout that this process was given; what the student prints goes to stderr.
 """
 

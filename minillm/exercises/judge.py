@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import minillm
+from minillm.children import NAME as SAFE_PATH
 from minillm.exercises.exercise import Exercise, Verdict
 from minillm.exercises.table import SHEETS, exercise_of, file_name
+from minillm.launcher import without_launcher
 
 START_SECONDS = 120.0  # for Python, NumPy and Hypothesis to be there
 MEMORY = 4 * 2**30  # bytes of address space
@@ -132,7 +134,8 @@ class _Running:
         }
         root = str(Path(minillm.__file__).resolve().parents[1])
         before = os.environ.get("PYTHONPATH")
-        environment = os.environ | {
+        environment = without_launcher() | {
+            SAFE_PATH: "1",
             "PYTHONPATH": os.pathsep.join([root, before] if before else [root]),
             "PYTHONHASHSEED": "0",
             "PYTHONUTF8": "1",

@@ -5,6 +5,7 @@ Whatever the student's code raises becomes a Failure with a kind.
 
 import contextlib
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def judged(
 def attempt(function: Callable, path: Path):
     """What the function returns, or a Failure for whatever it raises."""
     try:
-        with _running(), np.errstate(all="ignore"):
+        with _running(), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("default")  # told, and no error
             return function()
     except Failure as failure:
         return failure

@@ -3,6 +3,8 @@
 Each raises Failure, or a CheckError of `minillm.testing`, with a kind and in words.
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -90,8 +92,13 @@ def _kind(found, expected, tolerance: float) -> tuple[str, str]:
     return "value", f"{n} of {expected.size} numbers are wrong."
 
 
-def gradients(op: Callable, *arrays, **settings) -> None:
-    """Look at the gradients of an op against differences of the op itself."""
+def gradients(op: Callable, *arrays, only: tuple[str, ...] = (), **settings) -> None:
+    """Look at the gradients of an op against differences of the op itself.
+
+    only: the names of the arguments whose gradients are looked at; by default all.
+    """
+    if only:
+        op, arrays = _of_some(op, arrays, only)
     try:
         check_gradients(op, *arrays, **settings)
     except CheckError as error:
@@ -100,6 +107,24 @@ def gradients(op: Callable, *arrays, **settings) -> None:
         if others and others[0].strip().endswith("."):
             first, others = others[0].strip(), [f"  {first}", *others[1:]]
         raise Failure(error.kind, "\n".join([first, *others])) from error
+
+
+def _of_some(op: Callable, arrays: tuple, only: tuple) -> tuple[Callable, list]:
+    """The op as a function of some of its arguments, and these."""
+    names = [*inspect.signature(op).parameters][: len(arrays)]
+    places = [names.index(name) for name in only]
+
+    @functools.wraps(op)  # with its `rule`, by which a check knows an op
+    def of_some(*tensors, **settings):
+        inputs = [None if x is None else np.array(x) for x in arrays]
+        for i, tensor in zip(places, tensors, strict=True):
+            inputs[i] = tensor
+        return op(*inputs, **settings)
+
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    shown = [inspect.Parameter(name, kind) for name in only]
+    of_some.__signature__ = inspect.Signature(shown)
+    return of_some, [arrays[i] for i in places]
 
 
 def types(op: Callable, *arrays, **settings) -> None:

@@ -9,8 +9,13 @@ from minillm.exercises.exercise import Exercise
 # A sheet is a file of `sheets/`; an exercise builds on earlier ones only.
 SHEETS = (
     "mul",
+    "matmul",
     "unbroadcast",
+    "topological_order",
+    "backward",
     "softmax",
+    "cross_entropy",
+    "layer_norm",
 )
 
 
