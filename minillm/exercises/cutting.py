@@ -103,7 +103,7 @@ class _Source:
         after = self._statement(body, stop) if stop else len(body)
         line = _first_line(body[first])
         indent = " " * body[first].col_offset
-        words = f'"{name}: the part that is to be written"'
+        words = f'"{name}: to be written"'
         instead = [
             f"{indent}# Your code goes here, in place of the next line.",
             f"{indent}raise NotImplementedError({words})",

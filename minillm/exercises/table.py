@@ -16,6 +16,15 @@ SHEETS = (
     "softmax",
     "cross_entropy",
     "layer_norm",
+    "embedding",
+    "gelu",
+    "dropout",
+    "attention",
+    "heads",
+    "cache",
+    "adamw",
+    "schedule",
+    "clipping",
 )
 
 
