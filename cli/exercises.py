@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from minillm.errors import MinillmError
-from minillm_cli import common, output
+from minillm_cli import common, lecturers, output
 
 folder = click.option(
     "--folder", metavar="DIR", default=".", help="Where the exercises are.  [.]"
@@ -30,15 +30,13 @@ def command(ctx: click.Context) -> None:
 
 @command.command(epilog="Example:  minillm exercises start ex")
 @click.argument("dir")
-@click.option("--course", metavar="FILE", help="A course file.  [all exercises]")
+@lecturers.course_file
 @common.shared
 def start(dir: str, course: str | None, json: bool) -> None:
     """Make a folder of exercises, or add what is missing in one."""
     from minillm.exercises import folder as folders
-    from minillm.exercises.course import Course, read_course
 
-    chosen = read_course(Path(course)) if course else Course()
-    started = folders.start(Path(dir), chosen)
+    started = folders.start(Path(dir), lecturers.course_of(course))
     if json:
         record = {"folder": dir, "written": started.written, "kept": started.kept}
         return output.print_json(record)
@@ -86,6 +84,123 @@ def check(
         raise MinillmError(
             f"{len(failed)} of {len(marks)} exercises do not pass: {', '.join(failed)}"
         )
+
+
+@command.command(epilog="Example:  minillm exercises next")
+@folder
+@common.shared
+def next(folder: str, json: bool) -> None:
+    """Say which exercise comes next: the first that does not pass yet."""
+    from minillm.exercises import folder as folders
+    from minillm.exercises import marking
+    from minillm.exercises.table import exercise_of, file_name
+
+    where = Path(folder)
+    course = folders.open_folder(where)
+    name = marking.first_open(where, course)
+    record = {"name": name, "title": None, "file": None}
+    if name:
+        path = str(where / file_name(name))
+        record |= {"title": exercise_of(name).title, "file": path}
+    if json:
+        return output.print_json(record)
+    if name is None:
+        return click.echo(f"all {len(course.names)} exercises pass")
+    click.echo(f"{record['file']}: {record['title']}")
+    output.say_next(f"minillm exercises check {name}{at(folder)}")
+
+
+@command.command(epilog="Example:  minillm exercises hint softmax --step 2")
+@click.argument("name")
+@click.option(
+    "--step", metavar="N", type=int, default=1, help="1, 2, or 3, which says most.  [1]"
+)
+@common.shared
+def hint(name: str, step: int, json: bool) -> None:
+    """Give a hint, in three steps."""
+    from minillm.exercises.folder import hint
+    from minillm.exercises.table import named
+
+    name = named(name)
+    text = hint(name, step)
+    if json:
+        return output.print_json({"name": name, "step": step, "hint": text})
+    click.echo(text)
+    if step < 3:
+        output.say_next(f"minillm exercises hint {name} --step {step + 1}")
+
+
+@command.command(epilog="Example:  minillm exercises show softmax")
+@click.argument("name")
+@common.shared
+def show(name: str, json: bool) -> None:
+    """Show an exercise: its task, and what its check looks at."""
+    from minillm.exercises.cutting import task_of
+    from minillm.exercises.table import exercise_of, named, number_of
+
+    exercise = exercise_of(named(name))
+    properties = [
+        {"name": each.name, "points": each.points, "says": each.says}
+        for each in exercise.properties
+    ]
+    if json:
+        record = {"name": exercise.name, "number": number_of(exercise.name)}
+        record |= {"title": exercise.title, "task": task_of(exercise)}
+        record |= {"builds_on": exercise.builds_on, "properties": properties}
+        return output.print_json(record)
+    click.echo(task_of(exercise))
+    output.print_table(
+        ["points", "property", "what must hold"],
+        [[each["points"], each["name"], each["says"]] for each in properties],
+    )
+
+
+@command.command(epilog="Example:  minillm exercises reset softmax")
+@click.argument("name")
+@folder
+@common.shared
+def reset(name: str, folder: str, json: bool) -> None:
+    """Put the blank file of an exercise back; yours is kept beside it."""
+    from minillm.exercises import folder as folders
+    from minillm.exercises.table import file_name, named
+
+    where, name = Path(folder), named(name)
+    folders.open_folder(where)
+    copy = folders.reset(where, name)
+    if json:
+        return output.print_json({"file": where / file_name(name), "kept": copy})
+    click.echo(where / file_name(name))
+    if copy:
+        output.note(f"yours is kept as {copy}")
+
+
+@command.command(epilog="Example:  minillm exercises watch")
+@folder
+@common.shared
+def watch(folder: str, json: bool) -> None:
+    """Check an exercise each time its file is saved, until Ctrl-C."""
+    from minillm.exercises import folder as folders
+    from minillm.exercises import marking
+    from minillm.exercises.watching import saved
+
+    where = Path(folder)
+    course = folders.open_folder(where)
+    output.note("waiting for a file to be saved; Ctrl-C ends this")
+    for name in saved(where, course.names):
+        marks = [*marking.marks(where, course, [name])]
+        if json:
+            output.print_json(marking.to_json(marks))
+        else:
+            show_mark(marks[0])
+
+
+for each in (lecturers.solve, lecturers.pack, lecturers.grade):
+    command.add_command(each)
+
+
+def at(folder: str) -> str:
+    """The option that names the folder, where it is not this one."""
+    return "" if folder == "." else f" --folder {shlex.quote(folder)}"
 
 
 def show_mark(mark) -> None:

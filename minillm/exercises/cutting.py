@@ -22,10 +22,11 @@ def text_of(exercise: Exercise, *, solved: bool = False) -> str:
     source = _Source(exercise.cut)
     code = source.code(solved)
     imports = source.imports(code, exercise.builds_on)
-    return f'"""{_task(exercise)}"""\n\n{imports}\n\n\n{code}'
+    return f'"""{task_of(exercise)}"""\n\n{imports}\n\n\n{code}'
 
 
-def _task(exercise: Exercise) -> str:
+def task_of(exercise: Exercise) -> str:
+    """The docstring of the student's file."""
     name = exercise.name
     parts = [
         f"Exercise {number_of(name)}, {name}: {exercise.title}.",

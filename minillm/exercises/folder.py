@@ -70,16 +70,30 @@ def reset(folder: Path, name: str) -> Path | None:
 
 
 def solve(folder: Path, names: list[str]) -> list[Path]:
-    """Write solved files into a folder. Raises DataError for one that is there."""
+    """Put the solutions of exercises into a folder of exercises, made where there is
+    none. Raises DataError where a student's work would be lost."""
+    for name in names:
+        if is_begun(folder, name):
+            raise DataError(
+                f"{folder / file_name(name)}: is begun: solve into another folder"
+            )
+    if not _is_ours(folder):
+        start(folder, Course(names=tuple(names)))
     paths = [folder / file_name(name) for name in names]
-    for path in paths:
-        if os.path.lexists(path):
-            raise DataError(f"{path}: is there: solve into another folder")
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     for name, path in zip(names, paths, strict=True):
         _write(path, text_of(exercise_of(name), solved=True))
     return paths
+
+
+def is_begun(folder: Path, name: str) -> bool:
+    """Whether a student's file is there and is not the blank one any more."""
+    try:
+        text = (folder / file_name(name)).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True  # the check says what is wrong with it
+    return text.split() != text_of(exercise_of(name)).split()
 
 
 def guide() -> str:

@@ -1,14 +1,15 @@
 """What is checked in a folder, and its marks as a record."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from minillm.errors import UsageError
 from minillm.exercises import judge
 from minillm.exercises.course import Course
-from minillm.exercises.cutting import text_of
+from minillm.exercises.folder import is_begun
 from minillm.exercises.judge import Mark
-from minillm.exercises.table import exercise_of, file_name, named
+from minillm.exercises.table import named
 
 
 def chosen(folder: Path, course: Course, names: Iterable[str], every: bool) -> list:
@@ -30,15 +31,14 @@ def chosen(folder: Path, course: Course, names: Iterable[str], every: bool) -> l
     return begun
 
 
-def is_begun(folder: Path, name: str) -> bool:
-    """Whether a student's file is there and is not the blank one any more."""
-    try:
-        text = (folder / file_name(name)).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError):
-        return True  # the check says what is wrong with it
-    return text.split() != text_of(exercise_of(name)).split()
+def first_open(folder: Path, course: Course) -> str | None:
+    """The first exercise of the course that does not pass; None where all do."""
+    begun = [name for name in course.names if is_begun(folder, name)]
+    with contextlib.closing(marks(folder, course, begun)) as found:
+        for name in course.names:
+            if name not in begun or not next(found).passed:
+                return name
+    return None
 
 
 def marks(

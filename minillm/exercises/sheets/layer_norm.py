@@ -49,7 +49,6 @@ exercise = Exercise(
         "eps); the pullback: gu = g * gain, then the formula of dL/dx with _mean, and "
         "return gx, as_rows(g * unit).sum(0), as_rows(g).sum(0).",
     ),
-    builds_on=("unbroadcast",),
     forbidden=("LayerNorm",),
 )
 

@@ -39,7 +39,6 @@ exercise = Exercise(
         "gx = restore(g) @ columns.swapaxes(-1, -2), and for gy the transposed matrix "
         "stands on the left.",
     ),
-    builds_on=("mul",),
 )
 
 

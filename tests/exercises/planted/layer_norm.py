@@ -32,7 +32,7 @@ BUGS = [
     (GX, GX.removesuffix(" * inverse_sd"), "factor"),
     ("gu = g * gain", "gu = g", "scale"),
     (RETURN, "return gx, as_rows(g * unit).mean(0), as_rows(g).sum(0)", "scale"),
-    (RETURN, "return gx, as_rows(g).sum(0), as_rows(g * unit).sum(0)", "swapped"),
+    (RETURN, "return gx, as_rows(g).sum(0), as_rows(g * unit).sum(0)", "wrong"),
     (RETURN, "return gx, as_rows(g * unit).sum(0)", "error"),
     ("centred = x - _mean(x)", "x -= _mean(x)\n    centred = x", "write"),
 ]
