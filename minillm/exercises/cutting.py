@@ -150,7 +150,8 @@ class _Source:
             found.append(f"from minillm.exercises.earlier import {names}")
         ours = [line for line in found if "minillm" in line.split()[1]]
         others = [line for line in found if line not in ours]
-        return "\n\n".join("\n".join(part) for part in (others, ours) if part)
+        parts = [map(_wrapped, part) for part in (others, ours) if part]
+        return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _defined(node: ast.stmt) -> set[str]:
@@ -179,3 +180,12 @@ def _only(node: ast.Import | ast.ImportFrom, used: set[str]) -> str:
     if isinstance(node, ast.Import):
         return ast.unparse(ast.Import(kept))
     return ast.unparse(ast.ImportFrom(node.module, kept, node.level))
+
+
+def _wrapped(line: str) -> str:
+    """An import, one name a line where it is too long for one."""
+    if len(line) <= WIDTH:
+        return line
+    begin, names = line.split(" import ")
+    rows = "".join(f"    {name},\n" for name in names.split(", "))
+    return f"{begin} import (\n{rows})"

@@ -25,6 +25,13 @@ SHEETS = (
     "adamw",
     "schedule",
     "clipping",
+    "masked",
+    "bpe",
+    "sampling",
+    "beams",
+    "residual",
+    "gpt",
+    "law",
 )
 
 
