@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+import minillm
 from minillm.errors import MinillmError
 from minillm_cli import common, lecturers, output
 
@@ -41,6 +42,7 @@ def start(dir: str, course: str | None, json: bool) -> None:
         record = {"folder": dir, "written": started.written, "kept": started.kept}
         return output.print_json(record)
     click.echo(f"{dir}: {len(started.written)} files written")
+    output.note(f"the engine, to read, is in {Path(minillm.__file__).parent}")
     if started.kept:
         output.note(f"kept as they are: {', '.join(started.kept)}")
     output.say_next(f"minillm exercises next --folder {shlex.quote(dir)}")

@@ -24,7 +24,7 @@ def course_of(file: str | None):
 @common.shared
 def pack(dir: str, course: str | None, json: bool) -> None:
     """Write starter.zip for students, and autograder.zip for Gradescope."""
-    from minillm.exercises.pack import pack
+    from minillm.exercises.archives import pack
 
     paths = pack(course_of(course), Path(dir))
     if json:

@@ -41,6 +41,16 @@ def test_the_kind_that_names_the_mistake_is_followed_to_its_smallest_case():
     assert case["x"].size == 2
 
 
+def test_a_seed_gives_its_own_cases_each_time():
+    def seen(seed):
+        cases = []
+        search(lambda case: cases.append((case["n"], case["x"].tolist())), seed=seed)
+        return cases
+
+    assert seen(1) == seen(1) != seen(2)
+    assert len(seen(1)) == 30
+
+
 def test_each_try_gets_its_own_arrays():
     def run(case):
         assert np.abs(case["x"]).max() < 50

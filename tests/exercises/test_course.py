@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minillm.errors import DataError
-from minillm.exercises import pack
+from minillm.exercises import archives
 from minillm.exercises.course import Course, read_course
 from minillm.exercises.cutting import text_of
 from minillm.exercises.table import exercise_of
@@ -56,13 +56,13 @@ def test_a_wrong_course_is_one_line_with_the_file(tmp_path, text, words):
 
 def test_the_requirements_are_those_of_the_package():
     declared = (ROOT / "setup.cfg").read_text(encoding="utf-8").split()
-    assert set(pack.REQUIREMENTS) <= set(declared)
+    assert set(archives.REQUIREMENTS) <= set(declared)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Gradescope's scripts are for bash")
 def test_the_autograder_runs_in_an_empty_folder(tmp_path):
     """With this Python in the place of the one that setup.sh makes."""
-    starter, autograder = pack.pack(COURSE, tmp_path / "out")
+    starter, autograder = archives.pack(COURSE, tmp_path / "out")
     with zipfile.ZipFile(starter) as archive:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "submission")
@@ -90,7 +90,7 @@ def test_the_autograder_runs_in_an_empty_folder(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Gradescope's scripts are for bash")
 def test_an_empty_submission_has_a_results_file_too(tmp_path):
-    _, autograder = pack.pack(COURSE, tmp_path / "out")
+    _, autograder = archives.pack(COURSE, tmp_path / "out")
     with zipfile.ZipFile(autograder) as archive:
         archive.extractall(tmp_path / "source")
     (tmp_path / "submission").mkdir()

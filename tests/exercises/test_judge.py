@@ -77,7 +77,6 @@ def test_a_loop_at_the_import_is_a_result(check_mul):
         ("import subprocess; subprocess.run(['true'])", "process", "starts another"),
         ("1 / 0", "error", "ZeroDivisionError"),
         ("return x * y", "error", "as a tuple"),
-        ("return mul(x, y)", "error", "RecursionError"),
     ],
 )
 def test_what_a_body_does_is_a_result(check_mul, body, kind, words):
@@ -141,14 +140,6 @@ def test_the_same_file_gets_the_same_marks_and_words(check_mul, monkeypatch):
     first = check_mul(text).to_json()
     monkeypatch.setenv("CI", "true")  # Hypothesis has other settings there
     assert check_mul(text).to_json() == first
-
-
-def test_other_seeds_are_other_cases(tmp_path):
-    write(tmp_path, "mul", with_body("return x * y, lambda g: g * x, lambda g: g * y"))
-    one, other = (
-        next(judge.check(tmp_path, ["mul"], seeds=[seed])).to_json() for seed in (1, 2)
-    )
-    assert one != other
 
 
 def test_earlier_exercises_are_the_student_s_where_solved(tmp_path):
