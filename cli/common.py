@@ -184,7 +184,8 @@ def shared(function):
         except UsageError as error:
             message = str(error)
             name = message.partition(" ")[0].lstrip("-").replace("-", "_")
-            raise UsageError(message + place_of(ctx, name)) from error
+            error.args = (message + place_of(ctx, name),)
+            raise
 
     command = click.option(
         "--json", is_flag=True, help="Print one JSON object on stdout."
@@ -227,7 +228,7 @@ def _read_config(ctx: click.Context, _, file: str | None) -> None:
     """Make a file's values the defaults of the command. Unknown keys are an error."""
     if file is None:
         return
-    from minillm.learning.config import word
+    from minillm.learning.settings import word
 
     known = {_key(p): p for p in ctx.command.params if p.name not in ("config", "help")}
     values = {}

@@ -26,6 +26,7 @@ from minillm_cli import common, signals, streams
 # `minillm --help` shows these without importing what the commands need.
 SECTIONS = {
     "Train and use models": {
+        "notebooks": "Lay down three notebooks for a course.",
         "demo": "Let a small model learn a task whose best answer is known.",
         "train": "Train a language model on a text.",
         "generate": "Continue a text with a trained model, or answer one.",

@@ -5,13 +5,8 @@ import dataclasses
 import click
 
 from minillm import launcher
-from minillm.learning.config import (
-    DEFAULT,
-    WORDS,
-    TrainConfig,
-    kind_of,
-    option,
-)
+from minillm.learning.config import DEFAULT, TrainConfig
+from minillm.learning.settings import WORDS, kind_of, option
 from minillm_cli import common, output
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}

@@ -12,6 +12,8 @@ import sys
 import warnings
 from typing import TextIO
 
+from minillm.launcher import place
+
 # C0 but tab and newline, DEL, C1, and what Unicode calls Bidi_Control.
 OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
@@ -100,6 +102,8 @@ def console(*, stderr: bool = False, **options):
     stream = sys.stderr if stderr else sys.stdout
     terminal = isinstance(stream, Shown)
     options = {"markup": False, "highlight": False, "emoji": False, **options}
+    if place()[1] > 1:  # the terminal is the launcher's, which may send it to a file
+        options["force_terminal"] = False
     file = stream.terminal if terminal else None
     return Visible(file=file, stderr=stderr, **options)
 

@@ -96,7 +96,7 @@ def spawn():
         *argv: str, env: dict | None = None, **kwargs
     ) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "minillm_cli", *argv],
+            [sys.executable, "-m", "minillm", *argv],
             env={**os.environ, **(env or {})},
             stderr=subprocess.PIPE,
             check=False,

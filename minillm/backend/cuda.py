@@ -99,16 +99,21 @@ def open_device(index: int) -> CudaBackend:
     return backend
 
 
-@functools.cache
-def _checked(index: int) -> CudaBackend:
+def count() -> int:
+    """How many GPUs this process sees. Raises DeviceError where it cannot use any."""
     cupy = _import_cupy()
     try:
-        count = cupy.cuda.runtime.getDeviceCount()
+        return cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy's own error classes need a working CuPy
         raise DeviceError(f"{_no_device(cupy, error)}, or use --device cpu") from None
-    if index >= count:
+
+
+@functools.cache
+def _checked(index: int) -> CudaBackend:
+    cupy, n = _import_cupy(), count()
+    if index >= n:
         raise DeviceError(
-            f"there is no device cuda:{index}: this machine has {count} CUDA "
+            f"there is no device cuda:{index}: this machine has {n} CUDA "
             f"device(s); use --device cpu"
         )
     backend = CudaBackend(cupy, index)

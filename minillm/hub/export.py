@@ -51,7 +51,7 @@ def export_folder(run: Run | str, folder: str | Path) -> Path:
             shutil.copymode(made / "config.json", temporary)
         losses = curve(run)
         if losses and run.record.get("results"):
-            draw_curve(run.path, made / CURVE)
+            draw_curve(run.path, run.record, made / CURVE)
         text = card(run, layout, losses, CURVE)
         with replacing(made / "README.md") as temporary:
             temporary.write_text(text, encoding="utf-8")

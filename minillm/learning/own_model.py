@@ -150,14 +150,21 @@ class OwnModel:
     """
 
     shape: dict  # what run.json says of it
+    n_workers: int  # how many can train it
     parameters: dict
     flops_per_token: int | None
 
 
 def look_at(
-    model: Module, row: Batch, vocab_size: int, config: TrainConfig
+    model: Module,
+    row: Batch,
+    vocab_size: int,
+    config: TrainConfig,
+    workers: str = "1",
+    n: int = 1,
 ) -> OwnModel:
-    """Run a model forward once, on a batch of one row.
+    """Run a model forward once, on a batch of one row. It is to be trained by n
+    workers, as `workers` asked for.
 
     Raises UsageError where its loss is not one number that depends on its parameters,
     or its logits are not of `vocab_size` tokens. An error of its own code is raised as
@@ -192,6 +199,7 @@ def look_at(
             "context": config.context,
             "shapes": shapes,
         },
+        n_workers=_n_workers(model, row, workers, n),
         parameters=own_parameters(model),
         flops_per_token=found.of_training(row.ids.size),
     )
@@ -218,7 +226,7 @@ def _copies(model: Module, row: Batch) -> bool:
     return alone and reached == there
 
 
-def n_workers(model: Module, row: Batch, workers: str, n: int) -> int:
+def _n_workers(model: Module, row: Batch, workers: str, n: int) -> int:
     """How many of n workers can train it: one where it cannot be copied, which is told.
     Raises UsageError where more are asked for than can."""
     if n == 1 or _copies(model, row):

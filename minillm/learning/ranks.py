@@ -43,15 +43,9 @@ class Ranks:
         self.seconds = 0.0
 
     def placed(self, config: TrainConfig) -> TrainConfig:
-        """With the device of this rank: of `cuda`, the GPU of its number on its
-        machine."""
-        name = config.device
-        if name == "auto":
-            with backend.use("auto") as found:
-                name = found.kind
-        if name == "cuda" and self.local:
-            return dataclasses.replace(config, device=f"cuda:{self.local}")
-        return config
+        """With the device of this rank."""
+        device = backend.of_rank(config.device, self.local)
+        return dataclasses.replace(config, device=device)
 
     def meet(self, config: TrainConfig, text: EncodedCorpus) -> TrainConfig:
         """`placed`, where all are to train by the same settings on the same text.

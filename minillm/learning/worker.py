@@ -18,7 +18,7 @@ from minillm.learning.config import OBJECTIVE, TrainConfig
 from minillm.learning.encoded import make_batch
 from minillm.learning.evaluate import Score, evaluate
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import SGD, AdamW, squared_norm
+from minillm.learning.optimizer import Optimizer, squared_norm
 from minillm.models import LanguageModel
 from minillm.nn import Module, Noise
 from minillm.text import Batch, Shuffled, Tokenizer
@@ -33,7 +33,7 @@ class Workplace:
     config: TrainConfig  # resolved
     model: Module
     flat: FlatParameters
-    optimizer: AdamW | SGD
+    optimizer: Optimizer
     gradients: list  # one flat buffer for each worker
     sampler: Shuffled
     tokenizer: Tokenizer

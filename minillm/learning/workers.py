@@ -13,11 +13,16 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
+
+import numpy as np
 
 from minillm import backend
 from minillm.backend import Backend
+from minillm.backend.products import threads
 from minillm.errors import MinillmError, UsageError
+from minillm.learning.worker import Worker
 
 # What ends a process, with what each does by default.
 SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -203,3 +208,28 @@ def _serve(worker, connection) -> None:
             except Exception as failure:
                 answer, error = None, failure
             connection.send((answer, error))
+
+
+@contextlib.contextmanager
+def open_workers(learner) -> Iterator[tuple]:
+    """The workers of a Learner, and on a GPU the steps that nobody has waited for:
+    (`Workers` or `Ranks`, `Unread` or None)."""
+    work, n = learner.work, learner.n_workers
+    with (
+        backend.use(learner.config.device) as device,
+        threads(1),  # a worker is one core's work
+        # What overflows shows in the loss or in the norm of the gradient.
+        np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+    ):
+        if learner.ranks:
+            yield learner.ranks.start(learner), None
+            return
+        # Its processes are forked with all of the above in force.
+        made = Workers(lambda rank: Worker(work, rank, n), learner.worker_kind, n)
+        with made as workers:
+            if device.kind == "cpu":
+                yield workers, None
+                return
+            from minillm.learning.unread import Unread  # opened for a GPU only
+
+            yield workers, Unread(learner.config.clip, learner.wait)

@@ -43,7 +43,7 @@ class Bert(LanguageModel):
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
         width, bias = config.d_model, config.bias
-        init = Initializer.of(config, rng, dtype)
+        init = Initializer.from_config(config, rng, dtype)
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.positions = position_table(config, init)
         self.segments = Embedding(2, width, init=init)

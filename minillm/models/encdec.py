@@ -40,7 +40,9 @@ class EncoderDecoder(LanguageModel):
         width = config.d_model
         # As rows of the output, tokens N(0, 1/D) give logits of variance 1; as inputs,
         # times √D, they are about as large as the sines they are added to.
-        init = Initializer.of(config, rng, dtype, embedding_sd=1 / math.sqrt(width))
+        init = Initializer.from_config(
+            config, rng, dtype, embedding_sd=1 / math.sqrt(width)
+        )
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.positions = position_table(config, init)
         layers = range(config.n_layers)

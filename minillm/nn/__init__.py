@@ -5,10 +5,12 @@ from minillm.lazy import lazy_names
 __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "attention": ["CrossAttention", "MultiHeadAttention", "to_key_mask"],
-        "block": ["Block", "DecoderBlock", "last_norm", "normed"],
+        "attention": ["MultiHeadAttention", "to_key_mask"],
+        "block": ["Block", "last_norm", "normed"],
         "cache": ["DecoderCache", "KeyValueCache", "LSTMState", "column_mask"],
         "config": ["ModelConfig"],
+        "cross_attention": ["CrossAttention"],
+        "decoder_block": ["DecoderBlock"],
         "init": ["Initializer", "seed"],
         "layers": [
             "Embedding",
@@ -16,12 +18,12 @@ __all__, __getattr__, __dir__ = lazy_names(
             "LayerNorm",
             "Linear",
             "Noise",
-            "RMSNorm",
             "drop",
             "new_norm",
         ],
         "module": ["Module"],
         "positions": ["add_positions", "position_table", "position_vectors"],
+        "rms_norm": ["RMSNorm"],
         "recurrent": ["LSTM", "RecurrentBlock"],
     },
 )

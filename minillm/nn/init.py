@@ -44,7 +44,7 @@ class Initializer:
         self.dtype = dtype
 
     @classmethod
-    def of(
+    def from_config(
         cls,
         config: ModelConfig,
         rng: np.random.Generator | None,

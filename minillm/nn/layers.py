@@ -1,21 +1,11 @@
 """The layers without attention: linear map, embedding, layer norm, feed-forward,
 dropout."""
 
-from typing import TypeAlias
-
+from minillm import nn, ops  # a file of its own: RMSNorm; swiglu and dropout
 from minillm.nn.config import CHOICES, ModelConfig, check_choice
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.module import Module
-from minillm.ops import (
-    dropout,
-    embedding,
-    gelu,
-    layer_norm,
-    linear,
-    relu,
-    rms_norm,
-    swiglu,
-)
+from minillm.ops import embedding, gelu, layer_norm, linear, relu
 from minillm.tensor import Tensor
 
 
@@ -61,32 +51,11 @@ class LayerNorm(Module):
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
         return layer_norm(x, self.gain, self.bias)
 
-    def kept(self, n_keys: int) -> int:
-        """Unit vectors, the output, and the sum on the residual path beside it."""
-        return 3 * self.gain.size
 
-
-class RMSNorm(Module):
-    """Each vector divided by its root mean square, then scaled."""
-
-    def __init__(self, width: int, *, init: Init = None):
-        self.gain = initializer(init).ones(width)
-
-    def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
-        return rms_norm(x, self.gain)
-
-    def kept(self, n_keys: int) -> int:
-        """As in `LayerNorm`."""
-        return 3 * self.gain.size
-
-
-Norm: TypeAlias = LayerNorm | RMSNorm
-
-
-def new_norm(config: ModelConfig, init: Initializer) -> Norm:
+def new_norm(config: ModelConfig, init: Initializer) -> "LayerNorm | nn.RMSNorm":
     """The norm of a model of this shape."""
     if config.norm_kind == "rms":
-        return RMSNorm(config.d_model, init=init)
+        return nn.RMSNorm(config.d_model, init=init)
     return LayerNorm(config.d_model, init=init, bias=config.bias)
 
 
@@ -116,7 +85,7 @@ class FeedForward(Module):
         self.down = Linear(d_ff, width, init=init, bias=bias, into_residual=True)
 
     @classmethod
-    def of(cls, config: ModelConfig, init: Initializer) -> "FeedForward":
+    def from_config(cls, config: ModelConfig, init: Initializer) -> "FeedForward":
         """That of a model of this shape."""
         return cls(
             config.d_model,
@@ -129,16 +98,11 @@ class FeedForward(Module):
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., d_ff) -> (..., D)
         wide = self.up(x)
         if self.activation == "swiglu":
-            return self.down(swiglu(self.gate(x), wide))
+            return self.down(ops.swiglu(self.gate(x), wide))
         if self.activation == "relu2":
             positive = relu(wide)
             return self.down(positive * positive)
         return self.down(gelu(wide))
-
-    def kept(self, n_keys: int) -> int:
-        """Of the wide layer what goes into f, its slopes and what comes out."""
-        d_ff, width = self.down.weight.shape
-        return (3 if self.gate is None else 5) * d_ff + 2 * width
 
 
 class Noise:
@@ -180,4 +144,4 @@ def drop(x: Tensor, noise: Noise | None) -> Tensor:
     if noise is None or noise.rate == 0:
         return x
     key = noise.next_key()
-    return dropout(x, rate=noise.rate, key=key, first_row=noise.first_row)
+    return ops.dropout(x, rate=noise.rate, key=key, first_row=noise.first_row)

@@ -78,18 +78,6 @@ class Module:
             if isinstance(found, Module):
                 yield found
 
-    def flops(self, n_keys: int) -> float:
-        """FLOPs of a forward pass for one token that no matrix among the parameters
-        tells of: attention to `n_keys` keys has some, all other layers none. Those of
-        the modules that this one holds are not in it."""
-        return 0.0
-
-    def kept(self, n_keys: int) -> int:
-        """About how many numbers are kept of each token, which looks at `n_keys` keys,
-        for the backward pass. Those of the modules that this one holds are not in
-        it."""
-        return 0
-
     def zero_grad(self) -> None:
         """Forget all gradients.
 

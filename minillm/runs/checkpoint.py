@@ -79,10 +79,11 @@ def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
 
     Raises DataError where names, shapes or types differ from the model's.
     """
+    state = _state(path)
     fill(flat.views(flat.data), path / WEIGHTS)
     if optimizer is not None:
         fill(moments(flat, optimizer), path / MOMENTS)
-    return _state(path)
+    return state
 
 
 def _state(path: Path) -> dict:

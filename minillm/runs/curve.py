@@ -8,20 +8,19 @@ from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, new_figure, save, style
 from minillm.json_files import read_lines
 from minillm.kinds import COUNT, NUMBER
-from minillm.learning.config import TrainConfig
 from minillm.runs import metrics
-from minillm.runs.run import read_record
+from minillm.text import OBJECTIVES
 
 DRAWN = {**metrics.KIND, "tokens": COUNT, "loss": NUMBER}
 
 
-def draw_curve(folder: Path, to: Path | None = None) -> Path:
-    """Draw loss.svg into a run folder, or its curve to another place; returns its path.
+def draw_curve(folder: Path, record: dict, to: Path | None = None) -> Path:
+    """Draw loss.svg into the folder of a finished run, or its curve to another place;
+    returns its path. `record` is that of the run.
 
     Raises DataError where the disk refuses: the run is finished all the same.
     """
     lines = list(read_lines(folder / "metrics.jsonl", DRAWN))
-    record = read_record(folder)
     tokens = np.array([line["tokens"] for line in lines])
     loss = np.array([line["loss"] for line in lines])
     with style():
@@ -38,8 +37,8 @@ def draw_curve(folder: Path, to: Path | None = None) -> Path:
         )
         axes.set_xscale("log")
         axes.set_xlabel("tokens seen")
-        unit = TrainConfig.from_json(record["options"]).loss_unit
-        axes.set_ylabel(f"loss ({unit})")
+        objective = OBJECTIVES[record["options"]["objective"]]
+        axes.set_ylabel(f"loss ({objective.loss_unit})")
         axes.set_title(f"{folder.name}: {record['data']['name']}")
         axes.legend()
         try:

@@ -75,7 +75,7 @@ class Logbook:
         # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
         self.best = None
         self.seconds_before = 0.0  # of the sessions before
-        self.unread = []  # steps whose lines are still to be written
+        self.unwritten = []  # steps whose lines are still to be written
         self.read_at = 0.0  # the seconds of the last one that is
 
     def write_first_record(self) -> None:
@@ -178,7 +178,7 @@ class Logbook:
         """Take in a step; where it is time, the model is evaluated after it. On a GPU
         the lines of some steps are written together."""
         self.n_done = step.number + 1
-        self.unread.append(step)
+        self.unwritten.append(step)
         due = self.n_done % self.learner.config.eval_every == 0 or self.is_done
         self.result = self._evaluate(self.every) if due else None
         if due:
@@ -192,11 +192,11 @@ class Logbook:
     def _write_lines(self, val_loss: float | None = None) -> None:
         """Write the lines of all steps so far; `val_loss` was measured after the last.
         Of those that nobody waited for, each took the same time."""
-        self.learner.settle()
+        self.learner.wait()
         self._write_known(val_loss)
 
     def _write_known(self, val_loss: float | None = None) -> None:
-        steps, self.unread = self.unread, []
+        steps, self.unwritten = self.unwritten, []
         began, self.read_at = self.read_at, self.watch.seconds
         for i, step in enumerate(steps, 1):
             line = self.metrics.add(
@@ -269,7 +269,7 @@ class Logbook:
         try:
             yield
         except DivergedError as error:
-            self.unread = [s for s in self.unread if s.number + 1 < error.step]
+            self.unwritten = [s for s in self.unwritten if s.number + 1 < error.step]
             self._write_known()
             self._write_record("diverged")
             found = self._diverged(error.step, error.figures)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from minillm.errors import DataError, UsageError
 from minillm.files import is_temporary
-from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated, word
+from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated
 from minillm.learning.data import EncodedCorpus, read_corpus
+from minillm.learning.settings import word
 from minillm.nn import Module
 from minillm.runs import checkpoint, lock
 from minillm.runs.own_run import check_same, with_given
@@ -38,10 +39,10 @@ def settle(
     """
     sources = translated(sources or sources_of(config))
     if resume:
-        config, sources = resumed(config, sources)
-        check_same(Path(config.out), read_record(config.out), model)
+        config, sources = resumed(config, sources, model)
     else:
-        config = with_given(shaped(config, sources), model)
+        config = shaped(config, sources)
+        config = with_given(config, model)
     return config.resolve(), sources
 
 
@@ -53,7 +54,9 @@ def sources_of(config: TrainConfig) -> dict:
     }
 
 
-def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
+def resumed(
+    config: TrainConfig, sources: dict, model: Module | None = None
+) -> tuple[TrainConfig, dict]:
     """The options of the run in `config.out` and where they came from.
 
     Settings that are given now must agree with them, except those in FREE. Raises
@@ -91,6 +94,7 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
         raise UsageError(
             f"{config.out}: cannot go on with {name} {new}: this run has {old}: {way}"
         )
+    check_same(path, record, model)
     return config, {**record["sources"], **{name: sources[name] for name in asked}}
 
 

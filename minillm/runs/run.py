@@ -185,14 +185,16 @@ def _check(record: dict) -> None:
     check(record, NEEDED)
     if record["status"] == "finished":
         check(record, NEEDED_OF_FINISHED)
-    config = TrainConfig.from_json(recorded(record["options"]))
-    if (config.arch == OWN) != (record["config"]["arch"] == OWN):
-        raise ValueError("its arch is not that of its options")
-    if config.arch == OWN:
+    is_own = record["config"]["arch"] == OWN
+    if is_own:
         check(record["model"], MODEL, "model")
-        return
-    if record["status"] == "finished":
+    elif record["status"] == "finished":
         check(record, NEEDED_OF_OURS)
+    config = TrainConfig.from_json(recorded(record["options"]))
+    if (config.arch == OWN) != is_own:
+        raise ValueError("its arch is not that of its options")
+    if is_own:
+        return
     shape = ModelConfig.from_json(record["model"])
     if shape != config.shape(shape.vocab_size, shape.n_classes):
         raise ValueError("its model is not that of its options")

@@ -10,17 +10,18 @@ from minillm.backend.memory import keep_freed_memory
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
+from minillm.learning.flat import FlatParameters
 from minillm.learning.learner import Learner
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.nn import Module
-from minillm.runs import memory
+from minillm.runs import checkpoint, memory
 from minillm.runs.begin import may_be_removed, open_logbook
 from minillm.runs.interrupt import Interrupts
 from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.record import code
 from minillm.runs.resume import finished_record, settle
-from minillm.runs.run import is_unfinished, load_run, read_tokenizer
+from minillm.runs.run import is_unfinished, read_tokenizer
 from minillm.visible import warn
 
 
@@ -79,8 +80,9 @@ def _train(
     """Train where nothing is finished yet: the text, the Learner, the Logbook."""
     keep_freed_memory()
     with backend.use(config.device) as device:
+        tokenizer = None if text else _tokenizer(config, resume)
         _, n = choose_workers(config.workers, config.batch, device, ranks)
-        text = text or prepare(config, _tokenizer(config, resume), reporter.note)
+        text = text or prepare(config, tokenizer, reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
         with memory.within(config, shape, n, device):
             learner = Learner(
@@ -91,7 +93,7 @@ def _train(
             with open_logbook(learner, sources, reporter, resume, replaces) as book:
                 record = _steps(book, learner)
     if draw:
-        _draw(book.folder)
+        _draw(book.folder, record)
     reporter.finish(record)
     return record
 
@@ -125,6 +127,8 @@ def _again(
     record: dict, folder: Path, model: Module | None, reporter, draw: bool
 ) -> dict:
     """The record of a run that is finished already."""
+    if draw and not (folder / "loss.svg").exists():
+        _draw(folder, record)  # it was killed, or the disk was full
     other = record["versions"].get("code") not in (None, code())
     by = ", by another version of minillm's code" if other else ""
     note = (
@@ -132,21 +136,21 @@ def _again(
         f"--overwrite this one"
     )
     if model is not None:
-        load_run(folder, model)
+        numbers = sum(p.size for p in model.parameters())
+        newest = checkpoint.trained(folder / checkpoint.FOLDER, numbers)
+        checkpoint.load(newest, FlatParameters(model))
         note += "; its weights are in the model now"
     if reporter is None:
         warn(note)
     else:
         reporter.note(note)
-    if draw and not (folder / "loss.svg").exists():
-        _draw(folder)  # it was killed, or the disk was full
     return record
 
 
-def _draw(folder: Path) -> None:
+def _draw(folder: Path, record: dict) -> None:
     from minillm.runs.curve import draw_curve
 
-    draw_curve(folder)
+    draw_curve(folder, record)
 
 
 def _tokenizer(config: TrainConfig, resume: bool):

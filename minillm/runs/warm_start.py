@@ -3,10 +3,11 @@
 from dataclasses import fields, replace
 
 from minillm.errors import DataError, UsageError
-from minillm.learning.config import DEFAULT, OF_SHAPE, TrainConfig, option
+from minillm.learning.config import DEFAULT, OF_SHAPE, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.flat import FlatParameters
 from minillm.learning.learner import Learner
+from minillm.learning.settings import option
 from minillm.runs.run import checkpoint_of, read_record
 from minillm.weights import copy_arrays, read_arrays
 

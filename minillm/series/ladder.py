@@ -6,13 +6,10 @@ from dataclasses import asdict, dataclass, field
 
 from minillm.errors import UsageError
 from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
-from minillm.learning.config import (
-    TrainConfig,
-    check_arch,
-    peak_lr,
-)
+from minillm.learning.config import TrainConfig
+from minillm.learning.settings import peak_lr
 from minillm.models import architectures_for, usual
-from minillm.models.sizes import default_heads
+from minillm.models.architectures import check_arch, default_heads
 from minillm.nn.config import MOST_LAYERS
 from minillm.series.model_settings import checked, written
 from minillm.text import OBJECTIVES

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minillm.errors import Interrupted, UsageError
-from minillm.learning.config import check_name
+from minillm.learning.settings import check_name
 from minillm.learning.workers import available_cores
 from minillm.series.executors import opened
 from minillm.series.ladder import Ladder, architecture, named, options

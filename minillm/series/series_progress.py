@@ -108,7 +108,8 @@ class Reporter(Silent):
         elif time.perf_counter() - self.last > SECONDS_BETWEEN_LINES:
             self.last = time.perf_counter()
             running = [f"{name} {self.done[name]:.0%}" for name in self.lines]
-            self.console.print(f"{', '.join(running)}; {self._left()} left")
+            running = ", ".join(running) or "no run is on its way"
+            self.console.print(f"{running}; {self._left()} left")
 
     def note(self, text: str) -> None:
         self.console.print(text)

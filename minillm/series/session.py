@@ -137,7 +137,8 @@ class Session:
         """The command line that goes on with this series."""
         given = {"data": self.data, "objective": self.objective, "arch": self.arch}
         named = options(self.ladder.name, self.ladder.model, **given, seed=self.seed)
-        return command(self.folder, named)
+        line = command(self.folder, named)
+        return self.cluster.command(line) if self.cluster else line
 
     def _old_plan(self) -> Plan | None:
         """The plan in the folder. Raises UsageError where the folder holds another

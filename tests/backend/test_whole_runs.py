@@ -13,7 +13,8 @@ from minillm.errors import UsageError
 from minillm.generation import Decoder
 from minillm.learning.evaluate import score
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import SGD, AdamW, squared_norm
+from minillm.learning.optimizer import AdamW, squared_norm
+from minillm.learning.sgd import SGD
 from minillm.models import ModelConfig, build, usual
 from minillm.nn import Embedding, Linear, Module, Noise
 from minillm.ops import cross_entropy, relu

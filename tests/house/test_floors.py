@@ -26,6 +26,7 @@ FLOORS = [
     ["minillm.tasks", "minillm.inspect", "minillm.studies"],
     ["minillm.demos", "minillm.exercises"],
     ["minillm_cli", "minillm_data"],
+    ["minillm.__main__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FOLDERS = {"minillm": "minillm", "cli": "minillm_cli", "data": "minillm_data"}

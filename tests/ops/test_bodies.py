@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from minillm import backend
 from minillm.backend import registry
+from minillm.learning import optimizer, sgd  # noqa: F401  (they define kernels)
 from minillm.ops import IGNORED
 from minillm.testing import TABLE, cases, check_body
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from minillm.errors import DataError
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import SGD, AdamW
+from minillm.learning.optimizer import AdamW
+from minillm.learning.sgd import SGD
 from minillm.models import ModelConfig, build
 from minillm.runs import checkpoint
 from minillm.runs.run import load_run

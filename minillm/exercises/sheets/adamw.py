@@ -20,9 +20,7 @@ exercise = Exercise(
         data ← data − lr (m̂ / (√v̂ + ε) + decay · data)
 
     `adamw` changes data, m and v *in place* (`+=`, `-=`) and returns nothing. The
-    gradient is multiplied by `scale` first; the line above the blank does that, and
-    `moves` is 1: multiply what is added to m, v and data by it. (On a GPU it is 0
-    where nothing may move.)
+    gradient is multiplied by `scale` first; the gradient itself is not changed.
 
     Decay acts on matrices only, not on biases and gains. All parameters lie in one
     buffer, the decayed ones first, `n_decayed` numbers of them. `_by_decay(part,
@@ -30,9 +28,9 @@ exercise = Exercise(
     (slice, its decay), without empty slices.
     """,
     read="""the tour, stop 6; Loshchilov & Hutter 2019, algorithm 2.""",
-    cut=Cut("minillm.learning.optimizer", {"adamw": "m +=", "_by_decay": ""}),
+    cut=Cut("minillm.learning.optimizer", {"adamw": "", "_by_decay": ""}),
     hints=(
-        "m += moves * (1 - beta1) * (g - m) changes the array in place; m = m + … "
+        "m += (1 - beta1) * (g - m) changes the array in place; m = m + … "
         "would make a new one, and the caller would see nothing.",
         "Step 1 of β₁ = 0.9: m is 0.1 g, and 1 − β₁¹ is 0.1, so that m̂ is g. The decay "
         "uses data as it is before the step, and no moments.",

@@ -23,28 +23,29 @@ exercise = Exercise(
 
         it is a leaf, or retains_grad     ->  _keep(tensor, g)
         each (parents, pullback) of its edges:
-            _pulled(tensor, parents, pullback, g) gives pairs (parent, contribution)
-            gradients[parent] = _plus(gradients.get(parent), contribution)
+            pulled(backend.of(tensor.data), tensor.made_by, pullback, parents, g)
+            gives pairs (parent, part)
+            gradients[parent] = _plus(gradients.get(parent), part)
         it has edges                      ->  tensor.edges = FREED
 
     A leaf has no edges, and its edges stay as they are.
 
-    `_plus(so_far, contribution)` returns the pair (gradient, owned) with one part
+    `_plus(so_far, part)` returns the pair (gradient, owned) with one part
     more; so_far is such a pair, or None. The trap: a pullback may return its own g, or
     an array that others need, so the first part is borrowed (owned is False) and must
     not be written into. The second part makes a new array, which is owned; from the
     third on, one can add in place.
     """,
-    read="""the tour, stop 2; `_keep` is in the file, `_pulled` and `_seed` are in
-    minillm/tensor.py.""",
+    read="""the tour, stop 2; `_keep` is in the file, `pulled` in
+    minillm/backend/pullbacks.py.""",
     cut=Cut("minillm.tensor", {"backward": "order =", "_plus": ""}, also=("_keep",)),
     hints=(
         "In b = a + a; c = b + b, g of c is passed to b twice. How many pairs does "
-        "`_pulled` give for c, and what is in `gradients` after each?",
+        "`pulled` give for c, and what is in `gradients` after each?",
         "while order: tensor = order.pop() takes from the end, and lets go of what has "
         "been used. `g, _ = gradients.pop(tensor)`.",
-        "_plus: None -> (contribution, False); not owned -> (g + contribution, True); "
-        "owned -> g += contribution, then (g, True).",
+        "_plus: None -> (part, False); not owned -> (g + part, True); owned -> g += "
+        "part, then (g, True).",
     ),
     builds_on=("topological_order",),
 )

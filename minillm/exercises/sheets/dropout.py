@@ -27,8 +27,8 @@ exercise = Exercise(
 
     The pullback uses the same mask as the value.
     """,
-    read="""the tour, stop 3; `hashed_uniform` in minillm/ops/neural.py.""",
-    cut=Cut("minillm.ops.neural", {"dropout": ""}),
+    read="""the tour, stop 3; `hashed_uniform` in minillm/ops/noise.py.""",
+    cut=Cut("minillm.ops.noise", {"dropout": ""}),
     hints=(
         "A comparison of an array with a number gives an array of True and False; "
         "`astype(x.dtype)` makes 1 and 0 of them, in the type of x.",

@@ -4,9 +4,10 @@ import math
 
 from minillm.backend import Backend
 from minillm.errors import UsageError
-from minillm.learning.config import OF_SHAPE, WORDS, TrainConfig
+from minillm.learning.config import OF_SHAPE, TrainConfig
+from minillm.learning.settings import WORDS
 from minillm.models import ModelConfig, count
-from minillm.models.sizes import default_heads
+from minillm.models.architectures import default_heads
 
 MOST_LAYERS = 160
 MOST_PARAMETERS = 1e15

@@ -15,7 +15,7 @@ import numpy as np
 
 import minillm.text
 from minillm.errors import UsageError
-from minillm.text.batch import Batch, pad
+from minillm.text.batch import Batch
 from minillm.text.tokenizer.chunks import chunks, rejoined
 
 # Special tokens: padding, what is unknown, those of BERT, begin and end of a text.
@@ -209,6 +209,8 @@ class Tokenizer(ABC):
     ) -> Batch:
         """What `frame` gave for several texts as arrays of one length, filled up with
         [PAD]. Where there is none any token will do: the mask leaves it out."""
+        from minillm.text.padding import pad  # opened for framed texts only
+
         return pad(rows, self.specials.get(PAD, 0), multiple_of)
 
     def batch(
