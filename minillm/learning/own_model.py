@@ -19,7 +19,7 @@ import numpy as np
 
 from minillm import backend
 from minillm.backend import Backend
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.learning.config import OWN, TrainConfig, without_shape
 from minillm.models import LanguageModel
 from minillm.models.own_count import counted_flops, own_parameters
@@ -115,13 +115,15 @@ def with_model(config: TrainConfig, model: Module | None) -> TrainConfig:
         with backend.use(config.device) as chosen:
             if chosen is not device:
                 raise UsageError(
-                    f"--device {config.device}: {_name(model)} lies on {device.name}: "
+                    f"{option('device', config.device)}: {_name(model)} lies on "
+                    f"{device.name}: "
                     f'make it inside `with minillm.use("{config.device}")`'
                 )
     longest = context_of(model)
     if config.context and longest and config.context > longest:
         raise UsageError(
-            f"--context {config.context} is longer than that of {_name(model)}, "
+            f"{option('context', config.context)} is longer than that of "
+            f"{_name(model)}, "
             f"{longest}"
         )
     return dataclasses.replace(
@@ -173,7 +175,7 @@ def look_at(
     name = _name(model)
     if config.dropout and not _takes_noise(_learns_by(model)):
         raise UsageError(
-            f"--dropout {config.dropout}: {name} takes no `noise` to drop by"
+            f"{option('dropout', config.dropout)}: {name} takes no `noise` to drop by"
         )
     if gives_logits(model):
         check_vocabulary(model, logits_of(model, row.ids).shape[-1], vocab_size)
@@ -236,7 +238,7 @@ def _n_workers(model: Module, row: Batch, workers: str, n: int) -> int:
         f"with the parameters of the first"
     )
     if "auto" not in workers:
-        raise UsageError(f"--workers {workers}: {why}: take 1")
+        raise UsageError(f"{option('workers', workers)}: {why}: take 1")
     warn(f"{why}: one worker trains it")
     return 1
 

@@ -6,13 +6,14 @@ import os
 import typing
 from collections.abc import Iterable
 
-from minillm.errors import UsageError
+from minillm.errors import DataError, UsageError, brief
 from minillm.models.architectures import OWN, architecture
 from minillm.nn.config import CHOICES, check_choice
 
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
 # in the middle were the best.
 SGD_LR = 0.2
+LONGEST_NAME, LONGEST_PATH = 255, 4096  # bytes that a disk has room for
 OWN_LR = 3e-3  # of a model of one's own, whose width is not known
 # The command's words for a model's shape, and the names that they have here.
 WORDS = {
@@ -29,13 +30,14 @@ def setting(
     *,
     metavar: str | None = None,
     choices: Iterable[str] = (),
+    rare: bool = False,
     low: float = 1,
     below: float = math.inf,
     most: float = math.inf,
 ):
     """A field of `TrainConfig`: its default, what `minillm train --help` says of its
-    option, and what it may be."""
-    about = {"help": help, "metavar": metavar, "choices": tuple(choices)}
+    option, and what it may be. What is `rare` is not in `--help`."""
+    about = {"help": help, "metavar": metavar, "choices": tuple(choices), "rare": rare}
     limits = {"low": low, "below": below, "most": most}
     return dataclasses.field(default=default, metadata={**about, **limits})
 
@@ -75,7 +77,8 @@ def _checked_text(field: dataclasses.Field, value) -> str:
 
 
 def check_name(name: str, value: str | None) -> None:
-    """Raises UsageError for the name of a file that a record could not hold."""
+    """Raises UsageError for the name of a file that a record could not hold, DataError
+    for a folder that no disk has a place for."""
     try:
         (value or "").encode("utf-8")
     except UnicodeEncodeError:
@@ -83,6 +86,10 @@ def check_name(name: str, value: str | None) -> None:
             f"{name} {value!a} is no name in UTF-8: choose another one (or, if it is, "
             f"set PYTHONUTF8=1)"
         ) from None
+    parts = (value or "").encode("utf-8").split(os.sep.encode())
+    longest = max(map(len, parts))
+    if name == "out" and (longest > LONGEST_NAME or len(value or "") > LONGEST_PATH):
+        raise DataError(f"{brief(value)}: File name too long")
 
 
 def kind_of(field: dataclasses.Field) -> type:
@@ -107,7 +114,7 @@ def _check_number(field: dataclasses.Field, value, whole: bool) -> None:
         raise UsageError(f"{name} must be at most {most:,}, got {value}")
 
 
-def option(name: str) -> str:
+def flag(name: str) -> str:
     """The option of `minillm train` that sets a field."""
     return "--" + word(name).replace("_", "-")
 

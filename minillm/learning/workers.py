@@ -21,7 +21,7 @@ import numpy as np
 from minillm import backend
 from minillm.backend import Backend
 from minillm.backend.products import threads
-from minillm.errors import MinillmError, UsageError
+from minillm.errors import MinillmError, UsageError, option
 from minillm.learning.worker import Worker
 
 # What ends a process, with what each does by default.
@@ -50,7 +50,7 @@ def choose_workers(
     if device.kind == "cpu":
         return parse_workers(text, batch)
     if text not in ("auto", "1"):
-        raise UsageError(f"--workers {text}: {device.name} takes one")
+        raise UsageError(f"{option('workers', text)}: {device.name} takes one")
     return "device", 1
 
 
@@ -65,14 +65,16 @@ def parse_workers(text: str, batch: int) -> tuple[str, int]:
     counts = number == "auto" or (number.isdecimal() and int(number) > 0)
     if kind not in ("", "threads", "processes") or not counts:
         raise UsageError(
-            f"--workers {text}: say auto, a number from 1, threads:N or processes:N"
+            f"{option('workers', text)}: say auto, a number from 1, threads:N or "
+            f"processes:N"
         )
     kind = "processes" if forks and kind != "threads" else "threads"
     if number == "auto":
         return kind, max(1, min(available_cores(), batch // 4))
     if int(number) > batch:
         raise UsageError(
-            f"--workers {text}: more workers than the {batch} sequences of a batch"
+            f"{option('workers', text)}: more workers than the {batch} sequences of a "
+            f"batch"
         )
     return kind, int(number)
 
@@ -80,7 +82,9 @@ def parse_workers(text: str, batch: int) -> tuple[str, int]:
 def missed_wish(text: str, kind: str) -> str | None:
     """What to tell who asked for processes and gets threads."""
     if text.startswith("processes") and kind == "threads":
-        return f"--workers {text}: this platform cannot fork, threads do the work"
+        return (
+            f"{option('workers', text)}: this platform cannot fork, threads do the work"
+        )
     return None
 
 
@@ -114,7 +118,7 @@ class Workers:
                 self.close(0.1)
                 raise MinillmError(
                     f"worker {rank} cannot be started ({error.strerror}): try "
-                    f"--workers 1"
+                    f"{option('workers', 1)}"
                 ) from None
         # For who does not close them: ahead of multiprocessing's own handler, which
         # would wait for processes that let no signal end them.
@@ -143,7 +147,7 @@ class Workers:
         except (EOFError, OSError):
             rank = self._connections.index(connection) + 1
             raise MinillmError(
-                f"worker {rank} died: out of memory? Try --workers 1"
+                f"worker {rank} died: out of memory? Try {option('workers', 1)}"
             ) from None
         self._owing.remove(connection)
         return answer

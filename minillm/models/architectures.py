@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, nearest, quoted
 from minillm.models.language_model import LanguageModel
 from minillm.nn.config import DESIGN, ModelConfig, check_choice
 from minillm.text import OBJECTIVES
@@ -102,20 +102,16 @@ def check_arch(arch: str, objective: str) -> None:
     if arch not in allowed:
         others = [name for name in OBJECTIVES if arch in architectures_for(name)]
         way = f": arch {arch} is for objective {' or '.join(others)}" if others else ""
+        way = way or nearest(arch, allowed)
         raise UsageError(
-            f"objective {objective} needs arch {' or '.join(allowed)}, got {arch!r}"
-            f"{way}"
+            f"objective {objective} needs arch {' or '.join(allowed)}, got "
+            f"{quoted(arch)}{way}"
         )
 
 
 def check(config: ModelConfig) -> None:
     """Raise UsageError for a shape that its architecture cannot have."""
     arch = architecture(config.arch)
-    if arch.settings.get("tied") and not config.tied:
-        raise UsageError(
-            f"arch {config.arch} predicts tokens with the table it reads them with: it "
-            f"needs tied"
-        )
     if not arch.has_heads and config.of_transformers:
         name = config.of_transformers[0]
         raise UsageError(
@@ -178,7 +174,7 @@ SIZES = {
 def size(name: str) -> Size:
     """The named size. Raises UsageError listing the names there are."""
     if name not in SIZES:
-        raise UsageError(f"unknown size {name!r}: choose one of {', '.join(SIZES)}")
+        raise UsageError(f"unknown size {quoted(str(name))}{guess(name, SIZES)}")
     return SIZES[name]
 
 

@@ -78,7 +78,7 @@ def _counted(config: ModelConfig) -> dict:
                 output += p.size
             else:
                 products += p.size
-    if not config.n_classes:
+    if hasattr(model, "head"):  # it predicts tokens
         output += model.head.size
         matrices += model.head.size
     layers = [*model.modules()]

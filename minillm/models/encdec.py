@@ -50,7 +50,7 @@ class EncoderDecoder(LanguageModel):
         self.encoder_norm = last_norm(config, init)
         self.decoder = [DecoderBlock(config, init, causal=True) for _ in layers]
         self.decoder_norm = last_norm(config, init)
-        self.head = self.tokens.weight
+        self.head = self.token_head(init)
 
     def embed(self, ids, begin: int = 0, padding: np.ndarray | None = None) -> Tensor:
         """Token vectors (times √D: section 3.4) plus position vectors."""

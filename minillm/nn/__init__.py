@@ -11,7 +11,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "config": ["ModelConfig"],
         "cross_attention": ["CrossAttention"],
         "decoder_block": ["DecoderBlock"],
-        "init": ["Initializer", "seed"],
+        "init": ["Blank", "Initializer", "seed"],
         "layers": [
             "Embedding",
             "FeedForward",
@@ -19,6 +19,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             "Linear",
             "Noise",
             "drop",
+            "gelu_form",
             "new_norm",
         ],
         "module": ["Module"],

@@ -34,6 +34,8 @@ class MultiHeadAttention(Module):
         rotary: bool = False,
         n_kv_heads: int | None = None,
         qk_norm: bool = False,
+        rope_base: float = 10_000.0,
+        norm_eps: float = 1e-5,
     ):
         self.n_heads = n_heads
         self.n_kv_heads = n_kv_heads or n_heads
@@ -41,12 +43,14 @@ class MultiHeadAttention(Module):
         self.head_width = head_width(width, n_heads)
         self.causal = causal
         self.rotary = rotary
+        self.rope_base = rope_base
         init = initializer(init)
         of_keys = self.n_kv_heads * self.head_width
         self.qkv = Linear(width, width + 2 * of_keys, init=init, bias=bias)
         self.out = Linear(width, width, init=init, bias=bias, into_residual=True)
-        self.q_norm = nn.RMSNorm(self.head_width, init=init) if qk_norm else None
-        self.k_norm = nn.RMSNorm(self.head_width, init=init) if qk_norm else None
+        norm = {"init": init, "eps": norm_eps}
+        self.q_norm = nn.RMSNorm(self.head_width, **norm) if qk_norm else None
+        self.k_norm = nn.RMSNorm(self.head_width, **norm) if qk_norm else None
 
     @classmethod
     def from_config(
@@ -62,6 +66,8 @@ class MultiHeadAttention(Module):
             rotary=config.positions == "rotary",
             n_kv_heads=config.n_kv_heads,
             qk_norm=config.qk_norm,
+            rope_base=config.rope_base,
+            norm_eps=config.norm_eps,
         )
 
     def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
@@ -97,7 +103,7 @@ class MultiHeadAttention(Module):
             q, k, v = heads[:, :, :n_q], heads[:, :, n_q:n_qk], heads[:, :, n_qk:]
             heads = concatenate(self.q_norm(q), self.k_norm(k), v, axis=2)
         if self.rotary:
-            turns = rotations(length, width, begin, padding)
+            turns = rotations(length, width, begin, padding, base=self.rope_base)
             heads = ops.rotary(heads, n_turned=n_qk, **turns)
         return heads.reshape(qkv.shape)
 

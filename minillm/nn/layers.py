@@ -43,27 +43,36 @@ class Embedding(Module):
 class LayerNorm(Module):
     """Each vector brought to mean 0 and variance 1, then scaled and shifted."""
 
-    def __init__(self, width: int, *, init: Init = None, bias: bool = True):
+    def __init__(
+        self, width: int, *, init: Init = None, bias: bool = True, eps: float = 1e-5
+    ):
         init = initializer(init)
         self.gain = init.ones(width)
         self.bias = init.zeros(width) if bias else None
+        self.eps = eps
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
-        return layer_norm(x, self.gain, self.bias)
+        return layer_norm(x, self.gain, self.bias, eps=self.eps)
 
 
 def new_norm(config: ModelConfig, init: Initializer) -> "LayerNorm | nn.RMSNorm":
     """The norm of a model of this shape."""
+    width, eps = config.d_model, config.norm_eps
     if config.norm_kind == "rms":
-        return nn.RMSNorm(config.d_model, init=init)
-    return LayerNorm(config.d_model, init=init, bias=config.bias)
+        return nn.RMSNorm(width, init=init, eps=eps)
+    return LayerNorm(width, init=init, bias=config.bias, eps=eps)
+
+
+def gelu_form(activation: str) -> str:
+    """Which of the two forms of GELU a model has."""
+    return "erf" if activation == "gelu_erf" else "tanh"
 
 
 class FeedForward(Module):
     """f(x W₁) W₂: each position by itself, through a wider layer.
 
-    f is GELU, or relu² (So et al. 2021). Under "swiglu" it is a product with a gate,
-    silu(x W₃) · x W₁ (Shazeer 2020, eq. 6).
+    f is GELU, by tanh or by erf, or relu² (So et al. 2021). Under "swiglu" it is a
+    product with a gate, silu(x W₃) · x W₁ (Shazeer 2020, eq. 6).
     """
 
     def __init__(
@@ -102,7 +111,7 @@ class FeedForward(Module):
         if self.activation == "relu2":
             positive = relu(wide)
             return self.down(positive * positive)
-        return self.down(gelu(wide))
+        return self.down(gelu(wide, form=gelu_form(self.activation)))
 
 
 class Noise:

@@ -9,8 +9,9 @@ from minillm.tensor import Tensor
 class RMSNorm(Module):
     """Each vector divided by its root mean square, then scaled."""
 
-    def __init__(self, width: int, *, init: Init = None):
+    def __init__(self, width: int, *, init: Init = None, eps: float = 1e-5):
         self.gain = initializer(init).ones(width)
+        self.eps = eps
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
-        return rms_norm(x, self.gain)
+        return rms_norm(x, self.gain, eps=self.eps)

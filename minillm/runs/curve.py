@@ -20,6 +20,16 @@ def draw_curve(folder: Path, record: dict, to: Path | None = None) -> Path:
 
     Raises DataError where the disk refuses: the run is finished all the same.
     """
+    figure = curve_of(folder, record)
+    try:
+        return save(figure, to or folder / "loss.svg")
+    except UsageError as error:  # the place was nobody's choice
+        raise DataError(f"{error}; the run is finished") from None
+
+
+def curve_of(folder: Path, record: dict):
+    """A matplotlib Figure of the learning curve of a run, finished or not. Raises
+    DataError."""
     lines = list(read_lines(folder / "metrics.jsonl", DRAWN))
     tokens = np.array([line["tokens"] for line in lines])
     loss = np.array([line["loss"] for line in lines])
@@ -28,12 +38,13 @@ def draw_curve(folder: Path, record: dict, to: Path | None = None) -> Path:
         axes.plot(tokens, loss, color=COLOURS["sky"], linewidth=0.8, alpha=0.6)
         axes.plot(tokens, _smooth(loss), color=COLOURS["blue"], label="training")
         validated = [line for line in lines if "val_loss" in line]
+        last = (record["results"] or {}).get("val_loss")  # none before the end
         axes.plot(
             [line["tokens"] for line in validated],
             [line["val_loss"] for line in validated],
             "o-",
             color=COLOURS["red"],
-            label=f"validation {record['results']['val_loss']:.3f}",
+            label="validation" if last is None else f"validation {last:.3f}",
         )
         axes.set_xscale("log")
         axes.set_xlabel("tokens seen")
@@ -41,10 +52,7 @@ def draw_curve(folder: Path, record: dict, to: Path | None = None) -> Path:
         axes.set_ylabel(f"loss ({objective.loss_unit})")
         axes.set_title(f"{folder.name}: {record['data']['name']}")
         axes.legend()
-        try:
-            return save(figure, to or folder / "loss.svg")
-        except UsageError as error:  # the place was nobody's choice
-            raise DataError(f"{error}; the run is finished") from None
+    return figure
 
 
 def _smooth(loss: np.ndarray) -> np.ndarray:

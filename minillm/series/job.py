@@ -24,7 +24,7 @@ from minillm.json_files import read_json
 from minillm.launcher import without_launcher
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import prepare
-from minillm.learning.settings import option
+from minillm.learning.settings import flag
 from minillm.reading import LINES, read_bytes
 from minillm.runs import checkpoint
 from minillm.runs.begin import FILES, remove_run
@@ -175,13 +175,13 @@ def arguments(config: TrainConfig) -> list[str]:
     """A configuration as `minillm train` is given it."""
     found = []
     for each in fields(config):
-        value, flag = getattr(config, each.name), option(each.name)
+        value, named = getattr(config, each.name), flag(each.name)
         if value is None or value == each.default:
             continue
         if isinstance(value, bool):
-            found.append(flag if value else f"--no-{flag[2:]}")
+            found.append(named if value else f"--no-{named[2:]}")
         else:
-            found.append(f"{flag}={value}")
+            found.append(f"{named}={value}")
     return found
 
 

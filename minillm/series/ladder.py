@@ -4,7 +4,7 @@ import os
 import shlex
 from dataclasses import asdict, dataclass, field
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, quoted
 from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
 from minillm.learning.config import TrainConfig
 from minillm.learning.settings import peak_lr
@@ -241,8 +241,7 @@ PRESETS = {
 def named(name: str) -> Ladder:
     """The named ladder. Raises UsageError listing the names there are."""
     if name not in PRESETS:
-        names = ", ".join(PRESETS)
-        raise UsageError(f"unknown preset {name!r}: choose one of {names}")
+        raise UsageError(f"unknown preset {quoted(name)}{guess(name, PRESETS)}")
     return PRESETS[name]
 
 

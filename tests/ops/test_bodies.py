@@ -56,7 +56,8 @@ def large(name: str) -> list:
                 ((x,), {"cos": np.cos(of_each), "sin": np.sin(of_each)}),
             ]
         case "gelu":
-            return [((4 * normal((7, 150, 101)),), {})]
+            x = 4 * normal((7, 150, 101))
+            return [((x,), {"form": form}) for form in ("tanh", "erf")]
         case "attention":
             q, k, v = (
                 normal((3, 2, 70, 8)),

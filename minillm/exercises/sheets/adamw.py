@@ -23,18 +23,18 @@ exercise = Exercise(
     gradient is multiplied by `scale` first; the gradient itself is not changed.
 
     Decay acts on matrices only, not on biases and gains. All parameters lie in one
-    buffer, the decayed ones first, `n_decayed` numbers of them. `_by_decay(part,
+    buffer, the decayed ones first, `n_decayed` numbers of them. `by_decay(part,
     n_decayed, weight_decay)` cuts a slice of the buffer where decay ends: a list of
     (slice, its decay), without empty slices.
     """,
     read="""the tour, stop 6; Loshchilov & Hutter 2019, algorithm 2.""",
-    cut=Cut("minillm.learning.optimizer", {"adamw": "", "_by_decay": ""}),
+    cut=Cut("minillm.learning.optimizer", {"adamw": "", "by_decay": ""}),
     hints=(
         "m += (1 - beta1) * (g - m) changes the array in place; m = m + … "
         "would make a new one, and the caller would see nothing.",
         "Step 1 of β₁ = 0.9: m is 0.1 g, and 1 − β₁¹ is 0.1, so that m̂ is g. The decay "
         "uses data as it is before the step, and no moments.",
-        "For _by_decay: boundary = min(max(n_decayed, part.start), part.stop); then "
+        "For by_decay: boundary = min(max(n_decayed, part.start), part.stop); then "
         "(start to boundary, weight_decay) and (boundary to stop, 0.0).",
     ),
     forbidden=("AdamW",),
@@ -230,12 +230,12 @@ def in_place(student, data, grad):
 
 @exercise.property(points=2, inputs=slices)
 def where_decay_ends(student, start, stop, n_decayed):
-    """_by_decay cuts a slice where decay ends."""
-    found = student._by_decay(slice(start, stop), n_decayed, 0.1)
+    """by_decay cuts a slice where decay ends."""
+    found = student.by_decay(slice(start, stop), n_decayed, 0.1)
     try:
         pairs = [(piece.start, piece.stop, decay) for piece, decay in found]
     except (TypeError, AttributeError, ValueError):
-        raise Failure("type", "_by_decay returns a list of (slice, decay)") from None
+        raise Failure("type", "by_decay returns a list of (slice, decay)") from None
     decays = {}
     for begin, end, decay in pairs:
         if begin >= end:

@@ -36,8 +36,8 @@ exercise = Exercise(
 
         dL/da = g bᵀ        dL/db = aᵀ g
 
-    Keys and values may have fewer heads than queries: `_repeat_heads` repeats them, and
-    `_sum_over_groups` adds up the gradients of those that were repeated.
+    Keys and values may have fewer heads than queries: `repeat_heads` repeats them, and
+    `sum_over_groups` adds up the gradients of those that were repeated.
     """,
     read="""the tour, stop 3; `softmax.rule` is softmax without recording: it returns
     the value and the pullback.""",
@@ -49,7 +49,6 @@ exercise = Exercise(
             "causal_mask": "",
             "attention.pullback": "",
         },
-        also=("_repeat_heads", "_sum_over_groups"),
     ),
     hints=(
         "`keys.swapaxes(-1, -2)` is kᵀ. xp.where(allowed, scores, -math.inf) puts −∞ "

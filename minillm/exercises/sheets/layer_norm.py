@@ -30,23 +30,23 @@ exercise = Exercise(
         dL/dgain = Σ g · unit        dL/dbias = Σ g        over all rows
 
     It is one pullback for all three arguments, since they share their work: `joint`. It
-    returns the three gradients. `_mean` is the mean over the last axis, which stays;
+    returns the three gradients. `mean_of_rows` is the mean over the last axis, which
+    stays;
     `as_rows` makes (..., D) a matrix of rows.
     """,
-    read="""the tour, stop 3; `rms_norm` in minillm/ops/neural.py is the same without
+    read="""the tour, stop 3; `rms_norm` in minillm/ops/llama.py is the same without
     the mean.""",
     cut=Cut(
         "minillm.ops.neural",
         {"layer_norm": ("centred =", "def pullback"), "layer_norm.pullback": ""},
-        also=("_mean",),
     ),
     hints=(
         "x − mean is used twice: in the variance and in unit. eps stands under the "
         "root. Where bias is None, nothing is added.",
         "gain (D,) is used once for each row: its gradient is a sum over rows, "
         "as_rows(g * unit).sum(0). That of x stays in its row.",
-        "centred = x - _mean(x); inverse_sd = 1 / xp.sqrt(_mean(centred * centred) + "
-        "eps); the pullback: gu = g * gain, then the formula of dL/dx with _mean, and "
+        "centred = x - mean_of_rows(x); inverse_sd = 1 / xp.sqrt(mean_of_rows("
+        "centred * centred) + eps); gu = g * gain, then the formula of dL/dx, and "
         "return gx, as_rows(g * unit).sum(0), as_rows(g).sum(0).",
     ),
     forbidden=("LayerNorm",),

@@ -71,7 +71,7 @@ def halve(x: Tensor) -> Tensor:
 def block_of(student, order: str, seed: int):
     """A block in float64, with norms that are not the same."""
     of = config(order)
-    init = Initializer.of(of, np.random.default_rng(seed), np.float64)
+    init = Initializer.from_config(of, np.random.default_rng(seed), np.float64)
     block = student.Block(of, init, causal=True)
     for n, norm in enumerate((block.norm1, block.norm2), 1):
         norm.gain.data[...] += 0.3 * n

@@ -13,7 +13,8 @@ MOST_LAYERS = 160
 MOST_PARAMETERS = 1e15
 LEAST_WIDTH = 16
 ROUNDS = 3  # until the width agrees with the parameters
-SETTINGS = [name for name in OF_SHAPE if name not in WORDS.values()]
+# All but what goes with the width.
+SETTINGS = [name for name in OF_SHAPE if name not in (*WORDS.values(), "d_ff")]
 
 
 def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfig:
