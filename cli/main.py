@@ -57,6 +57,7 @@ SECTIONS = {
     "Look into the engine and the machine": {
         "attention": "Draw what each head of a trained transformer looks at.",
         "graph": "Draw the graph of an expression, or of one model step.",
+        "exercises": "Write parts of the engine yourself, and have them checked.",
         "gradcheck": "Check the gradient of every op against differences.",
         "doctor": "Show what this machine offers for training.",
         "bench": "Measure the speed of a size, alone or against other engines.",

@@ -27,7 +27,7 @@ FLOORS = [
     ["minillm.runs"],
     ["minillm.generation", "minillm.hub", "minillm.series"],
     ["minillm.tasks", "minillm.inspect", "minillm.studies"],
-    ["minillm.demos"],
+    ["minillm.demos", "minillm.exercises"],
     ["minillm_cli", "minillm_data"],
     ["minillm.__main__"],
 ]

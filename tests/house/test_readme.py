@@ -70,6 +70,14 @@ def test_the_failure_of_the_readme_is_what_the_check_prints():
         assert float(one) == pytest.approx(float(other), rel=1e-5)
 
 
+def test_a_function_of_another_project_is_checked_as_the_readme_says():
+    (code,) = [block for block in blocks("python") if "op(cube)" in block]
+    exec(code, {})
+    with pytest.raises(CheckError) as caught:
+        exec(code.replace("3 * x**2 * g", "2 * x**2 * g"), {})
+    assert caught.value.kind == "factor"
+
+
 def test_the_loop_of_the_readme_has_the_losses_of_train(tmp_path, monkeypatch):
     from minillm import train
 
