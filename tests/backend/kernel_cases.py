@@ -14,7 +14,6 @@ from minillm.backend import cuda_attention, cuda_bodies, cuda_fused, definition_
 from minillm.backend.pullbacks import adding
 from minillm.ops import IGNORED
 
-
 for _name in ops.__all__:
     getattr(ops, _name)  # some files are opened late
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from minillm.errors import DataError, UsageError
+from minillm.markup import table, text
 from minillm.studies.report import report
 from minillm.studies.report.html import document
 from minillm.visible import visible
