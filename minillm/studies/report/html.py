@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from minillm.figures import COLOURS, svg
 from minillm.files import MARK
-from minillm.markup import escape, text
+from minillm.markup import escape, table, text
 
 __all__ = [
     *("code", "document", "escape", "listing", "paragraph", "picture", "pictures"),
