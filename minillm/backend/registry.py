@@ -22,6 +22,7 @@ _judge = None
 _kernels: set[str] = set()
 _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
+_capture = contextvars.ContextVar("capture", default=None)
 debug_switch = contextvars.ContextVar("debugging", default=False)
 
 
@@ -127,6 +128,30 @@ def observed(observer: Callable) -> Iterator[None]:
         yield
     finally:
         _observer.reset(token)
+
+
+def is_observed() -> bool:
+    """Whether this is in a block of `observed()`."""
+    return _observer.get() is not None
+
+
+def anew(make: Callable):
+    """The array that `make()` gives: one that no op makes, such as positions. A step
+    that is captured (`capture.py`) makes it anew each time it is repeated."""
+    capture = _capture.get()
+    return make() if capture is None else capture.keep(make)
+
+
+@contextlib.contextmanager
+def capturing(capture) -> Iterator[None]:
+    """For the length of the block, in this thread, let a capture run every op and
+    kernel, and keep what is made `anew`."""
+    token = _capture.set(capture)
+    try:
+        with observed(capture.body_for):
+            yield
+    finally:
+        _capture.reset(token)
 
 
 def debugging() -> bool:

@@ -7,7 +7,13 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "attention": ["CrossAttention", "MultiHeadAttention", "to_key_mask"],
         "block": ["Block", "DecoderBlock", "last_norm", "normed"],
-        "cache": ["DecoderCache", "KeyValueCache", "LSTMState", "column_mask"],
+        "cache": [
+            "Columns",
+            "DecoderCache",
+            "KeyValueCache",
+            "LSTMState",
+            "cached_attention",
+        ],
         "config": ["ModelConfig"],
         "init": ["Initializer", "seed"],
         "layers": [
@@ -21,7 +27,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             "new_norm",
         ],
         "module": ["Module"],
-        "positions": ["add_positions", "position_table", "position_vectors"],
+        "positions": ["add_positions", "position_table"],
         "recurrent": ["LSTM", "RecurrentBlock"],
     },
 )

@@ -58,10 +58,15 @@ class Block(Residual):
         x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
         return self.around(self.feed_forward, x, self.norm2, noise)
 
-    def decode(self, x: Tensor, cache: "nn.KeyValueCache", mask=None) -> Tensor:
-        """The block for tokens that follow those in the cache; `mask`: see
-        `column_mask`."""
-        x = self.around(lambda h: self.attention.decode(h, cache, mask), x, self.norm1)
+    def decode(
+        self, x: Tensor, cache: "nn.KeyValueCache", columns: "nn.Columns"
+    ) -> Tensor:
+        """The block for tokens that follow those in the cache."""
+
+        def attend(h: Tensor) -> Tensor:
+            return self.attention.decode(h, cache, columns)
+
+        x = self.around(attend, x, self.norm1)
         return self.around(self.feed_forward, x, self.norm2)
 
 
@@ -101,13 +106,17 @@ class DecoderBlock(Block):
         target = self.attention.new_cache(len(memory), capacity, padding)
         return nn.DecoderCache(target, self.cross.kv(memory).data, memory_key_mask)
 
-    def decode(self, x: Tensor, cache: "nn.DecoderCache", mask=None) -> Tensor:
+    def decode(
+        self, x: Tensor, cache: "nn.DecoderCache", columns: "nn.Columns"
+    ) -> Tensor:
         """The block for tokens that follow those in the cache, which has the memory."""
+
+        def attend(h: Tensor) -> Tensor:
+            return self.attention.decode(h, cache.target, columns)
 
         def look(h: Tensor) -> Tensor:
             return self.cross.look(h, cache.kv, cache.memory_key_mask)
 
-        target = cache.target
-        x = self.around(lambda h: self.attention.decode(h, target, mask), x, self.norm1)
+        x = self.around(attend, x, self.norm1)
         x = self.around(look, x, self.cross_norm)
         return self.around(self.feed_forward, x, self.norm2)
