@@ -8,7 +8,7 @@ same: only the numbers in the arrays differ.
 
 So the step is run once while a `Capture` stands in the place of every body. It gives
 each op an array of its own for the value, which stays where it is, and notes the calls
-of NumPy that fill it, such as `np.dot(x, w, out)`. `repeat` makes these calls again and
+of NumPy that fill it, such as `x.dot(w, out)`. `repeat` makes these calls again and
 nothing else. The idea is that of a CUDA graph, which is captured and replayed.
 
 What is captured must not change: the shapes, the arrays that hold weights, the settings

@@ -29,7 +29,7 @@ def linear(x, weight, bias):
     some = _rows_at_a_time(len(rows), weight.size)
     for i in range(0, len(rows), some):
         part = slice(i, i + some) if some > 1 else i  # one row: a vector
-        calls.append(partial(np.dot, rows[part], weight, y[part]))
+        calls.append(partial(rows[part].dot, weight, y[part]))
     if bias is not None:
         calls.append(partial(np.add, _flat(y), bias, _flat(y)))
     return y.reshape(*x.shape[:-1], weight.shape[1]), calls
@@ -74,10 +74,10 @@ def layer_norm(x, gain, bias, *, eps=1e-5):
     average = np.full(width, 1 / width, x.dtype)
     if n_rows == 1:
         row, unit, mean = rows[0], y[0], np.empty((), x.dtype)
-        calls.append(partial(np.dot, row, average, mean))
+        calls.append(partial(row.dot, average, mean))
     else:
         row, unit, mean = rows, y, np.empty((n_rows, 1), x.dtype)
-        calls.append(partial(np.dot, row, average, mean[:, 0]))
+        calls.append(partial(row.dot, average, mean[:, 0]))
     calls.append(partial(np.subtract, row, mean, unit))
     calls += _to_unit(unit, unit, eps) + _scaled_and_shifted(unit, gain, bias)
     return y.reshape(x.shape), calls
@@ -289,7 +289,7 @@ def _attention(q, of_group: tuple):
         np.exp(rows, rows)
         if len(ones) < n_keys:
             ones = np.ones(2 * n_keys, q.dtype)
-        np.dot(rows, ones[:n_keys], totals)
+        rows.dot(ones[:n_keys], totals)
         if seen is not None:
             np.maximum(total, limits.tiny, out=total)
         np.matmul(e, values, y)
@@ -312,7 +312,7 @@ def lstm_onwards(z, weight, *, state):
     now = z[:, 0]
 
     def before():
-        np.dot(state.hidden, weight, gates)
+        state.hidden.dot(weight, gates)
 
     def after():
         np.multiply(f, state.cell, cell)
