@@ -22,7 +22,7 @@ from functools import partial
 
 import numpy as np
 
-from minillm.backend.registry import capturing, is_kernel
+from minillm.backend.registry import capturing, is_kernel, is_ours
 
 _makers: dict[str, Callable] = {}
 
@@ -86,8 +86,10 @@ class Capture:
         return run
 
     def _value(self, name, body, arrays, settings) -> np.ndarray:
-        made = name in _makers and _makers[name](*arrays, **settings)
-        if made:
+        made = None
+        if name in _makers and is_ours(name, body):
+            made = _makers[name](*arrays, **settings)
+        if made is not None:
             return self._add(*made)
         if is_kernel(name):
             self.problem = self.problem or f"the kernel {name} cannot be captured"

@@ -33,12 +33,12 @@ def define(rule: Callable) -> Callable:
     beside it, as it is written, and replaces nothing.
     """
     holder = _definitions.get(rule.__name__, rule)
-    if _is_ours(rule) or not _is_ours(holder):
+    if _written_here(rule) or not _written_here(holder):
         _definitions[rule.__name__] = rule
     return rule
 
 
-def _is_ours(rule) -> bool:
+def _written_here(rule) -> bool:
     return (rule.__module__ or "").startswith("minillm.")  # None in an exec
 
 
@@ -67,6 +67,12 @@ def body_of(rule: Callable, kind: str) -> Callable:
             body = _judge(rule, body)
     observer = _observer.get()
     return body if observer is None else observer(name, body)
+
+
+def is_ours(name: str, body: Callable) -> bool:
+    """Whether this is the definition, or the CPU's body, of the op that this package
+    has under the name: someone else's may have the same."""
+    return body is _definitions.get(name) or body is _bodies.get(("cpu", name))
 
 
 def judge_with(judge: Callable | None) -> None:

@@ -6,6 +6,7 @@ import pytest
 from minillm import Tensor, backend, ops
 from minillm.backend import cpu_captured, registry
 from minillm.backend.capture import Capture, _makers
+from minillm.tensor import op
 from minillm.testing import TABLE
 from minillm.testing.table import Row
 
@@ -157,6 +158,21 @@ def test_what_a_repetition_would_not_know_is_a_problem(step, problem):
 @backend.kernel
 def adding(x):
     return x + 1
+
+
+@op
+def gelu(x):
+    """Another one of the same name."""
+    return x * 2, lambda g: g * 2
+
+
+def test_an_op_of_someone_else_is_not_taken_for_ours():
+    x = normal(1, 4)
+    capture = Capture([x])
+    y = capture.run(lambda: gelu(x)).data
+    x += 1
+    capture.repeat()
+    np.testing.assert_array_equal(y, 2 * x)
 
 
 def test_half_precision_is_a_problem():
