@@ -159,7 +159,10 @@ class DecoderCache(Cache):
     def __init__(self, target: KeyValueCache, kv, memory_key_mask=None):
         self.target = target
         self.kv = kv
-        self.memory_key_mask = memory_key_mask
+        # A copy, since `select` writes into it: the mask is the caller's, and one for
+        # all layers.
+        masked = memory_key_mask is not None
+        self.memory_key_mask = memory_key_mask.copy() if masked else None
 
     @property
     def length(self) -> int:

@@ -196,6 +196,22 @@ def test_other_sequences(kind, rows):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_sequences_of_sources_keep_their_masks():
+    """Exchanged in each layer's cache once, and in nothing of the caller's."""
+    model = make("encdec", 3)
+    mask = model.memory_mask.copy()
+    decoder = Decoder(model, [[1], [2], [3]])
+    decoder.logits()
+    decoder.append([4, 5, 6])
+    decoder.logits()
+    decoder.select([2, 0, 1])
+    decoder.append([7, 8, 9])
+    found = decoder.logits()
+    np.testing.assert_array_equal(model.memory_mask, mask)
+    alone = Decoder(decoder.model, decoder.sequences, cached=False).logits()
+    np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-5)
+
+
 def test_where_ops_are_watched_the_model_decodes():
     model, following, own = begun()
     ran = []
