@@ -35,9 +35,8 @@ def summing(cupy, comm) -> tuple[str, Callable]:
     # NCCL wants a GPU for each rank.
     if not all(has for _, _, has in places) or len(set(places)) < len(places):
         return "MPI, through the host", by_host
-    group = nccl.NcclCommunicator(
-        comm.size, comm.bcast(nccl.get_unique_id()), comm.rank
-    )
+    name = comm.bcast(None if comm.rank else nccl.get_unique_id())
+    group = nccl.NcclCommunicator(comm.size, name, comm.rank)
     types = {"float32": nccl.NCCL_FLOAT32, "float64": nccl.NCCL_FLOAT64}
 
     def by_nccl(array) -> None:

@@ -60,11 +60,11 @@ def faster(name: str, kind: str = "cpu") -> Callable:
 def body_of(rule: Callable, kind: str) -> Callable:
     """What runs for a definition: its faster body on such a backend, or itself."""
     name = rule.__name__
-    body = rule
-    if not runs_plain() and _definitions[name] is rule:
-        body = _bodies.get((kind, name), rule)
-        if kind != "cpu" and body is not rule and _judge is not None:
-            body = _judge(rule, body)
+    body = _bodies.get((kind, name), rule)
+    if runs_plain() or body is rule or _definitions[name] is not rule:
+        body = rule
+    elif kind != "cpu" and _judge is not None:
+        body = _judge(rule, body)
     observer = _observer.get()
     return body if observer is None else observer(name, body)
 
@@ -108,7 +108,7 @@ def plain() -> Iterator[None]:
 def runs_plain() -> bool:
     """Whether ops run as they are defined: in a block of `plain()`, or everywhere, by
     MINILLM_PLAIN. Raises UsageError where that is neither 0 nor 1."""
-    return _plain.get() or _process_is_plain()
+    return _process_is_plain() or _plain.get()
 
 
 @functools.cache  # every call of an op asks

@@ -119,6 +119,19 @@ def _find(name) -> Backend:
     return _cuda(int(match.group(1) or 0))
 
 
+def of_rank(name: str, local: int) -> str:
+    """The device of a rank by its number on its machine: of `cuda`, the GPU of that
+    number, or the only one that a launcher lets it see."""
+    if name not in ("auto", "cuda") or local == 0 or not _has_cupy():
+        return name
+    from minillm.backend import cuda
+
+    try:
+        return f"cuda:{local}" if cuda.count() > 1 else "cuda"
+    except DeviceError:  # `use` says why, or takes the CPU
+        return name
+
+
 def _has_cupy() -> bool:
     """Whether CuPy can be found. It is not imported: that takes a second."""
     return importlib.util.find_spec("cupy") is not None

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from minillm import backend, launcher
-from minillm.errors import MinillmError, UsageError
+from minillm.errors import MinillmError, UsageError, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.optimizer import squared_norm
@@ -43,15 +43,9 @@ class Ranks:
         self.seconds = 0.0
 
     def placed(self, config: TrainConfig) -> TrainConfig:
-        """With the device of this rank: of `cuda`, the GPU of its number on its
-        machine."""
-        name = config.device
-        if name == "auto":
-            with backend.use("auto") as found:
-                name = found.kind
-        if name == "cuda" and self.local:
-            return dataclasses.replace(config, device=f"cuda:{self.local}")
-        return config
+        """With the device of this rank."""
+        device = backend.of_rank(config.device, self.local)
+        return dataclasses.replace(config, device=device)
 
     def meet(self, config: TrainConfig, text: EncodedCorpus) -> TrainConfig:
         """`placed`, where all are to train by the same settings on the same text.
@@ -68,7 +62,7 @@ class Ranks:
         """UsageError for more workers in a rank, or for a rank without a sequence."""
         if workers not in ("auto", "1"):
             raise UsageError(
-                f"--workers {workers}: each of the {self.size} ranks is one"
+                f"{option('workers', workers)}: each of the {self.size} ranks is one"
             )
         if self.size > batch:
             raise UsageError(

@@ -42,7 +42,9 @@ class EncoderDecoder(LanguageModel):
         width = config.d_model
         # As rows of the output, tokens N(0, 1/D) give logits of variance 1; as inputs,
         # times √D, they are about as large as the sines they are added to.
-        init = Initializer.of(config, rng, dtype, embedding_sd=1 / math.sqrt(width))
+        init = Initializer.from_config(
+            config, rng, dtype, embedding_sd=1 / math.sqrt(width)
+        )
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.positions = position_table(config, init)
         layers = range(config.n_layers)
@@ -50,7 +52,7 @@ class EncoderDecoder(LanguageModel):
         self.encoder_norm = last_norm(config, init)
         self.decoder = [DecoderBlock(config, init, causal=True) for _ in layers]
         self.decoder_norm = last_norm(config, init)
-        self.head = self.tokens.weight
+        self.head = self.token_head(init)
 
     def embed(self, ids, columns: "nn.Columns | None" = None) -> Tensor:
         """Token vectors (times √D: section 3.4) plus position vectors."""

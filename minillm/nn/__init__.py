@@ -5,8 +5,8 @@ from minillm.lazy import lazy_names
 __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "attention": ["CrossAttention", "MultiHeadAttention", "to_key_mask"],
-        "block": ["Block", "DecoderBlock", "last_norm", "normed"],
+        "attention": ["MultiHeadAttention", "to_key_mask"],
+        "block": ["Block", "last_norm", "normed"],
         "cache": [
             "Columns",
             "DecoderCache",
@@ -15,19 +15,22 @@ __all__, __getattr__, __dir__ = lazy_names(
             "cached_attention",
         ],
         "config": ["ModelConfig"],
-        "init": ["Initializer", "seed"],
+        "cross_attention": ["CrossAttention"],
+        "decoder_block": ["DecoderBlock"],
+        "init": ["Blank", "Initializer", "seed"],
         "layers": [
             "Embedding",
             "FeedForward",
             "LayerNorm",
             "Linear",
             "Noise",
-            "RMSNorm",
             "drop",
+            "gelu_form",
             "new_norm",
         ],
         "module": ["Module"],
         "positions": ["add_positions", "position_table"],
+        "rms_norm": ["RMSNorm"],
         "recurrent": ["LSTM", "RecurrentBlock"],
     },
 )

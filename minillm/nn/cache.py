@@ -131,20 +131,21 @@ class Columns:
             lambda: xp.asarray(columns >= cache.padding[:, None])[:, None, None, :]
         )
 
-    def rotations(self, width: int, dtype: DTypeLike) -> dict:
-        """`nn.positions.rotations`, for all layers of one width."""
+    def rotations(self, width: int, dtype: DTypeLike, base: float) -> dict:
+        """`nn.positions.rotations`, for all layers of one width and base."""
 
         def make(name):
             cache = self.cache
-            found = rotations(self.n, width, cache.length, cache.padding)
+            found = rotations(self.n, width, cache.length, cache.padding, base=base)
             return found[name].astype(dtype)
 
-        if width not in self._rotations:
-            self._rotations[width] = {
+        key = (width, base)
+        if key not in self._rotations:
+            self._rotations[key] = {
                 name: backend.anew(functools.partial(make, name))
                 for name in ("cos", "sin")
             }
-        return self._rotations[width]
+        return self._rotations[key]
 
 
 class DecoderCache(Cache):

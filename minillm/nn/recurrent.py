@@ -30,10 +30,6 @@ class LSTM(Module):
     def __call__(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, D)
         return lstm(self.input(x), self.recurrent, None, None)
 
-    def kept(self, n_keys: int) -> int:
-        """The gates, before and after, and the states."""
-        return 14 * self.recurrent.shape[0]
-
     def new_cache(self, batch: int, padding: np.ndarray | None = None) -> LSTMState:
         """An empty state. `padding`: see `Cache`."""
         width, dtype = self.recurrent.shape[0], self.recurrent.dtype

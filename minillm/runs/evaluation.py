@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from minillm import backend
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import AnyCorpus, encode, lost, read_corpus
 from minillm.learning.encoded import (
@@ -29,7 +29,8 @@ def _own_text(run, kind: str) -> AnyCorpus:
     another one in each version of Python."""
     if run.record["status"] == IMPORTED:
         raise UsageError(
-            f"{run.path}: holds weights from elsewhere: say with --data what to "
+            f"{run.path}: holds weights from elsewhere: say with {option('data')} "
+            f"what to "
             f"measure it on"
         )
     data, sha256 = run.config.data, run.record["data"]["sha256"]
@@ -39,7 +40,8 @@ def _own_text(run, kind: str) -> AnyCorpus:
     if corpus.sha256 != sha256 and data != TrainConfig.data:
         raise DataError(
             f"{data}: is not the text that {run.path} was trained on (another sha256), "
-            f"or an earlier minillm read it otherwise: say with --data what to measure "
+            f"or an earlier minillm read it otherwise: say with {option('data')} what "
+            f"to measure "
             f"it on"
         )
     return corpus

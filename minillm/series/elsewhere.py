@@ -22,10 +22,10 @@ from minillm.series.job import (
     Answer,
     Job,
     ask_to_stop,
-    away,
     last_lines,
     look,
     pack,
+    there,
     unfit,
     unpack,
     work,
@@ -121,16 +121,16 @@ def _lines(executor: Executor, jobs: list[Job]) -> dict[str, dict]:
     lines, first = {}, jobs[0]
     if first.shared:
         lines = last_lines(first.folder)
-    elif executor.listens:
-        for found in executor.ask(last_lines, str(away(first.disk))).values():
+    else:
+        for found in executor.ask(there, last_lines, first.disk).values():
             lines |= found if isinstance(found, dict) else {}
     branches = {
         job.name: [Path(config.out).name for config in job.configs] for job in jobs
     }
     return {
-        name: lines[there[-1]]
+        name: lines[known[-1]]
         for name, places in branches.items()
-        if (there := [place for place in places if place in lines])
+        if (known := [place for place in places if place in lines])
     }
 
 
@@ -163,8 +163,8 @@ def _stop(waiting: dict, started: set, executor: Executor) -> None:
     ask_to_stop(folder)
     if executor.is_gone():
         return
-    if executor.listens and not jobs[0].shared:
-        executor.ask(ask_to_stop, str(away(jobs[0].disk)))
+    if not jobs[0].shared:
+        executor.ask(there, ask_to_stop, jobs[0].disk)
     for name, (_, future) in waiting.items():
         if name not in started:
             future.cancel()

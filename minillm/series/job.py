@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from minillm.errors import DataError, MinillmError, UsageError
 from minillm.files import replacing, writing
 from minillm.json_files import read_json
 from minillm.launcher import without_launcher
-from minillm.learning.config import TrainConfig, option
+from minillm.learning.config import TrainConfig
 from minillm.learning.data import prepare
+from minillm.learning.settings import flag
 from minillm.reading import LINES, read_bytes
 from minillm.runs import checkpoint
 from minillm.runs.begin import FILES, remove_run
@@ -31,9 +33,10 @@ from minillm.runs.record import versions
 
 STOP = "stop"  # the file
 DISK = "disk.json"  # a file that is seen where the series' own disk is
+OF_TEXT = ("data", "tokenizer", "vocab", "objective", "arch")  # what it depends on
 TICK = 0.25  # seconds between two looks at a child
 PATIENCE = 60.0  # seconds that a child of a lost worker has to save and end
-MINILLM = "import runpy; runpy.run_module('minillm_cli', run_name='__main__')"
+MINILLM = "import runpy; runpy.run_module('minillm', run_name='__main__')"
 # Linux lets a child save and end when its worker dies (PR_SET_PDEATHSIG is 1, and
 # SIGUSR1, as it says it once for each thread of the worker).
 WITH_PARENT = "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGUSR1)"
@@ -106,6 +109,11 @@ def away(disk: str) -> Path:
     return Path(tempfile.gettempdir(), f"minillm-{disk}")
 
 
+def there(function: Callable, disk: str):
+    """What a function of the folder of a series returns on such a worker."""
+    return function(str(away(disk)))
+
+
 def unfit(name: str, theirs: dict, ours: dict) -> str | None:
     """In words, that a worker has other versions than this series."""
     for part, version in ours.items():
@@ -167,13 +175,13 @@ def arguments(config: TrainConfig) -> list[str]:
     """A configuration as `minillm train` is given it."""
     found = []
     for each in fields(config):
-        value, flag = getattr(config, each.name), option(each.name)
+        value, named = getattr(config, each.name), flag(each.name)
         if value is None or value == each.default:
             continue
         if isinstance(value, bool):
-            found.append(flag if value else f"--no-{flag[2:]}")
+            found.append(named if value else f"--no-{named[2:]}")
         else:
-            found.append(f"{flag}={value}")
+            found.append(f"{named}={value}")
     return found
 
 
@@ -194,9 +202,8 @@ def _check(job: Job, folder: Path) -> None:
         found = f"worker {whoami()} does not see {folder}, as the others do"
     if found is None:
         config = job.configs[0]
-        hashes = _hashes(
-            config.data, config.tokenizer, config.vocab, config.objective, config.arch
-        )
+        asked = {name: getattr(config, name) for name in OF_TEXT}
+        hashes = _hashes(job.disk, **asked)
         for what, theirs, ours in zip(
             ("text", "tokenizer"), hashes, job.sha256, strict=True
         ):
@@ -207,10 +214,10 @@ def _check(job: Job, folder: Path) -> None:
 
 
 @functools.lru_cache(maxsize=4)
-def _hashes(data: str, tokenizer: str, vocab: int | None, objective: str, arch: str):
-    """The sha256 of a text and of its tokenizer, as this worker has them."""
-    asked = {"tokenizer": tokenizer, "vocab": vocab, "objective": objective}
-    text = prepare(TrainConfig(data=data, arch=arch, **asked).resolve())
+def _hashes(_session: str, **asked) -> tuple[str, str]:
+    """The sha256 of a text and of its tokenizer, as this worker has them: looked at
+    once for each session of a series, as the text may change between two."""
+    text = prepare(TrainConfig(**asked).resolve())
     return text.sha256, text.tokenizer.sha256
 
 
@@ -228,6 +235,9 @@ def _train(config: TrainConfig, stop: Path) -> Answer:
         _wait_for_lock(place)
     words = ["train", *arguments(config), *(["--resume"] if resume else [])]
     environment = {**without_launcher(), SAFE_PATH: "1"}
+    for name in list(environment):
+        if name.startswith("MINILLM_TRAIN_"):  # the wishes of this worker's user
+            del environment[name]
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(
             [sys.executable, "-c", BOTH, *words],

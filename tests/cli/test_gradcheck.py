@@ -41,6 +41,8 @@ def wrong_exp(monkeypatch):
         return y, lambda g: -g * y
 
     monkeypatch.setitem(TABLE, "exp", Row(exp, TABLE["exp"].inputs))
+    for name in set(TABLE) - {"add", "exp", "gelu"}:  # the test above runs them all
+        monkeypatch.delitem(TABLE, name)
 
 
 def test_gradcheck_fails_when_an_op_does(minillm, wrong_exp):

@@ -258,3 +258,21 @@ def test_in_the_middle_of_training(sees, minillm, cupy, on, error, says):
     module.exp = real
     code, _, err = minillm("train", "--resume", "--out", "out")
     assert (code, "step 6/6" in err) == (0, True), err
+
+
+@pytest.mark.parametrize(
+    ("device", "local", "found", "expected"),
+    [
+        ("cuda", 0, 4, "cuda"),
+        ("cuda", 2, 4, "cuda:2"),
+        ("auto", 3, 4, "cuda:3"),
+        ("cuda", 5, 4, "cuda:5"),  # there is none, as is said then
+        ("cuda", 2, 1, "cuda"),  # the one that its launcher has given it
+        ("cuda:1", 2, 4, "cuda:1"),
+        ("cpu", 2, 4, "cpu"),
+        ("auto", 2, failing(OSError("cudaErrorNoDevice")), "auto"),  # takes the CPU
+    ],
+)
+def test_a_rank_takes_a_gpu_of_its_own(device, local, found, expected, cupy):
+    cupy(fake(found))
+    assert switch.of_rank(device, local) == expected

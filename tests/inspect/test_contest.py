@@ -150,10 +150,10 @@ def test_one_that_cannot_start_leaves_nobody_behind(monkeypatch):
 
 def test_peers_are_known_and_installed(monkeypatch):
     check_peers([])
-    with pytest.raises(UsageError, match="--against tinygrad: choose from torch, "):
+    with pytest.raises(UsageError, match="against='tinygrad': choose from torch, "):
         check_peers(["tinygrad"])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"--against jax: .*pip install jax"):
+    with pytest.raises(UsageError, match=r"against='jax': .*pip install jax"):
         check_peers(["jax"])
 
 

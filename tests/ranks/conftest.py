@@ -18,7 +18,7 @@ TRAIN = [
 _spec = importlib.util.spec_from_file_location("rank_job", JOB)
 job = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(job)
-SECONDS = 60  # that any job may take
+SECONDS = 120  # that any job may take: no job waits for it unless it hangs
 
 
 def launcher() -> list[str] | None:
@@ -103,7 +103,7 @@ def train_on(ranks):
     """A function that trains a small model in `run` on n ranks."""
 
     def run(n: int, *options: str):
-        return ranks(n, "-m", "minillm_cli", "train", *TRAIN, *options)
+        return ranks(n, "-m", "minillm", "train", *TRAIN, *options)
 
     return run
 

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -32,13 +33,14 @@ class Listener(Silent):
     """Remembers what a series tells."""
 
     def __init__(self, first_line=None):
-        self.runs, self.notes, self.left_out = [], [], {}
+        self.runs, self.notes, self.left_out, self.seen = [], [], {}, set()
         self.first_line = first_line  # what to do when a run is on its way
 
     def started(self, run):
         self.runs.append(run.name)
 
     def step(self, run, line):
+        self.seen.add(run.name)
         if self.first_line:
             do, self.first_line = self.first_line, None
             do()
@@ -68,10 +70,37 @@ def lose(rank: int) -> None:
         job._train = train
 
 
+def apart() -> None:
+    """Let a rank not see the disk of rank 0, and have a folder of its own for what is
+    temporary. Its runs end when rank 0 has asked how far they are."""
+    job._sees = lambda *_: False
+    tempfile.tempdir = str(Path(f"rank-{launcher.place()[0]}").resolve())
+    os.mkdir(tempfile.tempdir)
+    asked = threading.Event()
+    usual, train = job.last_lines, job._train
+
+    def last_lines(folder):
+        if found := usual(folder):
+            asked.set()
+        return found
+
+    def trained(*arguments):
+        asked.clear()
+        answer = train(*arguments)
+        asked.wait(20)
+        return answer
+
+    job.last_lines, job._train = last_lines, trained
+
+
 if __name__ == "__main__":
     os.chdir(sys.argv[1])
     if "lose" in sys.argv:
         lose(1)
+    elif "apart" in sys.argv and launcher.place()[0]:
+        apart()
     Results.draw = lambda self, folder: []
-    result = scale(plan=sys.argv[2], out="series", executor="mpi")
-    print("a result" if result else "served")
+    listener = Listener()
+    result = scale(plan=sys.argv[2], out="series", executor="mpi", reporter=listener)
+    if result:
+        print(listener.notes[0], sorted(listener.seen), sep="; ")

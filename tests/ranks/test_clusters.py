@@ -17,7 +17,8 @@ import pytest
 
 from minillm import load_run
 from minillm.errors import Interrupted, MinillmError, UsageError
-from minillm.learning.config import WORDS, TrainConfig
+from minillm.learning.config import TrainConfig
+from minillm.learning.settings import WORDS
 from minillm.runs import checkpoint
 from minillm.runs.run import read_record
 from minillm.series import executors, job, scale
@@ -111,8 +112,11 @@ def test_a_cluster_gives_the_table_of_the_local_pool(dask, here, local):
 
 
 def longest(local, n: int) -> list[dict]:
-    plan = json.loads((local[0] / "series" / "plan.json").read_text("utf-8"))
-    return plan["runs"][:n]
+    return read_json(local[0] / "series" / "plan.json")["runs"][:n]
+
+
+def read_json(path) -> dict:
+    return json.loads(Path(path).read_text("utf-8"))
 
 
 @cluster
@@ -141,6 +145,8 @@ def test_ctrl_c_cancels_what_has_not_begun_and_what_runs_saves(dask, here, local
     with pytest.raises(Interrupted) as caught:
         on(dask.scheduler_address, local, reporter=Listener(interrupt))
     assert caught.value.exit_code == 130
+    on_it = f"executor='dask', scheduler={dask.scheduler_address!r}, out='series')"
+    assert str(caught.value).endswith(on_it)
     time.sleep(2 * job.TICK)
     assert len(records()) < 5
     for record in records():
@@ -165,7 +171,8 @@ def test_a_run_of_a_lost_worker_goes_on_elsewhere(here, local, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a child")
-def test_a_run_saves_when_its_worker_is_killed_and_goes_on(here):
+def test_a_run_saves_when_its_worker_is_killed_and_goes_on(here, monkeypatch):
+    monkeypatch.setenv("MINILLM_TRAIN_SEED", "7")  # a wish of the worker's user
     config = TrainConfig(
         n_layers=1,
         d_model=8,
@@ -192,6 +199,7 @@ def test_a_run_saves_when_its_worker_is_killed_and_goes_on(here):
     wait_until(lambda: read_record("run")["status"] == "interrupted")
     saved = checkpoint.latest(Path("run", "checkpoints"))
     assert 0 < int(saved.name[5:]) < MANY
+    assert read_record("run")["options"]["seed"] == 0
     # Another worker goes on, until it is asked to stop.
     before = metrics.stat().st_size
 
@@ -234,6 +242,16 @@ def test_the_command_of_a_run_has_its_settings(here):
     assert TrainConfig.from_json(given) == config
 
 
+def test_a_text_is_looked_at_in_each_session(here):
+    values = ("words.txt", "chars", None, "clm", "gpt")
+    asked = dict(zip(job.OF_TEXT, values, strict=True))
+    before = job._hashes("a session", **asked)
+    Path("words.txt").write_text("Another text. " * 900, "utf-8")
+    assert job._hashes("a session", **asked) == before  # a run does not wait for it
+    after = job._hashes("the next one", **asked)
+    assert not set(before) & set(after)
+
+
 def test_what_is_sent_back_and_is_no_file_of_a_run_is_refused(here):
     for name in ("../x", "runs/a/../../x", "x", "runs/a/x.py", "runs/a/b/c/d"):
         with pytest.raises(MinillmError, match="no file of a run"):
@@ -255,7 +273,7 @@ def test_a_scheduler_that_goes_ends_the_series_and_the_next_one_goes_on(
         until = time.monotonic() + 30
         while not Path("scheduler.json").exists() and time.monotonic() < until:
             time.sleep(0.1)
-        address = json.loads(Path("scheduler.json").read_text("utf-8"))["address"]
+        address = read_json("scheduler.json")["address"]
         with pytest.raises(MinillmError, match=f"the scheduler {address} is gone"):
             on(address, local, reporter=Listener(scheduler.kill))
     finally:
@@ -276,34 +294,62 @@ def test_workers_of_other_versions_are_named(here, local, tmp_path):
 
 
 @cluster
-def test_a_scheduler_that_nobody_answers(here, local, monkeypatch):
+def test_an_address_where_no_scheduler_is(here, local, dask, monkeypatch):
     monkeypatch.setattr(executors, "PATIENCE", 1)
     with pytest.raises(UsageError, match="nobody answers after 1 second"):
         on("tcp://127.0.0.1:9", local)
+    begun = time.monotonic()
+    with pytest.raises(UsageError, match=r"is no scheduler of Dask \(missing port"):
+        on("nowhere", local)
+    worker = next(iter(dask.scheduler_info["workers"]))
+    with pytest.raises(UsageError, match=r"is no scheduler of Dask \(Worker\)"):
+        on(worker, local)
+    assert time.monotonic() - begun < 10  # a client left half open is waited for
+
+
+@pytest.fixture
+def sweep_by(ranks, here, local):
+    """A function that lets three ranks do runs of the series anew, which is otherwise
+    done: (exit code, what was said)."""
+    shutil.copytree(local[0] / "series", here / "series")
+
+    def run(again: list[str], *how: str):
+        for name in again:
+            shutil.rmtree(f"series/runs/{name}")
+        Path("series/scale.json").unlink(missing_ok=True)
+        script = str(Path(__file__).with_name("sweep.py"))
+        return ranks(3, script, str(here), "series/plan.json", *how)
+
+    return run
 
 
 @pytest.mark.ranks
-def test_the_ranks_of_one_job_give_the_table_of_the_local_pool(ranks, here, local):
-    plan = str(local[0] / "series" / "plan.json")
-    sweep = [str(Path(__file__).with_name("sweep.py")), str(here), plan]
-    code, said = ranks(3, *sweep, "lose")
+def test_the_ranks_of_one_job_give_the_table_of_the_local_pool(sweep_by, local):
+    code, said = sweep_by(["16-s0", "12-s0", "6-s0"], "lose")
     assert code == 137, said
-    code, said = ranks(3, *sweep)
+    code, said = sweep_by([])
     assert code == 0, said
-    assert sorted(said.splitlines()) == ["a result", "served", "served"]
-    found = json.loads(Path("series", "scale.json").read_text("utf-8"))
-    ours = [(s["width"], s["tokens"], s["losses"]) for s in found["sizes"]]
-    assert ours == table(local[1])
+    assert "2 workers, 2 runs at a time: folders lie on a disk" in said
+    assert table(read_json("series/scale.json")) == table(local[1])
+
+
+@pytest.mark.ranks
+def test_ranks_that_do_not_see_the_disk_send_folders_back(sweep_by, local):
+    code, said = sweep_by(["16-s0", "6-s0"], "apart")
+    assert code == 0, said
+    assert "folders are sent back whole; ['16-s0', '6-s0']" in said
+    assert table(read_json("series/scale.json")) == table(local[1])
+    assert not list(Path().glob("rank-*/*/runs/*/*.json"))  # all is back
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"executor": "mpi"}, "mpiexec -n 5 minillm scale --executor mpi"),
-        ({"executor": "dask"}, "--scheduler ADDRESS go together"),
-        ({"scheduler": "tcp://127.0.0.1:1"}, "--scheduler ADDRESS go together"),
+        ({"executor": "dask"}, "scheduler='ADDRESS' go together"),
+        ({"scheduler": "tcp://127.0.0.1:1"}, "scheduler='ADDRESS' go together"),
         ({"executor": "slurm"}, "choose one of local, dask, mpi"),
-        ({"executor": "mpi", "workers": 2}, "--workers 2"),
+        ({"executor": "mpi", "workers": 2}, "workers=2"),
     ],
 )
 def test_what_cannot_be_meant(options, says, tmp_path, monkeypatch):

@@ -48,6 +48,7 @@ def test_two_ranks_train_as_two_processes_to_the_last_bit(train_on, options):
     code, said = train_on(2)
     assert code == 0, said
     assert said.count("next: minillm") == said.count("12/12") == 1  # of rank 0 alone
+    assert "\x1b" not in said  # what a launcher says to a pipe is no terminal's
     assert workers("run") == {"kind": "ranks", "n": 2}
     assert main(["train", *options, "--out=alone", "--workers=2"]) == 0
     assert weights("run") == weights("alone")

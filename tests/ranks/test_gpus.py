@@ -22,10 +22,11 @@ class Array(np.ndarray):
 class Comm:
     """Two ranks, of which the other one has `places` and the same numbers."""
 
-    size, rank = 2, 0
+    size = 2
 
-    def __init__(self, other):
+    def __init__(self, other, rank=0):
         self.other = other
+        self.rank = rank
 
     def allgather(self, value):
         other = value
@@ -34,7 +35,8 @@ class Comm:
         return [value, other]
 
     def bcast(self, value):
-        return value
+        assert (value is None) == (self.rank > 0)  # NCCL names a group once
+        return value or "id"
 
     def Allreduce(self, _in_place, array):
         array *= 2
@@ -54,7 +56,7 @@ def world(monkeypatch):
     group = SimpleNamespace(allReduce=lambda *given: asked.append(given))
     nccl = SimpleNamespace(
         get_unique_id=lambda: "id",
-        NcclCommunicator=lambda size, name, rank: group,
+        NcclCommunicator=lambda *given: (asked.append(given), group)[1],
         NCCL_FLOAT32=32,
         NCCL_FLOAT64=64,
         NCCL_SUM="sum",
@@ -63,15 +65,16 @@ def world(monkeypatch):
     return SimpleNamespace(cuda=cuda), asked
 
 
-def test_a_gpu_for_each_rank_is_nccls(world):
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_gpu_for_each_rank_is_nccls(world, rank):
     cupy, asked = world
-    how, add_up = cuda_ranks.summing(cupy, Comm(other="gpu 1"))
+    how, add_up = cuda_ranks.summing(cupy, Comm("gpu 1", rank))
     assert how == "NCCL"
     array = SimpleNamespace(
         data=SimpleNamespace(ptr=5), dtype=np.dtype("float64"), size=3
     )
     add_up(array)
-    assert asked == [(5, 5, 3, 64, "sum", 7)]
+    assert asked == [(2, "id", rank), (5, 5, 3, 64, "sum", 7)]
 
 
 @pytest.mark.parametrize("lacks", ["a GPU", "NCCL"])

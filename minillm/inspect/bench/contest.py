@@ -17,7 +17,7 @@ from multiprocessing import resource_tracker
 import numpy as np
 
 from minillm.children import safe_path
-from minillm.errors import MinillmError, UsageError
+from minillm.errors import MinillmError, UsageError, option
 from minillm.models import ModelConfig
 
 # name -> the module of this package with its `Contender`, and the package to install
@@ -110,12 +110,15 @@ def check_peers(names) -> None:
     for name in names:
         if name not in PEERS:
             raise UsageError(
-                f"--against {name}: choose from {', '.join(PEERS)}, separated by commas"
+                f"{option('against', name)}: choose from {', '.join(PEERS)}, "
+                f"separated by commas"
             )
     for name in names:
         package = PEERS[name][1]
         if importlib.util.find_spec(package) is None:
-            raise UsageError(f"--against {name}: not installed: pip install {package}")
+            raise UsageError(
+                f"{option('against', name)}: not installed: pip install {package}"
+            )
 
 
 def contest(job: Job, peers, *, decode: bool, seconds: float, rounds: int = 5) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 from minillm import backend
 from minillm.backend import Backend, xp
 from minillm.backend.products import threads
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option, typed
 from minillm.inspect.bench import contest
 from minillm.inspect.bench.contest import Job
 from minillm.inspect.bench.profile import Profile
@@ -57,7 +57,7 @@ def bench(
     MinillmError when a peer fails or computes another loss.
     """
     if seconds is not None and not seconds > 0:
-        raise UsageError(f"--seconds must be positive, got {seconds}")
+        raise UsageError(f"{option('seconds')} must be positive, got {seconds}")
     contest.check_peers(against)
     rows = []
     with backend.use(device) as where, threads(1):
@@ -160,9 +160,12 @@ def _shapes(sizes, layers, width, heads, vocab, batch, context) -> list:
             (name, TrainConfig(size=name, **own).resolve()) for name in sizes or SIZES
         ]
     if sizes:
-        raise UsageError("give --size or a shape of your own, not both")
+        named = option("size" if typed() else "sizes")
+        raise UsageError(f"give {named} or a shape of your own, not both")
     if layers is None or width is None:
-        raise UsageError("a shape of your own needs --layers and --width")
+        raise UsageError(
+            f"a shape of your own needs {option('layers')} and {option('width')}"
+        )
     config = TrainConfig(n_layers=layers, d_model=width, n_heads=heads, **own)
     return [(None, config.resolve())]
 
