@@ -65,6 +65,8 @@ class Contender(contextlib.ExitStack):
 class _Batches:
     """The job's batches, as a text that a Learner reads."""
 
+    labels = ()
+
     def __init__(self, job: Job):
         self.job = job
         self.tokenizer = train_tokenizer("bytes", "")
