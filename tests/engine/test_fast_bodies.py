@@ -109,6 +109,8 @@ def test_so_does_writing(arch, size, n_kv_heads, ran):
     model.decode(np.ones((2, 5), int), cache)
     model.decode(np.ones((2, 1), int), cache)
     fast, plain = ran
-    attends = set() if arch == "lstm" else {"attention"}
+    attends, kernel = {"attention"}, "cached_attention"
+    if arch == "lstm":
+        attends, kernel = set(), "lstm_onwards"
     assert fast == {"linear", "embedding", *attends, *(FAST[arch] - {"self_attention"})}
-    assert plain <= PLAIN | {"matmul"}  # the last position's logits
+    assert plain <= PLAIN | {kernel}

@@ -56,6 +56,10 @@ def test_a_peer_does_the_same_and_the_ratio_is_that_of_the_turns(peer, decode):
     assert set(row["step_seconds"]) == {"p25", "median"}
     assert {"matmul_peak_flops", "device", "workers"} <= set(result)
     assert result["work"] == ("decode" if decode else "train")
+    assert row["batch"] == SHAPE["batch"]
+    at_once = row["batch"] * (1 if decode else row["context"])
+    median = row["step_seconds"]["median"]
+    assert row["tokens_per_second"] == pytest.approx(at_once / median)
     assert [peer in text for text in told] == [True]
     found = row["peers"].pop(peer)
     assert not row["peers"]

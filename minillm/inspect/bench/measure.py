@@ -42,7 +42,8 @@ def bench(
     note=None,
 ) -> dict:
     """Measure training steps (forward, backward, AdamW) of each size on random tokens,
-    or with `decode` the writing of single tokens by one thread.
+    or with `decode` the writing of single tokens by one thread: of one sequence, or of
+    `batch` beside each other.
 
     Give names of sizes (by default all that train in minutes on a CPU, or on a GPU some
     from nano to base, with 16 k tokens in a step where they fit), or `layers` and
@@ -72,7 +73,8 @@ def bench(
         for name, config in named:
             if note and against:
                 note(f"{name or 'this shape'}: this engine and {', '.join(against)}")
-            job = _job(config, vocab, where, "1" if decode else workers, decode)
+            n_sequences = (batch or 1) if decode else config.batch
+            job = _job(config, vocab, where, "1" if decode else workers, n_sequences)
             wish = missed_wish(workers, job.workers[0])
             if note and wish:
                 note(wish)
@@ -113,7 +115,7 @@ def profile(
     sizes = [name] if name else None
     ((name, config), *_) = _shapes(sizes, layers, width, heads, vocab, batch, context)
     with backend.use(device) as where:
-        job = _job(config, vocab, where, "1", decode=False)
+        job = _job(config, vocab, where, "1", config.batch)
         with Contender("minillm", job) as contender:
             for step in range(3):
                 contender.train(step)
@@ -181,8 +183,7 @@ def _filling(
     return replace(config, batch=batch, accumulate=1)
 
 
-def _job(config, vocab: int, where: Backend, workers: str, decode: bool) -> Job:
-    n_sequences = 1 if decode else config.batch
+def _job(config, vocab: int, where: Backend, workers: str, n_sequences: int) -> Job:
     shape = (N_BATCHES, n_sequences, config.context + 1)
     return Job(
         shape=config.shape(vocab),
@@ -196,7 +197,7 @@ def _row(job: Job, found: dict, decode: bool) -> dict:
     ours = found["minillm"]
     median = float(np.median(ours["steps"]))
     shape = job.shape
-    n_tokens = 1 if decode else job.batches.shape[1] * shape.context
+    n_tokens = job.batches.shape[1] * (1 if decode else shape.context)
     flops = count.flops_per_token(shape) / (3 if decode else 1)  # forward: a third
     peers = contest.compare(found)
     for peer in peers.values():

@@ -57,11 +57,11 @@ class Contender(contextlib.ExitStack):
 
     @torch.inference_mode()
     def decode(self, step: int) -> float:
-        shape = self.job.shape
+        shape, n = self.job.shape, self.job.batches.shape[1]
         if self.cache is None or self.position == shape.context:
-            self.cache = self.model.new_cache(self.device)
+            self.cache = self.model.new_cache(n, self.device)
             self.position = 0
-        ids = torch.tensor([[step % shape.vocab_size]], device=self.device)
+        ids = torch.full((n, 1), step % shape.vocab_size, device=self.device)
         logits = self.model.decode(ids, self.cache, self.position)
         self.position += 1
         return logits.max().item()
@@ -100,10 +100,10 @@ class PeerGPT(nn.Module):
             x = block.decode(x, keys, values, position)
         return self.head(self.norm(x[:, -1]))
 
-    def new_cache(self, device) -> list:
+    def new_cache(self, n_sequences: int, device) -> list:
         config = self.config
         width = head_width(config.d_model, config.n_heads)
-        shape = (1, config.n_heads, config.context, width)
+        shape = (n_sequences, config.n_heads, config.context, width)
         return [
             (torch.zeros(shape, device=device), torch.zeros(shape, device=device))
             for _ in self.blocks
