@@ -15,17 +15,13 @@ def command(run: str, texts: tuple[str, ...], file: str | None, json: bool) -> N
     RUN is the folder of a fine-tuned run (`minillm finetune`).
     """
     from minillm import load_run
-    from minillm.tasks import classify, n_cut
+    from minillm.tasks import classify, cut_note
 
     texts = common.given_texts(texts, file)
     loaded = load_run(run)
     predictions = classify(loaded, texts)
     output.note_lost(loaded.tokenizer, "the texts", *texts)
-    if n := n_cut(loaded, texts):
-        output.note(
-            f"the model sees {loaded.model.config.context} tokens at once, and not the "
-            f"end of {n:,} of {len(texts):,} texts"
-        )
+    output.note(cut_note(loaded, texts))
     if json:
         found = [
             {"text": text, "label": each.label, "probabilities": each.probabilities}

@@ -1,6 +1,5 @@
 """Options of every command: --json, --config, and where a value came from."""
 
-import difflib
 import functools
 import math
 import os
@@ -13,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from minillm import json_files
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, nearest
 from minillm.files import is_ours
 from minillm.reading import Missing
 
@@ -228,7 +227,7 @@ def _read_config(ctx: click.Context, _, file: str | None) -> None:
     """Make a file's values the defaults of the command. Unknown keys are an error."""
     if file is None:
         return
-    from minillm.learning.config import word
+    from minillm.learning.settings import word
 
     known = {_key(p): p for p in ctx.command.params if p.name not in ("config", "help")}
     values = {}
@@ -274,8 +273,7 @@ def _key(param: click.Parameter) -> str:
 
 
 def _nearest(name: str, known) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f": did you mean {near[0]!r}?" if near else f" (known: {', '.join(known)})"
+    return nearest(name, known) or f" (known: {', '.join(known)})"
 
 
 def _checked(ctx, param: click.Parameter, value, file: str, key: str):

@@ -22,6 +22,7 @@ def command(json: bool) -> None:
         return output.print_json(found)
     rows = [
         ["minillm", found["minillm"]],
+        *another(found["another_minillm"]),
         ["Python", f"{found['python']} on {found['os']}"],
         *found["versions"].items(),
         *[["BLAS", describe_blas(blas)] for blas in found["blas"]],
@@ -32,6 +33,14 @@ def command(json: bool) -> None:
     ]
     output.print_table(["part", "found"], rows)
     output.say_next("minillm bench --size nano")
+
+
+def another(version: str | None) -> list[list[str]]:
+    """A row about the package `minillm` of somebody else, if it is installed."""
+    if version is None:
+        return []
+    told = f"{version} of another project is installed, and may have replaced files "
+    return [["minillm (!)", f"{told}of this one: pip uninstall minillm, install again"]]
 
 
 def describe_blas(blas: dict) -> str:

@@ -25,12 +25,14 @@ def command(
     RUN is the folder of a run of any architecture. The vectors have length 1.
     """
     from minillm import load_run
-    from minillm.tasks import embed, save_vectors
+    from minillm.tasks import cut_note, embed, save_vectors
 
     texts = common.given_texts(texts, file)
     loaded = load_run(run)
     vectors = embed(loaded, texts)
     output.note_lost(loaded.tokenizer, "the texts", *texts)
+    if loaded.model.config.encodes_sentences:
+        output.note(cut_note(loaded, texts))
     if out is not None:
         save_vectors(Path(out), vectors)
     if json:

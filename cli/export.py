@@ -18,7 +18,8 @@ def command(run: str, folder: str, json: bool) -> None:
     """Write a trained model as a Hugging Face folder.
 
     RUN is the folder of a run, DIR a new folder. The library `transformers` opens it:
-    GPT as GPT-2, llama as Llama, bert as BERT, encdec as Marian.
+    GPT as GPT-2, llama as Llama (with --qk-norm as Qwen 3), bert as BERT, encdec as
+    Marian.
     """
     from minillm import export_folder, load_run
     from minillm.hub.layouts import layout_of

@@ -20,12 +20,15 @@ from minillm.errors import (
     Interrupted,
     MinillmError,
     UsageError,
+    command_line,
+    shortened,
 )
 from minillm_cli import common, signals, streams
 
 # `minillm --help` shows these without importing what the commands need.
 SECTIONS = {
     "Train and use models": {
+        "notebooks": "Lay down three notebooks for a course.",
         "demo": "Let a small model learn a task whose best answer is known.",
         "train": "Train a language model on a text.",
         "generate": "Continue a text with a trained model, or answer one.",
@@ -54,6 +57,7 @@ SECTIONS = {
     "Look into the engine and the machine": {
         "attention": "Draw what each head of a trained transformer looks at.",
         "graph": "Draw the graph of an expression, or of one model step.",
+        "exercises": "Write parts of the engine yourself, and have them checked.",
         "gradcheck": "Check the gradient of every op against differences.",
         "doctor": "Show what this machine offers for training.",
         "bench": "Measure the speed of a size, alone or against other engines.",
@@ -61,7 +65,6 @@ SECTIONS = {
     },
 }
 FIRST = 1.0  # seconds that other ranks leave to rank 0, which may fail alike
-LONG = 2_000  # characters of an error, which may quote a stranger's file
 RANKS = ("train", "scale")  # that may be started by mpiexec
 COMMANDS = {name: help for part in SECTIONS.values() for name, help in part.items()}
 
@@ -124,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def answer(argv: list[str] | None = None) -> int:
     """The same as the last thing that a process does: in the end it ignores signals."""
-    with streams.ready():
+    with streams.ready(), command_line():
         try:
             signals.heard()
             code = commands.main(argv, "minillm", standalone_mode=False) or 0
@@ -141,9 +144,7 @@ def answer(argv: list[str] | None = None) -> int:
                 message = f"rank {rank}: {message or 'ended'}"
             if message and (alone or rank == 0):
                 line = "minillm: " + " ".join(message.split())
-                if len(line) > LONG:  # what is wrong is said at its end
-                    line = f"{line[: LONG // 2]} ... {line[-LONG // 2 :]}"
-                click.echo(line, err=True, color=True)
+                click.echo(shortened(line), err=True, color=True)
             if alone:
                 launcher.abort(code)
         return code

@@ -104,6 +104,8 @@ def say_next_of(record: dict, run: str) -> None:
     ask = OBJECTIVES[config["objective"]].ask
     if config["objective"] == "clm" and not continues_text(config["arch"]):
         ask = "minillm eval {run}"
+    if config.get("pooling", "text") != "text" and config["objective"] == "mlm":
+        ask = 'minillm embed {run} "TEXT"'  # a sentence encoder
     command = ask.format(
         run=shlex.quote(run),
         prompt=shlex.quote(word.rstrip()),

@@ -5,13 +5,8 @@ import dataclasses
 import click
 
 from minillm import launcher
-from minillm.learning.config import (
-    DEFAULT,
-    WORDS,
-    TrainConfig,
-    kind_of,
-    option,
-)
+from minillm.learning.config import DEFAULT, TrainConfig
+from minillm.learning.settings import WORDS, flag, kind_of
 from minillm_cli import common, output
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
@@ -34,9 +29,9 @@ def settings(command):
 
 def _option(field: dataclasses.Field):
     kind, about = kind_of(field), field.metadata
-    flag, choices, help = option(field.name), about["choices"], about["help"]
+    named, choices, help = flag(field.name), about["choices"], about["help"]
     if kind is bool and field.default is not False:
-        flag = f"{flag}/--no-{flag[2:]}"
+        named = f"{named}/--no-{named[2:]}"
     if field.default is not None and field.default is not False:  # 0 is shown
         help = f"{help}  [{str(field.default).lower()}]"
     usual = "|".join(choices) or {int: "N", float: "X"}.get(kind)
@@ -44,7 +39,9 @@ def _option(field: dataclasses.Field):
     if choices:
         kind = click.Choice(choices)
     switch = {"is_flag": True} if kind is bool else {"type": kind, "metavar": metavar}
-    return click.option(flag, default=field.default, help=help, **switch)
+    return click.option(
+        named, default=field.default, help=help, hidden=about["rare"], **switch
+    )
 
 
 @click.command(epilog="Example:  minillm train --size nano --data book.txt --seed 7")

@@ -120,10 +120,26 @@ def new_figure(
     width: float = 6.6, height: float = 4.4, rows: int = 1, columns: int = 1
 ):
     """A figure of width × height inches and its axes (an array if more than one)."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = empty_figure(width, height, layout="constrained")
     return figure, figure.subplots(rows, columns)
+
+
+def empty_figure(width: float, height: float, **options):
+    """A figure of width × height inches, which a notebook shows as it is."""
+    return _shown_figure()(figsize=(width, height), **options)
+
+
+@functools.cache
+def _shown_figure():
+    import matplotlib.figure
+
+    class Figure(matplotlib.figure.Figure):
+        """A Figure that needs no `%matplotlib inline`."""
+
+        def _repr_svg_(self) -> str:
+            return svg(self)
+
+    return Figure
 
 
 def log_axis(axis) -> None:

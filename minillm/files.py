@@ -18,7 +18,7 @@ import time
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-from minillm.errors import DataError
+from minillm.errors import DataError, brief
 
 # Not on Windows, where `is_symlink` alone has to tell.
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -45,8 +45,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(
-            f"{path}: cannot be written ({reason}): make room there or choose another "
-            f"place"
+            f"{brief(path)}: cannot be written ({reason}): make room there or choose "
+            f"another place"
         ) from error
 
 

@@ -15,7 +15,7 @@ import stat
 import time
 from collections.abc import Iterator
 
-from minillm.errors import DataError
+from minillm.errors import DataError, brief
 
 # The most bytes of each kind of file.
 MANIFEST = 1 << 16
@@ -122,10 +122,10 @@ def _refused(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise Missing(f"{path}: No such file or folder") from error
+        raise Missing(f"{brief(path)}: No such file or folder") from error
     except (OSError, ValueError) as error:  # a zero byte in the name, for one
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: cannot be read ({reason})") from error
+        raise DataError(f"{brief(path)}: cannot be read ({reason})") from error
 
 
 def _without_waiting(path: str | os.PathLike, flags: int) -> int:

@@ -18,22 +18,12 @@ from typing import Any
 import numpy as np
 
 from minillm import backend
-from minillm.backend.arrays import (
-    HALF,
-    any_half,
-    argument,
-    as_float_array,
-    plain_number,
-    widened,
-)
+from minillm.backend.array_like import ArrayLike
+from minillm.backend.arrays import argument, as_float_array, plain_number
 from minillm.backend.calls import Call
-from minillm.backend.pullbacks import (
-    contributions,
-    first_gradient,
-    joint,
-    one_each,
-    places_of,
-)
+from minillm.backend.pullbacks import first_gradient, joint, one_each, pulled
+
+MOST_LINES = 24  # of a tensor on the screen
 
 _recording = contextvars.ContextVar("recording", default=True)
 
@@ -42,7 +32,7 @@ def _needs_ops(*_inputs, **_settings) -> Any:
     raise TypeError("a Tensor has operators once minillm.ops is imported")
 
 
-class Tensor:
+class Tensor(ArrayLike):
     """An array that remembers the op it came from.
 
     `data` is a floating-point array of the current backend: numbers, lists and whole
@@ -55,16 +45,14 @@ class Tensor:
     file: `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
 
-    # For type checkers. No ==: a class with an `__eq__` of its own loses its hash, and
-    # backward keeps tensors as keys.
+    # For type checkers.
     __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
     __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _needs_ops
-    __neg__ = __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _needs_ops
-    __abs__ = abs = exp = log = log1p = sqrt = tanh = sin = cos = _needs_ops
-    maximum = minimum = clip = relu = gelu = silu = sigmoid = softplus = _needs_ops
-    sum = mean = var = std = max = min = argmax = cumsum = logsumexp = _needs_ops
-    softmax = log_softmax = reshape = transpose = squeeze = split = pad = _needs_ops
-    broadcast_to = take_along_axis = tril = _needs_ops
+    __neg__ = __getitem__ = __abs__ = abs = exp = log = log1p = sqrt = _needs_ops
+    tanh = sin = cos = maximum = minimum = clip = relu = gelu = silu = _needs_ops
+    sigmoid = softplus = sum = mean = var = std = max = min = cumsum = _needs_ops
+    logsumexp = softmax = log_softmax = reshape = transpose = squeeze = _needs_ops
+    split = pad = broadcast_to = take_along_axis = tril = _needs_ops
     T: "Tensor"
 
     grad = None  # that of a leaf; see `_NoGradient` at the end
@@ -76,41 +64,9 @@ class Tensor:
     edges = ()
     made_by = None  # the op's name (and, in debug mode, the line that ran it)
 
-    # NumPy then leaves `array + tensor` to Tensor.__radd__.
-    __array_ufunc__ = None
-
     def __init__(self, data, requires_grad: bool = False):
         self.data = as_float_array(data)
         self.requires_grad = requires_grad
-
-    @property
-    def shape(self) -> tuple:
-        return self.data.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        return self.data.size
-
-    @property
-    def dtype(self):
-        return self.data.dtype
-
-    def item(self) -> float:
-        """The single number in this tensor, on the host, as float() and int() too."""
-        if self.size != 1:
-            raise ValueError(
-                f"a tensor of shape {self.shape} is no single number: take one, as "
-                f"x[0], or reduce it, as x.mean()"
-            )
-        return self.data.item()
-
-    def numpy(self) -> np.ndarray:
-        """The values on the host, without their history."""
-        return backend.to_numpy(self.data)
 
     def detach(self) -> "Tensor":
         """The same array without its history."""
@@ -135,51 +91,48 @@ class Tensor:
         self.retains_grad = True
         return self
 
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of a 0-d tensor")
-        return self.shape[0]
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(
-                f"the truth value of a tensor of shape {self.shape} is not clear: use "
-                f"(x > 0).any() or (x > 0).all()"
-            )
-        return bool(self.item())
-
-    def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec else str(self)
-
-    def __array__(self, *_args, **_kwargs):
-        raise TypeError(
-            "a Tensor does not turn into an array by itself, which would silently "
-            "drop its history: use tensor.numpy() or tensor.data"
-        )
-
-    def __setitem__(self, _index, _value):
-        raise TypeError(
-            "a Tensor cannot be written to, since its gradient would be wrong: "
-            "build a new one with where() or concatenate(), or change tensor.data"
-        )
-
     def __repr__(self) -> str:
         origin = f", made by {self.made_by}" if self.made_by else ""
         grad = ", requires_grad=True" if self.requires_grad and not origin else ""
-        numbers = np.array2string(self.numpy(), precision=4, separator=", ")
-        return f"Tensor({numbers}, shape={self.shape}{grad}{origin})"
+        return f"Tensor({self._numbers()}, shape={self.shape}{grad}{origin})"
+
+    def _numbers(self) -> str:
+        """The values in a few lines: of a large tensor those at the edges."""
+        values = self.numpy()
+        for edge in (3, 2, 1):
+            found = np.array2string(
+                values, precision=4, separator=", ", threshold=100, edgeitems=edge
+            )
+            if found.count("\n") < MOST_LINES:
+                return found
+        lines = found.split("\n")
+        return "\n".join([*lines[:MOST_LINES], "..."])
+
+    def _repr_html_(self) -> str:
+        from minillm import markup
+
+        numbers = self.numpy()
+        told = [
+            f"shape {self.shape}",
+            f"{self.dtype}",
+            *([f"made by {self.made_by}"] if self.made_by else []),
+            *(["requires_grad"] if self.requires_grad and not self.made_by else []),
+        ]
+        if numbers.size > 1:
+            low, mean, high = numbers.min(), numbers.mean(), numbers.max()
+            told.append(f"least {low:.4g}, mean {mean:.4g}, largest {high:.4g}")
+        gradient = vars(self).get("grad")  # self.grad may warn
+        if gradient is not None:
+            norm = np.linalg.norm(backend.to_numpy(gradient))
+            told.append(f"norm of grad {norm:.4g}")
+        line, values = markup.line("; ".join(told)), markup.verbatim(self._numbers())
+        return markup.shown("Tensor", line, values)
 
 
 # ---------------------------------------------------------------------- recording
 
 # Most settings are of these types, and go to the rule as they are.
-SETTING_TYPES = {bool, int, float, str, tuple, slice, type(None)}
+PLAIN = {bool, int, float, str, tuple, slice, type(None)}
 
 
 def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callable:
@@ -201,46 +154,20 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
     if rule is None:
         return functools.partial(op, check=check)
     name = backend.define(rule).__name__
-    call = Call(rule)
+    call = Call(rule, check)
 
     @functools.wraps(rule)
     def apply(*inputs, **settings):
-        # arguments
         if settings or len(inputs) != call.n_arrays_without_settings:
             inputs, settings = call.sort(inputs, settings)
-            for key, x in settings.items():
-                if type(x) not in SETTING_TYPES:
-                    settings[key] = _setting_of(x, name, key)
+            settings = {key: _setting(x, name, key) for key, x in settings.items()}
         arrays = [x.data if isinstance(x, Tensor) else argument(x) for x in inputs]
-        # device
-        device = backend.of(*arrays)
-        if device is None:  # only Python numbers: float32, as in Tensor(2)
-            device = backend.current()
-            arrays = [None if x is None else as_float_array(x) for x in arrays]
-        # rule
-        if check is not None:
-            check(*arrays, **settings)
-        narrow = False
-        if any_half(arrays):
-            arrays, narrow = widened(arrays)
-        body = backend.body_of(rule, device.kind)
-        try:
-            answer = backend.run_in(device, body, arrays, settings)
-        except Exception as error:
-            backend.note_forward(error, name, call.arrays, arrays)
-            raise
-        if not isinstance(answer, tuple) or len(answer) < 2:
-            raise TypeError(f"{name} must return its value and pullbacks, as a tuple")
-        value, *pullbacks = answer
-        if type(value) is not device.array_type:  # a full sum may be a number
-            value = device.xp.asarray(value)
-        result = _wrap(value.astype(HALF) if narrow else value)
-        # recording
+        value, pullbacks = call.run(arrays, settings)
+        result = _wrap(value)
         if _recording.get():
             _record(result, name, inputs, pullbacks)
         if backend.debugging():
-            tensors = [x for x in inputs if isinstance(x, Tensor)]
-            backend.watch(result, name, tensors)
+            backend.watch(result, name, [x for x in inputs if isinstance(x, Tensor)])
         return result
 
     apply.rule = rule
@@ -248,8 +175,10 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
     return apply
 
 
-def _setting_of(x, name: str, key: str):
+def _setting(x, name: str, key: str):
     """What a rule gets for a setting: anything but a Tensor or a NumPy number."""
+    if type(x) in PLAIN:
+        return x
     if isinstance(x, Tensor):
         if x.requires_grad and _recording.get():
             raise TypeError(
@@ -306,27 +235,17 @@ def backward(root: Tensor, grad=None) -> None:
     order = topological_order(root)
     while order:  # popped, so that what has been used is freed at once
         tensor = order.pop()
-        if tensor not in gradients:  # a leaf to which pullbacks have added themselves
+        if tensor not in gradients:  # a leaf to which a GPU's pullbacks have added
             continue
         g, _ = gradients.pop(tensor)
         if tensor.retains_grad or not tensor.edges:
             _keep(tensor, g)
         for parents, pullback in tensor.edges:
-            for parent, contribution in _pulled(tensor, parents, pullback, g):
-                gradients[parent] = _plus(gradients.get(parent), contribution)
+            device, made_by = backend.of(tensor.data), tensor.made_by
+            for parent, part in pulled(device, made_by, pullback, parents, g):
+                gradients[parent] = _plus(gradients.get(parent), part)
         if tensor.edges:
             tensor.edges = FREED
-
-
-def _pulled(tensor: Tensor, parents, pullback, g) -> list[tuple]:
-    """(parent, contribution to its gradient) by one pullback of the tensor's op."""
-    places = places_of(pullback, parents, g.dtype)
-    try:
-        answer = backend.run_in(backend.of(tensor.data), pullback, [g, *places])
-    except Exception as error:
-        backend.note_pullback(error, tensor.made_by, pullback, parents, g)
-        raise
-    return contributions(parents, answer, g, tensor.made_by, places)
 
 
 def topological_order(root: Tensor) -> list[Tensor]:
@@ -356,14 +275,14 @@ def topological_order(root: Tensor) -> list[Tensor]:
     return order
 
 
-def _plus(so_far, contribution) -> tuple:
-    """(gradient, owned) with one more contribution."""
+def _plus(so_far, part) -> tuple:
+    """(gradient, owned) with one more part of it."""
     if so_far is None:
-        return contribution, False  # most tensors are used once
+        return part, False  # most tensors are used once
     g, owned = so_far
     if not owned:
-        return g + contribution, True
-    g += contribution
+        return g + part, True
+    g += part
     return g, True
 
 

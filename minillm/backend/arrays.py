@@ -106,3 +106,21 @@ def heads_a_group(q, k) -> int:
         return 1
     share, rest = divmod(q.shape[-3], k.shape[-3])
     return share if share and not rest else 1
+
+
+def repeat_heads(x, q):
+    """Each head of keys or values as often as heads of queries share it.
+
+    x (..., G, S, d), q (..., H, T, d) -> (..., H, S, d); x itself where none is shared
+    """
+    n = heads_a_group(q, x)
+    return x if n == 1 else switch.xp.repeat(x, n, -3)
+
+
+def sum_over_groups(g, x):
+    """The gradient of x from that of `repeat_heads`: summed over each group."""
+    n = heads_a_group(g, x)
+    if n == 1:
+        return g
+    *leading, heads, length, width = g.shape
+    return g.reshape(*leading, heads // n, n, length, width).sum(-3)

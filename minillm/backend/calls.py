@@ -1,16 +1,26 @@
-"""Calls of an op: arrays, then settings, each by position or by name."""
+"""Calls of an op: how its arguments are sorted, and how its rule is run on arrays."""
 
 import inspect
 import itertools
+from collections.abc import Callable
+
+from minillm import backend
+from minillm.backend import switch
+from minillm.backend.arrays import HALF, any_half, as_float_array, widened
+from minillm.backend.registry import body_of
 
 
 class Call:
     """Sorts the arguments of a call as a rule takes them: arrays by position, settings
     by name. A rule for any number of arrays also takes them as one list, and text
     before them, which is no array, as its first setting: `einsum("ij->i", x)`. To one
-    that takes any name (`**others`) all is handed on as it comes."""
+    that takes any name (`**others`) all is handed on as it comes.
 
-    def __init__(self, rule):
+    Then runs the rule, after `check`, where its arrays are, by its faster body there.
+    """
+
+    def __init__(self, rule: Callable, check: Callable | None = None):
+        self.rule, self.check = rule, check
         self.name = rule.__name__
         written = inspect.signature(rule)
         parameters = list(written.parameters.values())
@@ -81,3 +91,34 @@ class Call:
     def _how(self) -> str:
         bare = [p.replace(annotation=p.empty) for p in self.shown.parameters.values()]
         return f"it is {self.name}{inspect.Signature(bare)}"
+
+    def run(self, arrays: list, settings: dict) -> tuple:
+        """(value, pullbacks) of the rule. Half precision is computed in float32, and
+        the value rounded to it where there was nothing else.
+
+        An error of the rule gets a note with the op and its shapes. Raises TypeError
+        for a rule that returns no pullback.
+        """
+        device = switch.of(*arrays)
+        if device is None:  # only Python numbers: float32, as in Tensor(2)
+            device = switch.current()
+            arrays = [None if x is None else as_float_array(x) for x in arrays]
+        if self.check is not None:
+            self.check(*arrays, **settings)
+        narrow = False
+        if any_half(arrays):
+            arrays, narrow = widened(arrays)
+        body = body_of(self.rule, device.kind)
+        try:
+            answer = switch.run_in(device, body, arrays, settings)
+        except Exception as error:
+            backend.note_forward(error, self.name, self.arrays, arrays)
+            raise
+        if not isinstance(answer, tuple) or len(answer) < 2:
+            raise TypeError(
+                f"{self.name} must return its value and pullbacks, as a tuple"
+            )
+        value, *pullbacks = answer
+        if type(value) is not device.array_type:  # a full sum may be a number
+            value = device.xp.asarray(value)
+        return value.astype(HALF) if narrow else value, pullbacks

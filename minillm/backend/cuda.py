@@ -13,7 +13,7 @@ import numpy as np
 
 from minillm.backend import cuda_scatter
 from minillm.backend.base import Backend
-from minillm.errors import DeviceError
+from minillm.errors import DeviceError, option
 
 INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"
 # By name, since they import the switch, which imports this file.
@@ -105,7 +105,9 @@ def count() -> int:
     try:
         return cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy's own error classes need a working CuPy
-        raise DeviceError(f"{_no_device(cupy, error)}, or use --device cpu") from None
+        raise DeviceError(
+            f"{_no_device(cupy, error)}, or use {option('device', 'cpu')}"
+        ) from None
 
 
 @functools.cache
@@ -114,7 +116,7 @@ def _checked(index: int) -> CudaBackend:
     if index >= n:
         raise DeviceError(
             f"there is no device cuda:{index}: this machine has {n} CUDA "
-            f"device(s); use --device cpu"
+            f"device(s); use {option('device', 'cpu')}"
         )
     backend = CudaBackend(cupy, index)
     try:
@@ -124,7 +126,7 @@ def _checked(index: int) -> CudaBackend:
     except Exception as error:
         raise DeviceError(
             f"cuda:{index} is there, but CuPy cannot compute on it "
-            f"({_one_line(error)}): {_way_out(error)}, or use --device cpu"
+            f"({_one_line(error)}): {_way_out(error)}, or use {option('device', 'cpu')}"
         ) from None
     if several := _one_of_several():
         warnings.warn(f"{several}; as it is, cuda:{index} works", stacklevel=2)
@@ -186,7 +188,8 @@ def _import_cupy():
     if int(version.partition(".")[0]) < OLDEST:
         raise DeviceError(
             f"CuPy {version} is too old: minillm needs {OLDEST} or later (pip install "
-            f"-U of the cupy package that is installed), or use --device cpu"
+            f"-U of the cupy package that is installed), or use "
+            f"{option('device', 'cpu')}"
         )
     return cupy
 

@@ -127,7 +127,7 @@ def _which_turn(device, n: int, n_turned: int) -> tuple:
 
 @fused
 def move_by_adam(data, grad, m, v, size, root, decay, scale, rest1, rest2, eps):
-    moves = scale > 0  # see `scaled` beside the definition
+    moves = scale > 0  # see `step_or_stay` in `learning/unread.py`
     g = xp.where(moves, grad * scale, 0)
     m += xp.where(moves, rest1, 0) * (g - m)
     v += xp.where(moves, rest2, 0) * (g * g - v)

@@ -5,6 +5,7 @@ respect to one argument, or, where it is `joint`, to all of them. Here gradients
 arrays; `minillm/tensor.py` sends them from tensor to tensor.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ class GradientShapeError(ValueError):
         super().__init__(message)
         self.gradient = gradient
         self.shape = shape
+
+
+NOWHERE = ()  # what a pullback gets beside g, if it does not add to anything itself
 
 
 class joint:
@@ -48,13 +52,30 @@ class adding:
         return self.pullback(g, *places)
 
 
-def places_of(pullback, parents, dtype) -> list:
-    """What such a pullback gets beside g: the gradients of leaves that have one of this
-    type. Any other pullback gets nothing."""
-    if isinstance(pullback, joint):
+def pulled(device, made_by: str, pullback, parents, g) -> list[tuple]:
+    """(parent, contribution to its gradient) for each parent that needs one, by one
+    pullback of the op that has `made_by` its name, from the gradient g of its value.
+
+    An error of the pullback gets a note with the op and its shapes.
+    """
+    places = NOWHERE
+    if type(pullback) in (joint, adding):
+        places = _places(pullback, parents, g.dtype)
+    try:
+        answer = switch.run_in(device, pullback, (g, *places))
+    except Exception as error:
+        backend.note_pullback(error, made_by, pullback, parents, g)
+        raise
+    return _contributions(parents, answer, g, made_by, places)
+
+
+def _places(pullback, parents, dtype) -> tuple | list:
+    """What a pullback that is `adding` gets beside g: the gradients of leaves that have
+    one of this type. Any other gets nothing."""
+    if type(pullback) is joint:
         pullback = pullback.pullback
-    if not isinstance(pullback, adding) or debugging():
-        return []
+    if type(pullback) is not adding or debugging():
+        return NOWHERE
     return [
         p.grad if p is not None and not p.edges and p.dtype == dtype else None
         for p in parents
@@ -64,17 +85,17 @@ def places_of(pullback, parents, dtype) -> list:
 def one_each(pullbacks: list, n_arguments: int, name: str) -> list:
     """The pullbacks, where they are one function for each argument. Raises TypeError
     with the op's name."""
-    kinds = [type(pullback).__name__ for pullback in pullbacks]
-    fits = all(map(callable, pullbacks)) and "joint" not in kinds
+    fits = all(map(callable, pullbacks)) and joint not in map(type, pullbacks)
     if fits and len(pullbacks) == n_arguments:
         return pullbacks
+    kinds = [type(pullback).__name__ for pullback in pullbacks]
     raise TypeError(
         f"{name} returns {', '.join(kinds)} beside its value: for {n_arguments} "
         f"arguments {n_arguments} functions are needed, or one joint(function)"
     )
 
 
-def contributions(parents, answer, g, made_by: str, places=()) -> list[tuple]:
+def _contributions(parents, answer, g, made_by: str, places) -> list[tuple]:
     """(parent, contribution to its gradient) for each parent that needs one: what the
     op's pullback answered to the gradient g, in the shape of the parent and in the type
     that its contributions add up in. What was added in `places` is done.
@@ -93,7 +114,7 @@ def contributions(parents, answer, g, made_by: str, places=()) -> list[tuple]:
                 f"{len(parents)} arguments"
             )
     found = []
-    places = places or [None] * len(parents)
+    places = places or itertools.repeat(None)
     for parent, contribution, place in zip(parents, answers, places, strict=False):
         if parent is not None and (place is None or contribution is not None):
             array = parent.data

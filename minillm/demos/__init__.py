@@ -1,7 +1,13 @@
-"""Demonstrations: a small model learns a task whose best answer is known."""
+"""Demonstrations: a small model learns a task whose best answer is known; notebooks."""
 
-from minillm.demos.demonstration import demo, measure
-from minillm.demos.questions import Answer, ask
-from minillm.demos.table import DEMOS, SOLVED, Demo
+from minillm.lazy import lazy_names
 
-__all__ = ["DEMOS", "SOLVED", "Answer", "Demo", "ask", "demo", "measure"]
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "demonstration": ["demo", "measure"],
+        "notebooks": ["write_notebooks"],
+        "questions": ["Answer", "ask"],
+        "table": ["DEMOS", "SOLVED", "Demo"],
+    },
+)

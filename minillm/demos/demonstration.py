@@ -1,11 +1,12 @@
 """A demonstration: train a model on a task, and hold it against what is known of it."""
 
-import shlex
 from dataclasses import asdict
 
 from minillm.demos.questions import ask
 from minillm.demos.table import SOLVED, Demo, named
-from minillm.errors import Interrupted
+from minillm.errors import Interrupted, call
+from minillm.keyed import Keyed
+from minillm.runs.listener import listener
 from minillm.runs.logbook import Silent
 from minillm.runs.resume import sources_of
 from minillm.runs.run import load_run
@@ -23,14 +24,16 @@ def demo(
     device: str = "auto",
     workers: str = "auto",
     reporter=None,
-) -> dict:
+    quiet: bool = False,
+) -> Keyed:
     """Let a small model learn the task `name`, and say how well it does.
 
     The run lies in `out` (default: runs/demo-NAME). One that lies there already is not
     trained again, and goes on where it was interrupted.
 
-    Returns what `measure` does. Raises UsageError, DataError, DeviceError,
-    DivergedError or Interrupted.
+    Returns what `measure` does, its keys as attributes too. `reporter` and `quiet` are
+    as in `train`. Raises UsageError, DataError, DeviceError, DivergedError or
+    Interrupted.
     """
     chosen = named(name)
     out = out or f"runs/demo-{name}" + (f"-s{seed}" if seed else "")
@@ -41,14 +44,12 @@ def demo(
             # Seed 0 is asked for as well: a run of another one must not go on as it.
             sources={**sources_of(config), "seed": "argument"},
             resume="auto",
-            reporter=reporter or Silent(),
+            reporter=listener(reporter, quiet) or Silent(),
         )
     except Interrupted as stop:
-        options = f"--seed {seed} --out {shlex.quote(config.out)}"
-        raise Interrupted(
-            f"interrupted; go on with: minillm demo {name} {options}", stop.exit_code
-        ) from None
-    return measure(chosen, config.out)
+        way = call("demo", name, seed=seed, out=config.out)
+        raise Interrupted(f"interrupted; go on with: {way}", stop.exit_code) from None
+    return Keyed(measure(chosen, config.out))
 
 
 def measure(chosen: Demo, path: str) -> dict:

@@ -1,9 +1,8 @@
 """Every demonstration: its task, and the settings that solve it in under a minute."""
 
-import difflib
 from dataclasses import dataclass, field
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, quoted
 from minillm.learning.config import TrainConfig
 from minillm.text.synthetic.by_name import generated_task
 from minillm.text.synthetic.recipe import Toy
@@ -158,6 +157,4 @@ def named(name: str) -> Demo:
     """The demonstration of this name. Raises UsageError, with the nearest there is."""
     if name in DEMOS:
         return DEMOS[name]
-    near = difflib.get_close_matches(name, DEMOS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(DEMOS)}"
-    raise UsageError(f"no demo {name!r}: {hint}")
+    raise UsageError(f"no demo {quoted(name)}{guess(name, DEMOS)}")

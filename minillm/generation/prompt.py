@@ -8,7 +8,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation.decoder import Decoder
 from minillm.runs.run import Run
-from minillm.text import BOS, EOS
+from minillm.text import EOS
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def begin(
     rows = [(ids,) for ids in run.tokenizer.encode_all(prompts)]
     sources = run.tokenizer.batch(rows, room=context)
     model = run.model.conditioned(sources.ids, sources.mask)
-    begun = [[specials[BOS]] for _ in prompts]
+    begun = [[specials[run.tokenizer.begin]] for _ in prompts]
     return Decoder(model, begun, cached=cached, never=never), [Opening()] * len(prompts)
 
 
@@ -67,7 +67,8 @@ def reads_source(run: Run) -> bool:
 
 
 def encode_prompt(run: Run, prompt: str) -> Opening:
-    """What goes on after a prompt; after nothing, a text begins as after a line's end.
+    """What goes on after a prompt, in the frame that the tokenizer has for texts; after
+    nothing, a text begins as after a line's end.
 
     Raises UsageError for wordpiece, which has no line ends, after nothing.
     """
@@ -79,7 +80,7 @@ def encode_prompt(run: Run, prompt: str) -> Opening:
             f"{run.path}: its {run.tokenizer.kind} tokens have no line ends to begin "
             "after: give a prompt of a word at least"
         )
-    return Opening(ids, owed)
+    return Opening(np.concatenate([run.tokenizer.before, ids]), owed)
 
 
 def unseen(run: Run, prompt: str) -> str | None:

@@ -85,7 +85,7 @@ class TextStream:
 
     def _keep(self, ids: Sequence[int] | np.ndarray) -> None:
         """Forget all certain tokens but what the text of the next depends on."""
-        self._ids = list(ids[-1:]) if self._tokenizer.kind == "wordpiece" else []
+        self._ids = list(ids[-1:]) if self._tokenizer.looks_back else []
         # How many characters of these tokens, and of those to come, are certain.
         self._n_decoded = len(self._tokenizer.decode(self._ids))
 

@@ -45,6 +45,8 @@ def card(run: Run, layout: Layout, losses: list[str], picture: str) -> str:
     the file it is drawn in. What is from the record, which may be a stranger's, stands
     in `code`."""
     record, (task, text) = run.record, USES[run.config.objective]
+    if run.model.config.encodes_sentences:
+        task, text = "feature-extraction", "A text."
     example = ANSWER if run.config.objective == "seq2seq" else PIPELINE
     licence, data = corpus_licence(run), record["data"]
     origin = "Trained from scratch with minillm"

@@ -1,7 +1,6 @@
 """Export: a run as a folder that the library `transformers` opens."""
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +29,7 @@ def export_folder(run: Run | str, folder: str | Path) -> Path:
     DataError for a damaged run, and for a folder in which something lies.
     """
     from minillm.hub.card import card, curve
+    from minillm.hub.sentence import write_steps
     from minillm.hub.tokenizer import special_ids, tokenizer_config, tokenizer_json
 
     run, folder = open_run(run, task="be exported"), Path(folder)
@@ -42,16 +42,16 @@ def export_folder(run: Run | str, folder: str | Path) -> Path:
         write_json(made / "generation_config.json", generation_config(run, ids))
         write_json(made / "tokenizer.json", tokenizer_json(run))
         write_json(made / "tokenizer_config.json", tokenizer_config(run))
+        if run.model.config.encodes_sentences:
+            write_steps(made, run.model.config)
         weights = weights_of(
             run, layout.rules.places_of(run.model.config, run.config.objective)
         )
         with replacing(made / "model.safetensors") as temporary:
             write_arrays(temporary, weights, {"format": "pt"})
-            # safetensors lets nobody else read what it writes
-            shutil.copymode(made / "config.json", temporary)
         losses = curve(run)
         if losses and run.record.get("results"):
-            draw_curve(run.path, made / CURVE)
+            draw_curve(run.path, run.record, made / CURVE)
         text = card(run, layout, losses, CURVE)
         with replacing(made / "README.md") as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -77,9 +77,10 @@ def generation_config(run: Run, ids: dict[str, int | None]) -> dict:
     """The content of generation_config.json: the likeliest token, within the context,
     unless somebody asks otherwise."""
     if run.config.objective == "seq2seq":
-        names = run.tokenizer.specials.items()
-        never = [i for name, i in names if name != EOS]  # as in generation/prompt.py
-        ids = {**ids, "decoder_start_token_id": ids["bos_token_id"]}
+        specials, begin = run.tokenizer.specials, run.tokenizer.begin
+        # As in generation/prompt.py.
+        never = [i for name, i in specials.items() if name != EOS]
+        ids = {**ids, "decoder_start_token_id": specials[begin]}
         ids = {**ids, "suppress_tokens": never}
     elif not run.model.continues_text:
         return ids

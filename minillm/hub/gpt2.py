@@ -6,8 +6,11 @@ from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
 BODY = "transformer."  # before the names of all but the output
-GELU = ("gelu_new", "gelu_pytorch_tanh")  # two names of the tanh form
-ACTIVATIONS = {"gelu": "gelu_new", "relu2": "relu2"}  # gelu_new is the tanh form
+HEAD = "lm_head.weight"
+MAY_LACK = ()  # of our parameters
+ACTIVATIONS = {"gelu": "gelu_new", "gelu_erf": "gelu", "relu2": "relu2"}
+READ = {theirs: ours for ours, theirs in ACTIVATIONS.items()}
+READ["gelu_pytorch_tanh"] = "gelu"  # another name of the tanh form
 
 
 def config_of(run: Run) -> dict:
@@ -23,7 +26,7 @@ def config_of(run: Run) -> dict:
         "n_head": config.n_heads,
         "n_inner": config.feed_forward_width,
         "activation_function": ACTIVATIONS[config.activation],
-        "layer_norm_epsilon": 1e-5,
+        "layer_norm_epsilon": config.norm_eps,
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,
         "tie_word_embeddings": config.tied,
@@ -37,9 +40,7 @@ def shape_of(keys: Keys) -> ModelConfig:
     """The shape that a config.json describes. Raises DataError, which names the key,
     for what minillm's GPT is not."""
     width = keys.number("n_embd", 768)
-    keys.must("n_inner", 4 * width, default=4 * width)
-    keys.must("activation_function", *GELU, default="gelu_new")
-    keys.must("layer_norm_epsilon", 1e-5, default=1e-5)
+    activation = keys.must("activation_function", *READ, default="gelu_new")
     keys.must("scale_attn_weights", True, default=True)
     for name in (
         "scale_attn_by_inverse_layer_idx",
@@ -54,6 +55,9 @@ def shape_of(keys: Keys) -> ModelConfig:
         d_model=width,
         n_heads=keys.number("n_head", 12),
         context=keys.number("n_positions", 1024),
+        d_ff=keys.number("n_inner", 4 * width),
+        activation=READ[activation],
+        norm_eps=keys.real("layer_norm_epsilon", 1e-5),
         tied=keys.flag("tie_word_embeddings", True),
     )
 

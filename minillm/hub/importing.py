@@ -7,76 +7,137 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from minillm.errors import DataError, UsageError
+from minillm import backend
+from minillm.errors import DataError, UsageError, option
 from minillm.files import holds_only, write_json, writing
-from minillm.hub.keys import Keys
-from minillm.hub.layouts import LAYOUTS
+from minillm.hub.download import download, is_remote
+from minillm.hub.families import Kind, read_kind
 from minillm.hub.places import Places
 from minillm.hub.shards import Tensors
 from minillm.hub.tokenizer import read_tokenizer
 from minillm.learning.config import OF_SHAPE, TrainConfig
 from minillm.learning.flat import FlatParameters
-from minillm.models import ModelConfig, build, count
-from minillm.nn import Module
+from minillm.models import build, count
+from minillm.nn import Blank, Module
 from minillm.runs import checkpoint
-from minillm.runs.record import FORMAT, IMPORTED, versions
+from minillm.runs.record import FORMAT, IMPORTED, about, versions
+from minillm.runs.run import Run, check_positions
+from minillm.text import Tokenizer
+from minillm.visible import warn
 
-READ = ("gpt2", "llama")
 # Buffers that older versions saved: masks, and the angles of rotary positions.
 BUFFERS = re.compile(r".*\.(attn\.(masked_)?bias|rotary_emb\.inv_freq)")
 MOST_NAMED = 5
+MOST_UNUSED = 4096  # rows of a table beyond the tokenizer's; some round up to 128
 
 
-def import_folder(folder: str | Path, run: str | Path) -> Path:
-    """Make a run of a Hugging Face folder in the layout of GPT-2 or Llama, and return
-    its path.
+def import_folder(
+    folder: str | Path, run: str | Path, note=None, tokenizer: str | Path | None = None
+) -> Path:
+    """Make a run of a Hugging Face folder, see `read_folder`, and return its path.
 
-    The run has no text, no losses and no steps; whatever needs a model works on it,
-    and `train(base=…)` and `finetune` begin with its weights. Nothing is unpickled, and
-    no code of the folder is run.
+    The run has no text, no losses and no steps; whatever needs a model works on it, and
+    `train(base=…)` and `finetune` begin with its weights.
 
-    Raises DataError for what is missing, damaged or not like minillm's models, by name;
-    UsageError where something lies at `run`.
+    Raises DataError as `read_folder` does, and UsageError where something lies at
+    `run`.
     """
-    folder, run = Path(folder), Path(run)
-    if not (folder / "config.json").is_file():
-        raise DataError(f"{folder}: holds no model: there is no config.json in it")
+    run = Path(run)
     if os.path.lexists(run) and not holds_only(run, ()):
         raise UsageError(f"{run}: something is there: choose another folder")
-    keys = Keys(folder / "config.json")
-    family = keys.must("model_type", *READ)
-    rules = LAYOUTS[family].rules
-    try:
-        shape = rules.shape_of(keys)
-    except UsageError as error:  # no model has such a shape
-        raise DataError(f"{keys.path}: {error}") from None
-    keys.done()
-    tokenizer = read_tokenizer(folder / "tokenizer.json")
-    if tokenizer.vocab_size != shape.vocab_size:
-        raise DataError(
-            f"{folder}: tokenizer.json has {tokenizer.vocab_size} tokens, the model "
-            f"{shape.vocab_size}"
-        )
-    tensors = Tensors(folder)
-    places = rules.places_of(shape, "clm")
-    names = _matched(tensors, places, rules.BODY, shape.tied)
-    model = build(shape, np.random.default_rng(0))
-    fill(model, tensors, places, names)
-    _write(run, model, tokenizer, shape, folder)
+    read, flat = _read(folder, note or warn, tokenizer)
+    with writing(run):
+        run.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(
+        run / checkpoint.FOLDER, flat, SimpleNamespace(state={}), {"step": 0}
+    )
+    read.tokenizer.save(run / "tokenizer.json")
+    record = read.record
+    options = {**record["options"], "out": str(run)}
+    # Last: a folder is a run when it has it.
+    write_json(run / "run.json", {**record, "options": options})
     return run
 
 
-def _matched(tensors: Tensors, places: Places, body: str, tied: bool) -> dict[str, str]:
+def read_folder(
+    folder: str | Path, note=None, tokenizer: str | Path | None = None
+) -> Run:
+    """The run that a Hugging Face folder makes, in one of `LAYOUTS`.
+
+    `load_run` reads it so. `folder` may be hf:OWNER/NAME, which the extra `hub`
+    downloads. `tokenizer` is the tokenizer.json of a folder that has none. Nothing is
+    unpickled, and no code of the folder is run. `note(text)` hears what the folder
+    lacks, and what of it is left out: without it, that is warned of.
+
+    Raises DataError for what is missing, damaged or not like minillm's models, by name.
+    """
+    return _read(folder, note or warn, tokenizer)[0]
+
+
+def _read(folder, note, tokenizer) -> tuple[Run, FlatParameters]:
+    called = str(folder) if is_remote(folder) else Path(folder).name
+    folder = download(folder, note) if is_remote(folder) else Path(folder)
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder}: holds no model: there is no config.json in it")
+    found = read_kind(folder, note)
+    tokenizer = _tokenizer(folder, tokenizer, found, note)
+    tensors = Tensors(folder)
+    tensors.rename(found.renamed)
+    for table, (rows, kept) in found.shortened.items():
+        tensors.shorten(table, rows, kept)
+    places = {
+        name: place
+        for name, place in found.places.items()
+        if not name.startswith(found.may_lack) or {*place.names} <= {*tensors.shapes}
+    }
+    names = _matched(tensors, places, found.layout.rules, found.shape.tied)
+    try:
+        check_positions(found.shape)
+    except ValueError as error:
+        raise DataError(f"{folder / 'config.json'}: {error}") from None
+    model = build(found.shape, Blank)
+    flat = FlatParameters(model)
+    if new := fill(model, tensors, places, names):
+        note(f"{folder}: has no {', '.join(new)}: drawn anew")
+    record = _record(tokenizer, found, called)
+    config = TrainConfig.from_json(record["options"])
+    return Run(folder, record, config, model, tokenizer), flat
+
+
+def _tokenizer(folder: Path, file, found: Kind, note) -> Tokenizer:
+    """That of a folder, or of another file, with a token for each row of the model's
+    table: those that the tokenizer does not know get a name, and are never written."""
+    file = Path(file or folder / "tokenizer.json")
+    if not file.exists():
+        raise DataError(
+            f"{file}: is missing: give a tokenizer.json of this model "
+            f"({option('tokenizer', 'FILE')}), in transformers by "
+            f"AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+        )
+    tokenizer = read_tokenizer(file)
+    n, rows = tokenizer.vocab_size, found.shape.vocab_size
+    if n > rows:
+        raise DataError(f"{file}: has {n} tokens, the model {rows}")
+    if n < rows:
+        if rows - n > MOST_UNUSED:
+            raise DataError(f"{file}: has {n} tokens, far fewer than the model, {rows}")
+        tokenizer = tokenizer.with_specials(f"[unused {i}]" for i in range(n, rows))
+        note(f"{file}: has {n} tokens, the model {rows}: the others are never written")
+    _settle_specials(folder, tokenizer, found)
+    return tokenizer
+
+
+def _matched(tensors: Tensors, places: Places, rules, tied: bool) -> dict[str, str]:
     """The layout's name of each tensor that is needed -> its name in the files, which
-    may lack the prefix `body`. Raises DataError that lists what is missing, left over
-    or of another shape."""
+    may lack the prefix `rules.BODY`. Raises DataError that lists what is missing, left
+    over or of another shape."""
     wanted = {name for place in places.values() for name in place.names}
     names, odd = {}, []
     for there in tensors.shapes:
-        name = there if there in wanted else body + there
+        name = there if there in wanted else rules.BODY + there
         if name in wanted:
             names[name] = there
-        elif not (BUFFERS.fullmatch(there) or (tied and there == "lm_head.weight")):
+        elif not (BUFFERS.fullmatch(there) or (tied and there == rules.HEAD)):
             odd.append(f"{there} is left over")
     odd += [f"{name} is missing" for name in sorted(wanted) if name not in names]
     for place in places.values():
@@ -92,24 +153,57 @@ def _matched(tensors: Tensors, places: Places, body: str, tied: bool) -> dict[st
 
 def fill(
     model: Module, tensors: Tensors, places: Places, names: dict[str, str]
-) -> None:
-    """Copy the tensors into our parameters, one parameter at a time."""
-    ours = dict(model.named_parameters())
+) -> list[str]:
+    """Copy the tensors into our parameters, a few rows at a time; the parts of the
+    model that no place is for, whose weights are drawn."""
+    ours = {name.removeprefix("body."): p for name, p in model.named_parameters()}
+    where = backend.of(model.tokens.weight.data)
     for name, place in places.items():
-        parts = [tensors.read(names[each]) for each in place.names]
-        ours[name].data[...] = place.joined(parts)
+        for each in place.names:
+            for rows, part in tensors.pieces(names[each]):
+                if name in ours:
+                    place.put(ours[name].data, each, rows, where.asarray(part))
+                elif part.any():
+                    raise DataError(
+                        f"{tensors.folder}: {each} has numbers that are not 0, and "
+                        f"minillm's models have no such bias"
+                    )
+    left = [name for name in ours if name not in places]
+    if left:
+        drawn = build(model.config, np.random.default_rng(0))
+        for name, p in drawn.named_parameters():
+            if name.removeprefix("body.") in left:
+                ours[name.removeprefix("body.")].data[...] = p.data
+    return list(dict.fromkeys(name.partition(".")[0] for name in left))
 
 
-def _write(run: Path, model: Module, tokenizer, shape: ModelConfig, folder) -> None:
-    """Write the run: its record last, as a run is one when it has it."""
+def _settle_specials(folder: Path, tokenizer, found: Kind) -> None:
+    """Tell a tokenizer what answers begin with. Raises DataError where it lacks what
+    the model cannot be used without."""
+    for name in found.specials:
+        if name not in tokenizer.specials:
+            raise DataError(
+                f"{folder}: tokenizer.json has no special token {name}, which a model "
+                f"of {found.layout.name} needs here"
+            )
+    if found.begin is not None:
+        names = {i: name for name, i in tokenizer.specials.items()}
+        if found.begin not in names:
+            raise DataError(
+                f"{folder}: decoder_start_token_id {found.begin} is no special token "
+                f"of tokenizer.json"
+            )
+        tokenizer.begin = names[found.begin]
+
+
+def _record(tokenizer: Tokenizer, found: Kind, name: str) -> dict:
+    """What run.json says of weights from elsewhere."""
+    shape = found.shape
     same = {name: getattr(shape, name) for name in OF_SHAPE}
-    config = TrainConfig(**same, tokenizer=tokenizer.kind, out=str(run)).resolve()
-    with writing(run):
-        run.mkdir(parents=True, exist_ok=True)
-    flat, none = FlatParameters(model), SimpleNamespace(state={})
-    checkpoint.save(run / checkpoint.FOLDER, flat, none, {"step": 0})
-    tokenizer.save(run / "tokenizer.json")
-    record = {
+    config = TrainConfig(
+        **same, objective=found.objective, tokenizer=tokenizer.kind
+    ).resolve()
+    return {
         "format": FORMAT,
         "status": IMPORTED,
         "config": {
@@ -122,18 +216,14 @@ def _write(run: Path, model: Module, tokenizer, shape: ModelConfig, folder) -> N
         "model": shape.to_json(),
         "sources": {},
         "data": {
-            "name": folder.name,
+            "name": name,
             "note": "weights from elsewhere",
             "sha256": "",
-            "tokenizer": {
-                "kind": tokenizer.kind,
-                "vocab_size": tokenizer.vocab_size,
-                "sha256": tokenizer.sha256,
-            },
+            "labels": found.labels,
+            "tokenizer": about(tokenizer),
         },
         "parameters": count.parameters(shape),
         "results": None,
         "seed": 0,
         "versions": versions(),
     }
-    write_json(run / "run.json", record)

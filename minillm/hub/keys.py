@@ -1,6 +1,7 @@
 """The keys of somebody's config.json: each is read, must have a value that our models
 have, or does not matter. Any other is refused."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ NO_MATTER = {
         "summary_first_dropout",
     ),
     *("summary_proj_to_labels", "n_ctx", "attention_dropout", "pretraining_tp"),
+    *("sliding_window", "max_window_layers"),  # of Qwen's that use none
+    # BERT's: the library reads nothing of its poolers.
+    *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),
+    *("pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers"),
+    *("pooler_size_per_head", "pooler_type", "directionality", "finetuning_task"),
+    *("tokenizer_class", "sep_token_id", "cls_token_id", "mask_token_id"),
+    # Marian's: how it is trained, and how `generate` would search.
+    *("dropout", "activation_dropout", "classif_dropout", "init_std"),
+    *("encoder_layerdrop", "decoder_layerdrop", "forced_eos_token_id", "num_beams"),
+    *("max_length", "bad_words_ids", "extra_pos_embeddings"),
 }
 MOST = 10**8
 
@@ -30,22 +41,55 @@ MOST = 10**8
 class Keys:
     """The keys of a config.json, each taken once."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, content: dict | None = None, within: str = ""):
         self.path = path
-        self._left = read_object(path, most=SETTINGS)
+        self._left = read_object(path, most=SETTINGS) if content is None else content
+        self._within = within
+        if self._left.get("auto_map"):
+            raise DataError(
+                f"{path}: its model needs code that comes with it (auto_map), which "
+                f"minillm never runs"
+            )
 
     def number(self, name: str, default: int | None = None) -> int:
         """A whole number. Raises DataError where there is none."""
         value = self._taken(name, default)
         if type(value) is not int or not 0 < value <= MOST:
-            raise DataError(f"{self.path}: {name} is {value!r}, not a whole number")
+            raise DataError(f"{self._of(name)} is {value!r}, not a whole number")
+        return value
+
+    def real(self, name: str, default: float | None = None) -> float | None:
+        """A number above 0; None where there is none, and no default."""
+        value = self._taken(name, default)
+        if value is None:
+            return None
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise DataError(f"{self._of(name)} is {value!r}, not a number above 0")
+        return float(value)
+
+    def inner(self, name: str) -> "Keys":
+        """The keys of the object that a key has, to be taken as these are."""
+        return Keys(self.path, {**self.object(name, {})}, f"{name}.")
+
+    def index(self, name: str) -> int:
+        """The number of a token. Raises DataError where there is none."""
+        value = self._taken(name, None)
+        if type(value) is not int or not 0 <= value < MOST:
+            raise DataError(f"{self._of(name)} is {value!r}, not the id of a token")
+        return value
+
+    def object(self, name: str, default: dict) -> dict:
+        """An object of JSON."""
+        value = self._taken(name, default)
+        if not isinstance(value, dict):
+            raise DataError(f"{self._of(name)} is {value!r}, not an object")
         return value
 
     def flag(self, name: str, default: bool) -> bool:
         """Yes or no."""
         value = self._taken(name, default)
         if type(value) is not bool:
-            raise DataError(f"{self.path}: {name} is {value!r}, not true or false")
+            raise DataError(f"{self._of(name)} is {value!r}, not true or false")
         return value
 
     def must(self, name: str, *values, default: Any = None) -> Any:
@@ -54,23 +98,21 @@ class Keys:
         if not any(value == each and type(value) is type(each) for each in values):
             known = " or ".join(map(repr, values))
             raise DataError(
-                f"{self.path}: {name} is {value!r}, and minillm's models have {known}"
+                f"{self._of(name)} is {value!r}, and minillm's models have {known}"
             )
         return value
 
     def done(self) -> None:
         """Raises DataError for a key that nobody has taken and that may matter."""
-        if "auto_map" in self._left:
-            raise DataError(
-                f"{self.path}: its model needs code that comes with it (auto_map), "
-                f"which minillm never runs"
-            )
         for name, value in sorted(self._left.items()):
             if name not in NO_MATTER and value is not None:
                 raise DataError(
-                    f"{self.path}: {name} is {value!r}, which minillm does not know: "
+                    f"{self._of(name)} is {value!r}, which minillm does not know: "
                     f"it may change what the model computes"
                 )
+
+    def _of(self, name: str) -> str:
+        return f"{self.path}: {self._within}{name}"
 
     def _taken(self, name: str, default: Any) -> Any:
         value = self._left.pop(name, None)

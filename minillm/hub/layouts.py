@@ -14,11 +14,13 @@ from minillm.runs.run import Run
 
 @dataclass(frozen=True)
 class Layout:
-    """A family: the file of this folder that knows it, and the values of the settings
-    that it can say. `kv_heads`: heads may share keys and values."""
+    """A family: the file of this folder that knows it, the classes of `transformers`
+    that are read, with the objective of each, and the values of the settings that it
+    can say. `kv_heads`: heads may share keys and values."""
 
     name: str
     file: str
+    classes: dict[str, str]
     says: dict[str, tuple] = field(default_factory=dict)
     kv_heads: bool = False
     classifies: bool = False
@@ -51,17 +53,19 @@ LAYOUTS = {
     "gpt2": Layout(
         "GPT-2",
         "gpt2",
+        {"GPT2LMHeadModel": "clm", "GPT2Model": "clm"},
         {
             "norm": ("pre",),
             "norm_kind": ("layer",),
             "positions": ADDED,
-            "activation": ("gelu", "relu2"),
+            "activation": ("gelu", "gelu_erf", "relu2"),
             "qk_norm": (False,),
         },
     ),
     "llama": Layout(
         "Llama",
         "llama",
+        {"LlamaForCausalLM": "clm"},
         {
             "norm": ("pre",),
             "norm_kind": ("rms",),
@@ -71,14 +75,34 @@ LAYOUTS = {
         },
         kv_heads=True,
     ),
+    "qwen3": Layout(
+        "Qwen 3",
+        "qwen3",
+        {"Qwen3ForCausalLM": "clm"},
+        {
+            "norm": ("pre",),
+            "norm_kind": ("rms",),
+            "positions": ("rotary",),
+            "activation": ("swiglu",),
+            "qk_norm": (True,),
+            "bias": (False,),
+        },
+        kv_heads=True,
+    ),
     "bert": Layout(
         "BERT",
         "bert",
         {
+            "BertForMaskedLM": "mlm",
+            "BertForPreTraining": "mlm+nsp",
+            "BertForSequenceClassification": "classify",
+            "BertModel": "mlm",  # without its output
+        },
+        {
             "norm": ("post",),
             "norm_kind": ("layer",),
             "positions": ADDED,
-            "activation": ("gelu",),
+            "activation": ("gelu", "gelu_erf"),
             "qk_norm": (False,),
         },
         classifies=True,
@@ -86,19 +110,22 @@ LAYOUTS = {
     "marian": Layout(
         "Marian",
         "marian",
+        {"MarianMTModel": "seq2seq"},
         {
             "norm": ("post",),
             "norm_kind": ("layer",),
             "positions": ("sinusoidal",),  # it has no others
-            "activation": ("gelu", "relu2"),
+            "activation": ("gelu", "gelu_erf", "relu2"),
+            "tied": (True,),
             "qk_norm": (False,),
+            "norm_eps": (1e-5,),
         },
     ),
 }
 OF_ARCH = {"bert": "bert", "encdec": "marian"}
 OTHERS = {
     "lstm": "no layout has an LSTM",
-    "encoder": "no layout has its pre-norm blocks; --arch bert is one that has",
+    "encoder": "no layout has its pre-norm blocks; arch bert is one that has",
 }
 
 
@@ -115,9 +142,11 @@ def layout_of(run: Run) -> Layout:
 
 
 def _of_gpt(config: ModelConfig) -> str:
-    """GPT's blocks are Llama's as soon as one of their parts is."""
+    """GPT's blocks are Llama's as soon as one of their parts is, or Qwen's."""
     parts = (config.norm_kind, config.positions, config.activation)
-    return "llama" if {"rms", "rotary", "swiglu"} & {*parts} else "gpt2"
+    if not {"rms", "rotary", "swiglu"} & {*parts}:
+        return "gpt2"
+    return "qwen3" if config.qk_norm else "llama"
 
 
 def _word(value) -> str:

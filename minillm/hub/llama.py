@@ -1,14 +1,15 @@
 """Llama's layout (Touvron et al. 2023): maps lie [out, in], norms have no bias, and a
 head's number i is turned with number i + d/2, as here."""
 
+from minillm.errors import DataError
 from minillm.hub.keys import Keys
 from minillm.hub.places import Places, linear, table, vector
 from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
 BODY = "model."  # before the names of all but the output
-EPS = 1e-5  # that of `ops.rms_norm`
-BASE = 10_000.0  # that of `nn.positions.rotations`
+HEAD = "lm_head.weight"
+MAY_LACK = ()  # of our parameters
 
 
 def config_of(run: Run) -> dict:
@@ -26,9 +27,9 @@ def config_of(run: Run) -> dict:
         "num_key_value_heads": config.kv_heads,
         "head_dim": config.d_model // config.n_heads,
         "hidden_act": "silu",
-        "rms_norm_eps": EPS,
-        "rope_parameters": {"rope_type": "default", "rope_theta": BASE},
-        "rope_theta": BASE,  # where transformers 4 looks
+        "rms_norm_eps": config.norm_eps,
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_base},
+        "rope_theta": config.rope_base,  # where transformers 4 looks
         "attention_bias": config.bias,
         "mlp_bias": config.bias,
         "tie_word_embeddings": config.tied,
@@ -36,40 +37,56 @@ def config_of(run: Run) -> dict:
     }
 
 
-def shape_of(keys: Keys) -> ModelConfig:
-    """The shape that a config.json describes. Raises DataError, which names the key,
-    for what minillm's Llama is not."""
+def shape_of(
+    keys: Keys, *, qk_norm=False, head_dim: int | None = None, context: int = 2048
+) -> ModelConfig:
+    """The shape that a config.json describes; the last two are for one that does not
+    say them. Raises DataError, which names the key, for what minillm's Llama is not."""
     width, n_heads = (
         keys.number("hidden_size", 4096),
         keys.number("num_attention_heads", 32),
     )
     keys.must("hidden_act", "silu", default="silu")
-    keys.must("rms_norm_eps", EPS, default=1e-6)
-    keys.must("head_dim", width // n_heads, default=width // n_heads)
+    keys.must("head_dim", width // n_heads, default=head_dim or width // n_heads)
     keys.must("is_encoder_decoder", False, default=False)
-    keys.must("rope_theta", BASE, default=BASE)
-    keys.must("rope_scaling", None)
-    usual = {"rope_type": "default", "rope_theta": BASE}
-    keys.must("rope_parameters", usual, default=usual)
     bias = keys.flag("attention_bias", False)
     keys.must("mlp_bias", bias, default=False)
     n_kv_heads = keys.number("num_key_value_heads", n_heads)
-    shape = ModelConfig(
+    return ModelConfig(
         arch="llama",
         vocab_size=keys.number("vocab_size", 32000),
         n_layers=keys.number("num_hidden_layers", 32),
         d_model=width,
         n_heads=n_heads,
-        context=keys.number("max_position_embeddings", 2048),
+        context=keys.number("max_position_embeddings", context),
+        d_ff=keys.number("intermediate_size", 11008),
+        norm_eps=keys.real("rms_norm_eps", 1e-6),
+        rope_base=_rope_base(keys),
         norm_kind="rms",
         positions="rotary",
         activation="swiglu",
+        qk_norm=qk_norm,
         bias=bias,
         tied=keys.flag("tie_word_embeddings", False),
         n_kv_heads=None if n_kv_heads == n_heads else n_kv_heads,
     )
-    keys.must("intermediate_size", shape.feed_forward_width, default=11008)
-    return shape
+
+
+def _rope_base(keys: Keys) -> float:
+    """That of the rotary positions: in `rope_parameters`, or, before transformers 5, in
+    `rope_theta`. Raises DataError for positions that are scaled in any way."""
+    bases = {keys.real("rope_theta")} - {None}
+    for name in ("rope_parameters", "rope_scaling"):
+        inner = keys.inner(name)
+        kind = inner.must("type", "default", default="default")
+        inner.must("rope_type", "default", default=kind)
+        bases |= {inner.real("rope_theta")} - {None}
+        inner.done()
+    if len(bases) > 1:
+        raise DataError(
+            f"{keys.path}: rope_theta is {' and '.join(map(str, sorted(bases)))}"
+        )
+    return bases.pop() if bases else ModelConfig.rope_base
 
 
 def places_of(config: ModelConfig, objective: str) -> Places:
@@ -82,6 +99,9 @@ def places_of(config: ModelConfig, objective: str) -> Places:
         norms = {"norm1": "input_layernorm", "norm2": "post_attention_layernorm"}
         for mine, its in norms.items():
             places |= vector(f"{ours}.{mine}.gain", f"{theirs}.{its}.weight", width)
+        for norm in ("q_norm", "k_norm") if config.qk_norm else ():
+            mine, its = f"{ours}.attention.{norm}", f"{theirs}.self_attn.{norm}"
+            places |= vector(f"{mine}.gain", f"{its}.weight", width // config.n_heads)
         for mine, names, d_in, d_outs in (
             (
                 "attention.qkv",

@@ -9,12 +9,17 @@ import dataclasses
 
 import numpy as np
 
-from minillm.hub.gpt2 import ACTIVATIONS
+from minillm.hub.gpt2 import ACTIVATIONS, READ
+from minillm.hub.keys import Keys
 from minillm.hub.places import Place, Places, layer_norm, linear, table
 from minillm.nn import ModelConfig
 from minillm.runs.run import Run
-from minillm.text import BOS
 
+BODY = "model."  # before the names of all but the output
+HEAD = "lm_head.weight"
+MAY_LACK = ("output_bias",)
+# Copies of the table of tokens, and sines, which some versions save.
+COPIES = ("embed_tokens.weight", "embed_positions.weight")
 # What reads the numbers of a token, row by row, and what makes them, column by column.
 READS = ("attention.qkv.weight", "cross.q.weight", "cross.kv.weight", "up.weight")
 MAKES = ("tokens", "attention.out", "cross.out", "down", "norm1", "norm2", "cross_norm")
@@ -45,12 +50,57 @@ def config_of(run: Run) -> dict:
         "activation_function": ACTIVATIONS[config.activation],
         "scale_embedding": True,
         "tie_word_embeddings": True,
-        "decoder_start_token_id": run.tokenizer.specials[BOS],
+        "decoder_start_token_id": run.tokenizer.specials[run.tokenizer.begin],
         "forced_eos_token_id": None,
         "dropout": rate,
         "attention_dropout": run.config.attention_dropout,
         "activation_dropout": 0.0,
     }
+
+
+def shape_of(keys: Keys) -> ModelConfig:
+    """The shape that a config.json describes. Raises DataError, which names the key,
+    for what minillm's encoder–decoder is not."""
+    vocab, layers = keys.number("vocab_size", 58101), keys.number("encoder_layers", 12)
+    heads = keys.number("encoder_attention_heads", 16)
+    d_ff = keys.number("encoder_ffn_dim", 4096)
+    for name, value, usual in (
+        ("decoder_vocab_size", vocab, vocab),
+        ("decoder_layers", layers, 12),
+        ("num_hidden_layers", layers, layers),
+        ("decoder_attention_heads", heads, 16),
+        ("decoder_ffn_dim", d_ff, 4096),
+        ("scale_embedding", True, False),
+        ("share_encoder_decoder_embeddings", True, True),
+        ("is_encoder_decoder", True, True),
+        ("is_decoder", False, False),
+        ("tie_word_embeddings", True, True),
+        ("static_position_embeddings", True, True),
+        ("normalize_before", False, False),
+        ("normalize_embedding", False, False),
+        ("add_final_layer_norm", False, False),
+        ("add_bias_logits", False, False),
+    ):
+        keys.must(name, value, default=usual)
+    activation = keys.must("activation_function", *READ, default="gelu")
+    return ModelConfig(
+        arch="encdec",
+        vocab_size=vocab,
+        n_layers=layers,
+        d_model=keys.number("d_model", 1024),
+        n_heads=heads,
+        d_ff=d_ff,
+        context=keys.number("max_position_embeddings", 1024),
+        norm="post",
+        positions="sinusoidal",
+        activation=READ[activation],
+        tied=True,
+    )
+
+
+def renamed(name: str, config: ModelConfig) -> str | None:
+    """The name itself; None: it is a copy, or no weight."""
+    return None if name.endswith(COPIES) else name
 
 
 def places_of(config: ModelConfig, objective: str) -> Places:

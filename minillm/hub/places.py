@@ -13,7 +13,7 @@ class Place:
 
     `rows` is None for a vector. Where ours `may_lack` it, zeros do the same. Where the
     layout has the numbers of a token in another order, `row_order` and `column_order`
-    say which of ours comes where.
+    say which of ours comes where. `copies`: names under which it is written again.
     """
 
     names: tuple[str, ...]
@@ -23,6 +23,7 @@ class Place:
     may_lack: bool = False
     row_order: np.ndarray | None = None
     column_order: np.ndarray | None = None
+    copies: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -45,10 +46,9 @@ class Place:
         if self.column_order is not None:
             array = array[..., self.column_order]
         parts = np.split(array, np.cumsum(self.columns)[:-1], axis=-1)
-        return {
-            name: part.T if self.turned else part
-            for name, part in zip(self.names, parts, strict=True)
-        }
+        parts = [part.T if self.turned else part for part in parts]
+        named = dict(zip(self.names, parts, strict=True))
+        return named | dict.fromkeys(self.copies, parts[0])
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Those of the layout's tensors."""
@@ -60,9 +60,28 @@ class Place:
             sizes = [(self.rows, width) for width in self.columns]
         return dict(zip(self.names, sizes, strict=True))
 
-    def joined(self, parts: list[np.ndarray]) -> np.ndarray:
-        """Our parameter from the layout's tensors, where the order is ours."""
-        return np.concatenate([each.T if self.turned else each for each in parts], -1)
+    def put(self, ours, name: str, rows: slice, part) -> None:
+        """Copy these rows of the tensor `name` of the layout to where they belong in
+        our parameter. What `cut` undoes."""
+        at = self.names.index(name)
+        first = sum(self.columns[:at])
+        if self.turned or self.rows is None:
+            columns = _some(self.column_order, first + rows.start, first + rows.stop)
+            mine = _some(self.row_order, 0, self.rows)
+        else:
+            columns = _some(self.column_order, first, first + self.columns[at])
+            mine = _some(self.row_order, rows.start, rows.stop)
+        if self.rows is None:
+            ours[columns] = part
+        elif isinstance(mine, np.ndarray) and isinstance(columns, np.ndarray):
+            ours[np.ix_(mine, columns)] = part.T if self.turned else part
+        else:
+            ours[mine, columns] = part.T if self.turned else part
+
+
+def _some(order: np.ndarray | None, begin: int, end: int | None):
+    """Which of ours lie at these places of the layout."""
+    return slice(begin, end) if order is None else order[begin:end]
 
 
 # Our parameter's name -> its place.

@@ -13,13 +13,13 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from minillm.errors import DataError
-from minillm.json_files import read_json, read_object
+from minillm.json_files import read_object
 from minillm.reading import TOKENIZER
 from minillm.runs.run import Run
 from minillm.text import BOS, EOS, MASK, PAD, Tokenizer, load_tokenizer
 from minillm.text.tokenizer.base import CLS, SEP, UNK
 from minillm.text.tokenizer.characters import UNKNOWN, ByteTokenizer, CharTokenizer
-from minillm.text.tokenizer.library import post_processor
+from minillm.text.tokenizer.library import post_processor, template_of
 
 # What `transformers` calls each of them.
 ROLES = {
@@ -41,7 +41,7 @@ def tokenizer_json(run: Run) -> dict:
         case ByteTokenizer():
             library = _of_bytes(tokenizer)
         case _:
-            return _as_read_here(read_json(run.path / "tokenizer.json", TOKENIZER))
+            return _as_read_here(json.loads(tokenizer.to_json()))
     library.add_special_tokens(
         [
             tokenizers.AddedToken(name, special=True, normalized=False)
@@ -95,9 +95,15 @@ def read_tokenizer(path: Path) -> Tokenizer:
         return load_tokenizer(path)
     ids = content["model"].get("vocab", {})
     unknown = ids.get(content["model"].get("unk_token"), 0)
-    letters = [each for each in ids if ids[each] < unknown]
-    tokenizer = CharTokenizer("".join(sorted(letters, key=ids.get)))
-    if tokenizer_json(SimpleNamespace(tokenizer=tokenizer)) != content:
+    in_order = sorted(ids, key=ids.get)
+    letters = "".join(each for each in in_order if ids[each] < unknown)
+    specials = [each for each in in_order if ids[each] > unknown]
+    try:
+        tokenizer = CharTokenizer(letters, specials, template_of(content))
+        same = tokenizer_json(SimpleNamespace(tokenizer=tokenizer)) == content
+    except (AttributeError, KeyError, TypeError, ValueError):
+        same = False
+    if not same:
         raise DataError(f"{path}: is a WordLevel tokenizer, and not one of characters")
     return tokenizer
 

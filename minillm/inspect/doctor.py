@@ -35,10 +35,12 @@ def examine() -> dict:
     A device that cannot be used has the reason. `matmul_flops_per_second` and
     `gelu_bytes_per_second` are in float32, with all the threads BLAS takes by itself;
     `products` are those of training on a CPU, measured on one core; `bodies` of a GPU
-    say how far each is off from its definition (see `backend/self_check.py`).
+    say how far each is off from its definition (see `backend/self_check.py`);
+    `another_minillm` is the version of somebody else's package, which has our name.
     """
     return {
         "minillm": minillm.__version__,
+        "another_minillm": _version("minillm"),  # ours is the package minillm-lab
         "python": platform.python_version(),
         "os": platform.platform(),
         "machine": platform.machine(),
@@ -114,8 +116,13 @@ def _bodies(where: backend.Backend) -> list[dict]:
     if where.kind == "cpu":
         return []
     from minillm.backend import self_check
-    from minillm.learning import optimizer, unread  # noqa: F401  (they define kernels)
+    from minillm.learning import optimizer, sgd, unread  # noqa: F401  (define kernels)
 
+    for name in ops.__all__:  # a body is examined beside its definition
+        getattr(ops, name)
+
+    for name in ops.__all__:
+        getattr(ops, name)  # some files are opened late
     return [dataclasses.asdict(verdict) for verdict in self_check.examine_all(where)]
 
 

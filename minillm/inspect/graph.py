@@ -8,6 +8,7 @@ Backward frees the graph on its way, so it is drawn before:
     print(drawing.mermaid())
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -15,10 +16,13 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import UsageError
+from minillm.inspect.graph_figure import MOST, draw_svg
 from minillm.models import ModelConfig, build, size, usual
 from minillm.nn import Module
 from minillm.tensor import FREED, Tensor, topological_order
 from minillm.text import Batch
+
+MOST_KINDS = 6  # of ops in the text of a drawing
 
 
 def draw(tensor: Tensor, names: Mapping[str, Tensor] | Module = ()) -> "Drawing":
@@ -97,6 +101,17 @@ class Drawing:
             lines.append(f'  n{i}{left}"{label}"{right}')
         lines += [f"  n{a} --> n{b}" for a, b in self.edges]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        kinds = Counter(node.op or "leaf" for node in self.nodes)
+        most = ", ".join(f"{n} × {kind}" for kind, n in kinds.most_common(MOST_KINDS))
+        more = ", …" if len(kinds) > MOST_KINDS else ""
+        return f"Drawing({len(self.nodes)} nodes: {most}{more})"
+
+    def _repr_svg_(self) -> str | None:
+        if len(self.nodes) > MOST:  # the text has to do
+            return None
+        return draw_svg([node.lines() for node in self.nodes], self.edges)
 
     def to_json(self) -> dict:
         nodes = [

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.laws.bootstrap import resample
 from minillm.laws.formula import AMPLITUDES, EXPONENTS, Form
 from minillm.laws.huber import DELTAS
@@ -101,7 +101,8 @@ def _measured(
     divisor = sigma or log_sigma
     if divisor is not None and loss != "lsq":
         raise UsageError(
-            f"sigma and log_sigma go with loss 'lsq', not {loss!r}: add --loss lsq"
+            f"sigma and log_sigma go with loss 'lsq', not {loss!r}: add "
+            f"{option('loss', 'lsq')}"
         )
     if sigma and log_sigma:
         raise UsageError("sigma or log_sigma: a residual is divided by one of them")
@@ -216,7 +217,7 @@ def _check_enough(table: Table, form: Form, x: np.ndarray) -> None:
         raise UsageError(
             f"{table.source}: {form.variables[1]} is always the same power of "
             f"{form.variables[0]}, so their shares cannot be told apart; add runs at "
-            f"other {names}, or fit --x {form.variables[0]} alone"
+            f"other {names}, or fit {option('x', form.variables[0])} alone"
         )
 
 

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.laws.bootstrap import middle
 from minillm.laws.fitting import fit
 from minillm.laws.isoflop_budgets import (
@@ -288,7 +288,8 @@ def fit_isoflop(
     if not profiles:
         raise UsageError(
             f"{table.source}: no compute budget has runs of {FEWEST_SIZES} sizes or "
-            f"more: train {AROUND_MINIMUM} sizes at each budget, or fit --x N --x D"
+            f"more: train {AROUND_MINIMUM} sizes at each budget, or fit "
+            f"{option('x', 'N', 'D')}"
         )
     names = {"N": "N", "D": "D", "C": "C"} | given | {"loss": y}
     warnings += flops_warnings(flops, 6 * size * tokens, names)

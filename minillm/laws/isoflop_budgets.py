@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.laws.runs_table import Table
 
-ROLES = {"D": "the tokens (--d)", "C": "the FLOPs (--c)", "N": "the parameters (--n)"}
+ROLES = {"D": "tokens", "C": "FLOPs", "N": "parameters"}
 # Runs nearer than this factor to a neighbour are meant to have one budget, unless they
 # chain into a span wider than the second; then budgets are the third wide.
 NEIGHBOUR = 1.2
@@ -27,10 +27,14 @@ def given_columns(table: Table, asked: dict[str, str | None]) -> dict[str, str]:
     if len(missing) > 1:
         raise UsageError(
             f"{table.source}: no column {' or '.join(missing)}; name "
-            f"{' or '.join(ROLES[role] for role in missing)} among "
+            f"{' or '.join(map(_role, missing))} among "
             f"{', '.join(table.columns)} (two of the three are enough)"
         )
     return given
+
+
+def _role(role: str) -> str:
+    return f"the {ROLES[role]} ({option(role.lower())})"
 
 
 def derive(columns: dict[str, np.ndarray]) -> str | None:
@@ -65,7 +69,7 @@ def flops_warnings(
         found.append(
             f"runs from {chain[0]:.3g} to {chain[-1]:.3g} FLOPs leave no gap between "
             f"budgets, and are cut where most are within a factor of {ONE_BUDGET}: "
-            "name each run's budget in a column (--c)"
+            f"name each run's budget in a column ({option('c')})"
         )
     ratio = np.exp(np.median(np.log(flops / six_nd)))
     if not 1 / 3 < ratio < 3:

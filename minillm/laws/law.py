@@ -1,14 +1,16 @@
 """A fitted law with its points: parameters, intervals, predictions, verdicts."""
 
+import importlib
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
 
 from minillm.errors import UsageError
+from minillm.keyed import Keyed
 from minillm.laws.aicc import aicc, aicc_of_rivals, penalty
 from minillm.laws.bootstrap import Resamples
-from minillm.laws.formula import AMPLITUDES, Form, values
+from minillm.laws.formula import AMPLITUDES, COLUMNS, Form, values
 from minillm.laws.huber import DELTAS, Problem
 from minillm.laws.influence import leave_one_out, suspects
 from minillm.laws.minimise import Optimum, minimise
@@ -84,6 +86,39 @@ class LawFit(Points):
     resamples: Resamples | None = field(default=None, repr=False)
     bootstrap: int = 0
     warnings: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> float:
+        """The parameters: `law.E`, `law.alpha`."""
+        if name not in COLUMNS:  # asked while it is copied, too
+            raise AttributeError(f"a law has no {name!r}")
+        if name not in self.parameters:
+            raise AttributeError(f"this law has no {name}: {self.law}")
+        return self.parameters[name]
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.parameters})
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name} {self._told(name)}" for name in self.parameters)
+        return f"LawFit({self.law}: {found}; {self.n} points)"
+
+    def _told(self, name: str) -> str:
+        value = f"{self.parameters[name]:.4g}"
+        if self.resamples is None:
+            return value
+        low, high = self.interval95[name]
+        return f"{value} ({low:.4g} to {high:.4g})"
+
+    def _repr_html_(self) -> str | None:
+        if self.resamples is None:  # it has no interval to show
+            return None
+        return importlib.import_module("minillm.laws.law_page").law_html(self)
+
+    def plot(self, **options):
+        """A matplotlib Figure of the law, which a notebook shows: see `draw_law`."""
+        # By name: what draws laws imports this file.
+        figure = importlib.import_module("minillm.laws.law_figure")
+        return figure.draw_law(self, **options)
 
     @property
     def theta(self) -> np.ndarray:
@@ -250,9 +285,9 @@ class LawFit(Points):
         low, high = self.resamples.band(np.log(x.reshape(len(x), -1)))
         return _shaped(low, x), _shaped(high, x)
 
-    def to_json(self) -> dict:
-        """The record that `minillm fit --json` prints."""
-        return {
+    def to_json(self) -> Keyed:
+        """The record that `minillm fit --json` prints; its keys are attributes too."""
+        found = {
             "law": self.law,
             "variables": [
                 {"column": name, "quantity": quantity_of(name)}
@@ -280,6 +315,7 @@ class LawFit(Points):
             "excluded": self.excluded,
             "warnings": self.warnings,
         }
+        return Keyed(found)
 
     def as_power(self) -> dict:
         """The same law written y = a·xⁿ + b: a, n, b and their `interval95`."""

@@ -22,7 +22,7 @@ def read_text(path: str | os.PathLike) -> str:
     Raises DataError for a file that is missing or no text.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # also of a name that is too long
         raise DataError(
             f"{path}: a folder; give a table's file (of a series: `minillm report` or "
             f"`minillm plan`)"

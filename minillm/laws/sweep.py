@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minillm.errors import option
 from minillm.laws.quantities import quantity_of
 from minillm.laws.runs_table import Table
 
@@ -76,7 +77,8 @@ def swept(table: Table, sizes: Sequence[str], y: str, rows: np.ndarray) -> list[
     which = " and ".join(sizes)
     return [
         f"{np.isin(cell, several).sum()} rows share their {which} with a row of "
-        f"another {names[0]}, and are fitted as equals: add --best to fit those of the "
+        f"another {names[0]}, and are fitted as equals: add {option('best', True)} to "
+        f"fit those of the "
         f"best {y} alone"
     ]
 

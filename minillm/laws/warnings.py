@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minillm.errors import DataError
+from minillm.errors import DataError, option
 from minillm.laws.aicc import EXPONENTIAL
 from minillm.laws.minimise import bounds
 from minillm.laws.quantities import quantity_of
@@ -254,7 +254,7 @@ def _shared_noise(fit):
     if different < fit.n:
         yield (
             f"{name} has {different} values in {fit.n} rows: rows of one run share its "
-            f"luck, which the intervals leave out; add --group {name}"
+            f"luck, which the intervals leave out; add {option('group', name)}"
         )
 
 
@@ -282,7 +282,7 @@ def _left_out_variable(fit):
     elif len(values) > 1 and not isinstance(values[0], str):
         yield (
             f"{name} changes from {values[0]:.4g} to {values[-1]:.4g} along the "
-            f"series: fit both variables (--x {variable} --x {name})"
+            f"series: fit both variables ({option('x', variable, name)})"
         )
 
 

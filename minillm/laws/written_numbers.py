@@ -13,6 +13,8 @@ from functools import cache
 
 import numpy as np
 
+from minillm.errors import option
+
 MISSING = frozenset(
     [
         *("", "na", "n/a", "<na>", "null", "none", "-", "–", "—", "−"),
@@ -81,7 +83,8 @@ def read_numbers(
         raise Unreadable(
             row,
             f"can be {one[row]:.12g} or {other[row]:.12g}: name the decimal mark "
-            f"(--decimal . or --decimal ,), or leave out the marks of thousands",
+            f"({option('decimal', '.')} or {option('decimal', ',')}), or leave out "
+            f"the marks of thousands",
         )
     return fitting[0]
 

@@ -6,44 +6,38 @@ of a run holds what was really used.
 
 import dataclasses
 import math
-import os
-import typing
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, option
+from minillm.learning.settings import (
+    SGD_LR,
+    WORDS,
+    checked,
+    last_lr,
+    of_model,
+    peak_lr,
+    setting,
+    word,
+)
 from minillm.models.architectures import (
     ARCHITECTURES,
-    architecture,
+    OWN,
+    SIZES,
     architectures_for,
     check,
+    check_arch,
+    default_heads,
+    own_size,
+    size,
     usual,
 )
-from minillm.models.sizes import SIZES, default_heads, own_size, size
-from minillm.nn.config import (
-    CHOICES,
-    DESIGN,
-    MOST,
-    MOST_LAYERS,
-    ModelConfig,
-    check_choice,
-)
+from minillm.nn.config import CHOICES, DESIGN, LATER, MOST, MOST_LAYERS, ModelConfig
 from minillm.text import OBJECTIVES
 
-# Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
-# in the middle were the best.
-SGD_LR = 0.2
 SCHEDULES = ("cosine", "wsd", "constant")
 OPTIMIZERS = ("adamw", "sgd")
 TOKENIZERS = ("bpe", "wordpiece", "bytes", "chars")
 SUBWORDS = ("bpe", "wordpiece")
-# The command's words for a model's shape, and the names that they have here.
-WORDS = {
-    "layers": "n_layers",
-    "width": "d_model",
-    "heads": "n_heads",
-    "kv_heads": "n_kv_heads",
-}
 DEFAULT = "default"  # the source of an option that nobody gave
 LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # The last part of a seed, (seed, step, this): draws of weights, of the objective and
@@ -51,33 +45,9 @@ LONGEST = 2**63 - 1  # what counts steps, and a seed, fit 64 bits
 # other workers and a run on another device draw the same. 0 stays free: NumPy takes
 # (seed, epoch), which shuffles the windows (text/examples.py), for (seed, epoch, 0).
 WEIGHTS, OBJECTIVE, VALIDATION = 1, 2, 3
-OWN = "own"  # the arch of a model that `train` is given, of a class that nobody knows
-OWN_LR = 3e-3  # no width is known for a better guess,
-OWN_WIDTH = 64  # nor for how much goes through such a model at a time
+OWN_WIDTH = 64  # what goes through such a model at a time is guessed as for this
 # Matrix products of fewer tokens at a time are slow at any width.
 LEAST_TOKENS = 512
-
-
-def setting(
-    default,
-    help: str,
-    *,
-    metavar: str | None = None,
-    choices: Iterable[str] = (),
-    low: float = 1,
-    below: float = math.inf,
-    most: float = math.inf,
-):
-    """A field of `TrainConfig`: its default, what `minillm train --help` says of its
-    option, and what it may be."""
-    about = {"help": help, "metavar": metavar, "choices": tuple(choices)}
-    limits = {"low": low, "below": below, "most": most}
-    return dataclasses.field(default=default, metadata={**about, **limits})
-
-
-def of_model(name: str, help: str, metavar: str | None = None):
-    """A field of `nn.config.DESIGN`: by default what is usual for the architecture."""
-    return setting(None, help, metavar=metavar or "|".join(CHOICES.get(name, ())))
 
 
 @dataclass(frozen=True)
@@ -113,6 +83,16 @@ class TrainConfig:
     bias: bool | None = of_model("bias", "Layers and norms have a bias.")
     init: str = setting(
         ModelConfig.init, "How weights are drawn.", metavar="|".join(CHOICES["init"])
+    )
+    d_ff: int = setting(
+        ModelConfig.d_ff, "Width of the feed-forward.", rare=True, low=0, most=MOST
+    )
+    norm_eps: float = setting(ModelConfig.norm_eps, "Of the norms.", rare=True, low=0)
+    rope_base: float = setting(
+        ModelConfig.rope_base, "Of rotary positions.", rare=True, low=0
+    )
+    pooling: str = setting(
+        ModelConfig.pooling, "How embed pools.", rare=True, choices=CHOICES["pooling"]
     )
     # the data
     objective: str = setting(
@@ -184,26 +164,9 @@ class TrainConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if value is None and field.default is None:
-                continue
-            kind = kind_of(field)
-            if kind is bool:
-                check_choice(field.name, value, (True, False))
-            elif kind is str:
-                self._check_text(field, value)
-            else:
-                _check_number(field, value, whole=kind is int)
-
-    def _check_text(self, field: dataclasses.Field, value) -> None:
-        if isinstance(value, os.PathLike | int):  # Path("my.txt"), workers=2
-            value = str(value)
-            object.__setattr__(self, field.name, value)
-        if not isinstance(value, str):
-            raise UsageError(f"{field.name} must be text, got {value!r}")
-        check_name(field.name, value)
-        choices = field.metadata["choices"]
-        if choices and field.default is not None:  # `resolve` says more of the others
-            check_choice(field.name, value, choices)
+            fit = checked(field, value)
+            if fit is not value:  # Path("my.txt"), workers=2
+                object.__setattr__(self, field.name, fit)
 
     def _check_together(self) -> None:
         """Raises UsageError for settings that do not go together."""
@@ -221,23 +184,27 @@ class TrainConfig:
             )
         if self.whole_words and not self.objective.startswith("mlm"):
             raise UsageError(
-                f"--whole-words hides words, and objective {self.objective} hides none"
+                f"{option('whole_words')} hides words, and objective {self.objective} "
+                f"hides none"
             )
         if self.fresh and self.base is None:
             raise UsageError(
-                "--fresh draws new weights in the shape of a --base: which?"
+                f"{option('fresh')} draws new weights in the shape of a "
+                f"{option('base')}: which?"
             )
         if (self.branch or self.start) and self.schedule != "wsd":
             raise UsageError(
-                f"--branch and --start need --schedule wsd, got {self.schedule}, whose "
+                f"{option('branch')} and {option('start')} need "
+                f"{option('schedule', 'wsd')}, got {self.schedule}, whose "
                 f"rate depends on the length of the run from the first step on"
             )
         if self.schedule == "constant" and self.min_lr is not None:
             raise UsageError(
-                f"min_lr {self.min_lr}: the rate of --schedule constant never falls"
+                f"min_lr {self.min_lr}: the rate of {option('schedule', 'constant')} "
+                f"never falls"
             )
         if self.steps is not None and self.tokens is not None:
-            raise UsageError("give --steps or --tokens, not both")
+            raise UsageError(f"give {option('steps')} or {option('tokens')}, not both")
 
     def resolve(self) -> "TrainConfig":
         """The same run with every default of its size written out.
@@ -346,8 +313,8 @@ class TrainConfig:
         unknown = sorted(set(record) - known)
         if unknown:
             raise UsageError(
-                f"unknown setting {unknown[0]!r}: the settings are "
-                f"{', '.join(sorted(known))}"
+                f"unknown setting {unknown[0]!r}"
+                f"{guess(unknown[0], sorted({*known, *WORDS}))}"
             )
         return cls(**record)
 
@@ -372,9 +339,9 @@ def without_shape() -> dict:
 def translated(options: dict) -> dict:
     """Options by the names of `TrainConfig`'s fields: those of a command, or of a
     record of before, have `WORDS` for some. Raises UsageError for both of one."""
-    for word, name in WORDS.items():
-        if word in options and name in options:
-            raise UsageError(f"{word} and {name} are one setting: give one of them")
+    for said, name in WORDS.items():
+        if said in options and name in options:
+            raise UsageError(f"{said} and {name} are one setting: give one of them")
     return {WORDS.get(name, name): value for name, value in options.items()}
 
 
@@ -383,82 +350,6 @@ def recorded(options: dict) -> dict:
     before does not name is as it was before there was a choice."""
     options = translated(options)
     if options.get("arch") == OWN:
-        return options
-    names = (*DESIGN, "n_kv_heads")
+        return without_shape() | options
+    names = (*DESIGN, *LATER)
     return {name: getattr(ModelConfig, name) for name in names} | options
-
-
-def option(name: str) -> str:
-    """The option of `minillm train` that sets a field."""
-    return "--" + word(name).replace("_", "-")
-
-
-def word(name: str) -> str:
-    """The command's word for a field."""
-    return next((word for word, field in WORDS.items() if field == name), name)
-
-
-def check_arch(arch: str, objective: str) -> None:
-    """Raises UsageError for an architecture that cannot be trained with it."""
-    if arch == OWN:
-        allowed = [n for n, each in OBJECTIVES.items() if each.kind == "windows"]
-        if objective not in allowed:
-            raise UsageError(
-                f"objective {objective}: a model of your own learns "
-                f"{' or '.join(allowed)}"
-            )
-        return
-    allowed = architectures_for(objective)
-    if arch not in allowed:
-        others = [name for name in OBJECTIVES if arch in architectures_for(name)]
-        way = f": arch {arch} is for objective {' or '.join(others)}" if others else ""
-        raise UsageError(
-            f"objective {objective} needs arch {' or '.join(allowed)}, got {arch!r}"
-            f"{way}"
-        )
-
-
-def peak_lr(d_model: int, arch: str = "gpt", at_32: float = 0.0075) -> float:
-    """The largest learning rate of a run by width: at_32·(32/d_model)^0.8, measured at
-    widths 16 to 128; an architecture may have a factor of its own."""
-    if arch == OWN:
-        return OWN_LR
-    return at_32 * (32 / d_model) ** 0.8 * architecture(arch).lr_factor
-
-
-def last_lr(lr: float, schedule: str) -> float | None:
-    """The rate that a schedule falls to, where nothing else is said."""
-    return {"cosine": lr / 10, "wsd": 0.0, "constant": None}[schedule]
-
-
-def check_name(name: str, value: str | None) -> None:
-    """Raises UsageError for the name of a file that a record could not hold."""
-    try:
-        (value or "").encode("utf-8")
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"{name} {value!a} is no name in UTF-8: choose another one (or, if it is, "
-            f"set PYTHONUTF8=1)"
-        ) from None
-
-
-def kind_of(field: dataclasses.Field) -> type:
-    """The type of a field, beside None."""
-    return (typing.get_args(field.type) or (field.type,))[0]
-
-
-def _check_number(field: dataclasses.Field, value, whole: bool) -> None:
-    name, limits = field.name, field.metadata
-    if name in WORDS.values():
-        name = f"{word(name)} ({name})"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        what = "a whole number" if whole else "a number"
-        raise UsageError(f"{name} must be {what}, got {value!r}")
-    low, below, most = limits["low"], limits["below"], limits["most"]
-    if not low <= value < below:  # not for NaN either
-        end = "" if whole else " and finite"
-        if below < math.inf:
-            end = f" and below {below}"
-        raise UsageError(f"{name} must be at least {low}{end}, got {value}")
-    if value > most:
-        raise UsageError(f"{name} must be at most {most:,}, got {value}")

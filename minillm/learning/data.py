@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from minillm import text
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.encoded import EncodedCorpus, Part
 from minillm.text import (
@@ -22,6 +22,7 @@ from minillm.text import (
 # What is written as `text.Table` is in a file that is opened by who has such.
 AnyCorpus: TypeAlias = "Corpus | text.Table"
 TABLES = ("pairs", "labels")
+LEARNED = ("bpe", "wordpiece")  # the tokenizers that learn from a text for seconds
 LARGE = 2_000_000  # bytes of text, whose encoding takes seconds
 
 
@@ -37,35 +38,62 @@ def prepare(
     corpus = read_corpus(config.data, kind)
     for line in corpus.notes if note else ():
         note(line)
-    if note and corpus.n_bytes > LARGE:
-        megabytes = f"{corpus.n_bytes / 1e6:.1f} MB"
-        note(f"{corpus.name}: {megabytes} of text to be encoded by {config.tokenizer}")
-    tokenizer = tokenizer or new_tokenizer(config, corpus)
     labels = ()
     if kind == "labels":
         labels = tuple(sorted({label for _, label in corpus.train}))
-    train, val = (
-        encode(corpus, part, kind, tokenizer, labels) for part in ("train", "val")
-    )
+    cache = _cache(config, corpus)
+    found = cache and cache.read(note)
+    if not found or (tokenizer and tokenizer.sha256 != found["tokenizer"].sha256):
+        if note and corpus.n_bytes > LARGE:
+            size = f"{corpus.n_bytes / 1e6:.1f} MB"
+            note(f"{corpus.name}: {size} of text to be encoded by {config.tokenizer}")
+        found = _encoded(
+            corpus, kind, tokenizer or new_tokenizer(config, corpus), labels
+        )
+        if cache and not tokenizer:
+            cache.keep(found)
     encoded = EncodedCorpus(
         name=corpus.name,
         sha256=corpus.sha256,
         n_bytes=corpus.n_bytes,
         note=corpus.note,
         val_bytes=len(corpus.val.encode()) if isinstance(corpus, Corpus) else 0,
-        tokenizer=tokenizer,
-        train=train,
-        val=val,
         entropy=getattr(corpus, "entropy", None),
         labels=labels,
         notes=corpus.notes,
-        train_lost=lost(corpus, "train", kind, tokenizer, train),
-        val_lost=lost(corpus, "val", kind, tokenizer, val),
+        **found,
     )
     missing = encoded.train_lost + encoded.val_lost
     if note and (message := missing.note(corpus.name)):
         note(message)
     return encoded
+
+
+def _cache(config: TrainConfig, corpus: AnyCorpus) -> "text.Cache | None":
+    """Where the default corpus is kept as ids, if they take long to make."""
+    objective = OBJECTIVES[config.objective]
+    if config.data != TrainConfig.data or objective.kind != "windows":
+        return None
+    if config.tokenizer not in LEARNED:
+        return None
+    specials, template = _framing(config)
+    return text.Cache(
+        f"{corpus.name}-{config.tokenizer}",
+        {
+            "text": [corpus.sha256, len(corpus.train)],
+            "tokenizer": [config.tokenizer, config.vocab, specials],
+            "template": template and vars(template),
+        },
+    )
+
+
+def _encoded(corpus: AnyCorpus, kind: str, tokenizer: Tokenizer, labels) -> dict:
+    """The fields of an EncodedCorpus that come of its tokenizer."""
+    found = {"tokenizer": tokenizer}
+    for part in ("train", "val"):
+        found[part] = encode(corpus, part, kind, tokenizer, labels)
+        found[f"{part}_lost"] = lost(corpus, part, kind, tokenizer, found[part])
+    return found
 
 
 def read_corpus(
@@ -77,7 +105,8 @@ def read_corpus(
     if kind in TABLES:
         if data == TrainConfig.data:  # the default, which is a text
             raise UsageError(
-                f"{kind} need --data: a .tsv, .csv or .jsonl file, or a task that "
+                f"{kind} need {option('data')}: a .tsv, .csv or .jsonl file, or a "
+                f"task that "
                 f"`minillm data list` shows"
             )
         return text.load_table(data, kind, whole=whole, known_labels=known_labels)
@@ -134,13 +163,7 @@ def _cells(rows: Sequence[tuple], kind: str) -> list:
 def new_tokenizer(config: TrainConfig, corpus: AnyCorpus) -> Tokenizer:
     """A tokenizer for the training part of a corpus, with the special tokens and the
     template that the objective and the architecture need."""
-    specials, template = (), None
-    if config.objective == "seq2seq":
-        specials, template = SEQ2SEQ_SPECIALS, text.SEQ2SEQ_TEMPLATE
-    elif config.arch == "bert":
-        specials, template = PAIR_SPECIALS, text.BERT_TEMPLATE
-    elif config.objective == "mlm":
-        specials = (MASK,)
+    specials, template = _framing(config)
     content = corpus.train
     if not isinstance(content, str):
         content = "\n".join(_cells(content, OBJECTIVES[config.objective].kind))
@@ -151,3 +174,11 @@ def new_tokenizer(config: TrainConfig, corpus: AnyCorpus) -> Tokenizer:
         specials=specials,
         template=template,
     )
+
+
+def _framing(config: TrainConfig) -> "tuple[tuple[str, ...], text.Template | None]":
+    if config.objective == "seq2seq":
+        return SEQ2SEQ_SPECIALS, text.SEQ2SEQ_TEMPLATE
+    if config.arch == "bert":
+        return PAIR_SPECIALS, text.BERT_TEMPLATE
+    return ((MASK,) if config.objective == "mlm" else ()), None

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from minillm import text
-from minillm.errors import DataError
+from minillm.errors import DataError, option
 from minillm.learning.config import VALIDATION, TrainConfig
 from minillm.text import (
     OBJECTIVES,
@@ -126,7 +126,8 @@ class EncodedCorpus:
             return None
         return (
             f"the steps go {epochs:.0f} times over the same text: where a model learns "
-            f"it by heart, its validation loss rises; give fewer --steps or more text"
+            f"it by heart, its validation loss rises; give fewer {option('steps')} or "
+            f"more text"
         )
 
     def cut(self, context: int) -> str | None:

@@ -62,10 +62,27 @@ def evaluate(
     With `every=8` it looks at every eighth part only, and of these, as worker `rank` of
     `n`, at every n-th.
     """
+    return sum(score_parts(model, batch, size, every, rank, n), Score())
+
+
+def score_parts(
+    model, batch: Batch, size: int, every: int = 1, rank: int = 0, n: int = 1
+) -> list[Score]:
+    """The score of each part that `evaluate` looks at."""
     n_parts = math.ceil(len(batch.ids) / size)
     parts = range(0, n_parts, every)[rank::n]
-    scores = (score(model, batch.shard(part, n_parts).trimmed()) for part in parts)
-    return sum(scores, Score())
+    return [score(model, batch.shard(part, n_parts).trimmed()) for part in parts]
+
+
+def added_up(of_workers: list[list[Score]], every: int) -> Score:
+    """What n workers find that look at every so many parts of a batch, to the last bit,
+    from what they found that looked at all: `score_parts` of each."""
+    n = len(of_workers)
+    parts = [None] * sum(map(len, of_workers))
+    for rank, found in enumerate(of_workers):
+        parts[rank::n] = found
+    shares = (sum(parts[::every][rank::n], Score()) for rank in range(n))
+    return sum(shares, Score())
 
 
 def interim_every(batch: Batch) -> int:

@@ -13,16 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.backend.products import threads
-from minillm.errors import DataError, DivergedError, UsageError
+from minillm.errors import DivergedError, UsageError, option
 from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
-from minillm.learning.evaluate import Score
+from minillm.learning.evaluate import Score, added_up
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import clip_scale, global_norm, moments, new_optimizer
+from minillm.learning.optimizer import AdamW, Optimizer, clip_scale, global_norm
 from minillm.learning.schedule import learning_rate
-from minillm.learning.worker import Worker, Workplace
-from minillm.learning.workers import Workers, choose_workers
+from minillm.learning.worker import Workplace
+from minillm.learning.workers import Workers, choose_workers, open_workers
 from minillm.models import LanguageModel, build
 from minillm.nn import Module
 
@@ -30,11 +29,11 @@ from minillm.nn import Module
 @dataclass(eq=False)
 class Step:
     """What a step came to; `number` is from 0. On a GPU, to ask for the loss or the
-    norm is to wait for it (`Learner.settle`)."""
+    norm is to wait for it (`Learner.wait`)."""
 
     number: int
     lr: float
-    settle: Callable[[], None] = field(repr=False)
+    wait: Callable[[], None] = field(repr=False)
     figures: tuple[float, float] | None = None  # the loss and the norm, once known
 
     @property
@@ -55,7 +54,7 @@ class Step:
 
     def _known(self) -> tuple[float, float]:
         if self.figures is None:
-            self.settle()
+            self.wait()
         if self.figures is None:
             raise UsageError(f"step {self.number}: its Learner was closed by an error")
         return self.figures
@@ -85,19 +84,20 @@ class Learner:
     ):
         if not isinstance(config, TrainConfig) or not hasattr(text, "sampler"):
             raise UsageError("a Learner takes a TrainConfig and what `prepare` returns")
-        is_own = config.arch == OWN or not isinstance(model, LanguageModel | None)
-        if is_own:
-            from minillm.learning import own_model  # opened for such a model only
+        own = None
+        if config.arch == OWN or not isinstance(model, LanguageModel | None):
+            from minillm.learning import own_model as own  # opened for such a model
 
-            config = own_model.with_model(config, model)
+            config = own.with_model(config, model)
         config = config.resolve()
+        vocab_size = text.tokenizer.vocab_size
+        shape = config.shape(vocab_size, len(text.labels))
         self.config = config = ranks.meet(config, text) if ranks else config
         self.text = text
         self.ranks = ranks
         self.own = None  # what is known of a model of one's own: `OwnModel`
         self.next = 0  # the number of the step that comes next
-        self._workers = None  # while it is open: `Workers`
-        self._unread = None  # while it is open, on a GPU: steps nobody has waited for
+        self._workers = self._unread = None  # while it is open: see `open_workers`
         self._exits = contextlib.ExitStack()
         with backend.use(config.device) as device:
             self.worker_kind, self.n_workers = choose_workers(
@@ -105,24 +105,21 @@ class Learner:
             )
             if model is None:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
-                shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
                 model = build(shape, rng)
             sampler, validation = text.sampler(config), text.validation(config)
-            if is_own:
+            if own:
                 row = validation.shard(0, len(validation.ids))
-                vocab_size = text.tokenizer.vocab_size
-                self.own = own_model.look_at(model, row, vocab_size, config)
-                self.n_workers = own_model.n_workers(
-                    model, row, str(workers), self.n_workers
-                )
+                wish = str(workers), self.n_workers
+                self.own = own.look_at(model, row, vocab_size, config, *wish)
+                self.n_workers = self.own.n_workers
             forked = self.worker_kind == "processes" and self.n_workers > 1
             flat = FlatParameters(model, shared=forked)
             self.work = Workplace(
                 config=config,
                 model=model,
                 flat=flat,
-                optimizer=new_optimizer(config, flat),
                 gradients=[flat.zeros() for _ in range(self.n_workers)],
+                optimizer=new_optimizer(config, flat),
                 sampler=sampler,
                 tokenizer=text.tokenizer,
                 validation=validation,
@@ -136,7 +133,7 @@ class Learner:
         """Train on the batch of this step; `number` is from 0.
 
         Raises DivergedError, before any weight moves, where the loss or the gradient is
-        no finite number. A GPU is not waited for: `settle` raises it then, and from
+        no finite number. A GPU is not waited for: `wait` raises it then, and from
         that step on no weight has moved.
         """
         self._check_order(number)
@@ -146,7 +143,7 @@ class Learner:
         # norm of the whole gradient is known.
         losses = self._workers.call("compute", number)
         squares = self._workers.call("reduce")
-        step = Step(number, lr, self.settle)
+        step = Step(number, lr, self.wait)
         if self._unread is None:
             loss, norm = backend.to_numpy(sum(losses)).item(), global_norm(squares)
             step.check(loss, norm)
@@ -157,7 +154,7 @@ class Learner:
         self.next = number + 1
         return step
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         """Wait for a GPU, until the loss and the norm of all steps are known.
 
         Raises DivergedError for the first step where one is no finite number. That
@@ -175,8 +172,15 @@ class Learner:
         """How the model predicts what `text.validation` holds: all of it, or with
         `every=8` an eighth, spread over the whole."""
         workers = self._opened()
-        self.settle()
+        self.wait()
         return sum(workers.call("evaluate", every), Score())
+
+    def evaluate_both(self, every: int) -> tuple[Score, Score]:
+        """`evaluate(every)` and `evaluate()`, in the time of the second."""
+        workers = self._opened()
+        self.wait()
+        found = workers.call("score_parts")
+        return added_up(found, every), added_up(found, 1)
 
     def check_weights(self) -> None:
         """Raise DivergedError where a weight is not finite."""
@@ -188,73 +192,33 @@ class Learner:
     def save(self, path: str | Path) -> None:
         """Write the weights, the optimizer's moments and the number of the next step
         to one file. Raises DataError where the disk refuses."""
-        from minillm.files import replacing
-        from minillm.weights import write_arrays
+        from minillm.learning import saving
 
-        self.settle()
-        with replacing(Path(path)) as temporary:
-            write_arrays(temporary, self._arrays(), {"next": str(self.next)})
+        self.wait()
+        saving.save(path, self.work, self.next)
 
     def load(self, path: str | Path) -> None:
         """Go on from what `save` wrote, of a model and an optimizer like these.
 
         Raises DataError for any other file, and changes nothing then.
         """
-        from minillm.weights import fill, read_about
+        from minillm.learning import saving
 
-        path = Path(path)
-        number = read_about(path).get("next", "")
-        if not number.isdecimal():
-            raise DataError(f"{path}: was not written by Learner.save")
-        if int(number) > self.config.steps:
-            raise DataError(
-                f"{path}: is of step {number}, beyond the {self.config.steps} of this "
-                f"configuration"
-            )
-        fill(self._arrays(), path)
-        self.next = int(number)
+        self.next = saving.load(path, self.work)
         if self._unread:
             self._unread.begin()
-
-    def _arrays(self) -> dict:
-        flat, optimizer = self.work.flat, self.work.optimizer
-        weights = flat.views(flat.data).items()
-        return {
-            **{f"model.{name}": view for name, view in weights},
-            **moments(flat, optimizer),
-        }
 
     def __enter__(self) -> "Learner":
         if self._workers is not None:
             raise UsageError("this Learner is open already")
-        with contextlib.ExitStack() as exits:
-            device = exits.enter_context(backend.use(self.config.device))
-            exits.enter_context(threads(1))  # a worker is one core's work
-            # What overflows shows in the loss or in the norm of the gradient.
-            exits.enter_context(
-                np.errstate(over="ignore", invalid="ignore", divide="ignore")
-            )
-            if device.kind != "cpu" and not self.ranks:
-                from minillm.learning.unread import Unread  # opened for a GPU only
-
-                self._unread = Unread(self.config.clip, self.settle)
-            if self.ranks:
-                self._workers = self.ranks.start(self)
-            else:
-                # Last: its processes are forked with all of the above in force.
-                self._workers = Workers(
-                    lambda rank: Worker(self.work, rank, self.n_workers),
-                    self.worker_kind,
-                    self.n_workers,
-                )
-                exits.push(self._workers)
-            self._exits = exits.pop_all()
+        self._exits = contextlib.ExitStack()
+        self._workers, self._unread = self._exits.enter_context(open_workers(self))
         return self
 
     def __exit__(self, *error) -> None:
         try:
             if error[0] is None:
-                self.settle()
+                self.wait()
         finally:
             self._workers = self._unread = None
             self._exits.__exit__(*error)
@@ -289,5 +253,18 @@ def check_finite(n_done: int, **figures: float) -> None:
             f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
         )
         raise DivergedError(
-            f"diverged in step {n_done}: {values}; try a smaller --lr", n_done, figures
+            f"diverged in step {n_done}: {values}; try a smaller {option('lr')}",
+            n_done,
+            figures,
         )
+
+
+def new_optimizer(config: TrainConfig, flat: FlatParameters) -> Optimizer:
+    """The optimizer that a configuration names."""
+    decay = config.weight_decay
+    if config.optimizer == "sgd":
+        from minillm.learning.sgd import SGD
+
+        return SGD(flat, weight_decay=decay)
+    betas = {"beta1": config.beta1, "beta2": config.beta2}
+    return AdamW(flat, **betas, weight_decay=decay)

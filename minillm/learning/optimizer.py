@@ -1,28 +1,16 @@
-"""AdamW and gradient descent, on slices of the flat parameter buffer."""
+"""AdamW, on slices of the flat parameter buffer, and what clips a gradient."""
 
+import functools
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from minillm.backend import kernel, of, to_numpy, xp
 from minillm.errors import UsageError
-from minillm.learning.config import TrainConfig
 from minillm.learning.flat import FlatParameters
 
 
-def new_optimizer(config: TrainConfig, flat: FlatParameters) -> "AdamW | SGD":
-    """The optimizer that a configuration names."""
-    if config.optimizer == "sgd":
-        return SGD(flat, weight_decay=config.weight_decay)
-    return AdamW(
-        flat,
-        beta1=config.beta1,
-        beta2=config.beta2,
-        weight_decay=config.weight_decay,
-    )
-
-
-def moments(flat: FlatParameters, optimizer: "AdamW | SGD") -> dict:
+def moments(flat: FlatParameters, optimizer: "Optimizer") -> dict:
     """The optimizer's moments by name, as views: {"m.blocks.0…": array, …}."""
     return {
         f"{kind}.{name}": view
@@ -41,7 +29,7 @@ class Optimizer:
     """
 
     def __init__(self, parameters, *, lr: float, weight_decay: float):
-        _check(lr=lr, weight_decay=weight_decay)
+        check_settings(lr=lr, weight_decay=weight_decay)
         self.lr = lr
         self.weight_decay = weight_decay
         self.steps = 0  # of `step`
@@ -93,14 +81,14 @@ class AdamW(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ):
-        _check(below=1, beta1=beta1, beta2=beta2)
-        _check(eps=eps)
+        check_settings(below=1, beta1=beta1, beta2=beta2)
+        check_settings(eps=eps)
         super().__init__(parameters, lr=lr, weight_decay=weight_decay)
         self.settings = {"beta1": beta1, "beta2": beta2, "eps": eps}
         self.state = {"m": self.flat.zeros(), "v": self.flat.zeros()}
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
-        for piece, decay in _by_decay(part, self.flat.n_decayed, self.weight_decay):
+        for piece, decay in by_decay(part, self.flat.n_decayed, self.weight_decay):
             adamw(
                 self.flat.data[piece],
                 grad[piece],
@@ -114,85 +102,31 @@ class AdamW(Optimizer):
             )
 
 
-class SGD(Optimizer):
-    """Gradient descent with decoupled weight decay, and momentum if it is asked for:
-    v = momentum · v + g, and −lr · v, or with `nesterov` −lr · (g + momentum · v)
-    (Sutskever et al. 2013, section 2)."""
+def unless_diverged(step: Callable) -> Callable:
+    """A step in place that moves nothing where `scale` says so: an array, and 0, as on
+    a GPU once a run has diverged."""
 
-    def __init__(
-        self,
-        parameters,
-        *,
-        lr: float = 0.1,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-    ):
-        _check(below=1, momentum=momentum)
-        if nesterov and not momentum:
-            raise UsageError("nesterov=True needs a momentum above 0")
-        super().__init__(parameters, lr=lr, weight_decay=weight_decay)
-        self.momentum = momentum
-        self.nesterov = nesterov
-        self.state = {"velocity": self.flat.zeros()} if momentum else {}
+    @functools.wraps(step)
+    def run(*arrays, scale, **settings):
+        if of(scale) is None:  # a plain number
+            return step(*arrays, scale=scale, **settings)
+        from minillm.learning.unread import step_or_stay  # opened for a GPU only
 
-    def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
-        for piece, decay in _by_decay(part, self.flat.n_decayed, self.weight_decay):
-            data, g = self.flat.data[piece], grad[piece]
-            if not self.momentum:
-                sgd(data, g, lr=lr, weight_decay=decay, scale=scale)
-                continue
-            sgd_momentum(
-                data,
-                g,
-                self.state["velocity"][piece],
-                lr=lr,
-                momentum=self.momentum,
-                nesterov=self.nesterov,
-                weight_decay=decay,
-                scale=scale,
-            )
+        return step_or_stay(step, arrays, scale, settings)
+
+    return run
 
 
 @kernel
+@unless_diverged
 def adamw(data, grad, m, v, *, lr, beta1, beta2, eps, weight_decay, step, scale):
-    """One AdamW step (Loshchilov & Hutter 2019, alg. 2), in place on data, m and v.
-
-    `moves` is 1; it is 0 where a run on a GPU has diverged (`scaled`).
-    """
-    moves, g = scaled(grad, scale)
-    m += moves * (1 - beta1) * (g - m)
-    v += moves * (1 - beta2) * (g * g - v)
+    """One AdamW step (Loshchilov & Hutter 2019, alg. 2), in place on data, m and v."""
+    g = grad * scale
+    m += (1 - beta1) * (g - m)
+    v += (1 - beta2) * (g * g - v)
     m_hat = m / (1 - beta1**step)
     v_hat = v / (1 - beta2**step)
-    data -= moves * lr * (m_hat / (xp.sqrt(v_hat) + eps) + weight_decay * data)
-
-
-@kernel
-def sgd(data, grad, *, lr, weight_decay, scale):
-    """One step of gradient descent, in place on data."""
-    moves, g = scaled(grad, scale)
-    data -= moves * lr * (g + weight_decay * data)
-
-
-@kernel
-def sgd_momentum(data, grad, velocity, *, lr, momentum, nesterov, weight_decay, scale):
-    """One step of gradient descent with momentum, in place on data and velocity."""
-    g = grad * scale
-    velocity *= momentum
-    velocity += g
-    move = g + momentum * velocity if nesterov else velocity
-    data -= lr * (move + weight_decay * data)
-
-
-def scaled(grad, scale):
-    """(1, or 0 where nothing may move; the gradient times its scale). On a GPU the
-    scale of a run that has diverged is 0; its gradient may be NaN, and so is 0 · NaN.
-    """
-    if of(scale) is None:  # a plain number
-        return 1, grad * scale
-    moves = (scale > 0).astype(grad.dtype)
-    return moves, xp.where(scale > 0, grad * scale, 0)
+    data -= lr * (m_hat / (xp.sqrt(v_hat) + eps) + weight_decay * data)
 
 
 @kernel
@@ -214,7 +148,8 @@ def global_norm(parts) -> float:
     return math.sqrt(sum(to_numpy(part).item() for part in parts))
 
 
-def _check(*, below: float = math.inf, **settings) -> None:
+def check_settings(*, below: float = math.inf, **settings) -> None:
+    """Raises UsageError for a setting that is no number from 0 to `below`."""
     for name, value in settings.items():
         if not isinstance(value, numbers.Real) or not 0 <= value < below:
             end = "finite" if below == math.inf else f"below {below}"
@@ -223,7 +158,7 @@ def _check(*, below: float = math.inf, **settings) -> None:
             )
 
 
-def _by_decay(part: slice, n_decayed: int, weight_decay: float):
+def by_decay(part: slice, n_decayed: int, weight_decay: float):
     """Cut a part of the buffer where decay ends: (slice, its decay)."""
     boundary = min(max(n_decayed, part.start), part.stop)
     pieces = (

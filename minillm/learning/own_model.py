@@ -19,7 +19,7 @@ import numpy as np
 
 from minillm import backend
 from minillm.backend import Backend
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.learning.config import OWN, TrainConfig, without_shape
 from minillm.models import LanguageModel
 from minillm.models.own_count import counted_flops, own_parameters
@@ -115,13 +115,15 @@ def with_model(config: TrainConfig, model: Module | None) -> TrainConfig:
         with backend.use(config.device) as chosen:
             if chosen is not device:
                 raise UsageError(
-                    f"--device {config.device}: {_name(model)} lies on {device.name}: "
+                    f"{option('device', config.device)}: {_name(model)} lies on "
+                    f"{device.name}: "
                     f'make it inside `with minillm.use("{config.device}")`'
                 )
     longest = context_of(model)
     if config.context and longest and config.context > longest:
         raise UsageError(
-            f"--context {config.context} is longer than that of {_name(model)}, "
+            f"{option('context', config.context)} is longer than that of "
+            f"{_name(model)}, "
             f"{longest}"
         )
     return dataclasses.replace(
@@ -150,14 +152,21 @@ class OwnModel:
     """
 
     shape: dict  # what run.json says of it
+    n_workers: int  # how many can train it
     parameters: dict
     flops_per_token: int | None
 
 
 def look_at(
-    model: Module, row: Batch, vocab_size: int, config: TrainConfig
+    model: Module,
+    row: Batch,
+    vocab_size: int,
+    config: TrainConfig,
+    workers: str = "1",
+    n: int = 1,
 ) -> OwnModel:
-    """Run a model forward once, on a batch of one row.
+    """Run a model forward once, on a batch of one row. It is to be trained by n
+    workers, as `workers` asked for.
 
     Raises UsageError where its loss is not one number that depends on its parameters,
     or its logits are not of `vocab_size` tokens. An error of its own code is raised as
@@ -166,7 +175,7 @@ def look_at(
     name = _name(model)
     if config.dropout and not _takes_noise(_learns_by(model)):
         raise UsageError(
-            f"--dropout {config.dropout}: {name} takes no `noise` to drop by"
+            f"{option('dropout', config.dropout)}: {name} takes no `noise` to drop by"
         )
     if gives_logits(model):
         check_vocabulary(model, logits_of(model, row.ids).shape[-1], vocab_size)
@@ -192,6 +201,7 @@ def look_at(
             "context": config.context,
             "shapes": shapes,
         },
+        n_workers=_n_workers(model, row, workers, n),
         parameters=own_parameters(model),
         flops_per_token=found.of_training(row.ids.size),
     )
@@ -218,7 +228,7 @@ def _copies(model: Module, row: Batch) -> bool:
     return alone and reached == there
 
 
-def n_workers(model: Module, row: Batch, workers: str, n: int) -> int:
+def _n_workers(model: Module, row: Batch, workers: str, n: int) -> int:
     """How many of n workers can train it: one where it cannot be copied, which is told.
     Raises UsageError where more are asked for than can."""
     if n == 1 or _copies(model, row):
@@ -228,7 +238,7 @@ def n_workers(model: Module, row: Batch, workers: str, n: int) -> int:
         f"with the parameters of the first"
     )
     if "auto" not in workers:
-        raise UsageError(f"--workers {workers}: {why}: take 1")
+        raise UsageError(f"{option('workers', workers)}: {why}: take 1")
     warn(f"{why}: one worker trains it")
     return 1
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from minillm import backend, launcher
-from minillm.errors import MinillmError, UsageError
+from minillm.errors import MinillmError, UsageError, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.optimizer import squared_norm
@@ -62,7 +62,7 @@ class Ranks:
         """UsageError for more workers in a rank, or for a rank without a sequence."""
         if workers not in ("auto", "1"):
             raise UsageError(
-                f"--workers {workers}: each of the {self.size} ranks is one"
+                f"{option('workers', workers)}: each of the {self.size} ranks is one"
             )
         if self.size > batch:
             raise UsageError(

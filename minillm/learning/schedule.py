@@ -2,6 +2,7 @@
 
 import math
 
+from minillm.errors import option
 from minillm.learning.config import TrainConfig
 
 COOLDOWN = 0.2  # the last fraction of a "wsd" run
@@ -36,7 +37,7 @@ def cooldown_begins(config: TrainConfig) -> int:
 
 def odd_warmup(config: TrainConfig) -> str | None:
     """What to tell about a warm-up that leaves the rest of the schedule no room."""
-    begin = f"--warmup {config.warmup}: "
+    begin = f"{option('warmup', config.warmup)}: "
     if config.steps == 1 and config.warmup <= 1:
         return None
     if config.warmup >= config.steps:

@@ -21,9 +21,9 @@ class Unread:
     gradient, which is 0 from the first step on that has a figure that is not finite:
     nothing moves any more."""
 
-    def __init__(self, clip: float, settle: Callable[[], None]):
+    def __init__(self, clip: float, wait: Callable[[], None]):
         self.clip = clip
-        self.settle = settle  # wait for all that are here, before there are too many
+        self.wait = wait  # wait for all that are here, before there are too many
         self.figures = xp.zeros((ROWS, 2), dtype=xp.float32)  # loss, squared norm
         self.begin()
 
@@ -36,7 +36,7 @@ class Unread:
         """The scale of the gradient of a step that is under way, whose figures are 0-d
         arrays: one too, on the GPU."""
         if len(self.steps) == ROWS:
-            self.settle()
+            self.wait()
         row = self.figures[len(self.steps)]
         before = self.scale
         self.scale = checked_scale(loss, squared_norm, before, row, clip=self.clip)
@@ -64,3 +64,13 @@ def checked_scale(loss, squared_norm, before, figures, *, clip):
     scale = xp.minimum(clip / xp.maximum(norm, 1e-30), 1) if clip > 0 else 1
     fine = xp.isfinite(loss + norm) & (before > 0)
     return xp.where(fine, scale, 0).astype(before.dtype)
+
+
+def step_or_stay(step: Callable, arrays: tuple, scale, settings: dict) -> None:
+    """Run an optimizer's step in place on (data, grad, *moments), and put back what was
+    there where the scale, a number on the device, is 0: the gradient may be NaN."""
+    data, grad, *moments = arrays
+    after = [xp.array(x) for x in (data, *moments)]
+    step(after[0], grad, *after[1:], scale=scale, **settings)
+    for old, new in zip((data, *moments), after, strict=True):
+        old[...] = xp.where(scale > 0, new, old)

@@ -16,9 +16,9 @@ import numpy as np
 from minillm import backend
 from minillm.learning.config import OBJECTIVE, TrainConfig
 from minillm.learning.encoded import make_batch
-from minillm.learning.evaluate import Score, evaluate
+from minillm.learning.evaluate import Score, evaluate, score_parts
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import SGD, AdamW, squared_norm
+from minillm.learning.optimizer import Optimizer, squared_norm
 from minillm.models import LanguageModel
 from minillm.nn import Module, Noise
 from minillm.text import Batch, Shuffled, Tokenizer
@@ -33,7 +33,7 @@ class Workplace:
     config: TrainConfig  # resolved
     model: Module
     flat: FlatParameters
-    optimizer: AdamW | SGD
+    optimizer: Optimizer
     gradients: list  # one flat buffer for each worker
     sampler: Shuffled
     tokenizer: Tokenizer
@@ -102,6 +102,13 @@ class Worker:
             every=every,
             rank=self.rank,
             n=self.n,
+        )
+
+    def score_parts(self) -> list[Score]:
+        """The same for each of them."""
+        work = self.work
+        return score_parts(
+            self.model, work.validation, self.at_a_time, rank=self.rank, n=self.n
         )
 
 

@@ -13,11 +13,16 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
+
+import numpy as np
 
 from minillm import backend
 from minillm.backend import Backend
-from minillm.errors import MinillmError, UsageError
+from minillm.backend.products import threads
+from minillm.errors import MinillmError, UsageError, option
+from minillm.learning.worker import Worker
 
 # What ends a process, with what each does by default.
 SIGNALS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -45,7 +50,7 @@ def choose_workers(
     if device.kind == "cpu":
         return parse_workers(text, batch)
     if text not in ("auto", "1"):
-        raise UsageError(f"--workers {text}: {device.name} takes one")
+        raise UsageError(f"{option('workers', text)}: {device.name} takes one")
     return "device", 1
 
 
@@ -60,14 +65,16 @@ def parse_workers(text: str, batch: int) -> tuple[str, int]:
     counts = number == "auto" or (number.isdecimal() and int(number) > 0)
     if kind not in ("", "threads", "processes") or not counts:
         raise UsageError(
-            f"--workers {text}: say auto, a number from 1, threads:N or processes:N"
+            f"{option('workers', text)}: say auto, a number from 1, threads:N or "
+            f"processes:N"
         )
     kind = "processes" if forks and kind != "threads" else "threads"
     if number == "auto":
         return kind, max(1, min(available_cores(), batch // 4))
     if int(number) > batch:
         raise UsageError(
-            f"--workers {text}: more workers than the {batch} sequences of a batch"
+            f"{option('workers', text)}: more workers than the {batch} sequences of a "
+            f"batch"
         )
     return kind, int(number)
 
@@ -75,7 +82,9 @@ def parse_workers(text: str, batch: int) -> tuple[str, int]:
 def missed_wish(text: str, kind: str) -> str | None:
     """What to tell who asked for processes and gets threads."""
     if text.startswith("processes") and kind == "threads":
-        return f"--workers {text}: this platform cannot fork, threads do the work"
+        return (
+            f"{option('workers', text)}: this platform cannot fork, threads do the work"
+        )
     return None
 
 
@@ -109,7 +118,7 @@ class Workers:
                 self.close(0.1)
                 raise MinillmError(
                     f"worker {rank} cannot be started ({error.strerror}): try "
-                    f"--workers 1"
+                    f"{option('workers', 1)}"
                 ) from None
         # For who does not close them: ahead of multiprocessing's own handler, which
         # would wait for processes that let no signal end them.
@@ -138,7 +147,7 @@ class Workers:
         except (EOFError, OSError):
             rank = self._connections.index(connection) + 1
             raise MinillmError(
-                f"worker {rank} died: out of memory? Try --workers 1"
+                f"worker {rank} died: out of memory? Try {option('workers', 1)}"
             ) from None
         self._owing.remove(connection)
         return answer
@@ -203,3 +212,28 @@ def _serve(worker, connection) -> None:
             except Exception as failure:
                 answer, error = None, failure
             connection.send((answer, error))
+
+
+@contextlib.contextmanager
+def open_workers(learner) -> Iterator[tuple]:
+    """The workers of a Learner, and on a GPU the steps that nobody has waited for:
+    (`Workers` or `Ranks`, `Unread` or None)."""
+    work, n = learner.work, learner.n_workers
+    with (
+        backend.use(learner.config.device) as device,
+        threads(1),  # a worker is one core's work
+        # What overflows shows in the loss or in the norm of the gradient.
+        np.errstate(over="ignore", invalid="ignore", divide="ignore"),
+    ):
+        if learner.ranks:
+            yield learner.ranks.start(learner), None
+            return
+        # Its processes are forked with all of the above in force.
+        made = Workers(lambda rank: Worker(work, rank, n), learner.worker_kind, n)
+        with made as workers:
+            if device.kind == "cpu":
+                yield workers, None
+                return
+            from minillm.learning.unread import Unread  # opened for a GPU only
+
+            yield workers, Unread(learner.config.clip, learner.wait)

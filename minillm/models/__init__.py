@@ -9,9 +9,11 @@ __all__, __getattr__, __dir__ = lazy_names(
         "architectures": [
             "ARCHITECTURES",
             "ModelConfig",
+            "SIZES",
             "architectures_for",
             "build",
             "continues_text",
+            "size",
             "usual",
         ],
         "bert": ["Bert"],
@@ -21,6 +23,5 @@ __all__, __getattr__, __dir__ = lazy_names(
         "gpt": ["GPT"],
         "language_model": ["LanguageModel"],
         "lstm": ["LSTMModel"],
-        "sizes": ["SIZES", "size"],
     },
 )

@@ -1,4 +1,4 @@
-"""The table of architectures, one row for each."""
+"""The two tables that models are chosen from: architectures and sizes."""
 
 import importlib
 from dataclasses import dataclass, field
@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, nearest, quoted
 from minillm.models.language_model import LanguageModel
 from minillm.nn.config import DESIGN, ModelConfig, check_choice
+from minillm.text import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Architecture:
         return getattr(importlib.import_module(f"minillm.models.{file}"), name)
 
 
+OWN = "own"  # the arch of a model that `train` is given, of a class that nobody knows
 # The first one that an objective names is its default.
 ARCHITECTURES = {
     "gpt": Architecture("gpt.GPT", ("clm", "classify")),
@@ -86,14 +88,30 @@ def usual(name: str) -> dict:
     return common | architecture(name).settings
 
 
+def check_arch(arch: str, objective: str) -> None:
+    """Raises UsageError for an architecture that cannot be trained with it."""
+    if arch == OWN:
+        allowed = [n for n, each in OBJECTIVES.items() if each.kind == "windows"]
+        if objective not in allowed:
+            raise UsageError(
+                f"objective {objective}: a model of your own learns "
+                f"{' or '.join(allowed)}"
+            )
+        return
+    allowed = architectures_for(objective)
+    if arch not in allowed:
+        others = [name for name in OBJECTIVES if arch in architectures_for(name)]
+        way = f": arch {arch} is for objective {' or '.join(others)}" if others else ""
+        way = way or nearest(arch, allowed)
+        raise UsageError(
+            f"objective {objective} needs arch {' or '.join(allowed)}, got "
+            f"{quoted(arch)}{way}"
+        )
+
+
 def check(config: ModelConfig) -> None:
     """Raise UsageError for a shape that its architecture cannot have."""
     arch = architecture(config.arch)
-    if arch.settings.get("tied") and not config.tied:
-        raise UsageError(
-            f"arch {config.arch} predicts tokens with the table it reads them with: it "
-            f"needs tied"
-        )
     if not arch.has_heads and config.of_transformers:
         name = config.of_transformers[0]
         raise UsageError(
@@ -126,3 +144,47 @@ def build(
 def continues_text(arch: str) -> bool:
     """Whether models of an architecture can write, token by token."""
     return ARCHITECTURES[arch].model.continues_text
+
+
+@dataclass(frozen=True)
+class Size:
+    """A named model shape with the training it is meant for."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    context: int
+    batch: int  # sequences in a training step
+    tokens: int  # what `train` runs by default
+    accumulate: int = 1  # microbatches in a step, to bound its memory
+
+
+SIZES = {
+    "pico": Size(2, 16, 1, 64, 16, 500_000),
+    "nano": Size(2, 32, 2, 128, 8, 1_000_000),
+    "micro": Size(4, 64, 4, 128, 16, 2_000_000),
+    "tiny": Size(4, 128, 4, 128, 16, 4_000_000),
+    "mini": Size(6, 192, 6, 256, 16, 20_000_000),
+    "small": Size(8, 384, 6, 256, 64, 150_000_000, 2),
+    "medium": Size(12, 512, 8, 512, 64, 750_000_000, 8),
+    "base": Size(12, 768, 12, 1024, 64, 1_700_000_000, 16),
+}
+
+
+def size(name: str) -> Size:
+    """The named size. Raises UsageError listing the names there are."""
+    if name not in SIZES:
+        raise UsageError(f"unknown size {quoted(str(name))}{guess(name, SIZES)}")
+    return SIZES[name]
+
+
+def own_size(n_layers: int, d_model: int) -> Size:
+    """A shape of one's own, with the training of a small one."""
+    n_heads = default_heads(d_model)
+    return Size(n_layers, d_model, n_heads, context=128, batch=16, tokens=1_000_000)
+
+
+def default_heads(d_model: int, numbers: int = 32) -> int:
+    """As many heads as divide the width into parts of at least so many numbers."""
+    most = max(1, d_model // numbers)
+    return next(n for n in range(most, 0, -1) if d_model % n == 0)

@@ -17,6 +17,7 @@ from minillm.nn import (
     Module,
     Noise,
     drop,
+    gelu_form,
     last_norm,
     new_norm,
     normed,
@@ -43,7 +44,7 @@ class Bert(LanguageModel):
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
         width, bias = config.d_model, config.bias
-        init = Initializer.of(config, rng, dtype)
+        init = Initializer.from_config(config, rng, dtype)
         self.tokens = Embedding(config.vocab_size, width, init=init)
         self.positions = position_table(config, init)
         self.segments = Embedding(2, width, init=init)
@@ -54,9 +55,12 @@ class Bert(LanguageModel):
         self.norm = last_norm(config, init)
         self.pooler = Linear(width, width, init=init, bias=bias)
         self.transform = Transform(config, init)
-        self.head = self.tokens.weight
+        self.head = self.token_head(init)
         self.output_bias = init.zeros(config.vocab_size) if bias else None
         self.next_sentence = Linear(width, self.n_classes, init=init, bias=bias)
+        if config.encodes_sentences:
+            for name in self.output_parts:
+                delattr(self, name)
 
     def hidden(
         self, ids, *, segments=None, mask=None, noise: Noise | None = None
@@ -92,6 +96,11 @@ class Bert(LanguageModel):
 
     def project(self, x: Tensor) -> Tensor:
         """Logits of the tokens.   (..., D) -> (..., V)"""
+        if self.config.encodes_sentences:
+            raise UsageError(
+                "a sentence encoder predicts no tokens: `minillm embed` and `search` "
+                "use it, and `finetune` makes a classifier of it"
+            )
         return linear(self.transform(x), self.head.T, self.output_bias)
 
     def _prediction_loss(self, x: Tensor, targets, n_targets: int) -> Tensor:
@@ -113,6 +122,7 @@ class Transform(Module):
         width = config.d_model
         self.dense = Linear(width, width, init=init, bias=config.bias)
         self.norm = new_norm(config, init)
+        self.form = gelu_form(config.activation)
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
-        return self.norm(gelu(self.dense(x)))
+        return self.norm(gelu(self.dense(x), form=self.form))

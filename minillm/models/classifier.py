@@ -28,7 +28,7 @@ class Classifier(LanguageModel):
         self.body = body
         for name in body.output_parts:
             delattr(body, name)
-        init = Initializer.of(body.config, rng, body.tokens.weight.dtype)
+        init = Initializer.from_config(body.config, rng, body.tokens.weight.dtype)
         self.classes = Linear(
             body.config.d_model, self.n_classes, init=init, bias=body.config.bias
         )

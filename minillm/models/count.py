@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from minillm import backend
 from minillm.models.architectures import architecture, build
-from minillm.nn import ModelConfig
+from minillm.nn import ModelConfig, costs
 
 # A row for each token, position or segment, and what only the output has.
 TABLES = ("tokens", "positions", "segments", "head", "output_bias")
@@ -78,12 +78,12 @@ def _counted(config: ModelConfig) -> dict:
                 output += p.size
             else:
                 products += p.size
-    if not config.n_classes:
+    if hasattr(model, "head"):  # it predicts tokens
         output += model.head.size
         matrices += model.head.size
-    # `flops` in `nn/attention.py`; 0 for all other layers.
-    attention = sum(module.flops(config.context) for module in model.modules())
-    kept = sum(module.kept(config.context) for module in model.modules())
+    layers = [*model.modules()]
+    attention = sum(costs.flops(layer, config.context) for layer in layers)
+    kept = sum(costs.kept(layer, config.context) for layer in layers)
     return {
         "total": total,
         "embedding": embedding,
@@ -110,8 +110,8 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
     has `batch` sequences in hand at a time.
 
     Weights, AdamW's two moments, and a gradient for each worker; what its forward pass
-    of `batch` sequences keeps for the backward pass (`Module.kept`); and at the turn
-    from one to the other the output's gradient, twice.
+    of `batch` sequences keeps for the backward pass (`kept` in `nn/costs.py`); and at
+    the turn from one to the other the output's gradient, twice.
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]

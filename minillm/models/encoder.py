@@ -30,7 +30,7 @@ class Encoder(LanguageModel):
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
-        init = Initializer.of(config, rng, dtype)
+        init = Initializer.from_config(config, rng, dtype)
         self.tokens = Embedding(config.vocab_size, config.d_model, init=init)
         self.positions = position_table(config, init)
         self.blocks = [

@@ -33,7 +33,7 @@ class GPT(LanguageModel):
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
-        init = Initializer.of(config, rng, dtype)
+        init = Initializer.from_config(config, rng, dtype)
         self.tokens = Embedding(config.vocab_size, config.d_model, init=init)
         self.positions = position_table(config, init)
         self.blocks = [Block(config, init, causal=True) for _ in range(config.n_layers)]
@@ -65,12 +65,11 @@ class GPT(LanguageModel):
 
         ids (B, t) -> (B, V), on the host
         """
-        begin, padding = cache[0].length, cache[0].padding
-        ids = self.checked(ids, begin)
-        mask = nn.column_mask(cache, ids.shape[1])
+        ids = self.checked(ids, cache[0].length)
+        columns = nn.Columns(cache[0], ids.shape[1])
         with no_grad():
-            x = self.embed(ids, begin, padding)
+            x = self.embed(ids, columns)
             for block, layer_cache in zip(self.blocks, cache, strict=True):
-                x = block.decode(x, layer_cache, mask)
+                x = block.decode(x, layer_cache, columns)
             logits = self.project(normed(x[:, -1], self.norm))
         return logits.numpy()

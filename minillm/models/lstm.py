@@ -34,7 +34,7 @@ class LSTMModel(LanguageModel):
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
-        init = Initializer.of(config, rng, dtype)
+        init = Initializer.from_config(config, rng, dtype)
         self.tokens = Embedding(config.vocab_size, config.d_model, init=init)
         self.blocks = [RecurrentBlock(config, init) for _ in range(config.n_layers)]
         self.norm = last_norm(config, init)

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
-from minillm import nn  # nn.DecoderCache: a file for decoding alone
-from minillm.nn.attention import CrossAttention, MultiHeadAttention
+from minillm import nn  # nn.KeyValueCache, nn.RMSNorm: files of their own
+from minillm.nn.attention import MultiHeadAttention
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
-from minillm.nn.layers import FeedForward, Noise, Norm, drop, new_norm
+from minillm.nn.layers import FeedForward, LayerNorm, Noise, drop, new_norm
 from minillm.nn.module import Module
 from minillm.tensor import Tensor
 
@@ -24,7 +22,7 @@ class Residual(Module):
         self,
         f: Callable[[Tensor], Tensor],
         x: Tensor,
-        norm: Norm,
+        norm: "LayerNorm | nn.RMSNorm",
         noise: Noise | None = None,
     ) -> Tensor:  # (B, T, D) -> (B, T, D)
         if self.pre_norm:
@@ -32,13 +30,15 @@ class Residual(Module):
         return norm(x + drop(f(x), noise))
 
 
-def last_norm(config: ModelConfig, init: Initializer) -> Norm | None:
+def last_norm(
+    config: ModelConfig, init: Initializer
+) -> "LayerNorm | nn.RMSNorm | None":
     """The norm that pre-norm blocks need after them; post-norm blocks end in a norm of
     their own."""
     return None if config.norm == "post" else new_norm(config, init)
 
 
-def normed(x: Tensor, norm: Norm | None) -> Tensor:
+def normed(x: Tensor, norm: "LayerNorm | nn.RMSNorm | None") -> Tensor:
     """The output of the blocks, after `last_norm`.   (..., D) -> (..., D)"""
     return x if norm is None else norm(x)
 
@@ -49,65 +49,22 @@ class Block(Residual):
     def __init__(self, config: ModelConfig, init: Initializer, *, causal: bool):
         super().__init__(config)
         self.norm1 = new_norm(config, init)
-        self.attention = MultiHeadAttention.of(config, init, causal=causal)
+        self.attention = MultiHeadAttention.from_config(config, init, causal=causal)
         self.norm2 = new_norm(config, init)
-        self.feed_forward = FeedForward.of(config, init)
+        self.feed_forward = FeedForward.from_config(config, init)
 
     def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
         # (B, T, D) -> (B, T, D)
         x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
         return self.around(self.feed_forward, x, self.norm2, noise)
 
-    def decode(self, x: Tensor, cache: "nn.KeyValueCache", mask=None) -> Tensor:
-        """The block for tokens that follow those in the cache; `mask`: see
-        `column_mask`."""
-        x = self.around(lambda h: self.attention.decode(h, cache, mask), x, self.norm1)
-        return self.around(self.feed_forward, x, self.norm2)
-
-
-class DecoderBlock(Block):
-    """A block that looks at a memory between attention and feed-forward (Vaswani et al.
-    2017, section 3.1)."""
-
-    def __init__(self, config: ModelConfig, init: Initializer, *, causal: bool = True):
-        super().__init__(config, init, causal=causal)
-        self.cross_norm = new_norm(config, init)
-        self.cross = CrossAttention.of(config, init)
-
-    def __call__(
-        self,
-        x: Tensor,
-        memory: Tensor,
-        mask=None,
-        memory_key_mask=None,
-        noise: Noise | None = None,
+    def decode(
+        self, x: Tensor, cache: "nn.KeyValueCache", columns: "nn.Columns"
     ) -> Tensor:
-        # (B, T, D), (B, S, D) -> (B, T, D)
-        def look(h: Tensor) -> Tensor:
-            return self.cross(h, memory, memory_key_mask, noise)
+        """The block for tokens that follow those in the cache."""
 
-        x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
-        x = self.around(look, x, self.cross_norm, noise)
-        return self.around(self.feed_forward, x, self.norm2, noise)
+        def attend(h: Tensor) -> Tensor:
+            return self.attention.decode(h, cache, columns)
 
-    def new_cache(
-        self,
-        memory: Tensor,
-        capacity: int,
-        memory_key_mask=None,
-        padding: np.ndarray | None = None,
-    ) -> "nn.DecoderCache":
-        """An empty cache for the tokens of a target, beside a memory.   (B, S, D)"""
-        target = self.attention.new_cache(len(memory), capacity, padding)
-        return nn.DecoderCache(target, self.cross.kv(memory).data, memory_key_mask)
-
-    def decode(self, x: Tensor, cache: "nn.DecoderCache", mask=None) -> Tensor:
-        """The block for tokens that follow those in the cache, which has the memory."""
-
-        def look(h: Tensor) -> Tensor:
-            return self.cross.look(h, cache.kv, cache.memory_key_mask)
-
-        target = cache.target
-        x = self.around(lambda h: self.attention.decode(h, target, mask), x, self.norm1)
-        x = self.around(look, x, self.cross_norm)
+        x = self.around(attend, x, self.norm1)
         return self.around(self.feed_forward, x, self.norm2)

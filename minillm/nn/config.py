@@ -4,7 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, shortened
 
 # Beyond these a mistake is likelier than a model: each layer is a few Python objects.
 MOST = 10**8
@@ -15,9 +15,12 @@ CHOICES = {
     "norm": ("pre", "post"),
     "norm_kind": ("layer", "rms"),
     "positions": ("learned", "sinusoidal", "rotary"),
-    "activation": ("gelu", "swiglu", "relu2"),
+    "activation": ("gelu", "swiglu", "relu2", "gelu_erf"),
+    "pooling": ("text", "mean", "cls"),
     "init": INITS,
 }
+# What came later, for models from elsewhere: a record of before is of the defaults.
+LATER = ("n_kv_heads", "d_ff", "norm_eps", "rope_base", "pooling")
 # What an architecture was published with, and a model of it has unless told otherwise.
 DESIGN = ("norm", "norm_kind", "positions", "activation", "qk_norm", "tied", "bias")
 
@@ -31,6 +34,11 @@ class ModelConfig:
     encoder–decoder has `n_layers` of each, and a source as well as a target may be as
     long as the context. With `n_classes` the model predicts which of them a sequence
     belongs to, and no tokens.
+
+    `norm_eps` is added to a variance (or mean square) under the root. Rotary positions
+    turn pair i of a head of width d by position · rope_base^(−2i/d). `pooling` says
+    what `embed` makes of a text's tokens: the mean of the "text"'s own, the "mean" of
+    all, special tokens too, or the vector of the first, "cls".
     """
 
     vocab_size: int
@@ -51,6 +59,9 @@ class ModelConfig:
     embedding_sd: float = 0.1  # under "fan_in", but for encdec, which has its own
     n_classes: int = 0
     n_kv_heads: int | None = None  # None: n_heads
+    norm_eps: float = 1e-5
+    rope_base: float = 10_000.0
+    pooling: str = "text"
 
     def __post_init__(self):
         _check_count("n_layers", self.n_layers, at_least=1, most=MOST_LAYERS)
@@ -64,6 +75,12 @@ class ModelConfig:
             check_groups(self.n_heads, self.n_kv_heads)
         for name, choices in CHOICES.items():
             check_choice(name, getattr(self, name), choices)
+        _check_positive("norm_eps", self.norm_eps, below=1)
+        _check_positive("rope_base", self.rope_base)
+        if self.positions != "rotary" and self.rope_base != ModelConfig.rope_base:
+            raise UsageError(
+                f"rope_base {self.rope_base}: positions {self.positions} turn nothing"
+            )
         if self.positions == "rotary" and width % 2:
             raise UsageError(
                 f"rotary positions turn pairs of numbers, and a head of width "
@@ -86,12 +103,17 @@ class ModelConfig:
         return self.d_ff or 4 * self.d_model
 
     @property
+    def encodes_sentences(self) -> bool:
+        """Whether it is a sentence encoder, which gives vectors and no predictions."""
+        return self.arch == "bert" and self.pooling != "text" and not self.n_classes
+
+    @property
     def of_transformers(self) -> list[str]:
         """The settings that say more than the default of what an LSTM has not."""
         names = ["positions"] if self.positions == "rotary" else []
         return names + [
             name
-            for name in ("activation", "qk_norm", "n_kv_heads")
+            for name in ("activation", "qk_norm", "n_kv_heads", "d_ff")
             if getattr(self, name) != getattr(ModelConfig, name)
         ]
 
@@ -131,13 +153,23 @@ def check_groups(n_heads: int, n_kv_heads: int) -> None:
 
 def _check_count(name: str, value, at_least: int, most: int = MOST) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{name} must be a whole number, got {value!r}")
+        raise UsageError(
+            f"{name} must be a whole number, got {shortened(repr(value), 200)}"
+        )
     if not at_least <= value <= most:
         raise UsageError(f"{name} must be from {at_least} to {most:,}, got {value}")
+
+
+def _check_positive(name: str, value, below: float = math.inf) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 < value < below):  # not for NaN either
+        end = "finite" if below == math.inf else f"below {below}"
+        raise UsageError(f"{name} must be above 0 and {end}, got {value!r}")
 
 
 def check_choice(name: str, value, choices) -> None:
     if value not in choices:
         raise UsageError(
-            f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
+            f"{name} must be one of {', '.join(map(str, choices))}, got "
+            f"{shortened(repr(value), 200)}"
         )

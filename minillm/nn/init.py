@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -44,16 +45,17 @@ class Initializer:
         self.dtype = dtype
 
     @classmethod
-    def of(
+    def from_config(
         cls,
         config: ModelConfig,
-        rng: np.random.Generator | None,
+        rng: "np.random.Generator | type[Initializer] | None",
         dtype: DTypeLike,
         embedding_sd: float | None = None,
     ) -> "Initializer":
         """What draws the weights of a model of this shape; `embedding_sd` is the
-        configuration's unless it is given. Without an `rng` there are only shapes."""
-        kind = Shapes if rng is None else cls
+        configuration's unless it is given. Without an `rng` there are only shapes;
+        `Blank` in its place makes weights to be filled."""
+        kind = Shapes if rng is None else rng if isinstance(rng, type) else cls
         return kind(
             rng,
             config.init,
@@ -135,3 +137,12 @@ class Shapes(Initializer):
     def _made(self, shape: tuple, _draw, *, trained: bool = True) -> Tensor:
         nothing = np.broadcast_to(np.zeros((), self.dtype), shape)
         return Tensor(nothing, requires_grad=trained)
+
+
+class Blank(Shapes):
+    """For a model whose weights are read from a file: nothing is drawn, and they take
+    no memory before they are moved into a flat buffer. What is computed is there."""
+
+    def _made(self, shape: tuple, draw, *, trained: bool = True) -> Tensor:
+        make = super()._made if trained else partial(Initializer._made, self)
+        return make(shape, draw, trained=trained)

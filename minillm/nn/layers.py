@@ -1,21 +1,11 @@
 """The layers without attention: linear map, embedding, layer norm, feed-forward,
 dropout."""
 
-from typing import TypeAlias
-
+from minillm import nn, ops  # a file of its own: RMSNorm; swiglu and dropout
 from minillm.nn.config import CHOICES, ModelConfig, check_choice
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.module import Module
-from minillm.ops import (
-    dropout,
-    embedding,
-    gelu,
-    layer_norm,
-    linear,
-    relu,
-    rms_norm,
-    swiglu,
-)
+from minillm.ops import embedding, gelu, layer_norm, linear, relu
 from minillm.tensor import Tensor
 
 
@@ -53,48 +43,36 @@ class Embedding(Module):
 class LayerNorm(Module):
     """Each vector brought to mean 0 and variance 1, then scaled and shifted."""
 
-    def __init__(self, width: int, *, init: Init = None, bias: bool = True):
+    def __init__(
+        self, width: int, *, init: Init = None, bias: bool = True, eps: float = 1e-5
+    ):
         init = initializer(init)
         self.gain = init.ones(width)
         self.bias = init.zeros(width) if bias else None
+        self.eps = eps
 
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
-        return layer_norm(x, self.gain, self.bias)
-
-    def kept(self, n_keys: int) -> int:
-        """Unit vectors, the output, and the sum on the residual path beside it."""
-        return 3 * self.gain.size
+        return layer_norm(x, self.gain, self.bias, eps=self.eps)
 
 
-class RMSNorm(Module):
-    """Each vector divided by its root mean square, then scaled."""
-
-    def __init__(self, width: int, *, init: Init = None):
-        self.gain = initializer(init).ones(width)
-
-    def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., D)
-        return rms_norm(x, self.gain)
-
-    def kept(self, n_keys: int) -> int:
-        """As in `LayerNorm`."""
-        return 3 * self.gain.size
-
-
-Norm: TypeAlias = LayerNorm | RMSNorm
-
-
-def new_norm(config: ModelConfig, init: Initializer) -> Norm:
+def new_norm(config: ModelConfig, init: Initializer) -> "LayerNorm | nn.RMSNorm":
     """The norm of a model of this shape."""
+    width, eps = config.d_model, config.norm_eps
     if config.norm_kind == "rms":
-        return RMSNorm(config.d_model, init=init)
-    return LayerNorm(config.d_model, init=init, bias=config.bias)
+        return nn.RMSNorm(width, init=init, eps=eps)
+    return LayerNorm(width, init=init, bias=config.bias, eps=eps)
+
+
+def gelu_form(activation: str) -> str:
+    """Which of the two forms of GELU a model has."""
+    return "erf" if activation == "gelu_erf" else "tanh"
 
 
 class FeedForward(Module):
     """f(x W₁) W₂: each position by itself, through a wider layer.
 
-    f is GELU, or relu² (So et al. 2021). Under "swiglu" it is a product with a gate,
-    silu(x W₃) · x W₁ (Shazeer 2020, eq. 6).
+    f is GELU, by tanh or by erf, or relu² (So et al. 2021). Under "swiglu" it is a
+    product with a gate, silu(x W₃) · x W₁ (Shazeer 2020, eq. 6).
     """
 
     def __init__(
@@ -116,7 +94,7 @@ class FeedForward(Module):
         self.down = Linear(d_ff, width, init=init, bias=bias, into_residual=True)
 
     @classmethod
-    def of(cls, config: ModelConfig, init: Initializer) -> "FeedForward":
+    def from_config(cls, config: ModelConfig, init: Initializer) -> "FeedForward":
         """That of a model of this shape."""
         return cls(
             config.d_model,
@@ -129,16 +107,11 @@ class FeedForward(Module):
     def __call__(self, x: Tensor) -> Tensor:  # (..., D) -> (..., d_ff) -> (..., D)
         wide = self.up(x)
         if self.activation == "swiglu":
-            return self.down(swiglu(self.gate(x), wide))
+            return self.down(ops.swiglu(self.gate(x), wide))
         if self.activation == "relu2":
             positive = relu(wide)
             return self.down(positive * positive)
-        return self.down(gelu(wide))
-
-    def kept(self, n_keys: int) -> int:
-        """Of the wide layer what goes into f, its slopes and what comes out."""
-        d_ff, width = self.down.weight.shape
-        return (3 if self.gate is None else 5) * d_ff + 2 * width
+        return self.down(gelu(wide, form=gelu_form(self.activation)))
 
 
 class Noise:
@@ -180,4 +153,4 @@ def drop(x: Tensor, noise: Noise | None) -> Tensor:
     if noise is None or noise.rate == 0:
         return x
     key = noise.next_key()
-    return dropout(x, rate=noise.rate, key=key, first_row=noise.first_row)
+    return ops.dropout(x, rate=noise.rate, key=key, first_row=noise.first_row)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from minillm.tensor import Tensor
 
+MOST_LAYERS = 24  # of a module on the screen
+LONGEST = 120  # of the shapes of a layer
+
 
 class Module:
     """Finds its parameters by looking at its own attributes. There is no registration,
@@ -48,7 +51,29 @@ class Module:
         fill({name: p.data for name, p in self.named_parameters()}, Path(path))
 
     def __repr__(self) -> str:
-        """Every layer that has parameters of its own, with their shapes and number."""
+        """Every layer that has parameters of its own, with their shapes and number; of
+        many layers the first and the last."""
+        total, rows = self._layers()
+        if not rows:
+            return f"{type(self).__name__}, {total:,} parameters"
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"  {name:{widths[0]}}  {kind:{widths[1]}}  {shapes:{widths[2]}}"
+            f"  {n:>{widths[3]}}".rstrip()
+            for name, kind, shapes, n in rows
+        ]
+        return "\n".join([f"{type(self).__name__}, {total:,} parameters", *lines])
+
+    def _repr_html_(self) -> str:
+        from minillm import markup
+
+        total, rows = self._layers()
+        title = f"{type(self).__name__}, {total:,} parameters"
+        heads = ["layer", "class", "parameters", "number"]
+        return markup.shown(title, markup.table(heads, rows) if rows else "")
+
+    def _layers(self) -> tuple[int, list[list[str]]]:
+        """The number of parameters, and (name, class, shapes, number) of each layer."""
         rows = []
         for name, found in _walk(self, "", set()):
             if isinstance(found, Module):
@@ -63,32 +88,18 @@ class Module:
                 row[2] += f"{', ' if row[2] else ''}{own} {found.shape}"
                 row[3] += found.size
         total = sum(row[3] for row in rows)
-        rows = [(name, kind, shapes, f"{n:,}") for name, kind, shapes, n in rows if n]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            f"  {name:{widths[0]}}  {kind:{widths[1]}}  {shapes:{widths[2]}}"
-            f"  {n:>{widths[3]}}"
-            for name, kind, shapes, n in rows
-        ]
-        return "\n".join([f"{type(self).__name__}, {total:,} parameters", *lines])
+        rows = [[*row[:2], _cut(row[2]), f"{row[3]:,}"] for row in rows if row[3]]
+        if len(rows) > MOST_LAYERS:
+            half = MOST_LAYERS // 2
+            more = f"… and {len(rows) - 2 * half} more layers"
+            rows = [*rows[:half], [more, "", "", ""], *rows[-half:]]
+        return total, rows
 
     def modules(self) -> Iterator["Module"]:
         """Every module of the tree, this one first."""
         for _, found in _walk(self, "", set()):
             if isinstance(found, Module):
                 yield found
-
-    def flops(self, n_keys: int) -> float:
-        """FLOPs of a forward pass for one token that no matrix among the parameters
-        tells of: attention to `n_keys` keys has some, all other layers none. Those of
-        the modules that this one holds are not in it."""
-        return 0.0
-
-    def kept(self, n_keys: int) -> int:
-        """About how many numbers are kept of each token, which looks at `n_keys` keys,
-        for the backward pass. Those of the modules that this one holds are not in
-        it."""
-        return 0
 
     def zero_grad(self) -> None:
         """Forget all gradients.
@@ -111,6 +122,10 @@ class Module:
             if isinstance(found, Tensor)
         }
         return copy.deepcopy(self, same_numbers)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _walk(value, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor | Module]]:

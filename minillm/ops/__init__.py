@@ -1,8 +1,8 @@
 """Every differentiable rule, forward and backward side by side.
 
-In reading order: arithmetic, shape, reduction, neural, attention, loss. What a GPT does
-without is opened when it is first used: elementwise, statistics, rearrange,
-contraction, recurrent.
+In reading order: arithmetic, shape, neural, attention, loss. What a GPT does without is
+opened when it is first used: reduction, elementwise, statistics, rearrange,
+contraction, noise, llama, decoder_attention, recurrent.
 """
 
 from minillm.lazy import lazy_names
@@ -21,38 +21,36 @@ from minillm.ops.arithmetic import (
     tanh,
     where,
 )
-from minillm.ops.attention import attention, cross_attention, self_attention
+from minillm.ops.attention import attention, self_attention
 from minillm.ops.loss import IGNORED, cross_entropy, linear_cross_entropy
 from minillm.ops.neural import (
-    dropout,
     embedding,
     gelu,
     layer_norm,
     linear,
     log_softmax,
     relu,
-    rms_norm,
-    rotary,
-    sigmoid,
     softmax,
-    swiglu,
 )
-from minillm.ops.reduction import max, mean, sum
 from minillm.ops.shape import concatenate, getitem, reshape, transpose
 
 more, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "contraction": ["einsum"],
+        "decoder_attention": ["cross_attention"],
         "elementwise": [
-            *("abs", "clip", "cos", "log1p", "maximum", "minimum", "pow", "silu"),
-            *("sin", "softplus"),
+            *("abs", "clip", "cos", "log1p", "maximum", "minimum", "pow", "sigmoid"),
+            *("silu", "sin", "softplus"),
         ],
-        "recurrent": ["lstm"],
+        "llama": ["rms_norm", "rotary", "swiglu"],
+        "noise": ["dropout"],
         "rearrange": [
             *("broadcast_to", "pad", "split", "squeeze", "stack"),
             *("take_along_axis", "tril"),
         ],
+        "recurrent": ["lstm"],
+        "reduction": ["max", "mean", "sum"],
         "statistics": ["cumsum", "logsumexp", "min", "std", "var"],
     },
 )
@@ -61,10 +59,8 @@ __all__ = [
     "add",
     "attention",
     "concatenate",
-    "cross_attention",
     "cross_entropy",
     "div",
-    "dropout",
     "embedding",
     "exp",
     "gelu",
@@ -75,22 +71,15 @@ __all__ = [
     "log",
     "log_softmax",
     "matmul",
-    "max",
-    "mean",
     "mul",
     "neg",
     "power",
     "relu",
     "reshape",
-    "rms_norm",
-    "rotary",
     "self_attention",
-    "sigmoid",
     "softmax",
     "sqrt",
     "sub",
-    "sum",
-    "swiglu",
     "tanh",
     "transpose",
     "where",

@@ -3,9 +3,14 @@
 import math
 
 from minillm.backend import joint, xp
-from minillm.backend.arrays import heads_a_group, merge_heads, split_heads
+from minillm.backend.arrays import (
+    merge_heads,
+    repeat_heads,
+    split_heads,
+    sum_over_groups,
+)
 from minillm.ops import checks
-from minillm.ops.neural import dropout, softmax
+from minillm.ops.neural import softmax
 from minillm.tensor import op
 
 
@@ -26,7 +31,7 @@ def attention_weights(q, k, bias=None, *, causal: bool = False, mask=None):
     query that may see nothing are zeros, and give no gradient.
     """
     scale = 1 / math.sqrt(max(q.shape[-1], 1))
-    keys = _repeat_heads(k, q)
+    keys = repeat_heads(k, q)
     scores = (q @ keys.swapaxes(-1, -2)) * scale
     if bias is not None:
         scores = scores + bias
@@ -41,7 +46,7 @@ def attention_weights(q, k, bias=None, *, causal: bool = False, mask=None):
     def pullback(g):
         g_bias = pull_scores(g)
         gs = g_bias * scale
-        return gs @ keys, _sum_over_groups(gs.swapaxes(-1, -2) @ q, k), g_bias
+        return gs @ keys, sum_over_groups(gs.swapaxes(-1, -2) @ q, k), g_bias
 
     return weights, pullback
 
@@ -50,24 +55,6 @@ def causal_mask(n_queries: int, n_keys: int):
     """True where a query may look: at its own position and before it.   (T, S)"""
     query = xp.arange(n_queries)[:, None] + (n_keys - n_queries)
     return xp.arange(n_keys)[None, :] <= query
-
-
-def _repeat_heads(x, q):
-    """Each head of keys or values as often as heads of queries share it.
-
-    x (..., G, S, d), q (..., H, T, d) -> (..., H, S, d); x itself where none is shared
-    """
-    n = heads_a_group(q, x)
-    return x if n == 1 else xp.repeat(x, n, -3)
-
-
-def _sum_over_groups(g, x):
-    """The gradient of x from that of `_repeat_heads`: summed over each group."""
-    n = heads_a_group(g, x)
-    if n == 1:
-        return g
-    *leading, heads, length, width = g.shape
-    return g.reshape(*leading, heads // n, n, length, width).sum(-3)
 
 
 @op(check=checks.queries_fit_keys)
@@ -94,14 +81,16 @@ def attention(
     weights, pull_weights = attention_weights(q, k, bias, causal=causal, mask=mask)
     kept, pull_kept = weights, None
     if rate:
+        from minillm.ops.noise import dropout  # opened where it is asked for
+
         kept, pull_kept = dropout.rule(weights, rate=rate, key=key, first_row=first_row)
 
-    values = _repeat_heads(v, q)
+    values = repeat_heads(v, q)
 
     def pullback(g):
         gw = g @ values.swapaxes(-1, -2)
         gq, gk, g_bias = pull_weights(pull_kept(gw) if rate else gw)
-        gv = _sum_over_groups(kept.swapaxes(-1, -2) @ g, v)
+        gv = sum_over_groups(kept.swapaxes(-1, -2) @ g, v)
         return (gq, gk, gv) if bias is None else (gq, gk, gv, g_bias)
 
     return kept @ values, joint(pullback)
@@ -135,38 +124,5 @@ def self_attention(
         gq, gk, gv, *g_bias = pull(gy)
         parts = [merge_heads(part) for part in (gq, gk, gv)]
         return xp.concatenate(parts, -1), *g_bias
-
-    return merge_heads(y), joint(pullback)
-
-
-@op(check=checks.kv_fits)
-def cross_attention(
-    q,
-    kv,
-    bias=None,
-    *,
-    n_heads: int,
-    n_kv_heads: int | None = None,
-    mask=None,
-    rate: float = 0.0,
-    key: int = 0,
-    first_row: int = 0,
-):
-    """Attention of one sequence to another in several heads at once.
-
-    q (B, T, D) and kv (B, S, 2D), which holds the other's keys and values side by side
-    -> (B, T, D). Heads as in `self_attention`. `bias` and `mask` broadcast to
-    (B, H, T, S).
-    """
-    (queries,) = split_heads(q, n_heads)
-    k, v = split_heads(kv, *2 * [n_kv_heads or n_heads])
-    settings = {"mask": mask, "rate": rate, "key": key, "first_row": first_row}
-    y, pull = attention.rule(queries, k, v, bias, **settings)
-
-    def pullback(g):
-        (gy,) = split_heads(g, n_heads)
-        gq, gk, gv, *g_bias = pull(gy)
-        gkv = xp.concatenate([merge_heads(gk), merge_heads(gv)], -1)
-        return merge_heads(gq), gkv, *g_bias
 
     return merge_heads(y), joint(pullback)

@@ -1,12 +1,10 @@
-"""The ops a network is built from: linear maps, lookups, activations, normalisation.
+"""The ops a GPT is built from: linear maps, lookups, activations, normalisation.
 
 A breakpoint here is hit with MINILLM_PLAIN=1; else a CPU runs the faster bodies of
 `backend/cpu.py`.
 """
 
 import math
-
-import numpy as np
 
 from minillm.backend import current, joint, xp
 from minillm.backend.arrays import as_rows
@@ -49,70 +47,24 @@ def embedding(table, *, ids):
 def layer_norm(x, gain, bias, *, eps: float = 1e-5):
     """(x − mean) / sqrt(variance + eps) · gain + bias over the last axis (Ba et al.
     2016, eq. 4).   (..., D), (D,), (D,) or None -> (..., D)"""
-    centred = x - _mean(x)
-    inverse_sd = 1 / xp.sqrt(_mean(centred * centred) + eps)
+    centred = x - mean_of_rows(x)
+    inverse_sd = 1 / xp.sqrt(mean_of_rows(centred * centred) + eps)
     unit = centred * inverse_sd
     y = unit * gain if bias is None else unit * gain + bias
 
     def pullback(g):
         gu = g * gain
         # The mean and the scale were computed from x too: their part is subtracted.
-        gx = (gu - _mean(gu) - unit * _mean(gu * unit)) * inverse_sd
+        gx = (gu - mean_of_rows(gu) - unit * mean_of_rows(gu * unit)) * inverse_sd
         return gx, as_rows(g * unit).sum(0), as_rows(g).sum(0)
 
     return y, joint(pullback)
 
 
 @op
-def rms_norm(x, gain, *, eps: float = 1e-5):
-    """x / sqrt(mean of x² + eps) · gain over the last axis: layer norm without the mean
-    (Zhang & Sennrich 2019, eq. 4).   (..., D), (D,) -> (..., D)"""
-    inverse_rms = 1 / xp.sqrt(_mean(x * x) + eps)
-    unit = x * inverse_rms
-
-    def pullback(g):
-        gu = g * gain
-        # The scale was computed from x too: its part is subtracted.
-        gx = (gu - unit * _mean(gu * unit)) * inverse_rms
-        return gx, as_rows(g * unit).sum(0)
-
-    return unit * gain, joint(pullback)
-
-
-@op(check=checks.heads_can_turn)
-def rotary(x, *, cos, sin, n_turned: int | None = None):
-    """Rotary positions: number i of a head and number i + d/2 are a point in the plane,
-    turned about 0 by the angle of its position (Su et al. 2021, eq. 34, whose pairs are
-    neighbours; Llama's are halves, as here).
-
-    x (B, T, n, d) -> the same; cos, sin (T, 1, d/2) or (B, T, 1, d/2), without a
-    gradient (`nn/positions.py` makes them). Only the first `n_turned` heads of n are
-    turned (None: all).
-    """
-    half = x.shape[-1] // 2
-    cos, sin = cos.astype(x.dtype), sin.astype(x.dtype)
-
-    def turned(x, sin):
-        a, b = x[..., :n_turned, :half], x[..., :n_turned, half:]
-        both = xp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
-        rest = x[..., both.shape[-2] :, :]
-        return xp.concatenate([both, rest], -2)
-
-    return turned(x, sin), lambda g: turned(g, -sin)  # back by the same angle
-
-
-@op
 def relu(x):
     """max(x, 0); at 0 the slope is 0."""
     return xp.maximum(x, 0), lambda g: g * (x > 0)
-
-
-@op
-def sigmoid(x):
-    """1 / (1 + exp(−x)): as exact for −20, where it is 2·10⁻⁹, as for 20."""
-    with np.errstate(over="ignore"):  # far down exp(−x) is ∞, and y is 0
-        y = 1 / (1 + xp.exp(-x))
-    return y, lambda g: g * y * (1 - y)
 
 
 @op
@@ -137,16 +89,6 @@ def gelu(x, *, form: str = "tanh"):
         return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * slope)
 
     return y, pullback
-
-
-@op
-def swiglu(gate, up):
-    """silu(gate) · up with silu(x) = x / (1 + exp(−x)): a feed-forward's gate (Shazeer
-    2020, eq. 5)."""
-    with np.errstate(over="ignore"):  # as in sigmoid
-        s = 1 / (1 + xp.exp(-gate))
-    silu = gate * s
-    return silu * up, lambda g: g * up * (s + silu * (1 - s)), lambda g: g * silu
 
 
 @op(check=checks.one_axis)
@@ -174,48 +116,6 @@ def log_softmax(x, *, axis: int = -1):
     return y, lambda g: g - xp.exp(y) * g.sum(axis, keepdims=True)
 
 
-@op(check=checks.rate_is_a_fraction)
-def dropout(x, *, rate: float, key: int, first_row: int = 0):
-    """Zero a fraction `rate` of the numbers and divide the others by 1 − rate, so that
-    the mean stays (Srivastava et al. 2014).
-
-    The mask is a hash of the key and of a number's place in the *whole* batch, of which
-    x holds the rows from `first_row` on: it is the same on every backend, and however
-    many workers share the batch.
-    """
-    kept = hashed_uniform(x.shape, key, first_row) >= int(rate * 2**32)
-    scaled = kept.astype(x.dtype) / (1 - rate)
-    return x * scaled, lambda g: g * scaled
-
-
-def hashed_uniform(shape: tuple, key: int, first_row: int = 0):
-    """Whole numbers uniform in [0, 2³²), one for each place of the whole batch, of
-    which `shape` holds the rows from `first_row` on.
-
-    The place is hashed, then the key is mixed in, then both are hashed again: masks of
-    two keys are no shifted copies of one another.
-    """
-    first = first_row * math.prod(shape[1:])
-    place = xp.arange(math.prod(shape), dtype=xp.uint32)
-    place += _uint32(first)
-    h = _scrambled(place)
-    h ^= _uint32(key * 0x9E3779B9)  # 2³² / the golden ratio: spreads small keys
-    return _scrambled(h).reshape(shape)
-
-
-def _scrambled(h):
-    """MurmurHash3's last step (Appleby 2011), a one-to-one map, in place."""
-    for shift, multiplier in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        h ^= h >> shift
-        h *= _uint32(multiplier)  # arithmetic is modulo 2³²
-    h ^= h >> 16
-    return h
-
-
-def _uint32(number: int):
-    return xp.asarray(number & 0xFFFFFFFF, dtype=xp.uint32)
-
-
-def _mean(x):
+def mean_of_rows(x):
     """Over the last axis, which stays; 0 where its length is 0."""
     return x.sum(-1, keepdims=True) / max(x.shape[-1], 1)

@@ -2,7 +2,7 @@
 
 from minillm.backend import cpu_lstm, joint, xp  # noqa: F401  (registers its body)
 from minillm.backend.arrays import as_rows
-from minillm.ops.neural import sigmoid
+from minillm.ops.elementwise import sigmoid
 from minillm.tensor import op
 
 

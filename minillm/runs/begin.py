@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minillm import backend
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, option
 from minillm.files import (
     holds_only,
     leads_away,
@@ -85,7 +85,7 @@ def _write_new_run(book: Logbook, stem: Path | None) -> None:
     if (book.folder / "run.json").exists():
         raise UsageError(
             f"{book.folder}: another process has begun a run here meanwhile: choose "
-            f"another --out"
+            f"another {option('out')}"
         )
     book.write_first_record()
     if stem:
@@ -99,14 +99,19 @@ def may_be_removed(config: TrainConfig, resume: bool | str) -> bool:
     among its checkpoints.
     """
     if config.out is None:
-        raise UsageError("--overwrite needs --out: which run?")
+        raise UsageError(f"{option('overwrite')} needs {option('out')}: which run?")
     if resume:
-        raise UsageError("--overwrite or --resume: a run cannot do both")
+        raise UsageError(
+            f"{option('overwrite')} or {option('resume')}: a run cannot do both"
+        )
     folder = Path(config.out)
     if not (folder / "run.json").exists():
         return False
     if config.start and Path(config.start).resolve() == folder.resolve():
-        raise UsageError(f"--overwrite would remove the --start {config.start}")
+        raise UsageError(
+            f"{option('overwrite', True)} would remove the "
+            f"{option('start', config.start)}"
+        )
     checkpoints = folder / checkpoint.FOLDER
     if checkpoints.is_dir() and leads_away(checkpoints):
         raise DataError(f"{checkpoints}: leads elsewhere: remove it yourself")

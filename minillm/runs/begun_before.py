@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from minillm.errors import DataError
+from minillm.errors import DataError, option
 from minillm.learning.config import SUBWORDS, TrainConfig
 from minillm.learning.data import TABLES, read_corpus
 from minillm.runs.record import FORMAT
@@ -28,7 +28,7 @@ def check_reading(path: str | Path, record: dict) -> None:
         raise DataError(
             f"{path}: an earlier minillm began it and read the text in other tokens, "
             f"or {record['data']['name']} has changed since: finish it with the "
-            f"minillm of that time, or begin it again with another --out"
+            f"minillm of that time, or begin it again with another {option('out')}"
         )
 
 

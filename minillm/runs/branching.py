@@ -9,7 +9,7 @@ would be if trained apart.
 import shutil
 from pathlib import Path
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.files import replacing
 from minillm.learning.config import TrainConfig
 from minillm.learning.schedule import cooldown_begins
@@ -31,20 +31,23 @@ def stem_of(config: TrainConfig) -> Path:
     for name, old, new in differences(record, config):
         if name not in LONGER:
             raise UsageError(
-                f"--start {source}: was trained with {name} {old} instead of {new}"
+                f"{option('start', source)}: was trained with {name} {old} instead of "
+                f"{new}"
             )
     shorter = TrainConfig.from_json(record["options"])
     step = cooldown_begins(shorter)
     if step > cooldown_begins(config):
         raise UsageError(
-            f"--start {source}: has {shorter.steps} steps, this run must have more "
+            f"{option('start', source)}: has {shorter.steps} steps, this run must "
+            f"have more "
             f"than its {config.steps}"
         )
     stem = checkpoint.at(source / checkpoint.FOLDER, step)
     if not checkpoint.is_whole(stem):
         raise UsageError(
-            f"--start {source}: keeps no checkpoint of step {step}, where its cooldown "
-            f"began: train it with --branch"
+            f"{option('start', source)}: keeps no checkpoint of step {step}, where "
+            f"its cooldown "
+            f"began: train it with {option('branch', True)}"
         )
     return stem
 

@@ -11,13 +11,12 @@ Nothing is ever unpickled.
 import contextlib
 import hashlib
 import math
-import shlex
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from minillm.errors import DataError
+from minillm.errors import DataError, call
 from minillm.files import (
     free_name,
     is_temporary,
@@ -55,8 +54,6 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
         write_arrays(temporary / WEIGHTS, flat.views(flat.data))
         write_arrays(temporary / MOMENTS, moments(flat, optimizer))
         write_json(temporary / "state.json", state)
-        for name in FILES:  # safetensors lets nobody else read what it writes
-            shutil.copymode(temporary / "state.json", temporary / name)
         manifest = {
             "format": FORMAT,
             "step": state["step"],
@@ -79,10 +76,11 @@ def load(path: Path, flat: FlatParameters, optimizer=None) -> dict:
 
     Raises DataError where names, shapes or types differ from the model's.
     """
+    state = _state(path)
     fill(flat.views(flat.data), path / WEIGHTS)
     if optimizer is not None:
         fill(moments(flat, optimizer), path / MOMENTS)
-    return _state(path)
+    return state
 
 
 def _state(path: Path) -> dict:
@@ -110,8 +108,8 @@ def trained(folder: Path, numbers: int) -> Path:
             way = f"remove it, and {every[-2].name} is taken"
         raise DataError(
             f"{every[-1]}: is damaged, not what its manifest says, or far too large "
-            f"for its model: {way}; or make it again: minillm train --resume --out "
-            f"{shlex.quote(str(folder.parent))}"
+            f"for its model: {way}; or make it again: "
+            f"{call('train', resume=True, out=folder.parent)}"
         )
     check_total(every[-1], numbers)
     return every[-1]

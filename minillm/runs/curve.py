@@ -8,20 +8,29 @@ from minillm.errors import DataError, UsageError
 from minillm.figures import COLOURS, new_figure, save, style
 from minillm.json_files import read_lines
 from minillm.kinds import COUNT, NUMBER
-from minillm.learning.config import TrainConfig
 from minillm.runs import metrics
-from minillm.runs.run import read_record
+from minillm.text import OBJECTIVES
 
 DRAWN = {**metrics.KIND, "tokens": COUNT, "loss": NUMBER}
 
 
-def draw_curve(folder: Path, to: Path | None = None) -> Path:
-    """Draw loss.svg into a run folder, or its curve to another place; returns its path.
+def draw_curve(folder: Path, record: dict, to: Path | None = None) -> Path:
+    """Draw loss.svg into the folder of a finished run, or its curve to another place;
+    returns its path. `record` is that of the run.
 
     Raises DataError where the disk refuses: the run is finished all the same.
     """
+    figure = curve_of(folder, record)
+    try:
+        return save(figure, to or folder / "loss.svg")
+    except UsageError as error:  # the place was nobody's choice
+        raise DataError(f"{error}; the run is finished") from None
+
+
+def curve_of(folder: Path, record: dict):
+    """A matplotlib Figure of the learning curve of a run, finished or not. Raises
+    DataError."""
     lines = list(read_lines(folder / "metrics.jsonl", DRAWN))
-    record = read_record(folder)
     tokens = np.array([line["tokens"] for line in lines])
     loss = np.array([line["loss"] for line in lines])
     with style():
@@ -29,23 +38,21 @@ def draw_curve(folder: Path, to: Path | None = None) -> Path:
         axes.plot(tokens, loss, color=COLOURS["sky"], linewidth=0.8, alpha=0.6)
         axes.plot(tokens, _smooth(loss), color=COLOURS["blue"], label="training")
         validated = [line for line in lines if "val_loss" in line]
+        last = (record["results"] or {}).get("val_loss")  # none before the end
         axes.plot(
             [line["tokens"] for line in validated],
             [line["val_loss"] for line in validated],
             "o-",
             color=COLOURS["red"],
-            label=f"validation {record['results']['val_loss']:.3f}",
+            label="validation" if last is None else f"validation {last:.3f}",
         )
         axes.set_xscale("log")
         axes.set_xlabel("tokens seen")
-        unit = TrainConfig.from_json(record["options"]).loss_unit
-        axes.set_ylabel(f"loss ({unit})")
+        objective = OBJECTIVES[record["options"]["objective"]]
+        axes.set_ylabel(f"loss ({objective.loss_unit})")
         axes.set_title(f"{folder.name}: {record['data']['name']}")
         axes.legend()
-        try:
-            return save(figure, to or folder / "loss.svg")
-        except UsageError as error:  # the place was nobody's choice
-            raise DataError(f"{error}; the run is finished") from None
+    return figure
 
 
 def _smooth(loss: np.ndarray) -> np.ndarray:

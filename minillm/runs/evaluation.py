@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from minillm import backend
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import AnyCorpus, encode, lost, read_corpus
 from minillm.learning.encoded import (
@@ -29,7 +29,8 @@ def _own_text(run, kind: str) -> AnyCorpus:
     another one in each version of Python."""
     if run.record["status"] == IMPORTED:
         raise UsageError(
-            f"{run.path}: holds weights from elsewhere: say with --data what to "
+            f"{run.path}: holds weights from elsewhere: say with {option('data')} "
+            f"what to "
             f"measure it on"
         )
     data, sha256 = run.config.data, run.record["data"]["sha256"]
@@ -39,7 +40,8 @@ def _own_text(run, kind: str) -> AnyCorpus:
     if corpus.sha256 != sha256 and data != TrainConfig.data:
         raise DataError(
             f"{data}: is not the text that {run.path} was trained on (another sha256), "
-            f"or an earlier minillm read it otherwise: say with --data what to measure "
+            f"or an earlier minillm read it otherwise: say with {option('data')} what "
+            f"to measure "
             f"it on"
         )
     return corpus
@@ -98,12 +100,14 @@ def evaluate_run(
 
 def seconds_per_token(model: GPT | LSTMModel, n: int = 48) -> float:
     """The median time of decoding one token with the cache, batch 1."""
+    from minillm.models.next_token import NextToken  # only where something is written
+
     n = min(n, model.config.context - 1)
-    cache = model.new_cache(1)
+    following = NextToken(model, model.new_cache(1))
     seconds = []
     for _ in range(n + 1):
         begun = time.perf_counter()
-        model.decode(np.zeros((1, 1), np.int32), cache)
+        following.decode(np.zeros((1, 1), np.int32))
         backend.current().synchronize()
         seconds.append(time.perf_counter() - begun)
     return float(np.median(seconds[1:] or seconds))

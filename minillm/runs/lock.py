@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, option
 from minillm.files import open_own, writing
 
 NAME = ".lock"
@@ -43,7 +43,7 @@ def locked(folder: Path) -> Iterator[None]:
             who = f"process {number}" if number else "another process"
             raise UsageError(
                 f"{folder}: {who} is training here: wait for it, or choose another "
-                f"--out"
+                f"{option('out')}"
             )
         with writing(path):
             # Over the last one's, not after it was removed: others are reading.

@@ -2,15 +2,14 @@
 
 import contextlib
 import math
-import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 from minillm.backend import current, to_numpy
-from minillm.errors import DataError, DivergedError, Interrupted, UsageError
+from minillm.errors import DataError, DivergedError, Interrupted, UsageError, call
 from minillm.files import write_json
-from minillm.learning.evaluate import interim_every, summarise
+from minillm.learning.evaluate import Score, interim_every, summarise
 from minillm.learning.learner import Learner, Step, check_finite
 from minillm.learning.schedule import branch_step, learning_rate
 from minillm.learning.worker import batch_at
@@ -71,11 +70,12 @@ class Logbook:
         self.n_done = 0
         self.every = interim_every(self.work.validation)
         self.result = None  # of the last step's evaluation, if there was one
+        self.whole = None  # of all there is to validate, at the end
         self.written = []  # checkpoints of this session
         # The evaluation on the way with the lowest loss: {"step", "val_loss"}.
         self.best = None
         self.seconds_before = 0.0  # of the sessions before
-        self.unread = []  # steps whose lines are still to be written
+        self.unwritten = []  # steps whose lines are still to be written
         self.read_at = 0.0  # the seconds of the last one that is
 
     def write_first_record(self) -> None:
@@ -178,9 +178,9 @@ class Logbook:
         """Take in a step; where it is time, the model is evaluated after it. On a GPU
         the lines of some steps are written together."""
         self.n_done = step.number + 1
-        self.unread.append(step)
+        self.unwritten.append(step)
         due = self.n_done % self.learner.config.eval_every == 0 or self.is_done
-        self.result = self._evaluate(self.every) if due else None
+        self.result = self._evaluate() if due else None
         if due:
             self._remember_best(self.result)
             if not self.is_done:  # the last one is reported by `finish`
@@ -192,11 +192,11 @@ class Logbook:
     def _write_lines(self, val_loss: float | None = None) -> None:
         """Write the lines of all steps so far; `val_loss` was measured after the last.
         Of those that nobody waited for, each took the same time."""
-        self.learner.settle()
+        self.learner.wait()
         self._write_known(val_loss)
 
     def _write_known(self, val_loss: float | None = None) -> None:
-        steps, self.unread = self.unread, []
+        steps, self.unwritten = self.unwritten, []
         began, self.read_at = self.read_at, self.watch.seconds
         for i, step in enumerate(steps, 1):
             line = self.metrics.add(
@@ -210,10 +210,19 @@ class Logbook:
             if line is not None:
                 self.reporter.step(line)
 
-    def _evaluate(self, every: int = 1) -> dict:
-        """The figures of the model as it is. Their seconds do not count."""
+    def _evaluate(self) -> dict:
+        """The figures of the model as it is, by a part of what there is to validate; at
+        the end `whole` are those by all of it. Their seconds do not count."""
         with self.watch.paused():
-            score = self.learner.evaluate(every)
+            if self.is_done:
+                part, whole = self.learner.evaluate_both(self.every)
+            else:
+                part, whole = self.learner.evaluate(self.every), None
+        found = self._figures(part)
+        self.whole = whole and self._figures(whole)
+        return found
+
+    def _figures(self, score: Score) -> dict:
         per_token = self.learner.text.bytes_per_token
         result = summarise(score, self.learner.config.objective, per_token)
         check_finite(self.n_done, validation_loss=result["val_loss"])
@@ -269,7 +278,7 @@ class Logbook:
         try:
             yield
         except DivergedError as error:
-            self.unread = [s for s in self.unread if s.number + 1 < error.step]
+            self.unwritten = [s for s in self.unwritten if s.number + 1 < error.step]
             self._write_known()
             self._write_record("diverged")
             found = self._diverged(error.step, error.figures)
@@ -305,7 +314,7 @@ class Logbook:
     def interrupted(self, number: int) -> None:
         """Raise Interrupted, with the way to go on. `number` is the signal's."""
         self._write_record("interrupted")
-        way = f"minillm train --resume --out {shlex.quote(str(self.folder))}"
+        way = call("train", resume=True, out=self.folder)
         if self.learner.own:
             way = f"train(model=…, resume=True, out={str(self.folder)!r})"
         raise Interrupted(
@@ -317,9 +326,9 @@ class Logbook:
     def finish(self) -> dict:
         """The record of a run that is done, with its results."""
         config, model = self.learner.config, self.learner.model
-        result = self.result
-        if result is None or self.every > 1:
-            result = self._evaluate()
+        if self.whole is None:  # the last step was taken before this session
+            self._evaluate()
+        result = self.whole
         seconds = self.watch.seconds
         writes = getattr(model, "continues_text", False)  # one's own may lack it
         decoding = seconds_per_token(model) if writes else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from minillm.backend import Backend
-from minillm.errors import DeviceError
+from minillm.errors import DeviceError, option
 from minillm.figures import short
 from minillm.learning.config import TrainConfig
 from minillm.models import ModelConfig
@@ -85,7 +85,7 @@ def _way_out(
     """The largest batch that is predicted to fit, and takes at most half as much at a
     time: others may use the memory too."""
     if shape is None:
-        return "try a smaller --batch, or a larger --accumulate"
+        return f"try a smaller {option('batch')}, or a larger {option('accumulate')}"
     there = device.total_memory() or float("inf")
     now = at_a_time(config, n_workers, device)
     # With one sequence at a time a smaller batch helps only where it is a large one.
@@ -100,12 +100,13 @@ def _way_out(
         range(1, config.batch // 2 + 1), 0, key=lambda batch: not fits(batch=batch)
     )
     if most < n_workers:
-        fewer = "fewer --workers, " if n_workers > 1 else ""
-        return f"no batch would fit: try {fewer}a smaller --size or --context"
+        fewer = f"fewer {option('workers')}, " if n_workers > 1 else ""
+        smaller = f"a smaller {option('size')} or {option('context')}"
+        return f"no batch would fit: try {fewer}{smaller}"
     fewest = math.ceil(config.batch / math.ceil(most / n_workers))
     same = (
-        f", and so would --accumulate {parts}, the same training"
+        f", and so would {option('accumulate', parts)}, the same training"
         for parts in range(fewest, min(2 * fewest, config.batch + 1))
         if config.batch % parts == 0 and fits(accumulate=parts)
     )
-    return f"--batch {most} would fit{next(same, '')}"
+    return f"{option('batch', most)} would fit{next(same, '')}"

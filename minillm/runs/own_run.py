@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.kinds import COUNT
 from minillm.learning.config import OF_OURS, OWN, TrainConfig
 from minillm.learning.own_model import with_model
@@ -50,7 +50,7 @@ def check_same(path: Path, record: dict, model: Module | None) -> None:
         if model is not None:
             raise UsageError(
                 f"{path}: is of arch {record['config']['arch']}, and of no model of "
-                f"your own: choose another --out, or leave out model="
+                f"your own: choose another {option('out')}, or leave out model="
             )
         return
     known = record["model"]

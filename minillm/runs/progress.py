@@ -5,7 +5,8 @@ import time
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.text import Text
 
-from minillm.learning.config import OWN, TrainConfig
+from minillm.learning.config import TrainConfig
+from minillm.runs.record import model_of
 from minillm.visible import console
 
 SECONDS_BETWEEN_LINES = 10  # where stderr is no terminal
@@ -20,23 +21,9 @@ class Reporter:
         self.last_line = 0.0
 
     def start(self, record: dict) -> None:
-        config, data = record["config"], record["data"]
-        options, workers = record["options"], record["workers"]
-        tokens = round(data["epochs"] * data["train_tokens"])
-        if config["arch"] == OWN:
-            model = config["class"]
-        else:
-            layers = f"{config['n_layers']} layers"
-            model = f"{config['arch']} {layers} × {config['d_model']}"
-        self.steps = options["steps"]
-        self.unit = TrainConfig.from_json(options).loss_unit
-        self.console.print(
-            f"{model}, {record['parameters']['total']:,} parameters; "
-            f"{data['name']} by {data['tokenizer']['kind']}, "
-            f"{data['train_tokens']:,} tokens; {tokens:,} to train on "
-            f"({data['epochs']:.2f} epochs); {record['device']}, "
-            f"{workers['n']} {workers['kind'] if workers['n'] > 1 else 'worker'}"
-        )
+        self.steps = record["options"]["steps"]
+        self.unit = TrainConfig.from_json(record["options"]).loss_unit
+        self.console.print(beginning(record))
         if self.console.is_terminal:
             self.progress = Progress(
                 BarColumn(bar_width=24),
@@ -81,6 +68,19 @@ class _Fields(ProgressColumn):
     def render(self, task) -> Text:
         line = task.fields.get("line")
         return Text(summary(line, task.total) if line else "")
+
+
+def beginning(record: dict) -> str:
+    """What a run is about to do, in words."""
+    data, workers = record["data"], record["workers"]
+    tokens = round(data["epochs"] * data["train_tokens"])
+    return (
+        f"{model_of(record)}, {record['parameters']['total']:,} parameters; "
+        f"{data['name']} by {data['tokenizer']['kind']}, "
+        f"{data['train_tokens']:,} tokens; {tokens:,} to train on "
+        f"({data['epochs']:.2f} epochs); {record['device']}, "
+        f"{workers['n']} {workers['kind'] if workers['n'] > 1 else 'worker'}"
+    )
 
 
 def summary(line: dict, steps: int) -> str:

@@ -12,8 +12,10 @@ import minillm
 from minillm import backend
 from minillm.backend import products
 from minillm.kinds import AMOUNT, COUNT, NOT_NEGATIVE, NUMBER, PERPLEXITY
+from minillm.learning.config import OWN
 from minillm.learning.learner import Learner
 from minillm.models import count
+from minillm.text import BOS, Tokenizer
 
 # The format of run.json. 2: texts are cut between words, and files of JSON lines read
 # as texts; without a number: 1. See "Results that moved" in minillm/README.md.
@@ -54,7 +56,12 @@ KIND = {
         "train_tokens?": COUNT,
         "val_tokens?": COUNT,
         "labels?": [str],
-        "tokenizer?": {"kind?": str, "vocab_size?": COUNT, "sha256?": str},
+        "tokenizer?": {
+            "kind?": str,
+            "vocab_size?": COUNT,
+            "sha256?": str,
+            "begin?": str,
+        },
     },
     "parameters?": {str: AMOUNT},
     "flops?": {"per_token?": NOT_NEGATIVE, "total?": NOT_NEGATIVE},
@@ -141,11 +148,7 @@ def new_record(learner: Learner, sources: dict) -> dict:
             "lost": {"train": text.train_lost.share, "val": text.val_lost.share},
             "labels": list(text.labels),
             "beginning": text.beginning,
-            "tokenizer": {
-                "kind": text.tokenizer.kind,
-                "vocab_size": text.tokenizer.vocab_size,
-                "sha256": text.tokenizer.sha256,
-            },
+            "tokenizer": about(text.tokenizer),
         },
         "parameters": parameters,
         "flops": flops(tokens, per_token, parameters["non_embedding"]),
@@ -158,6 +161,18 @@ def new_record(learner: Learner, sources: dict) -> dict:
     }
 
 
+def about(tokenizer: Tokenizer) -> dict:
+    """What a record holds of a tokenizer, whose file lies beside it. `begin`: the token
+    that answers begin with, where it is not [BOS]."""
+    begin = {} if tokenizer.begin == BOS else {"begin": tokenizer.begin}
+    return {
+        "kind": tokenizer.kind,
+        "vocab_size": tokenizer.vocab_size,
+        "sha256": tokenizer.sha256,
+        **begin,
+    }
+
+
 def flops(tokens: float, per_token: int | None, non_embedding: int) -> dict:
     """Exact training FLOPs, where they are known, beside the usual estimate of six for
     each parameter and token (Kaplan et al. 2020, section 2.1)."""
@@ -166,6 +181,14 @@ def flops(tokens: float, per_token: int | None, non_embedding: int) -> dict:
         "total": None if per_token is None else round(per_token * tokens),
         "six_nd": round(6 * non_embedding * tokens),
     }
+
+
+def model_of(record: dict) -> str:
+    """The model of a run in words: `gpt 4 layers × 64`, or the class of one's own."""
+    config = record["config"]
+    if config["arch"] == OWN:
+        return config["class"]
+    return f"{config['arch']} {config['n_layers']} layers × {config['d_model']}"
 
 
 @functools.cache

@@ -3,13 +3,13 @@
 Its weights and its step are read by `Logbook.go_on`.
 """
 
-import shlex
 from pathlib import Path
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, option
 from minillm.files import is_temporary
-from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated, word
+from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated
 from minillm.learning.data import EncodedCorpus, read_corpus
+from minillm.learning.settings import word
 from minillm.nn import Module
 from minillm.runs import checkpoint, lock
 from minillm.runs.own_run import check_same, with_given
@@ -38,10 +38,10 @@ def settle(
     """
     sources = translated(sources or sources_of(config))
     if resume:
-        config, sources = resumed(config, sources)
-        check_same(Path(config.out), read_record(config.out), model)
+        config, sources = resumed(config, sources, model)
     else:
-        config = with_given(shaped(config, sources), model)
+        config = shaped(config, sources)
+        config = with_given(config, model)
     return config.resolve(), sources
 
 
@@ -53,22 +53,26 @@ def sources_of(config: TrainConfig) -> dict:
     }
 
 
-def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
+def resumed(
+    config: TrainConfig, sources: dict, model: Module | None = None
+) -> tuple[TrainConfig, dict]:
     """The options of the run in `config.out` and where they came from.
 
     Settings that are given now must agree with them, except those in FREE. Raises
     UsageError or DataError.
     """
     if config.out is None:
-        raise UsageError("--resume needs --out: which run?")
+        raise UsageError(f"{option('resume')} needs {option('out')}: which run?")
     path = Path(config.out)
     if folder_of(path) != path:
         raise UsageError(
-            f"--out {path}: a run goes on where its newest checkpoint is: say --out "
-            f"{folder_of(path)}"
+            f"{option('out', path)}: a run goes on where its newest checkpoint is: say "
+            f"{option('out', folder_of(path))}"
         )
     if path.is_dir() and holds_nothing_yet(path):
-        raise DataError(f"{path}: holds no run yet: begin it without --resume")
+        raise DataError(
+            f"{path}: holds no run yet: begin it without {option('resume', True)}"
+        )
     record = read_record(path)
     asked = {
         name: value
@@ -85,12 +89,13 @@ def resumed(config: TrainConfig, sources: dict) -> tuple[TrainConfig, dict]:
     options |= {**asked, "out": config.out}
     config = TrainConfig.from_json(options).resolve()
     for name, old, new in differences(record, config):
-        way = "leave it out, or train another run in another --out"
+        way = f"leave it out, or train another run in another {option('out')}"
         if name == "steps":
             way = _longer(record, config)
         raise UsageError(
             f"{config.out}: cannot go on with {name} {new}: this run has {old}: {way}"
         )
+    check_same(path, record, model)
     return config, {**record["sources"], **{name: sources[name] for name in asked}}
 
 
@@ -99,18 +104,19 @@ def _refuse_imported(path: Path, record: dict) -> None:
     if record["status"] == IMPORTED:
         raise UsageError(
             f"{path}: holds weights from elsewhere: begin another run with them: "
-            f"--base {shlex.quote(str(path))} and another --out"
+            f"{option('base', path)} and another {option('out')}"
         )
 
 
 def _longer(record: dict, config: TrainConfig) -> str:
     """How to train on beyond the end of a run: it is planned for its number of steps,
     over which the rate falls."""
-    run, branch = shlex.quote(config.out), record["options"].get("branch")
-    start = f", or --start {run} where its cooldown began" if branch else ""
+    run, branch = config.out, record["options"].get("branch")
+    start = f", or {option('start', run)} where its cooldown began" if branch else ""
     return (
-        f"leave it out, or begin another run with its weights: --base {run}{start}, "
-        f"another --out, and no --resume"
+        f"leave it out, or begin another run with its weights: "
+        f"{option('base', run)}{start}, "
+        f"another {option('out')}, and no {option('resume', True)}"
     )
 
 
@@ -137,14 +143,16 @@ def finished_record(
     if not path.exists() or holds_nothing_yet(path):
         return None
     if not (path / "run.json").exists():
-        raise UsageError(f"{path}: is not empty and holds no run: choose another --out")
+        raise UsageError(
+            f"{path}: is not empty and holds no run: choose another {option('out')}"
+        )
     record = read_record(path)
     _refuse_imported(path, record)
     check_same(path, record, model)
     for name, old, new in differences(record, config):
         raise UsageError(
             f"{path}: already holds another run, with {name} {old} instead of {new}: "
-            f"choose another --out"
+            f"choose another {option('out')}"
         )
     if resume:
         read_tokenizer(path)  # without it no run is of use
@@ -155,16 +163,17 @@ def finished_record(
             pass
         if resume:
             return None
-        way = "add --resume to go on with it, or choose another --out"
+        another = f"choose another {option('out')}"
+        way = f"add {option('resume', True)} to go on with it, or {another}"
         if record["status"] == "diverged":
-            way = "choose another --out, with a smaller --lr"
+            way = f"{another}, with a smaller {option('lr')}"
         raise UsageError(f"{path}: holds this run, {record['status']}: {way}")
     text = text or read_corpus(config.data, OBJECTIVES[config.objective].kind)
     if record["data"]["sha256"] != text.sha256:
         raise UsageError(
             f"{path}: already holds a run on another text, or {config.data} has "
             f"changed since, or an earlier minillm read it otherwise: choose another "
-            f"--out"
+            f"{option('out')}"
         )
     return record
 

@@ -1,20 +1,21 @@
 """A run is a folder: what can be read back from it."""
 
 import hashlib
+import importlib
 import math
-from collections.abc import Container
+import os
+import shlex
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, brief
 from minillm.json_files import read_json
 from minillm.kinds import check
 from minillm.learning.config import OWN, TrainConfig, recorded, translated
 from minillm.learning.flat import FlatParameters
 from minillm.models import ModelConfig, build, count
-from minillm.nn import Module
+from minillm.nn import Blank, Module
 from minillm.reading import TOKENIZER, Missing, read_bytes
 from minillm.runs import checkpoint
 from minillm.runs.own_run import MODEL, check_same
@@ -24,9 +25,13 @@ from minillm.runs.record import (
     NEEDED,
     NEEDED_OF_FINISHED,
     NEEDED_OF_OURS,
+    model_of,
 )
+from minillm.runs.run_record import RunRecord
 from minillm.text import OBJECTIVES, Tokenizer, load_tokenizer
 
+# What reads a folder that is no run, but has such a file, as a run.
+READERS = {"config.json": ("minillm.hub.importing", "read_folder")}
 # Numbers in the table of sinusoids: no weight in a file stands for them.
 MOST_POSITIONS = 1 << 26
 
@@ -36,10 +41,18 @@ class Run:
     """A trained model with its tokenizer, its options and its whole record."""
 
     path: Path
-    record: dict
+    record: RunRecord
     config: TrainConfig
     model: Module
     tokenizer: Tokenizer
+
+    def __repr__(self) -> str:
+        loss = (self.record.get("results") or {}).get("val_loss")
+        told = "" if loss is None else f", validation loss {loss:.4f}"
+        return f"Run({str(self.path)!r}: {model_of(self.record)}{told})"
+
+    def _repr_html_(self) -> str:
+        return self.record.page(self.path)
 
     @property
     def labels(self) -> list[str]:
@@ -49,7 +62,8 @@ class Run:
 
 def load_run(path, model: Module | None = None) -> Run:
     """Read a run folder: its record, its tokenizer, its newest checkpoint. Or give the
-    folder of another of its checkpoints.
+    folder of another of its checkpoints, or one that Hugging Face's `transformers`
+    saved (`read_folder`).
 
     `model` is what a run of a model of one's own needs: one of the same class and
     shapes, which is given the trained weights.
@@ -57,15 +71,27 @@ def load_run(path, model: Module | None = None) -> Run:
     Raises DataError where something is missing or damaged, and UsageError for a model
     that does not fit.
     """
+    if reader := _reader(path):
+        return reader(path)
     record = read_record(path)
     check_same(path, record, model)
     chosen, path = checkpoint_of(path), folder_of(path)
     config = TrainConfig.from_json(record["options"])
     if model is None:
         shape = ModelConfig.from_json(record["model"])
-        model = build(shape, np.random.default_rng(0))
+        model = build(shape, Blank)
     checkpoint.load(chosen, FlatParameters(model))
-    return Run(path, record, config, model, read_tokenizer(path))
+    return Run(path, RunRecord(record), config, model, read_tokenizer(path))
+
+
+def _reader(path) -> Callable[[Path], Run] | None:
+    """What reads a folder that is no run."""
+    if Path(path, "run.json").exists():
+        return None
+    for file, (module, name) in READERS.items():
+        if Path(path, file).is_file():
+            return getattr(importlib.import_module(module), name)
+    return None
 
 
 def open_run(
@@ -111,6 +137,7 @@ def read_tokenizer(path) -> Tokenizer:
             f"{file}: is not what this run was trained with (another sha256): it was "
             f"changed, or belongs to another run"
         )
+    tokenizer.begin = record["data"]["tokenizer"].get("begin") or tokenizer.begin
     return tokenizer
 
 
@@ -155,11 +182,16 @@ def read_record(path) -> dict:
     """The run.json of a run, or of the one a checkpoint is of. Raises DataError."""
     path = folder_of(path)
     file = path / "run.json"
-    if not path.is_dir():
-        raise DataError(f"{path}: there is no such run")
+    if not os.path.isdir(path):  # or its name is too long
+        raise DataError(f"{brief(path)}: there is no such run")
     try:
         record = read_json(file)
     except Missing:
+        if _reader(path):
+            raise DataError(
+                f"{path}: is no run, but a folder of another library: make a run of it "
+                f"(minillm import {shlex.quote(str(path))} RUN)"
+            ) from None
         raise DataError(f"{path}: holds no run: there is no run.json in it") from None
     try:
         _check(record)
@@ -185,20 +217,27 @@ def _check(record: dict) -> None:
     check(record, NEEDED)
     if record["status"] == "finished":
         check(record, NEEDED_OF_FINISHED)
-    config = TrainConfig.from_json(recorded(record["options"]))
-    if (config.arch == OWN) != (record["config"]["arch"] == OWN):
-        raise ValueError("its arch is not that of its options")
-    if config.arch == OWN:
+    is_own = record["config"]["arch"] == OWN
+    if is_own:
         check(record["model"], MODEL, "model")
-        return
-    if record["status"] == "finished":
+    elif record["status"] == "finished":
         check(record, NEEDED_OF_OURS)
+    config = TrainConfig.from_json(recorded(record["options"]))
+    if (config.arch == OWN) != is_own:
+        raise ValueError("its arch is not that of its options")
+    if is_own:
+        return
     shape = ModelConfig.from_json(record["model"])
     if shape != config.shape(shape.vocab_size, shape.n_classes):
         raise ValueError("its model is not that of its options")
-    table = shape.context * shape.d_model
-    if shape.positions == "sinusoidal" and table > MOST_POSITIONS:
-        raise ValueError(f"its context of {shape.context:,} tokens is too long")
+    check_positions(shape)
     n_labels = len(record["data"].get("labels") or ())
     if n_labels != shape.n_classes:
         raise ValueError(f"{n_labels} labels for {shape.n_classes} classes")
+
+
+def check_positions(shape: ModelConfig) -> None:
+    """ValueError for a table of sines for which no file must be as large."""
+    table = shape.context * shape.d_model
+    if shape.positions == "sinusoidal" and table > MOST_POSITIONS:
+        raise ValueError(f"its context of {shape.context:,} tokens is too long")

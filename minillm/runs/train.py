@@ -7,20 +7,24 @@ from pathlib import Path
 from minillm import backend, launcher
 from minillm.backend import Backend, products
 from minillm.backend.memory import keep_freed_memory
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
+from minillm.learning.flat import FlatParameters
 from minillm.learning.learner import Learner
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.nn import Module
-from minillm.runs import memory
+from minillm.runs import checkpoint, memory
 from minillm.runs.begin import may_be_removed, open_logbook
+from minillm.runs.expectation import expected_seconds
 from minillm.runs.interrupt import Interrupts
+from minillm.runs.listener import listener
 from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.record import code
 from minillm.runs.resume import finished_record, settle
-from minillm.runs.run import is_unfinished, load_run, read_tokenizer
+from minillm.runs.run import is_unfinished, read_tokenizer
+from minillm.runs.run_record import RunRecord
 from minillm.visible import warn
 
 
@@ -34,13 +38,16 @@ def train(
     overwrite: bool = False,
     text: EncodedCorpus | None = None,
     draw: bool = True,
+    quiet: bool = False,
     ranks=None,
     **options,
-) -> dict:
-    """Train a model and return the record of the run, which run.json holds too.
+) -> RunRecord:
+    """Train a model and return the record of the run, which run.json holds too: a
+    dictionary whose keys are attributes, `train(...).results.val_loss`.
 
     Give a TrainConfig or its fields by name: `train(size="nano", data="my.txt")`.
-    `reporter` hears of every step (see `Silent`); `sources` says where each option came
+    `reporter` hears of every step (see `Silent`); without one, a notebook shows a bar
+    and the loss, unless `quiet`. `sources` says where each option came
     from; `resume` goes on with the run in `out`, with "auto" if there is an unfinished
     one; `start` in the configuration begins where the cooldown of a shorter run began;
     `model` is one of your own: a Module with `logits(ids)`, (B, T) -> (B, T, V), or
@@ -61,7 +68,9 @@ def train(
         raise UsageError(f'resume must be True, False or "auto", got {resume!r}')
     if ranks is None and launcher.place()[1] > 1:
         given = {"sources": sources, "resume": resume, "overwrite": overwrite}
-        return _on_ranks(config, model, text, reporter=reporter, draw=draw, **given)
+        given |= {"reporter": reporter, "draw": draw, "quiet": quiet}
+        return _on_ranks(config, model, text, **given)
+    reporter = listener(reporter, quiet)
     replaces = overwrite and may_be_removed(config, resume)
     if resume == "auto":
         resume = config.out is not None and is_unfinished(config.out)
@@ -69,8 +78,10 @@ def train(
     record = None if replaces else finished_record(config, resume, text, model)
     if record is None:
         given = {"resume": resume, "replaces": replaces, "text": text, "ranks": ranks}
-        return _train(config, sources, model, reporter or Silent(), draw, **given)
-    return _again(record, Path(config.out), model, reporter, draw)
+        record = _train(config, sources, model, reporter or Silent(), draw, **given)
+    else:
+        _again(record, Path(config.out), model, reporter, draw)
+    return RunRecord(record)
 
 
 def _train(
@@ -79,8 +90,9 @@ def _train(
     """Train where nothing is finished yet: the text, the Learner, the Logbook."""
     keep_freed_memory()
     with backend.use(config.device) as device:
+        tokenizer = None if text else _tokenizer(config, resume)
         _, n = choose_workers(config.workers, config.batch, device, ranks)
-        text = text or prepare(config, _tokenizer(config, resume), reporter.note)
+        text = text or prepare(config, tokenizer, reporter.note)
         shape = config.shape(text.tokenizer.vocab_size, len(text.labels))
         with memory.within(config, shape, n, device):
             learner = Learner(
@@ -91,7 +103,7 @@ def _train(
             with open_logbook(learner, sources, reporter, resume, replaces) as book:
                 record = _steps(book, learner)
     if draw:
-        _draw(book.folder)
+        _draw(book.folder, record)
     reporter.finish(record)
     return record
 
@@ -101,6 +113,7 @@ def _steps(book: Logbook, learner: Learner) -> dict:
     # The learner last: its workers are forked with the signals in hand.
     with Interrupts(learner.ranks) as interrupts, learner:
         book.start_watch()
+        _expect(book, learner)
         for number in range(book.n_done, learner.config.steps):
             step = learner.step(number)
             book.add(step)  # an evaluation too, where it is time
@@ -109,6 +122,15 @@ def _steps(book: Logbook, learner: Learner) -> dict:
             if interrupts.signal and not book.is_done:
                 book.interrupted(interrupts.signal)
         return book.finish()
+
+
+def _expect(book: Logbook, learner: Learner) -> None:
+    """Tell a reporter that asks how long the run will take."""
+    if tell := getattr(book.reporter, "expected", None):
+        with book.watch.paused():
+            seconds = expected_seconds(learner, book.n_done)
+        if seconds is not None:
+            tell(seconds)
 
 
 def _on_ranks(
@@ -123,30 +145,31 @@ def _on_ranks(
 
 def _again(
     record: dict, folder: Path, model: Module | None, reporter, draw: bool
-) -> dict:
-    """The record of a run that is finished already."""
+) -> None:
+    """Tell of a run that is finished already, and give its weights to `model`."""
+    if draw and not (folder / "loss.svg").exists():
+        _draw(folder, record)  # it was killed, or the disk was full
     other = record["versions"].get("code") not in (None, code())
     by = ", by another version of minillm's code" if other else ""
     note = (
-        f"{folder}: finished already{by}: nothing trained; choose another --out, or "
-        f"--overwrite this one"
+        f"{folder}: finished already{by}: nothing trained; choose another "
+        f"{option('out')}, or {option('overwrite', True)}"
     )
     if model is not None:
-        load_run(folder, model)
+        numbers = sum(p.size for p in model.parameters())
+        newest = checkpoint.trained(folder / checkpoint.FOLDER, numbers)
+        checkpoint.load(newest, FlatParameters(model))
         note += "; its weights are in the model now"
     if reporter is None:
         warn(note)
     else:
         reporter.note(note)
-    if draw and not (folder / "loss.svg").exists():
-        _draw(folder)  # it was killed, or the disk was full
-    return record
 
 
-def _draw(folder: Path) -> None:
+def _draw(folder: Path, record: dict) -> None:
     from minillm.runs.curve import draw_curve
 
-    draw_curve(folder)
+    draw_curve(folder, record)
 
 
 def _tokenizer(config: TrainConfig, resume: bool):

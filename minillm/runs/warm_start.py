@@ -2,11 +2,12 @@
 
 from dataclasses import fields, replace
 
-from minillm.errors import DataError, UsageError
-from minillm.learning.config import DEFAULT, OF_SHAPE, TrainConfig, option
+from minillm.errors import DataError, UsageError, option
+from minillm.learning.config import DEFAULT, OF_SHAPE, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.flat import FlatParameters
 from minillm.learning.learner import Learner
+from minillm.learning.settings import word
 from minillm.runs.run import checkpoint_of, read_record
 from minillm.weights import copy_arrays, read_arrays
 
@@ -30,7 +31,7 @@ def shaped(config: TrainConfig, sources: dict | None = None) -> TrainConfig:
         if given and asked != options[name]:
             has = "none set" if options[name] is None else options[name]
             raise UsageError(
-                f"{option(name)} {asked}: the run {config.base} has {has}, "
+                f"{option(word(name), asked)}: the run {config.base} has {has}, "
                 f"and its weights fit no other"
             )
     return replace(config, **{name: options[name] for name in SHAPE})

@@ -1,5 +1,5 @@
 """A series: sizes trained alike, within a budget of time, and the laws they follow."""
 
-from minillm.series.scale import scale
+from minillm.lazy import lazy_names
 
-__all__ = ["scale"]
+__all__, __getattr__, __dir__ = lazy_names(__name__, {"scaling": ["scale"]})

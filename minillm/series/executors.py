@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from minillm import launcher
-from minillm.errors import Interrupted, MinillmError, UsageError
+from minillm.errors import Interrupted, MinillmError, UsageError, option
 from minillm.learning.workers import SIGNALS
 from minillm.runs.record import versions
 
@@ -24,7 +24,9 @@ LISTENING = 0.05  # seconds between two looks of a rank for a question
 
 
 class Executor:
-    """Workers elsewhere."""
+    """Workers elsewhere; `address` is that of their scheduler, if they have one."""
+
+    address: str | None = None
 
     def n(self) -> int:
         """How many runs they do at a time."""
@@ -142,13 +144,16 @@ def opened(name: str, scheduler: str | None) -> Iterator[Executor | str | None]:
     if name not in NAMES:
         raise UsageError(f"executor {name!r}: choose one of {', '.join(NAMES)}")
     if (scheduler is not None) != (name == "dask"):
-        raise UsageError("--executor dask and --scheduler ADDRESS go together")
+        raise UsageError(
+            f"{option('executor', 'dask')} and {option('scheduler', 'ADDRESS')} go "
+            f"together"
+        )
     _, n = launcher.place()
     if n > 1 and name != "mpi":
         raise launcher.everywhere(
             UsageError(
                 f"{n} processes were started together, and each would do the whole "
-                f"series: add --executor mpi"
+                f"series: add {option('executor', 'mpi')}"
             )
         )
     if name == "local":
@@ -167,7 +172,7 @@ def _client(address: str):
         from distributed import Client
     except ImportError as error:
         raise UsageError(
-            f"--executor dask: {error}: pip install 'minillm-lab[dask]'"
+            f"{option('executor', 'dask')}: {error}: pip install 'minillm-lab[dask]'"
         ) from None
     # What it has to say, about a lost scheduler for one, is said by `Dask.check`.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
@@ -178,14 +183,16 @@ def _client(address: str):
     except OSError:
         waited = time.monotonic() - begun
         raise UsageError(
-            f"--scheduler {address}: nobody answers after {waited:.0f} seconds"
+            f"{option('scheduler', address)}: nobody answers after {waited:.0f} seconds"
         ) from None
     except (
         Exception
     ) as error:  # of a malformed address, or an answer that is not Dask's
         found = " ".join(str(error).split())
     if found != "Scheduler":
-        raise UsageError(f"--scheduler {address}: is no scheduler of Dask ({found})")
+        raise UsageError(
+            f"{option('scheduler', address)}: is no scheduler of Dask ({found})"
+        )
     client = Client(address, timeout=PATIENCE, set_as_default=False)
     try:
         yield client
@@ -210,8 +217,9 @@ def _pool():
     ranks = join()
     if ranks is None:
         raise UsageError(
-            "--executor mpi gives work to the other ranks of a job: start it as "
-            "mpiexec -n 5 minillm scale --executor mpi"
+            f"{option('executor', 'mpi')} gives work to the other ranks of a job: "
+            f"start it as "
+            f"mpiexec -n 5 minillm scale --executor mpi"
         )
     from mpi4py.futures import MPICommExecutor
 

@@ -22,8 +22,9 @@ from minillm.errors import DataError, MinillmError, UsageError
 from minillm.files import replacing, writing
 from minillm.json_files import read_json
 from minillm.launcher import without_launcher
-from minillm.learning.config import TrainConfig, option
+from minillm.learning.config import TrainConfig
 from minillm.learning.data import prepare
+from minillm.learning.settings import flag
 from minillm.reading import LINES, read_bytes
 from minillm.runs import checkpoint
 from minillm.runs.begin import FILES, remove_run
@@ -35,7 +36,7 @@ DISK = "disk.json"  # a file that is seen where the series' own disk is
 OF_TEXT = ("data", "tokenizer", "vocab", "objective", "arch")  # what it depends on
 TICK = 0.25  # seconds between two looks at a child
 PATIENCE = 60.0  # seconds that a child of a lost worker has to save and end
-MINILLM = "import runpy; runpy.run_module('minillm_cli', run_name='__main__')"
+MINILLM = "import runpy; runpy.run_module('minillm', run_name='__main__')"
 # Linux lets a child save and end when its worker dies (PR_SET_PDEATHSIG is 1, and
 # SIGUSR1, as it says it once for each thread of the worker).
 WITH_PARENT = "import ctypes, signal; ctypes.CDLL(None).prctl(1, signal.SIGUSR1)"
@@ -174,13 +175,13 @@ def arguments(config: TrainConfig) -> list[str]:
     """A configuration as `minillm train` is given it."""
     found = []
     for each in fields(config):
-        value, flag = getattr(config, each.name), option(each.name)
+        value, named = getattr(config, each.name), flag(each.name)
         if value is None or value == each.default:
             continue
         if isinstance(value, bool):
-            found.append(flag if value else f"--no-{flag[2:]}")
+            found.append(named if value else f"--no-{named[2:]}")
         else:
-            found.append(f"{flag}={value}")
+            found.append(f"{named}={value}")
     return found
 
 

@@ -4,15 +4,12 @@ import os
 import shlex
 from dataclasses import asdict, dataclass, field
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, guess, quoted
 from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
-from minillm.learning.config import (
-    TrainConfig,
-    check_arch,
-    peak_lr,
-)
+from minillm.learning.config import TrainConfig
+from minillm.learning.settings import peak_lr
 from minillm.models import architectures_for, usual
-from minillm.models.sizes import default_heads
+from minillm.models.architectures import check_arch, default_heads
 from minillm.nn.config import MOST_LAYERS
 from minillm.series.model_settings import checked, written
 from minillm.text import OBJECTIVES
@@ -244,8 +241,7 @@ PRESETS = {
 def named(name: str) -> Ladder:
     """The named ladder. Raises UsageError listing the names there are."""
     if name not in PRESETS:
-        names = ", ".join(PRESETS)
-        raise UsageError(f"unknown preset {name!r}: choose one of {names}")
+        raise UsageError(f"unknown preset {quoted(name)}{guess(name, PRESETS)}")
     return PRESETS[name]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from minillm.errors import DataError
+from minillm.errors import DataError, option
 from minillm.files import write_json
 from minillm.json_files import Damaged, read_object
 from minillm.kinds import COUNT, NOT_NEGATIVE, POSITIVE, Number
@@ -179,7 +179,7 @@ def read_plan(path: Path) -> Plan:
         reason = str(error).removeprefix(f"{path}: ")
         raise DataError(
             f"{path}: cannot be read as a plan ({reason}): put the whole file back, or "
-            f"begin anew in another --out"
+            f"begin anew in another {option('out')}"
         ) from None
 
 

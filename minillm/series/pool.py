@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 
 from minillm.children import safe_path
-from minillm.errors import Interrupted, MinillmError
+from minillm.errors import Interrupted, MinillmError, command_line, option, typed
 
 TICK = 0.5  # seconds between two looks, at most
 PATIENCE = 3.0  # seconds that a stopped task has for saving its work
@@ -93,7 +93,9 @@ def _start(task: Task, parents_ends: list):
     context = multiprocessing.get_context("fork" if forks() else "spawn")
     here, there = context.Pipe(duplex=False)
     ends = [here, *parents_ends] if forks() else []
-    process = context.Process(target=_work, args=(task, there, ends), daemon=True)
+    process = context.Process(
+        target=_work, args=(task, there, ends, typed()), daemon=True
+    )
     with safe_path(), _terminal_kept_out(), warnings.catch_warnings():
         # Python warns of any fork beside threads. BLAS keeps idle threads and is made
         # to be forked; nothing else has started one.
@@ -103,7 +105,7 @@ def _start(task: Task, parents_ends: list):
         except OSError as error:  # no process, file or memory is left
             raise MinillmError(
                 f"{task.name}: its process cannot be started ({error.strerror}): try "
-                f"fewer --workers"
+                f"fewer {option('workers')}"
             ) from None
     there.close()
     return here, process
@@ -123,7 +125,7 @@ def _terminal_kept_out():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _work(task: Task, connection, parents_ends: list) -> None:
+def _work(task: Task, connection, parents_ends: list, typed: bool) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for end in parents_ends:  # or this process would never see the parent go
         end.close()
@@ -132,7 +134,8 @@ def _work(task: Task, connection, parents_ends: list) -> None:
         connection.send(("sent", value, 0))
 
     try:
-        answer = "answered", task.function(send, *task.arguments), 0
+        with command_line(typed):  # a process that is spawned does not know it
+            answer = "answered", task.function(send, *task.arguments), 0
     except (MinillmError, Interrupted) as error:
         answer = "failed", str(error), error.exit_code
     except BrokenPipeError:  # the parent has gone

@@ -39,7 +39,44 @@ class Silent:
         """The end of the series."""
 
 
-class Reporter(Silent):
+class Counted(Silent):
+    """A reporter that knows how far each run is, and how long the others will take."""
+
+    def __init__(self):
+        self.done = {}  # share of each run, by its name
+        self.lines = {}  # the last line of each run that is running
+
+    def plan(self, plan: Plan, path: Path) -> None:
+        self._plan = plan
+
+    def started(self, run: Run) -> None:
+        self.done[run.name] = 0.0
+        self.lines[run.name] = None
+
+    def step(self, run: Run, line: dict) -> None:
+        self.done[run.name] = line["step"] / self._steps(run)
+        self.lines[run.name] = line
+
+    def finished(self, run: Run, record: dict) -> None:
+        self._over(run)
+
+    def failed(self, run: Run, reason: str) -> None:
+        self._over(run)
+
+    def _steps(self, run: Run) -> int:
+        return run.lengths[-1] // self._plan.ladder.tokens_per_step
+
+    def _over(self, run: Run) -> None:
+        self.done[run.name] = 1.0
+        self.lines.pop(run.name, None)
+
+    def _left(self) -> str:
+        runs = sorted(self._plan.runs, key=lambda run: run.name not in self.lines)
+        left = [run.seconds * (1 - self.done.get(run.name, 0.0)) for run in runs]
+        return clock(makespan(left, self._plan.workers) + FINISHING)
+
+
+class Reporter(Counted):
     """Shows a series on stderr: live lines in a terminal, else a line now and then.
 
     The process that starts the runs draws the live lines, not a thread: a process that
@@ -47,40 +84,30 @@ class Reporter(Silent):
     """
 
     def __init__(self):
+        super().__init__()
         self.console = console(stderr=True, soft_wrap=True)
         self.live = None
-        self.done = {}  # share of each run, by its name
-        self.lines = {}  # the last line of each run that is running
         self.tasks = {}
         self.last = time.perf_counter()
 
     def plan(self, plan: Plan, path: Path) -> None:
-        self._plan = plan
+        super().plan(plan, path)
         self.console.print(_table(plan))
-        over = ""
-        if plan.seconds > plan.budget:
-            over = f", longer than the budget of {clock(plan.budget)}"
-        self.console.print(
-            f"{plan.tokens:,} tokens for each of {len(plan.runs)} models, "
-            f"{plan.workers} side by side: about {clock(plan.seconds)} in all{over} "
-            f"({path})"
-        )
+        self.console.print(in_words(plan, path))
         for warning in plan.warnings:
             self.console.print(f"warning: {warning}")
         if self.console.is_terminal:
             self._go_live()
 
     def started(self, run: Run) -> None:
-        self.done[run.name] = 0.0
-        self.lines[run.name] = None
+        super().started(run)
         if self.live:
             self.tasks[run.name] = self.live.add_task(
                 run.name, total=self._steps(run), message=""
             )
 
     def step(self, run: Run, line: dict) -> None:
-        self.done[run.name] = line["step"] / self._steps(run)
-        self.lines[run.name] = line
+        super().step(run, line)
         if self.live:
             self.live.update(
                 self.tasks[run.name],
@@ -91,14 +118,14 @@ class Reporter(Silent):
     def finished(self, run: Run, record: dict) -> None:
         results = record["results"]
         before = "" if run.name in self.lines else ", finished before"
-        self._over(run)
+        super().finished(run, record)
         self.console.print(
             f"{run.name}: loss {results['val_loss']:.4f}, accuracy "
             f"{results['val_accuracy']:.1%}, {results['seconds']:.0f} s{before}"
         )
 
     def failed(self, run: Run, reason: str) -> None:
-        self._over(run)
+        super().failed(run, reason)
         self.console.print(f"{run.name}: left out: {reason}")
 
     def tick(self) -> None:
@@ -134,21 +161,24 @@ class Reporter(Silent):
         runs = len(self._plan.runs)
         self.whole = self.live.add_task("all runs", total=runs, message="")
 
-    def _steps(self, run: Run) -> int:
-        return run.lengths[-1] // self._plan.ladder.tokens_per_step
-
     def _over(self, run: Run) -> None:
-        self.done[run.name] = 1.0
-        self.lines.pop(run.name, None)
+        super()._over(run)
         if self.live:
             if run.name in self.tasks:
                 self.live.remove_task(self.tasks.pop(run.name))
             self.live.advance(self.whole)
 
-    def _left(self) -> str:
-        runs = sorted(self._plan.runs, key=lambda run: run.name not in self.lines)
-        left = [run.seconds * (1 - self.done.get(run.name, 0.0)) for run in runs]
-        return clock(makespan(left, self._plan.workers) + FINISHING)
+
+def in_words(plan: Plan, path: Path) -> str:
+    """What a series is about to do, and how long it takes."""
+    over = ""
+    if plan.seconds > plan.budget:
+        over = f", longer than the budget of {clock(plan.budget)}"
+    return (
+        f"{plan.tokens:,} tokens for each of {len(plan.runs)} models, "
+        f"{plan.workers} side by side: about {clock(plan.seconds)} in all{over} "
+        f"({path})"
+    )
 
 
 def _seeds(runs: list[Run]) -> str:
@@ -156,21 +186,32 @@ def _seeds(runs: list[Run]) -> str:
     return f"{n}, held out" if runs[0].held_out else n
 
 
-def _table(plan: Plan):
-    from rich import box
-    from rich.table import Table
+HEADS = ("layers × width", "heads", "learning rate", "ms/step", "seeds", "s")
 
-    table = Table(box=box.SIMPLE_HEAD)
-    for head in ("layers × width", "heads", "learning rate", "ms/step", "seeds", "s"):
-        table.add_column(head, justify="right")
+
+def size_rows(plan: Plan) -> dict[int, list[str]]:
+    """The cells below `HEADS` of each size, by its width."""
+    found = {}
     for width, seconds in sorted(plan.step_seconds.items()):
         runs = [run for run in plan.runs if run.width == width]
-        table.add_row(
+        found[width] = [
             f"{plan.ladder.layers} × {width}",
             str(heads(width)),
             f"{plan.config(width).lr:.4f}",
             f"{1e3 * seconds:.1f}",
             _seeds(runs),
             f"{sum(run.seconds for run in runs):.0f}",
-        )
+        ]
+    return found
+
+
+def _table(plan: Plan):
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for head in HEADS:
+        table.add_column(head, justify="right")
+    for row in size_rows(plan).values():
+        table.add_row(*row)
     return table

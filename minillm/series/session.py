@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minillm.backend import products
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, call, option, typed
 from minillm.files import sweep, write_json, writing
 from minillm.json_files import Damaged, read_object
 from minillm.kinds import COUNT, NOT_NEGATIVE
@@ -28,6 +28,7 @@ from minillm.series.plan import FINISHING, Plan, Run, fitted, most_runs, read_pl
 from minillm.series.pool import Task, forks, side_by_side
 from minillm.series.results import Results
 from minillm.series.series_progress import Silent
+from minillm.series.series_record import SeriesRecord
 from minillm.series.series_text import prepared
 from minillm.series.speed import probe, time_decoding
 
@@ -70,7 +71,7 @@ class Session:
     warnings: list = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
-    def run(self) -> dict:
+    def run(self) -> SeriesRecord:
         """Train the series from beginning to end, or its missing runs."""
         if self.cluster:
             self.workers = self._await_workers()
@@ -82,21 +83,22 @@ class Session:
             sweep(self.folder)
             return self._run(*found)
 
-    def _run(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> dict:
+    def _run(self, text: EncodedCorpus, tokenizer, tokens, warnings) -> SeriesRecord:
         plan_file = self.folder / "plan.json"
         old = self._old_plan()
         if old is None:
             self.plan = self.given or self._new_plan(text, tokenizer, tokens, warnings)
             if self.plan.sha256 != text.sha256:
                 raise UsageError(
-                    f"--plan was made for another text than this {text.name}: the "
+                    f"{option('plan')} was made for another text than this "
+                    f"{text.name}: the "
                     f"losses could not be compared"
                 )
             self.plan.write(plan_file)
         elif old.sha256 != text.sha256:
             raise UsageError(
                 f"{self.folder}: holds a series on another text, or {text.name} has "
-                f"changed since: choose another --out"
+                f"changed since: choose another {option('out')}"
             )
         else:
             self.plan = old
@@ -114,7 +116,7 @@ class Session:
         result["figures"] = [str(path) for path in results.draw(self.folder)]
         result["seconds"] = time.perf_counter() - self.began
         write_json(self.folder / "scale.json", result)
-        return result
+        return SeriesRecord(result)
 
     def _await_workers(self) -> int:
         """How many runs a cluster does at a time, once it has a worker."""
@@ -134,11 +136,16 @@ class Session:
         return f"{finished} of {len(self.plan.runs)} runs are finished"
 
     def command(self) -> str:
-        """The command line that goes on with this series."""
+        """The command or the call that goes on with this series."""
         given = {"data": self.data, "objective": self.objective, "arch": self.arch}
         named = options(self.ladder.name, self.ladder.model, **given, seed=self.seed)
-        line = command(self.folder, named)
-        return self.cluster.command(line) if self.cluster else line
+        if typed() or (self.cluster and self.cluster.address is None):
+            line = command(self.folder, named)  # of ranks: mpiexec starts them
+            return self.cluster.command(line) if self.cluster else line
+        chosen = {"model": self.ladder.model} if named.pop("set") else {}
+        if self.cluster:
+            chosen |= {"executor": "dask", "scheduler": self.cluster.address}
+        return call("scale", **named, **chosen, out=self.folder)
 
     def _old_plan(self) -> Plan | None:
         """The plan in the folder. Raises UsageError where the folder holds another
@@ -150,7 +157,7 @@ class Session:
             ):
                 raise UsageError(
                     f"{self.folder}: is not empty and holds no series: choose another "
-                    f"--out"
+                    f"{option('out')}"
                 )
             return None
         plan = read_plan(path)
@@ -166,7 +173,7 @@ class Session:
             if old != new:
                 raise UsageError(
                     f"{self.folder}: already holds another series, with {what} {old} "
-                    f"instead of {new}: choose another --out"
+                    f"instead of {new}: choose another {option('out')}"
                 )
         return plan
 
@@ -307,7 +314,7 @@ def _check_free(place: Path) -> None:
     if there and not (place.is_dir() and holds_nothing_yet(place)):
         raise UsageError(
             f"{place}: is there and holds no run of this series: move it away, or "
-            f"choose another --out"
+            f"choose another {option('out')}"
         )
 
 

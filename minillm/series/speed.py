@@ -69,13 +69,13 @@ def step_seconds(
     with Learner(config, text or prepare(config), workers=config.workers) as learner:
         for number in range(min(WARM_UP, config.steps - 1)):
             learner.step(number)
-        learner.settle()
+        learner.wait()
         began, first = time.perf_counter(), learner.next
         for number in range(first, config.steps):
             learner.step(number)
             if time.perf_counter() - began >= seconds:
                 break
-        learner.settle()
+        learner.wait()
         return (time.perf_counter() - began) / (learner.next - first)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, call, option
 from minillm.figures import COLOURS, log_axis, new_figure, short, style
 from minillm.laws.sweep import medians
 from minillm.runs.run import Run, load_run, read_record
@@ -139,7 +139,7 @@ def emergence(runs: str | Path | Sequence[str | Path]) -> Emergence:
     if not isinstance(facts, Facts):
         raise UsageError(
             f"the runs were trained on {data}: emergence is measured on `facts`, as in "
-            "minillm train --data facts --tokenizer chars"
+            f"{call('train', data='facts', tokenizer='chars')}"
         )
     text = load_corpus(data).val
     points = [measure(load_run(folder), text, facts.value_length) for folder in kept]
@@ -168,7 +168,7 @@ def measure(run: Run, text: str, length: int) -> Point:
     if run.tokenizer.kind not in ("chars", "bytes") or run.config.objective != "clm":
         raise UsageError(
             f"{run.path}: emergence needs a causal model of characters: train it with "
-            "--objective clm --tokenizer chars"
+            f"{option('objective', 'clm')} and {option('tokenizer', 'chars')}"
         )
     equals, line_end = run.tokenizer.encode("=\n")
     ids = run.tokenizer.encode(text)

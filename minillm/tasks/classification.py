@@ -37,12 +37,6 @@ def classify(run: Run | str, texts: Sequence[str]) -> list[Prediction]:
     ]
 
 
-def n_cut(run: Run, texts: Sequence[str]) -> int:
-    """How many of these texts lose their end, as they are longer than the context."""
-    most = run.tokenizer.room(run.model.config.context)
-    return sum(len(ids) > most for ids in run.tokenizer.encode_all(texts))
-
-
 def label_logits(run: Run, texts: Sequence[np.ndarray]) -> np.ndarray:
     """A classifier's logits for the ids of each text.   n texts -> (n, C) float64"""
     model = run.model

@@ -6,18 +6,19 @@ et al. 2018, section 3.2; Devlin et al. 2019, section 4).
 
 import contextlib
 import math
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from minillm import backend
-from minillm.errors import Interrupted, UsageError
+from minillm.errors import Interrupted, UsageError, call, option
 from minillm.files import write_json
+from minillm.keyed import Keyed
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare, read_corpus
 from minillm.models import architectures_for
 from minillm.runs.begin import new_folder
+from minillm.runs.listener import listener
 from minillm.runs.logbook import Silent
 from minillm.runs.run import (
     Run,
@@ -59,7 +60,8 @@ def finetune(
     device: str = "auto",
     workers: str = "auto",
     reporter=None,
-) -> dict:
+    quiet: bool = False,
+) -> Keyed:
     """Fine-tune a run on a table, and measure it on the rows that are held out.
 
     `run` is a run (`load_run`) or the path of one; `task` is "classify", or "seq2seq"
@@ -73,10 +75,13 @@ def finetune(
     new weights, at the default rate (its run lies in `out`/scratch), and in classes the
     commonest of the training rows.
 
-    Returns what `out`/finetune.json holds: how it was trained, `loss` (nats per label
-    or token), the figures of the task (see `metrics.report` and `answers.measure`), and
-    `baselines` {`majority`, `scratch`} with the same figures. Raises UsageError,
-    DataError, DeviceError, DivergedError or Interrupted.
+    `reporter` and `quiet` are as in `train`.
+
+    Returns what `out`/finetune.json holds, its keys as attributes too: how it was
+    trained, `loss` (nats per label or token), the figures of the task (see
+    `metrics.report` and `answers.measure`), and `baselines` {`majority`, `scratch`}
+    with the same figures. Raises UsageError, DataError, DeviceError, DivergedError or
+    Interrupted.
     """
     base = str(run.path if isinstance(run, Run) else run)
     _check(base, task, epochs)
@@ -91,7 +96,7 @@ def finetune(
         device=device,
         workers=workers,
     )
-    reporter = reporter or Silent()
+    reporter = listener(reporter, quiet) or Silent()
     with backend.use(device):
         tokenizer = read_tokenizer(base)
         config = shaped(asked)
@@ -103,7 +108,8 @@ def finetune(
             reporter.note(line)
         with _folder(config) as folder:
             try:
-                return _sitting(replace(config, out=folder), text, baselines, reporter)
+                config = replace(config, out=folder)
+                return Keyed(_sitting(config, text, baselines, reporter))
             except (Interrupted, KeyboardInterrupt, SystemExit) as stop:
                 raise Interrupted(
                     f"interrupted; go on with: "
@@ -137,7 +143,8 @@ def _notes(config: TrainConfig, text: EncodedCorpus) -> Iterator[str]:
         yield answers.INSTALL
     if config.steps < FEW_STEPS:
         yield (
-            f"{config.steps} steps of {config.batch} rows are few: more --epochs may "
+            f"{config.steps} steps of {config.batch} rows are few: more "
+            f"{option('epochs')} may "
             f"teach it more"
         )
 
@@ -202,8 +209,8 @@ def _trained(config: TrainConfig, text: EncodedCorpus, rows, reporter) -> dict:
 
 
 def _command(asked: TrainConfig, epochs: int, baselines: bool, folder: str) -> str:
-    """What to type to go on."""
-    words = ["minillm", "finetune", asked.base]
+    """The call that goes on."""
+    given = {}
     for name, value, usual in (
         ("task", asked.objective, "classify"),
         ("data", asked.data, None),
@@ -214,5 +221,7 @@ def _command(asked: TrainConfig, epochs: int, baselines: bool, folder: str) -> s
         ("out", folder, None),
     ):
         if value != usual:
-            words += [f"--{name}", str(value)]
-    return shlex.join(words if baselines else [*words, "--no-baselines"])
+            given[name] = value
+    if not baselines:
+        given["baselines"] = False
+    return call("finetune", asked.base, **given)

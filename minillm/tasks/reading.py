@@ -25,6 +25,20 @@ def encoded(run: Run, texts: Sequence[str]) -> list[np.ndarray]:
     return ids
 
 
+def cut_note(run: Run, texts: Sequence[str]) -> str | None:
+    """In words, how many of these texts lose their end, where the model sees one window
+    of each; None: it sees all of them."""
+    config = run.model.config
+    most = run.tokenizer.room(config.context)
+    n = sum(len(ids) > most for ids in run.tokenizer.encode_all(texts))
+    if not n:
+        return None
+    return (
+        f"the model sees {config.context} tokens at once, and not the end of {n:,} of "
+        f"{len(texts):,} texts"
+    )
+
+
 @contextlib.contextmanager
 def reading(model: LanguageModel) -> Iterator[None]:
     """Where the model's weights lie, without gradients, on one core: two of them took

@@ -9,6 +9,7 @@ import numpy as np
 from minillm.errors import DataError, UsageError
 from minillm.runs.run import Run, open_run
 from minillm.tasks.embedding import embed
+from minillm.tasks.reading import cut_note
 from minillm.text.text_file import numbered, read_lines
 
 FEWEST = 10  # texts: the means and spreads of fewer are chance
@@ -41,7 +42,8 @@ def search(
     `corpus` is a list of texts, or the path of a file with one a line; blank ones are
     passed over. `note(text)` hears how a file was read that is no plain text (see
     `read_lines`), and what is lost of it. `run` is a run of any architecture
-    (`load_run`) or the path of one. Compared are vectors (`embed`), standardised.
+    (`load_run`) or the path of one. Compared are vectors (`embed`), standardised but
+    those of a sentence encoder, which has learned to be compared as it is.
     Raises UsageError for an empty query and a `top` below 1, DataError for a corpus
     that cannot be read or holds no text.
     """
@@ -59,7 +61,12 @@ def search(
         if note and (message := run.tokenizer.lost(given).note(what)):
             note(message)
     lines = list(texts)
-    vectors, wanted = standardised(embed(run, list(texts.values())), wanted)
+    vectors = embed(run, list(texts.values()))
+    if run.model.config.encodes_sentences:
+        if note and (message := cut_note(run, list(texts.values()))):
+            note(message)
+    else:
+        vectors, wanted = standardised(vectors, wanted)
     scores = (vectors * wanted).sum(axis=1)  # `@` may round equal rows otherwise
     order = np.argsort(-scores, kind="stable")[:top]
     return [Hit(lines[i], scores[i].item(), texts[lines[i]]) for i in order.tolist()]

@@ -4,8 +4,11 @@
 
     check_gradients(my_op, np.random.default_rng(0).normal(size=(2, 3)))
 
-`arrays`, `shapes` and the other strategies need Hypothesis (the extra `test`); nothing
-else here does.
+So is a function of another project that has a gradient of its own: `op(rule)` makes an
+op of a function on arrays that returns its value and one pullback for each of them.
+
+`arrays`, `shapes` and the other strategies need Hypothesis (the extra `test`, or
+`course`); nothing else here does.
 """
 
 from minillm.testing.bodies import check_body

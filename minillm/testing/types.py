@@ -31,9 +31,9 @@ def check_types(op: Callable, *arrays, **settings) -> None:
             if value.requires_grad:
                 value.backward(backend.current().xp.ones_like(value.data))
         name = getattr(op, "__name__", repr(op))
-        found = {"its value": value.data}
-        found |= {f"the pullback of {a.op}": a.array for a in answers}
-        for what, array in found.items():
+        found = [("its value", value.data)]
+        found += [(f"the pullback of {a.op}", a.array) for a in answers]
+        for what, array in found:
             wrong = getattr(array, "dtype", dtype)
             if wrong != dtype and wrong.kind == "f":
                 kind = "float64" if wrong == np.float64 else "float32"

@@ -6,6 +6,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "batch": ["IGNORED", "Batch", "Framed"],
+        "cache": ["Cache", "cache_folder"],
         "corpus": ["Corpus", "load_corpus"],
         "documents": ["Documents", "Passages", "passages"],
         "examples": [

@@ -1,12 +1,9 @@
 """Batch: what every objective hands to a model."""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from minillm.errors import UsageError
 
 # The target of a position where nothing is to be predicted.
 IGNORED = -1
@@ -76,27 +73,3 @@ class Batch:
 
 
 Framed = Batch  # texts in their frame, of which nothing is to be predicted yet
-
-
-def pad(
-    rows: Sequence[tuple[np.ndarray, np.ndarray]], pad_id: int, multiple_of: int = 1
-) -> Batch:
-    """Framed texts, pairs of ids and segments, in rows of the longest's length, rounded
-    up: padded on the right with [PAD] and segment 0. Nothing is to be predicted yet.
-
-    Raises UsageError for a `multiple_of` below 1.
-    """
-    if multiple_of < 1:
-        raise UsageError(f"multiple_of must be at least 1, got {multiple_of}")
-    longest = max((len(ids) for ids, _ in rows), default=0)
-    shape = (len(rows), -(-longest // multiple_of) * multiple_of)
-    batch = Batch(
-        ids=np.full(shape, pad_id, np.int32),
-        segments=np.zeros(shape, np.int32),
-        mask=np.zeros(shape, bool),
-    )
-    for i, (ids, segments) in enumerate(rows):
-        batch.ids[i, : len(ids)] = ids
-        batch.segments[i, : len(ids)] = segments
-        batch.mask[i, : len(ids)] = True
-    return batch

@@ -1,6 +1,5 @@
 """Corpora: a text in two parts, one to train on and one to validate."""
 
-import difflib
 import hashlib
 import os
 import platform
@@ -10,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from minillm.errors import DataError
+from minillm.errors import LONG_PATH, DataError, nearest, quoted
 from minillm.text.data_spec import Columns, Source, exists, is_archive
 from minillm.text.text_file import is_blank, read_text, texts_of
 
@@ -73,10 +72,12 @@ def load_corpus(data: str | os.PathLike) -> Corpus:
         return _from_many_files(path, source)
     if exists(source.path):
         return _from_file(path, source.columns)
-    near = difflib.get_close_matches(data, _names(), n=1)
-    hint = f": did you mean {near[0]!r}?" if near else ""
+    hint = nearest(data, _names())
+    if len(data) > LONG_PATH or "\n" in data:
+        hint = ": data is the name of a file: write the text into one"
     raise DataError(
-        f"{data!r}: no such file or folder, nor a corpus ({', '.join(_names())}){hint}"
+        f"{quoted(data)}: no such file or folder, nor a corpus "
+        f"({', '.join(_names())}){hint}"
     )
 
 

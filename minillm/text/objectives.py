@@ -12,7 +12,7 @@ import numpy as np
 
 from minillm.errors import UsageError
 from minillm.text.batch import IGNORED, Batch
-from minillm.text.tokenizer.base import BOS, MASK, Tokenizer
+from minillm.text.tokenizer.base import MASK, Tokenizer
 
 if TYPE_CHECKING:  # else opened by who has documents
     from minillm.text.documents import Passage
@@ -95,7 +95,7 @@ def seq2seq(
     room = tokenizer.room(context)
     kept = target.mask.copy()
     kept[[len(b) > room for _, b in pairs], context - 1 :] = False
-    begin = np.full((len(pairs), 1), tokenizer.specials[BOS], np.int32)
+    begin = np.full((len(pairs), 1), tokenizer.specials[tokenizer.begin], np.int32)
     return Batch(
         # Shifted by one: at each place, what comes before the target.
         ids=np.hstack([begin, target.ids[:, :-1]]),

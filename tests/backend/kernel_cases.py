@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from minillm import backend
+from minillm import backend, ops
 from minillm.backend import cuda_attention, cuda_bodies, cuda_fused, definition_of
 from minillm.backend.pullbacks import adding
 from minillm.ops import IGNORED
+
+for _name in ops.__all__:
+    getattr(ops, _name)  # some files are opened late
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import nvrtc
 import pytest
 
 from minillm.backend import cuda_kernels
-from minillm.models.sizes import SIZES
+from minillm.models.architectures import SIZES
 
 pytestmark = pytest.mark.nvrtc
 

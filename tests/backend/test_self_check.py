@@ -11,7 +11,7 @@ from minillm import Tensor, backend, ops
 from minillm.backend import definition_of, faster, registry, self_check
 from minillm.backend.pullbacks import joint
 from minillm.inspect import doctor
-from minillm.learning import optimizer, unread  # noqa: F401  (they define kernels)
+from minillm.learning import optimizer, sgd, unread  # noqa: F401  (define kernels)
 from minillm.runs.logbook import Silent
 from minillm_cli.doctor import describe_device
 

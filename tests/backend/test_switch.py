@@ -128,9 +128,9 @@ def no_library(*_, **__):
         (
             module(no_driver),
             "cuda",
-            ["no CUDA driver", "driver too old", "--device cpu"],
+            ["no CUDA driver", "driver too old", "device='cpu'"],
         ),
-        (module(lambda: 0), "cuda", ["no device cuda:0", "0 CUDA", "--device cpu"]),
+        (module(lambda: 0), "cuda", ["no device cuda:0", "0 CUDA", "device='cpu'"]),
         (module(lambda: 1), "cuda:1", ["no device cuda:1", "1 CUDA"]),
         (module(lambda: 1, ones=no_library), "cuda", ["cannot compute", "libnvrtc"]),
     ],

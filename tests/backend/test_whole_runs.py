@@ -13,7 +13,8 @@ from minillm.errors import UsageError
 from minillm.generation import Decoder
 from minillm.learning.evaluate import score
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import SGD, AdamW, squared_norm
+from minillm.learning.optimizer import AdamW, squared_norm
+from minillm.learning.sgd import SGD
 from minillm.models import ModelConfig, build, usual
 from minillm.nn import Embedding, Linear, Module, Noise
 from minillm.ops import cross_entropy, relu
@@ -246,7 +247,7 @@ def test_a_model_of_ones_own_is_trained_where_it_lies(kind, strict, corpus, tmp_
         assert records[1]["results"][key] == pytest.approx(
             records[0]["results"][key], rel=1e-4
         )
-    with pytest.raises(UsageError, match=r"--device cuda: .* lies on cpu: make it"):
+    with pytest.raises(UsageError, match=r"device='cuda': .* lies on cpu: make it"):
         minillm.train(**options, model=here, out=tmp_path / "x", device="cuda")
     if kind is OfOnesOwn:
         how = {"tokenizer": tokenizer, "max_tokens": 9, "temperature": 0}

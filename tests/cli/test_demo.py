@@ -118,7 +118,7 @@ def test_bad_input_is_one_line(minillm, quick, argv, code, words):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-m", "minillm_cli", "demo", "reverse", *ONE],
+        [sys.executable, "-m", "minillm", "demo", "reverse", *ONE],
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",

@@ -83,3 +83,17 @@ def test_blas_is_named_also_where_its_threads_cannot_be_counted(monkeypatch):
     (blas,) = doctor.examine()["blas"]
     assert blas["name"]
     assert blas["threads"] is None
+
+
+def test_a_package_of_our_name_is_told_apart(minillm, monkeypatch, tmp_path):
+    """`pip install minillm` brings another project, and puts it over this one."""
+    monkeypatch.setattr(backend, "describe", list)
+    assert "another project" not in minillm("doctor")[1]
+    (tmp_path / "minillm-9.9.dist-info").mkdir()
+    about = tmp_path / "minillm-9.9.dist-info" / "METADATA"
+    about.write_text("Metadata-Version: 2.1\nName: minillm\nVersion: 9.9\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert json.loads(minillm("doctor", "--json")[1])["another_minillm"] == "9.9"
+    out = " ".join(minillm("doctor")[1].split())
+    assert "9.9 of another project is installed" in out
+    assert "pip uninstall minillm" in out

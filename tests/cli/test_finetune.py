@@ -104,7 +104,7 @@ def test_ctrl_c_says_how_to_go_on_and_that_goes_on(base, rows, tmp_path):
     out = str(tmp_path / "a")
     argv = ["--data", rows, *QUICK, "--epochs", "20000", "--out", out]
     process = subprocess.Popen(
-        [sys.executable, "-m", "minillm_cli", "finetune", base, *argv],
+        [sys.executable, "-m", "minillm", "finetune", base, *argv],
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",

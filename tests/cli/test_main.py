@@ -24,6 +24,14 @@ from minillm_cli.main import COMMANDS, commands
 SUBCOMMANDS = [[name] for name in COMMANDS] + [
     ["data", name] for name in ("list", "get", "show")
 ]
+SUBCOMMANDS += [
+    ["exercises", name]
+    for name in (
+        *("start", "check", "next", "hint", "show", "reset", "watch"),
+        *("solve", "pack", "grade"),
+    )
+]
+GROUPS = ["data", "exercises"]
 
 
 def raising(error: BaseException) -> click.Command:
@@ -157,7 +165,7 @@ def test_help_fits_a_screen_and_ends_with_an_example(minillm, argv):
     assert lines[-1].strip().startswith("Example:  minillm")
 
 
-@pytest.mark.parametrize("argv", [[], ["data"]], ids=" ".join)
+@pytest.mark.parametrize("argv", [[], *([name] for name in GROUPS)], ids=" ".join)
 def test_a_group_alone_prints_its_help(minillm, argv):
     assert minillm(*argv) == minillm(*argv, "--help")
 
@@ -170,7 +178,7 @@ def test_the_list_of_commands_says_what_their_own_help_says(name):
 
 @pytest.mark.parametrize("argv", SUBCOMMANDS, ids=" ".join)
 def test_every_command_takes_json_and_a_configuration(minillm, argv):
-    if argv != ["data"]:
+    if argv[0] not in GROUPS or len(argv) > 1:
         out = minillm(*argv, "--help")[1]
         assert "--json" in out
         assert "--config FILE" in out

@@ -21,7 +21,7 @@ sys.argv = ["minillm", *sys.argv[1:]]
 def arrives():
     signal.raise_signal(signal.{name})
 {before}
-from minillm_cli.__main__ import run
+from minillm_cli.process import run
 code = run()
 {after}
 sys.exit(code)

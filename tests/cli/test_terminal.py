@@ -25,7 +25,7 @@ def on_a_terminal(*argv: str, typed: str = "") -> tuple[int, str]:
     """The exit code of a command, and all that its terminal was sent."""
     process, terminal = pty.fork()
     if not process:
-        os.execv(sys.executable, [sys.executable, "-m", "minillm_cli", *argv])
+        os.execv(sys.executable, [sys.executable, "-m", "minillm", *argv])
     if typed:
         os.write(terminal, typed.encode())
     sent = b""

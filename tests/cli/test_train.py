@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from minillm import models
-from minillm.learning.config import TrainConfig, word
+from minillm.learning.config import TrainConfig
+from minillm.learning.settings import word
 from minillm_cli.main import main
 from minillm_cli.train import command
 

@@ -214,7 +214,7 @@ def test_what_was_interrupted_goes_on(quick):
     with pytest.raises(Interrupted) as caught:
         demo("numbers", out="a b", **ONE, reporter=stop)
     assert caught.value.exit_code == 130
-    how = "minillm demo numbers --seed 0 --out 'a b'"
+    how = "demo('numbers', seed=0, out='a b')"
     assert str(caught.value) == f"interrupted; go on with: {how}"
     with pytest.raises(UsageError, match="cannot go on with seed 1: this run has 0"):
         demo("numbers", seed=1, out="a b", **ONE)
@@ -228,8 +228,8 @@ def test_what_was_interrupted_goes_on(quick):
     ("name", "words"),
     [
         ("revers", "no demo 'revers': did you mean 'reverse'?"),
-        ("", "no demo '': there are copy, reverse, numbers, words, brackets,"),
-        ("灯塔", "no demo '灯塔': there are copy"),
+        ("", "no demo '': choose one of copy, reverse, numbers, words, brackets,"),
+        ("灯塔", "no demo '灯塔': choose one of copy"),
     ],
 )
 def test_an_unknown_name_is_told_what_there_is(quick, name, words):

@@ -91,7 +91,7 @@ def start(argv: list[str], most_bytes: int | None = None) -> subprocess.Popen:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
     return subprocess.Popen(
-        [sys.executable, "-m", "minillm_cli", "train", *argv],
+        [sys.executable, "-m", "minillm", "train", *argv],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -36,11 +36,11 @@ def command(request, gift, tmp_path_factory):
     what has run of the stranger's."""
     script = tmp_path_factory.mktemp("bin") / "minillm"
     script.write_text(
-        "import sys\nfrom minillm_cli.__main__ import run\n"
+        "import sys\nfrom minillm_cli.process import run\n"
         "if __name__ == '__main__':\n    sys.exit(run())\n",
         "utf-8",
     )
-    start = {"minillm": [str(script)], "python -m": ["-m", "minillm_cli"]}
+    start = {"minillm": [str(script)], "python -m": ["-m", "minillm"]}
 
     def run(*argv: str, **env: str) -> list[str]:
         done = subprocess.run(

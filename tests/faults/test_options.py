@@ -9,7 +9,7 @@ import pytest
 
 from minillm import TrainConfig
 from minillm.backend import memory
-from minillm.learning.config import word
+from minillm.learning.settings import word
 from minillm.runs.progress import Reporter
 
 NUMBERS = [

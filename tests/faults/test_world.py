@@ -22,7 +22,7 @@ def shell(here):
 
     def run(*argv: str, before: str = "true", ends: str = "", **env: str):
         script = f'{before}; exec "$@" {ends}'
-        program = [sys.executable, "-m", "minillm_cli", *argv]
+        program = [sys.executable, "-m", "minillm", *argv]
         done = subprocess.run(
             ["sh", "-c", script, "sh", *program],
             env={**os.environ, **env},

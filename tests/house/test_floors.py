@@ -13,9 +13,12 @@ GIT = shutil.which("git")
 # A file imports from lower floors, or from its own room. `minillm/__init__.py` hands
 # names of every floor on and stands outside.
 FLOORS = [
-    ["minillm.errors", "minillm.kinds", "minillm.launcher", "minillm.lazy"],
+    [
+        *("minillm.errors", "minillm.keyed", "minillm.kinds", "minillm.launcher"),
+        *("minillm.lazy", "minillm.notebook"),
+    ],
     ["minillm.children", "minillm.files", "minillm.reading", "minillm.visible"],
-    ["minillm.figures", "minillm.json_files", "minillm.backend"],
+    ["minillm.figures", "minillm.json_files", "minillm.markup", "minillm.backend"],
     ["minillm.tensor", "minillm.text", "minillm.weights"],
     ["minillm.ops", "minillm.laws"],
     ["minillm.nn"],
@@ -24,8 +27,9 @@ FLOORS = [
     ["minillm.runs"],
     ["minillm.generation", "minillm.hub", "minillm.series"],
     ["minillm.tasks", "minillm.inspect", "minillm.studies"],
-    ["minillm.demos"],
+    ["minillm.demos", "minillm.exercises"],
     ["minillm_cli", "minillm_data"],
+    ["minillm.__main__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FOLDERS = {"minillm": "minillm", "cli": "minillm_cli", "data": "minillm_data"}

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from minillm_cli.main import COMMANDS
+
 # Each is made unimportable; what needs one of them has to ask for it itself.
 WITHOUT = ("tokenizers", "safetensors", "matplotlib", "rich", "click")
 BLOCK = f"import sys; sys.modules.update(dict.fromkeys({WITHOUT}))\n"
@@ -65,3 +67,14 @@ def test_the_package_itself_opens_next_to_nothing(tmp_path):
     show = f"print(*sorted(m for m in sys.modules if m.startswith({heavy})))"
     opened = run(f"import sys, minillm; {show}", tmp_path).split()
     assert opened == ["minillm", "minillm.lazy"]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_waits_for_no_large_library(command, tmp_path):
+    """NumPy is needed where an option's choices stand beside the models."""
+    needed = ("numpy",) if command in ("train", "scale", "graph") else ()
+    argv = [*filter(None, [command]), "--help"]
+    blocked = {*WITHOUT, "numpy"} - {"click", *needed}
+    block = f"import sys; sys.modules.update(dict.fromkeys({sorted(blocked)}))\n"
+    code = f"from minillm_cli.main import main; sys.exit(main({argv}))"
+    assert "Usage: minillm" in run(block + code, tmp_path)

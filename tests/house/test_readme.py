@@ -70,6 +70,14 @@ def test_the_failure_of_the_readme_is_what_the_check_prints():
         assert float(one) == pytest.approx(float(other), rel=1e-5)
 
 
+def test_a_function_of_another_project_is_checked_as_the_readme_says():
+    (code,) = [block for block in blocks("python") if "op(cube)" in block]
+    exec(code, {})
+    with pytest.raises(CheckError) as caught:
+        exec(code.replace("3 * x**2 * g", "2 * x**2 * g"), {})
+    assert caught.value.kind == "factor"
+
+
 def test_the_loop_of_the_readme_has_the_losses_of_train(tmp_path, monkeypatch):
     from minillm import train
 
@@ -276,3 +284,12 @@ def test_the_lines_of_the_tour_are_short():
     tour = (ROOT / "minillm" / "README.md").read_text(encoding="utf-8")
     prose = [line for line in tour.splitlines() if not line.startswith("|")]
     assert max(map(len, prose)) <= 90
+
+
+@pytest.mark.parametrize("line", "\n".join(blocks("sh")).splitlines())
+def test_a_line_for_a_shell_can_be_pasted_into_any(line):
+    """zsh takes a `#` behind a command for a word, and an odd apostrophe for the
+    beginning of a text."""
+    words = shlex.split(line.removesuffix("&"))
+    assert "#" not in words
+    assert words or not line

@@ -3,15 +3,19 @@ and what is not like minillm's models is refused by name."""
 
 import json
 import struct
+import subprocess
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from minillm import export_folder, generate, import_folder, load_run, train
+from minillm import export_folder, generate, import_folder, load_run, train, weights
 from minillm.errors import DataError
 from minillm.weights import read_arrays
 
+EMBEDDED = "model.embed_tokens.weight"
 BASE = {
     "size": "pico",
     "data": "bilingual",
@@ -29,6 +33,20 @@ KINDS = {
     "bare": {"tokenizer": "chars", "bias": False, "positions": "sinusoidal"},
     "llama": {"arch": "llama", "tokenizer": "bpe", "vocab": 280},
     "grouped": {"arch": "llama", "tokenizer": "chars", "kv_heads": 2, "bias": True},
+    "gpt of its own": {
+        "tokenizer": "chars",
+        "activation": "gelu_erf",
+        "d_ff": 50,
+        "norm_eps": 1e-3,
+    },
+    "qwen": {"arch": "llama", "tokenizer": "bytes", "qk_norm": True, "kv_heads": 2},
+    "llama of its own": {
+        "arch": "llama",
+        "tokenizer": "bytes",
+        "rope_base": 50.0,
+        "d_ff": 50,
+        "norm_eps": 1e-3,
+    },
 }
 
 
@@ -166,6 +184,111 @@ def test_bfloat16_in_two_files(other, tmp_path):
             import_folder(folder, tmp_path / "second")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"rope_parameters": {"rope_type": "default", "rope_theta": 50.0}},
+        {"rope_theta": 50.0, "rope_scaling": None},
+        {"rope_theta": 50, "rope_scaling": {"type": "default"}},
+    ],
+)
+def test_a_rotary_base_as_each_version_says_it(other, tmp_path, said):
+    nothing = {"rope_parameters": None, "rope_theta": None}
+    run, folder = other("llama of its own", **nothing | said)
+    check_same(run, folder, tmp_path / "back")
+
+
+@pytest.mark.parametrize("kind", ["gpt", "characters", "llama"])
+def test_rows_beyond_the_tokenizer_are_kept_and_never_written(
+    other, minillm, tmp_path, kind
+):
+    """The likeliest token of all has no text."""
+    n = 320
+
+    def pad(tensors):
+        for name in ("transformer.wte.weight", "lm_head.weight", EMBEDDED):
+            if name in tensors:
+                table = np.zeros((n, 24), np.float32)
+                table[: len(tensors[name])] = tensors[name]
+                table[-1] = 9 * np.random.default_rng(0).standard_normal(24)
+                table[-2] = -table[-1]
+                tensors[name] = table
+
+    run, folder = other(kind, pad, vocab_size=n)
+    there = run.tokenizer.vocab_size
+    code, _, err = minillm("import", str(folder), str(tmp_path / "back"))
+    said = f"has {there} tokens, the model 320: the others are never written"
+    assert (code, said in err) == (0, True)
+    back = load_run(tmp_path / "back")
+    ids = np.random.default_rng(1).integers(0, there, (2, 16))
+    found, expected = back.model(ids).numpy(), run.model(ids).numpy()
+    assert np.abs(found[..., :there] - expected).max() < 1e-6
+    likeliest = found[..., -2:].max(-1) > found[..., : n - 2].max(-1)
+    assert likeliest.mean() > 0.5
+    text = "The lamp [unused 319]"
+    assert np.array_equal(back.tokenizer.encode(text), run.tokenizer.encode(text))
+    written = [
+        generate(each, "The", max_tokens=9, temperature=0) for each in (run, back)
+    ]
+    assert written[0] == written[1]
+    again = export_folder(back, tmp_path / "again")
+    assert load_run(again).tokenizer.vocab_size == n
+
+
+def test_a_folder_is_loaded_without_a_run(exported, other, minillm, tmp_path):
+    run, folder = exported("llama")
+    loaded = load_run(folder)
+    assert np.abs(logits(loaded) - logits(run)).max() < 1e-6
+    assert (loaded.path, loaded.record["status"]) == (folder, "imported")
+    before = sorted(folder.iterdir())
+    code, out, _ = minillm("generate", str(folder), "The", "--max-tokens", "3")
+    assert (code, out[:3]) == (0, "The")
+    assert minillm("embed", str(folder), "a", "--out", str(tmp_path / "v.npy"))[0] == 0
+    assert sorted(folder.iterdir()) == before
+    code, _, err = minillm(
+        "train", "--base", str(folder), "--out", str(tmp_path / "on")
+    )
+    assert (code, f"minillm import {folder} RUN" in err) == (3, True)
+
+
+def test_a_tokenizer_from_elsewhere(exported, other, minillm, tmp_path):
+    _, folder = other("llama")
+    file = (folder / "tokenizer.json").rename(tmp_path / "mine.json")
+    argv = "import", str(folder), str(tmp_path / "back")
+    code, _, err = minillm(*argv)
+    assert (code, err.count("\n")) == (3, 1)
+    assert "tokenizer.json: is missing: give a tokenizer.json of this model" in err
+    assert minillm(*argv, "--tokenizer", str(file))[0] == 0
+    run, _ = exported("llama")
+    assert load_run(tmp_path / "back").tokenizer.sha256 == run.tokenizer.sha256
+    with pytest.raises(DataError, match=r"nothing\.json: is missing"):
+        import_folder(folder, tmp_path / "b", tokenizer=tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("kind", ["gpt", "llama"])
+def test_the_weights_are_in_memory_once(tmp_path, monkeypatch, kind):
+    """Read in pieces into their places; so is a run, and it is written in pieces."""
+    monkeypatch.setattr(weights, "PIECE", 1 << 12)
+    shape = {"layers": 2, "width": 128, "heads": 4, "context": 16, "tokenizer": "bytes"}
+    options = {**BASE, **shape, "arch": kind, "steps": 1}
+    train(**options, out=str(tmp_path / "run"), draw=False)
+    folder = export_folder(tmp_path / "run", tmp_path / "folder")
+    most = 1.3 * (folder / "model.safetensors").stat().st_size
+    tracemalloc.start()
+    try:
+        for do in (
+            lambda: load_run(folder),
+            lambda: import_folder(folder, tmp_path / "back"),
+            lambda: load_run(tmp_path / "back"),
+        ):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            do()
+            assert tracemalloc.get_traced_memory()[1] - before < most
+    finally:
+        tracemalloc.stop()
+
+
 def drop(tensors):
     del tensors["transformer.ln_f.weight"]
 
@@ -188,9 +311,18 @@ def count(tensors):
 
 
 REFUSED = {
-    "eps": ("gpt", {"layer_norm_epsilon": 1e-6}, "layer_norm_epsilon is 1e-06"),
-    "width": ("gpt", {"n_inner": 50}, "n_inner is 50"),
-    "gelu": ("gpt", {"activation_function": "gelu"}, "activation_function is 'gelu'"),
+    "eps": ("gpt", {"layer_norm_epsilon": -1e-6}, "layer_norm_epsilon is -1e-06"),
+    "large eps": (
+        "gpt",
+        {"layer_norm_epsilon": 2},
+        "norm_eps must be above 0 and below",
+    ),
+    "width": (
+        "gpt",
+        {"n_inner": 50},
+        "c_fc.weight has shape (24, 96) instead of (24, 50",
+    ),
+    "relu": ("gpt", {"activation_function": "relu"}, "activation_function is 'relu'"),
     "scale": ("gpt", {"scale_attn_weights": False}, "scale_attn_weights is False"),
     "other": ("gpt", {"model_type": "t5"}, "model_type is 't5'"),
     "new": ("gpt", {"wave": 3}, "wave is 3, which minillm does not know"),
@@ -198,19 +330,38 @@ REFUSED = {
     "code": ("gpt", {"auto_map": {"AutoModel": "m.M"}}, "never runs"),
     "text": ("gpt", {"n_layer": "2"}, "n_layer is '2'"),
     "yes": ("gpt", {"tie_word_embeddings": 1}, "tie_word_embeddings is 1"),
-    "padded": ("gpt", {"vocab_size": 300}, "256 tokens, the model 300"),
+    "small": ("gpt", {"vocab_size": 255}, "has 256 tokens, the model 255"),
+    "far larger": ("gpt", {"vocab_size": 9999}, "far fewer than the model, 9999"),
     "heads": ("gpt", {"n_head": 7}, "divided among 7 heads"),
-    "rms": ("llama", {"rms_norm_eps": 1e-6}, "rms_norm_eps is 1e-06"),
-    "missing rms": ("llama", {"rms_norm_eps": None}, "rms_norm_eps is 1e-06"),
-    "base": (
+    "rms": ("llama", {"rms_norm_eps": "1e-6"}, "rms_norm_eps is '1e-6'"),
+    "two bases": ("llama", {"rope_theta": 5000}, "rope_theta is 5000.0 and 10000.0"),
+    "scaled": (
         "llama",
-        {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}},
-        "rope_parameters is",
+        {"rope_scaling": {"factor": 2.0}},
+        "rope_scaling.factor is 2.0",
     ),
-    "base of 4": ("llama", {"rope_theta": 5000.0}, "rope_theta is 5000.0"),
-    "scaled": ("llama", {"rope_scaling": {"factor": 2.0}}, "rope_scaling is"),
+    "scaled as in 4": (
+        "llama",
+        {"rope_scaling": {"type": "linear", "factor": 2.0}},
+        "rope_scaling.type is 'linear', and minillm's models have 'default'",
+    ),
+    "scaled as in 5": (
+        "llama",
+        {"rope_parameters": {"rope_type": "llama3", "rope_theta": 10000.0}},
+        "rope_parameters.rope_type is 'llama3'",
+    ),
+    "partly": (
+        "llama",
+        {"rope_parameters": {"partial_rotary_factor": 0.5}},
+        "rope_parameters.partial_rotary_factor is 0.5",
+    ),
+    "no base": ("llama", {"rope_theta": 0}, "rope_theta is 0, not a number above 0"),
+    "scaled how": ("llama", {"rope_scaling": "linear"}, "is 'linear', not an object"),
     "head": ("llama", {"head_dim": 8}, "head_dim is 8"),
-    "gate": ("llama", {"intermediate_size": 72}, "intermediate_size is 72"),
+    "gate": ("llama", {"intermediate_size": 72}, "instead of (72, 24)"),
+    "window": ("qwen", {"use_sliding_window": True}, "use_sliding_window is True"),
+    "layers": ("qwen", {"layer_types": ["full_attention"]}, "layer_types is ["),
+    "usual head": ("qwen", {"head_dim": None}, "head_dim is 128, and minillm's"),
     "one bias": ("llama", {"mlp_bias": True}, "mlp_bias is True"),
 }
 
@@ -312,3 +463,19 @@ def test_a_run_of_weights_from_elsewhere(exported, minillm, tmp_path):
     assert minillm("compare", run, str(tmp_path / "on"))[0] == 0
     assert minillm("attention", run, "The lamp", "--json")[0] == 0
     assert minillm("embed", run, "The lamp", "--out", str(tmp_path / "v.npy"))[0] == 0
+
+
+def test_what_a_folder_lacks_is_said_in_a_line(other):
+    """The library warns of it; the command of the terminal says it as any note."""
+
+    def pad(tensors):
+        table = tensors["transformer.wte.weight"]
+        tensors["transformer.wte.weight"] = np.concatenate([table, table[:2]])
+
+    _, folder = other("characters", pad, vocab_size=309)
+    with pytest.warns(UserWarning, match="has 307 tokens, the model 309: the others"):
+        load_run(folder)
+    command = [sys.executable, "-m", "minillm_cli", "generate", str(folder), "The"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    line = f"{folder}/tokenizer.json: has 307 tokens, the model 309: the others are"
+    assert told.splitlines()[0].startswith(f"note: {line}")

@@ -144,7 +144,7 @@ def test_the_longest_text_that_a_page_shows_is_named(shape):
     with pytest.raises(UsageError) as caught:
         draw_attention(made("a" * 200, layers=layers, heads=heads))
     room = int(re.search(r"show (\d+) each", str(caught.value))[1])
-    assert ("--layer" in str(caught.value)) == (layers * heads > 1)
+    assert ("layer=" in str(caught.value)) == (layers * heads > 1)
     draw_attention(made("a" * room, layers=layers, heads=heads))
     with pytest.raises(UsageError):
         draw_attention(made("a" * (room + 1), layers=layers, heads=heads))

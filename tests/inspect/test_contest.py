@@ -67,6 +67,10 @@ def test_a_peer_does_the_same_and_the_ratio_is_that_of_the_turns(peer, decode):
     assert set(row["step_seconds"]) == {"p25", "median"}
     assert {"matmul_peak_flops", "device", "workers"} <= set(result)
     assert result["work"] == ("decode" if decode else "train")
+    assert row["batch"] == SHAPE["batch"]
+    at_once = row["batch"] * (1 if decode else row["context"])
+    median = row["step_seconds"]["median"]
+    assert row["tokens_per_second"] == pytest.approx(at_once / median)
     assert [peer in text for text in told] == [True]
     found = row["peers"].pop(peer)
     assert not row["peers"]
@@ -198,12 +202,14 @@ def test_one_that_cannot_start_leaves_nobody_behind(monkeypatch):
 
 def test_peers_are_known_and_installed(monkeypatch):
     check_peers([])
-    with pytest.raises(UsageError, match="--against tinygrad: choose from torch, "):
+    with pytest.raises(UsageError, match="against='tinygrad': choose from torch, "):
         check_peers(["tinygrad"])
-    with pytest.raises(UsageError, match="jax has arch gpt alone: for llama choose t"):
+    with pytest.raises(
+        UsageError, match="jax.? has arch gpt alone: for llama choose t"
+    ):
         check_peers(["jax"], "llama")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"--against jax: .*pip install jax"):
+    with pytest.raises(UsageError, match=r"against='jax': .*pip install jax"):
         check_peers(["jax"])
 
 

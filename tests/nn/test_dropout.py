@@ -9,7 +9,7 @@ from minillm import Tensor, ops
 from minillm.models import ModelConfig, build
 from minillm.nn import Noise, drop
 from minillm.nn.layers import drop as drop_of_file
-from minillm.ops.neural import hashed_uniform
+from minillm.ops.noise import hashed_uniform
 from minillm.text import Batch
 
 

@@ -83,7 +83,12 @@ def test_a_gated_feed_forward_has_about_as_many_parameters():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("activation", "swiglu"), ("activation", "relu2"), ("positions", "rotary")],
+    [
+        ("activation", "swiglu"),
+        ("activation", "relu2"),
+        ("positions", "rotary"),
+        ("d_ff", 20),
+    ],
 )
 def test_an_lstm_has_no_heads_and_no_feed_forward(name, value):
     config = ModelConfig(9, 1, 8, 2, 8, arch="lstm", **{name: value})

@@ -270,6 +270,8 @@ def test_what_is_usual_for_an_architecture():
 
 
 @pytest.mark.parametrize("arch", ["bert", "encdec"])
-def test_a_model_with_one_table_only(arch):
-    with pytest.raises(UsageError, match=f"arch {arch} .* needs tied"):
-        build(ModelConfig(VOCAB, 2, 8, 2, 8, arch=arch), RNG)
+def test_an_output_table_of_its_own_unless_it_is_tied(arch):
+    for tied in (True, False):
+        model = build(ModelConfig(VOCAB, 2, 8, 2, 8, arch=arch, tied=tied), RNG)
+        assert (model.head is model.tokens.weight) == tied
+        assert model.head.shape == (VOCAB, 8)

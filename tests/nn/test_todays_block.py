@@ -1,12 +1,14 @@
 """RMS norm, rotary positions, gated feed-forward, grouped queries: each by itself, in
 every architecture that can have it, and all together."""
 
+import math
+
 import numpy as np
 import pytest
 
 from minillm.errors import UsageError
 from minillm.models import ModelConfig, build, count, usual
-from minillm.nn import CrossAttention, MultiHeadAttention
+from minillm.nn import CrossAttention, LayerNorm, MultiHeadAttention, RMSNorm
 from minillm.text import Batch
 
 VOCAB, CONTEXT, LENGTH = 11, 9, 6
@@ -18,6 +20,10 @@ PARTS = {
     "grouped": {"n_kv_heads": 2},
     "one head of keys": {"n_kv_heads": 1},
     "qk_norm": {"qk_norm": True},
+    "gelu_erf": {"activation": "gelu_erf"},
+    "eps": {"norm_eps": 0.1, "qk_norm": True},
+    "base": {"positions": "rotary", "rope_base": 7.0},
+    "width": {"d_ff": 13, "activation": "swiglu"},
 }
 PARTS["all"] = {
     name: value
@@ -127,6 +133,35 @@ def test_rotary_positions_have_no_table():
     assert learned["embedding"] - without["embedding"] == CONTEXT * 16
 
 
+def test_each_norm_has_the_eps_of_the_model():
+    norms = [m for m in make("eps").modules() if isinstance(m, (LayerNorm, RMSNorm))]
+    assert {norm.eps for norm in norms} == {0.1}
+    for layer in LayerNorm(16, init=0, eps=0.1), RMSNorm(16, init=0, eps=0.1):
+        x = np.tile([1.0, -1.0], 8)
+        np.testing.assert_allclose(layer(x).numpy(), x / 1.1**0.5, rtol=1e-6)
+
+
+def test_rotary_positions_turn_by_powers_of_their_base():
+    layer = MultiHeadAttention(4, 1, init=0, rotary=True, rope_base=16.0)
+    q = layer.queries_keys_values(np.ones((1, 3, 4), np.float32)).numpy()[0, :, :4]
+    for pair, frequency in ((q[:, 0::2], 1), (q[:, 1::2], 16**-0.5)):
+        begin, end = (complex(*pair[place]) for place in (0, 2))
+        assert abs(end - begin * np.exp(2j * frequency)) < 1e-6
+
+
+def test_gelu_by_erf_is_everywhere_where_gelu_is():
+    x = np.linspace(-3, 3, 16)
+    exact = [0.5 * z * (1 + math.erf(z / math.sqrt(2))) for z in x]
+    eye = np.eye(16)
+    layer = make("gelu_erf").blocks[0].feed_forward
+    layer.up.weight.data = layer.down.weight.data = eye
+    layer.up.bias.data = layer.down.bias.data = 0 * x
+    np.testing.assert_allclose(layer(x).numpy(), exact, rtol=1e-7)
+    transform = make("gelu_erf", "bert").transform
+    transform.dense.weight.data, transform.norm = eye, lambda x: x
+    np.testing.assert_allclose(transform(x).numpy(), exact, rtol=1e-7)
+
+
 @EACH_PART
 @TRANSFORMERS
 def test_parameters_are_counted_exactly(part, arch):
@@ -145,7 +180,14 @@ def test_parameters_are_counted_exactly(part, arch):
         ({"n_kv_heads": 0}, "^n_kv_heads must be from 1 to"),
         ({"n_kv_heads": 2.0}, "^n_kv_heads must be a whole number"),
         ({"norm_kind": "batch"}, "^norm_kind must be one of layer, rms, got 'batch'"),
-        ({"activation": "silu"}, "^activation must be one of gelu, swiglu, relu2, got"),
+        ({"activation": "silu"}, "^activation must be one of gelu, .*_erf, got 'silu'"),
+        ({"norm_eps": 0}, "^norm_eps must be above 0 and below 1, got 0$"),
+        ({"norm_eps": 1}, "^norm_eps must be above 0 and below 1"),
+        ({"norm_eps": "1e-5"}, "^norm_eps must be above 0 and below 1, got '1e-5'"),
+        ({"rope_base": -1.0, "positions": "rotary"}, "^rope_base must be above 0 and"),
+        ({"rope_base": float("nan")}, "^rope_base must be above 0 and finite"),
+        ({"rope_base": 500.0}, "^rope_base 500.0: positions learned turn nothing$"),
+        ({"pooling": "max"}, "^pooling must be one of text, mean, cls, got 'max'"),
         ({"positions": "alibi"}, "^positions must be one of .*, rotary, got 'alibi'"),
     ],
 )
@@ -160,9 +202,10 @@ def test_a_layer_refuses_unequal_groups(layer):
         layer(16, 4, n_kv_heads=3, init=0)
 
 
-@pytest.mark.parametrize("part", ["grouped", "qk_norm"])
+@pytest.mark.parametrize("part", ["grouped", "qk_norm", "width"])
 def test_an_lstm_has_no_heads(part):
-    with pytest.raises(UsageError, match=r"^(n_kv_heads 2|qk_norm True): arch lstm"):
+    names = r"^(n_kv_heads 2|qk_norm True|activation swiglu): arch lstm"
+    with pytest.raises(UsageError, match=names):
         build(shape(part, "lstm"), RNG)
 
 

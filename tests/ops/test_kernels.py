@@ -10,14 +10,14 @@ import pytest
 from minillm.backend import definition_of, plain
 from minillm.learning.config import TrainConfig
 from minillm.learning.flat import FlatParameters
+from minillm.learning.learner import new_optimizer
 from minillm.learning.optimizer import (
-    SGD,
     AdamW,
     clip_scale,
     global_norm,
-    new_optimizer,
     squared_norm,
 )
+from minillm.learning.sgd import SGD
 from minillm.nn import Module
 from minillm.tensor import Tensor
 

@@ -39,7 +39,21 @@ CAUSAL = {
     "gpt, sines": {**BPE, "positions": "sinusoidal"},
     "gpt without biases": {"tokenizer": "chars", "bias": False},
     "gpt, relu2": {"tokenizer": "chars", "activation": "relu2"},
+    "gpt, of its own": {
+        "tokenizer": "bytes",
+        "activation": "gelu_erf",
+        "d_ff": 50,
+        "norm_eps": 1e-3,
+    },
     "llama": {**LLAMA, **BPE},
+    "qwen 3": {**LLAMA, **BPE, "qk_norm": True, "kv_heads": 2},
+    "llama, of its own": {
+        **LLAMA,
+        "tokenizer": "bytes",
+        "rope_base": 50.0,
+        "d_ff": 50,
+        "norm_eps": 1e-3,
+    },
     "llama, tied, with biases": {**LLAMA, **BPE, "tied": True, "bias": True},
     "llama, grouped": {**LLAMA, "tokenizer": "bytes", "kv_heads": 2},
 }

@@ -39,21 +39,41 @@ def llama(**settings):
         vocab_size=V,
         max_position_embeddings=CONTEXT,
         hidden_size=24,
-        intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        rms_norm_eps=1e-5,
-        **settings,
+        **{"intermediate_size": 64, **settings},
     )
     return transformers.LlamaForCausalLM(config)
 
 
+def qwen3(**settings):
+    config = transformers.Qwen3Config(
+        vocab_size=V,
+        max_position_embeddings=CONTEXT,
+        hidden_size=24,
+        intermediate_size=50,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=6,
+        **settings,
+    )
+    return transformers.Qwen3ForCausalLM(config)
+
+
 MODELS = {
+    "qwen3": lambda: qwen3(),
     "gpt2": lambda: gpt2(),
     "gpt2, untied": lambda: gpt2(tie_word_embeddings=False),
+    "gpt2, by erf": lambda: gpt2(activation_function="gelu", n_inner=50),
+    "gpt2, eps": lambda: gpt2(layer_norm_epsilon=1e-2),
     "llama": lambda: llama(),
     "llama, tied": lambda: llama(tie_word_embeddings=True),
     "llama, grouped": lambda: llama(num_key_value_heads=2),
+    "llama, base": lambda: llama(
+        rope_parameters={"rope_type": "default", "rope_theta": 50.0}
+    ),
+    "llama, eps": lambda: llama(rms_norm_eps=1e-2, intermediate_size=50),
     "llama, biases": lambda: llama(attention_bias=True, mlp_bias=True),
 }
 
@@ -79,11 +99,11 @@ def test_logits(kind, saved, tokenizer, tmp_path):
     assert np.abs(run.model(ids).numpy() - logits).max() < 1e-5 * np.abs(logits).max()
 
 
-@pytest.mark.parametrize("name", ["GPT2", "Llama"])
+@pytest.mark.parametrize("name", ["GPT2", "Llama", "Qwen3"])
 def test_each_key_that_does_not_matter_is_one_of_theirs_or_of_before(name):
     """What is in the list and changes a number here would be a silent mistake: with
     each of them changed, their logits are as they were."""
-    make = {"GPT2": gpt2, "Llama": llama}[name]
+    make = {"GPT2": gpt2, "Llama": llama, "Qwen3": qwen3}[name]
     torch.manual_seed(0)
     model = make().eval()
     ids = torch.arange(CONTEXT)[None]

@@ -5,7 +5,8 @@ import pytest
 
 from minillm import Tensor
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import SGD, AdamW, clip_scale, global_norm, squared_norm
+from minillm.learning.optimizer import AdamW, clip_scale, global_norm, squared_norm
+from minillm.learning.sgd import SGD
 from minillm.models import ModelConfig, build
 from minillm.text import Batch
 

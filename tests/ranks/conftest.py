@@ -103,7 +103,7 @@ def train_on(ranks):
     """A function that trains a small model in `run` on n ranks."""
 
     def run(n: int, *options: str):
-        return ranks(n, "-m", "minillm_cli", "train", *TRAIN, *options)
+        return ranks(n, "-m", "minillm", "train", *TRAIN, *options)
 
     return run
 

@@ -32,7 +32,7 @@ from minillm.series.results import Results
 from minillm.series.series_progress import Silent
 
 TRAIN = [
-    *(sys.executable, "-m", "minillm_cli", "train", "--size=pico", "--context=16"),
+    *(sys.executable, "-m", "minillm", "train", "--size=pico", "--context=16"),
     *("--tokenizer=chars", "--data=story.txt", "--batch=32", "--device=cpu"),
     *("--eval-every=100", "--keep=1", "--lr=0.001"),
 ]

@@ -17,7 +17,8 @@ import pytest
 
 from minillm import load_run
 from minillm.errors import Interrupted, MinillmError, UsageError
-from minillm.learning.config import WORDS, TrainConfig
+from minillm.learning.config import TrainConfig
+from minillm.learning.settings import WORDS
 from minillm.runs import checkpoint
 from minillm.runs.run import read_record
 from minillm.series import executors, job, scale
@@ -144,7 +145,7 @@ def test_ctrl_c_cancels_what_has_not_begun_and_what_runs_saves(dask, here, local
     with pytest.raises(Interrupted) as caught:
         on(dask.scheduler_address, local, reporter=Listener(interrupt))
     assert caught.value.exit_code == 130
-    on_it = f"--out series --executor dask --scheduler {dask.scheduler_address}"
+    on_it = f"executor='dask', scheduler={dask.scheduler_address!r}, out='series')"
     assert str(caught.value).endswith(on_it)
     time.sleep(2 * job.TICK)
     assert len(records()) < 5
@@ -345,10 +346,10 @@ def test_ranks_that_do_not_see_the_disk_send_folders_back(sweep_by, local):
     ("options", "says"),
     [
         ({"executor": "mpi"}, "mpiexec -n 5 minillm scale --executor mpi"),
-        ({"executor": "dask"}, "--scheduler ADDRESS go together"),
-        ({"scheduler": "tcp://127.0.0.1:1"}, "--scheduler ADDRESS go together"),
+        ({"executor": "dask"}, "scheduler='ADDRESS' go together"),
+        ({"scheduler": "tcp://127.0.0.1:1"}, "scheduler='ADDRESS' go together"),
         ({"executor": "slurm"}, "choose one of local, dask, mpi"),
-        ({"executor": "mpi", "workers": 2}, "--workers 2"),
+        ({"executor": "mpi", "workers": 2}, "workers=2"),
     ],
 )
 def test_what_cannot_be_meant(options, says, tmp_path, monkeypatch):

@@ -96,7 +96,7 @@ def test_a_signal_to_mpiexec_leaves_a_whole_checkpoint(mpiexec, here, options, n
     """It hands SIGUSR1 on, and kills its ranks itself at the others."""
     asked = number == signal.SIGUSR1
     every = 100_000 if asked else 50
-    command = [sys.executable, "-m", "minillm_cli", "train", *options]
+    command = [sys.executable, "-m", "minillm", "train", *options]
     command += ["--steps=100000", f"--save-every={every}", "--eval-every=100000"]
     job = subprocess.Popen([*mpiexec, "-n", "2", *command], stderr=subprocess.PIPE)
     try:

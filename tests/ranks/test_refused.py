@@ -80,7 +80,7 @@ def test_what_does_not_fit_ranks(options, says, train_on):
     ],
 )
 def test_ranks_that_disagree_are_refused(option, says, ranks, options):
-    train = ["-m", "minillm_cli", "train", *options]
+    train = ["-m", "minillm", "train", *options]
     code, said = ranks(2, *train, others=[sys.executable, *train, option])
     assert code == 2, said
     assert says in said
@@ -92,7 +92,7 @@ def test_ranks_that_disagree_are_refused(option, says, ranks, options):
 def test_ranks_of_another_text_of_the_same_name_are_refused(ranks, options, here):
     (here / "other").mkdir()
     (here / "other" / "story.txt").write_text("A sea of books. " * 400, "utf-8")
-    train = ["-m", "minillm_cli", "train", *options]
+    train = ["-m", "minillm", "train", *options]
     elsewhere = f"import os; os.chdir({str(here / 'other')!r}); "
     other = [sys.executable, "-c", elsewhere + RUN % train[2:]]
     code, said = ranks(2, *train, others=other)
@@ -103,7 +103,7 @@ def test_ranks_of_another_text_of_the_same_name_are_refused(ranks, options, here
 
 @pytest.mark.ranks
 def test_ranks_of_other_code_are_refused(ranks, options):
-    train = ["-m", "minillm_cli", "train", *options]
+    train = ["-m", "minillm", "train", *options]
     changed = "import minillm; minillm.__version__ = '9'; "
     other = [sys.executable, "-c", changed + RUN % train[2:]]
     code, said = ranks(2, *train, others=other)

@@ -83,7 +83,7 @@ def test_a_value_counts_where_its_whole_key_is_seen():
 
 @pytest.mark.parametrize("options", [{"kind": "bpe"}, {"objective": "mlm"}])
 def test_other_models_are_refused(options):
-    with pytest.raises(UsageError, match="--tokenizer chars"):
+    with pytest.raises(UsageError, match="tokenizer='chars'"):
         measure(run_of(FACTS.lines, **options), "1=22\n" * 99, 2)
 
 

@@ -157,7 +157,7 @@ def test_log_sigma_divides_the_residuals_of_logarithms():
     )
     with pytest.raises(UsageError, match="one of them"):
         fit(columns, loss="lsq", sigma="s", log_sigma="s")
-    with pytest.raises(UsageError, match="--loss lsq"):
+    with pytest.raises(UsageError, match="loss='lsq'"):
         fit(columns, log_sigma="s")
 
 

@@ -16,7 +16,7 @@ from minillm.series.ladder import (
 )
 from minillm.series.ladder import command as command_of
 from minillm.series.model_settings import read, written
-from minillm.series.scale import _folder, scale
+from minillm.series.scaling import _folder, scale
 
 SETTINGS = {
     "name": "steps",

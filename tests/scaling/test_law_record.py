@@ -91,7 +91,7 @@ def test_a_law_of_other_quantities_is_refused(law_of, x, words, old):
     record = record_of(x)
     if old:
         del record["variables"], record["measured"]
-    with pytest.raises(UsageError, match=f"{words}.*fit with --x N --x D"):
+    with pytest.raises(UsageError, match=f"{words}.*fit with x=\\('N', 'D'\\)"):
         law_of(record)
 
 
@@ -112,7 +112,7 @@ def test_a_name_that_says_nothing_may_be_explained(law_of):
     ("y", "quantity"), [("ppl", "perplexity"), ("val accuracy", "accuracy")]
 )
 def test_a_law_of_no_loss_is_refused(law_of, y, quantity):
-    with pytest.raises(UsageError, match=f"its law is of {y}, {quantity}, .* --y loss"):
+    with pytest.raises(UsageError, match=f"its law is of {y}, {quantity}, .* y='loss'"):
         law_of(record_of(("N", "D"), y))
 
 

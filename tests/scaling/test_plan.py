@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.errors import DataError
-from minillm.series.ladder import Ladder
+from minillm.series.ladder import PRESETS, Ladder
 from minillm.series.plan import (
     FINISHING,
     SLOWER,
@@ -77,6 +77,18 @@ def test_with_time_for_everything_everything_is_planned():
 def test_the_longest_run_begins_first():
     lengths = [run.seconds for run in plan(budget=1_000).runs]
     assert lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize("budget", [300, 1e4])
+def test_both_cores_have_work_until_the_demo_ends(budget):
+    """By the seconds of its steps on a core of 2026, side by side."""
+    seconds = {16: 0.006, 24: 0.009, 32: 0.012, 48: 0.018, 64: 0.025, 96: 0.043}
+    ladder = PRESETS["demo"]
+    found = plan(
+        budget, ladder=ladder, tokens=ladder.tokens, step_seconds=seconds, workers=2
+    )
+    busy = sum(run.seconds for run in found.runs) / (2 * found.training_seconds)
+    assert busy > 0.97
 
 
 def test_a_run_takes_its_steps_and_its_evaluation():

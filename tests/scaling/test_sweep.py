@@ -28,7 +28,7 @@ def test_a_sweep_is_said(name):
     law = fit(sweep(name=name), bootstrap=20)
     assert any(
         f"18 rows share their N with a row of another {name}" in text
-        and "add --best" in text
+        and "add best=True" in text
         for text in law.warnings
     )
 
@@ -42,7 +42,7 @@ def test_the_best_rate_of_each_size_is_fitted(seeds, loss):
     rows = {each["row"] for each in law.excluded}
     assert len(rows) == 12 * seeds and not rows & set(law.rows)
     assert {each["reason"] for each in law.excluded} == {"not the best loss of its N"}
-    assert not any("--best" in text for text in law.warnings)
+    assert not any("best=True" in text for text in law.warnings)
 
 
 @pytest.mark.slow
@@ -79,7 +79,9 @@ def test_what_is_no_sweep_is_not_said():
     seeds = {name: np.repeat(column, 2) for name, column in by_size.items()}
     other = {"success_rate": sweep()["lr"], "lr": np.full(18, 1e-3)}
     for columns in (by_size, seeds, sweep() | other):
-        assert not any("--best" in text for text in fit(columns, bootstrap=20).warnings)
+        assert not any(
+            "best=True" in text for text in fit(columns, bootstrap=20).warnings
+        )
 
 
 def test_budgets_may_be_swept_too():
@@ -93,7 +95,7 @@ def test_budgets_may_be_swept_too():
         "lr": np.concatenate([rate, 3 * rate]),
         "loss": np.concatenate([loss, loss * (1 + 0.02 * rate / 1e-3)]),
     }
-    assert any("--best" in text for text in fit_isoflop(columns).warnings)
+    assert any("best=True" in text for text in fit_isoflop(columns).warnings)
     found = fit_isoflop(columns, best=True)
     assert found.laws["N_opt"]["n"] == pytest.approx(0.5)
     assert len(found.excluded) == 15

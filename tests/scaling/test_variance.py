@@ -132,11 +132,11 @@ def test_the_largest_is_left_out_with_its_whole_run():
 @pytest.mark.slow
 def test_a_column_of_runs_that_was_not_named_is_a_doubt():
     columns = branched(0)
-    assert any("add --group trunk" in warning for warning in fit_both(columns).warnings)
+    assert any("add group='trunk'" in warning for warning in fit_both(columns).warnings)
     grouped = fit_both(columns, group="trunk")
-    assert not any("--group" in warning for warning in grouped.warnings)
+    assert not any("group=" in warning for warning in grouped.warnings)
     columns["trunk"] = list(range(24))
-    assert not any("--group" in warning for warning in fit_both(columns).warnings)
+    assert not any("group=" in warning for warning in fit_both(columns).warnings)
 
 
 def test_a_row_without_a_run_is_left_out():

@@ -34,7 +34,7 @@ def test_a_good_series_gives_none():
         ("over 3 %", {"y": BENT_UP}),
         ("all but the largest run of this fit", {"y": BENT_UP}),
         ("L∞", {"D": np.full(8, 4e6)}),
-        ("fit both variables (--x N --x D)", {"D": np.geomspace(1e6, 1e7, 8)}),
+        ("fit both variables (x=('N', 'D'))", {"D": np.geomspace(1e6, 1e7, 8)}),
         ("batch changes from 8 to 16", {"batch": [8] * 4 + [16] * 4}),
         ("batch changes from 0.5M to 1M", {"batch": ["0.5M"] * 4 + ["1M"] * 4}),
         ("epochs changes from 1 to 4", {"epochs": [1, 1, 1, 2, 2, 2, 4, 4]}),

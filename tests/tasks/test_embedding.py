@@ -1,5 +1,6 @@
 """Vectors of texts, and what is found with them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from minillm import embed, load_run, search, train
 from minillm.errors import DataError, UsageError
+from minillm.models.bert import Bert
 from minillm.tasks.reading import batches
 from minillm.tasks.retrieval import FEWEST, standardised
 
@@ -65,6 +67,20 @@ def test_a_vector_is_the_mean_of_the_last_layer_over_the_text(runs, world, kind)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     for text, vector in zip(texts, vectors, strict=True):
         np.testing.assert_allclose(vector, by_hand(runs[kind], text), atol=2e-5)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_model_may_pool_its_special_tokens_too(runs, world, pooling):
+    run = runs["bert"]
+    model = Bert(replace(run.model.config, pooling=pooling), np.random.default_rng(0))
+    pooled = replace(run, model=model)
+    texts = [text[:12] for text, _ in world.further[:9]]  # one window
+    for text, vector in zip(texts, embed(pooled, texts), strict=True):
+        ids, _ = run.tokenizer.frame(run.tokenizer.encode(text), room=16)
+        x = model.hidden(ids[None]).numpy()[0]
+        expected = x[0] if pooling == "cls" else x.mean(0)
+        expected /= np.linalg.norm(expected)
+        np.testing.assert_allclose(vector, expected, atol=2e-6)
 
 
 def test_batches_hold_every_text_once_and_little_padding(runs):

@@ -133,7 +133,8 @@ def test_an_interrupted_one_goes_on_when_started_again(world, base, tmp_path, ru
         )
     assert stop.value.exit_code == 130
     told = str(stop.value)
-    assert f"--data {world.labelled} --epochs 2 --lr 0.01 --out {out}" in told
+    told_so = f"data={str(world.labelled)!r}, epochs=2, lr=0.01, out={str(out)!r})"
+    assert told_so in told
     assert not (out / "finetune.json").exists()
     reporter = InterruptedAt(4, 0)
     again = finetune(base, world.labelled, out=out, reporter=reporter, **settings)

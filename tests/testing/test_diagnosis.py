@@ -211,6 +211,16 @@ def test_types(rule, kind):
         assert caught.value.kind == kind
 
 
+def test_the_type_of_every_gradient_of_an_op_is_looked_at():
+    @op
+    def first_is_wide(x, y):
+        wide = np.full(x.shape, 2.0)
+        return x + y, lambda g: g * wide, lambda g: g
+
+    with pytest.raises(CheckError, match="float64 inside"):
+        check_types(first_is_wide, X, X)
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_types_of_every_op(name):
     for arrays, settings in TABLE[name].examples(3):

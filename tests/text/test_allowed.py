@@ -4,9 +4,12 @@ import copy
 import json
 import time
 
+import numpy as np
 import pytest
+import tokenizers
 
 from minillm.errors import DataError
+from minillm.generation.text_stream import TextStream
 from minillm.text import load_tokenizer, train_tokenizer
 from minillm.text.tokenizer.allowed import PATTERNS, check_parts
 from minillm.text.tokenizer.library import panics_told
@@ -62,6 +65,34 @@ def load(tmp_path, files):
     return loaded
 
 
+def mark(there: str, here: str, **more) -> dict:
+    return {"type": "Replace", "pattern": {"String": there}, "content": here, **more}
+
+
+PREPEND = {"type": "Prepend", "prepend": "▁"}
+METASPACE = {"type": "Metaspace", "replacement": "▁", "split": False}
+STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+STEPS = [mark("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"}]
+
+
+def pieces(**changes) -> dict:
+    """The file of a tokenizer as Llama 2's, of a few tokens."""
+    names = [*(f"<0x{i:02X}>" for i in range(256)), "▁", "a", "b", "▁a", "▁▁"]
+    model = {
+        "type": "BPE",
+        "byte_fallback": True,
+        "vocab": {name: i for i, name in enumerate(names)},
+        "merges": [["▁", "a"], ["▁", "▁"]],
+    }
+    file = {
+        "model": model,
+        "normalizer": {"type": "Sequence", "normalizers": [PREPEND, mark(" ", "▁")]},
+        "decoder": {"type": "Sequence", "decoders": [*STEPS, STRIP]},
+        "added_tokens": [],
+    }
+    return {**file, **changes}
+
+
 # (the kind, what is changed)
 READ = [
     ("bpe", {}),
@@ -84,13 +115,110 @@ def test_a_tokenizer_of_known_parts_is_read(load, kind, changes):
     assert "she sells" in tokenizer.decode(tokenizer.encode("She sells.")).lower()
 
 
+@pytest.mark.parametrize(
+    ("changes", "ids"),
+    [
+        ({}, [259, 257, 256, 258, 195, 169]),
+        (
+            {"normalizer": None, "pre_tokenizer": METASPACE},
+            [259, 257, 256, 258, 195, 169],
+        ),
+        ({"normalizer": mark(" ", "▁")}, [257, 257, 256, 258, 195, 169]),
+    ],
+)
+def test_merges_of_characters_with_bytes_for_the_rest(tmp_path, changes, ids):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(pieces(**changes)), encoding="utf-8")
+    tokenizer = load_tokenizer(path)
+    assert tokenizer.encode("aa bé").tolist() == ids
+    assert tokenizer.decode(ids).lstrip() == "aa bé"
+    assert [tokenizer.token_bytes(i) for i in (259, 195)] == [b" a", b"\xc3"]
+    assert tokenizer.decode([257, 195]) == "a\ufffd"
+    stream = TextStream(tokenizer, after=[257])
+    assert [stream.push(i) for i in (259, 195, 169, 260)] == [" a", "", "é", "  "]
+    assert tokenizer.open_end("a ") == ("a", " ")
+    assert np.flatnonzero(tokenizer.opening(" ")).tolist() == [32, 256, 259, 260]
+    again = tokenizer.with_specials(["<pad>"])
+    assert (again.specials, again.encode("aa bé").tolist()) == ({"<pad>": 261}, ids)
+
+
+@pytest.mark.parametrize("crosses", [False, True])
+@pytest.mark.parametrize("prefix", ["rule", "metaspace"])
+def test_a_long_text_is_cut_where_no_merge_crosses(tmp_path, crosses, prefix):
+    file = pieces()
+    if prefix == "metaspace":
+        file |= {"normalizer": None, "pre_tokenizer": METASPACE}
+    if crosses:
+        file["model"]["vocab"]["a▁"] = 261
+        file["model"]["merges"].insert(0, ["a", "▁"])
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(file), encoding="utf-8")
+    tokenizer = load_tokenizer(path)
+    text = "a aa  b   " * 20_000
+    whole = tokenizers.Tokenizer.from_str(json.dumps(file)).encode(text).ids
+    assert tokenizer.encode(text).tolist() == whole
+    assert (len(list(tokenizer._cut(text))) == 1) == crosses
+    assert tokenizer.decode(whole) == text
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"decoder": {"type": "Sequence", "decoders": STEPS[:2]}}, "a decoder of Repl"),
+        ({"decoder": {"type": "Sequence", "decoders": []}}, "decoder has 0 parts"),
+        ({"normalizer": {"type": "Lowercase"}}, "spaces are treated in a way"),
+        ({"pre_tokenizer": METASPACE}, "spaces are treated in a way"),
+        ({"normalizer": mark("a", "▁")}, "normalizer.pattern.String must be one of  ,"),
+        ({"normalizer": mark(" ", "▁" * 99)}, "normalizer.content must be one of ▁"),
+        ({"normalizer": {**PREPEND, "prepend": "ab"}}, "normalizer.prepend must be"),
+        ({"pre_tokenizer": {**METASPACE, "replacement": "_"}}, "replacement must be"),
+        ({"decoder": BYTES}, "its bytes are tokens in two ways"),
+        (
+            {"model": {**pieces()["model"], "byte_fallback": False}},
+            "not written in bytes",
+        ),
+        ({"model": {**pieces()["model"], "vocab": {"▁": 0}}}, "a pair of no tokens"),
+        (
+            {"model": {**pieces()["model"], "vocab": {"a": 0}, "merges": []}},
+            "no token for the byte 0",
+        ),
+    ],
+)
+def test_such_merges_are_refused_with(tmp_path, changes, says):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(pieces(**changes)), encoding="utf-8")
+    with pytest.raises(DataError, match=says):
+        load_tokenizer(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pair"),
+    [
+        ("BertProcessing", [300, 1, 2, 301, 3, 301]),
+        ("RobertaProcessing", [300, 1, 2, 301, 301, 3, 301]),
+    ],
+)
+def test_what_stands_around_texts(load, kind, pair):
+    size = len(load("bpe")._library.get_vocab())
+    added = [
+        {"id": size + i, "content": name, "special": True, "single_word": False}
+        | {"lstrip": False, "rstrip": False, "normalized": False}
+        for i, name in enumerate(("<s>", "</s>"))
+    ]
+    ends = {"cls": ["<s>", size], "sep": ["</s>", size + 1]}
+    tokenizer = load("bpe", post_processor={"type": kind, **ends}, added_tokens=added)
+    pair = [i - 300 + size if i >= 300 else i for i in pair]
+    assert tokenizer.frame([1, 2], [3], room=9)[0].tolist() == pair
+    assert tokenizer.before.tolist() == [size]
+
+
 # (what it is, the kind, what is changed, what is said)
 REFUSED = [
     (
         "a rule that makes texts longer",
         "bpe",
         {"normalizer": {"type": "Sequence", "normalizers": [GROWING] * 4}},
-        "normalizer.type must be one of .*, got 'Replace'",
+        "normalizer.pattern.String must be one of  , got 'a'",
     ),
     (
         "a table of rules",

@@ -279,14 +279,3 @@ def test_a_fetched_corpus_is_kept_and_a_damaged_one_is_not_used(
 def test_an_unknown_name_is_told_the_known_ones():
     with pytest.raises(UsageError, match=r"'novel'.*tinyshakespeare"):
         fetch("novel")
-
-
-@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_every_platform_has_a_place_for_the_cache(platform, monkeypatch, tmp_path):
-    for name in ("MINILLM_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(module.sys, "platform", platform)
-    monkeypatch.setattr(module.Path, "home", lambda: tmp_path)
-    place = module.cache_folder()
-    assert tmp_path in place.parents
-    assert "minillm" in place.parts

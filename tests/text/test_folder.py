@@ -47,7 +47,7 @@ def test_a_link_out_of_the_folder_is_refused_by_name(place, links):
     for name, target in links.items():
         (place / "in" / name).symlink_to(target.format(place=place))
     with pytest.raises(
-        DataError, match=r"leads out of .*; give --follow-links"
+        DataError, match=r"leads out of .*; give data=.*:links=follow'"
     ) as error:
         load_corpus(place / "in")
     assert any(str(place / "in" / name) in str(error.value) for name in links)

@@ -1,9 +1,11 @@
 """Characters that no token stands for: counted, named, told."""
 
 import pytest
+import tokenizers
 
 from minillm.text.tokenizer import train_tokenizer
 from minillm.text.tokenizer.base import NOTHING, Lost
+from minillm.text.tokenizer.wordpiece import WordPieceTokenizer
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,24 @@ def test_the_share_is_told(lost, told):
 
 def test_the_losses_of_two_texts_add_up():
     assert Lost(1, 8, "灯塔") + Lost(3, 9, "塔海") == Lost(4, 17, "灯塔海")
+
+
+def test_a_word_that_is_known_in_another_form():
+    """Without accents, as BERT reads it, 각 is three letters: none of them is lost, and
+    of the word with a snowman all four."""
+    pieces = ["[UNK]", *normalised("각"), *(f"##{each}" for each in normalised("각"))]
+    library = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece({each: i for i, each in enumerate(pieces)})
+    )
+    library.normalizer = tokenizers.normalizers.BertNormalizer()
+    library.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    library.decoder = tokenizers.decoders.WordPiece()
+    library.add_special_tokens(["[UNK]"])
+    tokenizer = WordPieceTokenizer(library)
+    assert tokenizer.lost(["각 각"]) == Lost(of=3)
+    lost = tokenizer.lost(["각 각☃"])
+    assert (lost.n, lost.of) == (4, 7)
+
+
+def normalised(text):
+    return tokenizers.normalizers.BertNormalizer().normalize_str(text)

@@ -24,7 +24,7 @@ def trained():
 @pytest.fixture
 def parts(trained):
     """(vocabulary, merges) with GPT-2's special token at the end."""
-    model = json.loads(trained._json())["model"]
+    model = json.loads(trained.to_json())["model"]
     vocab = {**model["vocab"], END: len(model["vocab"])}
     return vocab, [tuple(pair) for pair in model["merges"]]
 

@@ -74,11 +74,11 @@ def test_the_bytes_are_the_same_on_every_machine(spec):
 @pytest.mark.parametrize(
     ("data", "kind", "words"),
     [
-        ("reverse", "text", "reverse is pairs of texts, for --objective seq2seq"),
-        ("languages:seed=1", "text", "is texts with labels, for --objective classify"),
-        ("brackets", "pairs", "is a text, for --objective mlm.*read as pairs of texts"),
-        ("induction", "labels", "a text, for --objective clm; .* as texts with labels"),
-        ("topics", "pairs", "topics is a text of documents, for --objective mlm.nsp"),
+        ("reverse", "text", "reverse is pairs of texts, for objective='seq2seq'"),
+        ("languages:seed=1", "text", "is texts with labels, for objective='classify'"),
+        ("brackets", "pairs", "is a text, for objective='mlm'.*read as pairs of texts"),
+        ("induction", "labels", "a text, for objective='clm'; .* as texts with labels"),
+        ("topics", "pairs", "topics is a text of documents, for objective='mlm.nsp'"),
         ("numbers", "labels", "is pairs of texts.*cannot be read as texts with labels"),
     ],
 )

@@ -94,20 +94,20 @@ def test_a_classifier_takes_the_body_of_its_base(
 def test_another_shape_than_the_base_s_is_refused(quick_train, tmp_path, other):
     quick_train("base", steps=1)
     ((name, value),) = other.items()
-    with pytest.raises(UsageError, match=f"--{name} {value}: the run .* has"):
+    with pytest.raises(UsageError, match=f"{name}={value!r}: the run .* has"):
         train(base=tmp_path / "base", **other)
 
 
 def test_what_the_base_has_not_set_is_said_plainly(quick_train, tmp_path):
     quick_train("base", steps=1)
-    with pytest.raises(UsageError, match=r"--kv-heads 1: the run .* has none set, and"):
+    with pytest.raises(UsageError, match=r"kv_heads=1: the run .* has none set, and"):
         train(base=tmp_path / "base", n_kv_heads=1)
 
 
 def test_a_default_that_is_asked_for_is_no_default(quick_train, tmp_path):
     quick_train("base", steps=1)
     asked = TrainConfig(base=tmp_path / "base", tokenizer="bpe")
-    with pytest.raises(UsageError, match=r"--tokenizer bpe: the run .* has chars"):
+    with pytest.raises(UsageError, match=r"tokenizer='bpe': the run .* has chars"):
         train(asked, sources={"tokenizer": "command line"})
 
 
@@ -208,7 +208,7 @@ def test_fresh_takes_the_shape_and_the_tokenizer_but_no_weights(
 
 
 def test_fresh_without_a_base_is_refused():
-    with pytest.raises(UsageError, match=r"--fresh .* --base"):
+    with pytest.raises(UsageError, match=r"fresh= .* base="):
         TrainConfig(fresh=True).resolve()
 
 

@@ -86,7 +86,7 @@ def test_a_run_goes_on_where_its_text_is_read_as_before(tmp_path, text, options)
 )
 def test_a_run_is_refused_where_its_text_is_read_otherwise(tmp_path, text, options):
     options = begin(tmp_path, text, **options)
-    with pytest.raises(DataError, match=r"earlier minillm.*text\.txt.*another --out"):
+    with pytest.raises(DataError, match=r"earlier minillm.*text\.txt.*another out="):
         train(**options, resume=True, draw=False)
     assert "format" not in read_record(tmp_path / "run")
 

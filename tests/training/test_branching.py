@@ -65,7 +65,7 @@ def test_what_cannot_be_a_start_is_refused(run, config, tmp_path):
     run("kept", steps=20, branch=True)
     run("not-kept", steps=20)
     kept = str(tmp_path / "kept")
-    with pytest.raises(UsageError, match=r"--branch"):
+    with pytest.raises(UsageError, match="branch=True"):
         run("x", steps=40, start=str(tmp_path / "not-kept"))
     with pytest.raises(UsageError, match="more than its 10"):
         run("y", steps=10, start=kept)

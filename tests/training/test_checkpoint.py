@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
+from minillm import weights
 from minillm.errors import DataError
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import SGD, AdamW
+from minillm.learning.optimizer import AdamW
+from minillm.learning.sgd import SGD
 from minillm.models import ModelConfig, build
 from minillm.runs import checkpoint
 from minillm.runs.run import load_run
-from minillm.weights import read_arrays, write_arrays
+from minillm.weights import read_about, read_arrays, write_arrays
 
 SHAPE = {"vocab_size": 11, "n_layers": 1, "d_model": 8, "n_heads": 2, "context": 5}
 SHAPE["tied"] = True
@@ -155,7 +158,7 @@ def test_a_save_that_fails_leaves_nothing_behind(folder, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    monkeypatch.setattr(checkpoint, "write_arrays", full)
     with pytest.raises(DataError, match=r"step-000030.*No space left"):
         save(folder, 30)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -191,6 +194,47 @@ def test_a_transposed_array_is_written_as_it_looks(tmp_path):
     loaded = read_arrays(tmp_path / "a.safetensors")
     for name, value in arrays.items():
         np.testing.assert_array_equal(loaded[name], value)
+
+
+@pytest.mark.parametrize("about", [None, {"next": "灯 3"}])
+def test_a_file_is_the_one_that_the_library_writes(tmp_path, about):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "b.weight": rng.standard_normal((3, 5)).astype(np.float32),
+        "a": np.zeros((0, 2), np.float32),
+        "half": np.ones(3, np.float16),
+        "wide": np.array(2.5),
+    }
+    save_file(arrays, tmp_path / "theirs", about)
+    write_arrays(tmp_path / "ours", arrays, about)
+    assert (tmp_path / "theirs").read_bytes() == (tmp_path / "ours").read_bytes()
+    for name, value in read_arrays(tmp_path / "ours").items():
+        np.testing.assert_array_equal(value, arrays[name])
+    assert read_about(tmp_path / "ours") == (about or {})
+
+
+@pytest.mark.parametrize("piece", [1, 5, 1000])
+def test_arrays_are_read_in_any_pieces(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(weights, "PIECE", piece)
+    rng = np.random.default_rng(0)
+    arrays = {
+        "table": rng.standard_normal((3, 5)).astype(np.float32),
+        "cube": rng.standard_normal((2, 3, 2)).astype(np.float16),
+        "vector": rng.standard_normal(7),
+        "number": np.array(2.5, np.float32),
+        "none": np.zeros((0, 2), np.float32),
+    }
+    write_arrays(tmp_path / "a", arrays)
+    found = {name: np.full_like(array, 9) for name, array in arrays.items()}
+    weights.fill(found, tmp_path / "a")
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+    arrays["vector"][6] = np.inf
+    write_arrays(tmp_path / "a", arrays)
+    found = {name: np.full_like(array, 9) for name, array in arrays.items()}
+    with pytest.raises(DataError, match="vector has numbers that are not finite"):
+        weights.fill(found, tmp_path / "a")
+    assert all((array == 9).all() for array in found.values())  # all, or none
 
 
 HEADERS = [

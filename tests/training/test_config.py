@@ -8,7 +8,7 @@ import pytest
 from minillm.errors import UsageError
 from minillm.learning.config import TOKENIZERS, TrainConfig
 from minillm.models import SIZES
-from minillm.models.sizes import default_heads
+from minillm.models.architectures import default_heads
 
 
 @pytest.mark.parametrize("name", SIZES)

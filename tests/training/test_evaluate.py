@@ -15,6 +15,7 @@ from minillm.learning.encoded import all_batches, validation_batch
 from minillm.learning.evaluate import (
     Score,
     Tally,
+    added_up,
     evaluate,
     interim_every,
     score,
@@ -114,6 +115,22 @@ def test_workers_share_an_evaluation(workplace, objective, every):
     alone = Worker(workplace(objective=objective), 0, 1).evaluate(every)
     assert_equal_scores(sum(shares, Score()), alone)
     assert min(share.tokens.n for share in shares) > 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("every", [1, 2, 3, 8])
+def test_one_look_at_all_parts_gives_both_evaluations_to_the_last_bit(
+    workplace, n, every
+):
+    work = workplace("threads", n)
+    workers = [Worker(work, rank, n) for rank in range(n)]
+    for worker in workers:
+        worker.at_a_time = 2  # many parts
+    found = [worker.score_parts() for worker in workers]
+    assert sum(map(len, found)) > 8
+    for each in (every, 1):
+        apart = sum((worker.evaluate(each) for worker in workers), Score())
+        assert added_up(found, each) == apart
 
 
 def test_parts_do_not_change_the_sums(workplace):

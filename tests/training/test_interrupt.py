@@ -40,7 +40,7 @@ def start(book, tmp_path):
         }
         argv = [f"--{name}={value}" for name, value in options.items()]
         process = subprocess.Popen(
-            [sys.executable, "-m", "minillm_cli", "train", *argv],
+            [sys.executable, "-m", "minillm", "train", *argv],
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",

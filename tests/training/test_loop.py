@@ -205,7 +205,7 @@ def test_a_reporter_hears_once_of_what_is_missing(quick_train, monkeypatch):
         quick_train(str(i), steps=2, workers=workers, reporter=reporter)
         notes = [what for kind, what in reporter.told if kind == "note"]
         wish = [
-            f"--workers {text}: this platform cannot fork, threads do the work"
+            f"workers={text!r}: this platform cannot fork, threads do the work"
             for text in named
         ]
         assert notes == [*wish, "MKL 1 cannot be used: why"]
@@ -267,7 +267,9 @@ def test_interrupted_and_resumed_is_uninterrupted(quick_train, tmp_path, options
         zip(stops, (signal.SIGINT, signal.SIGTERM), strict=True)
     ):
         reporter = At(stop, lambda number=number: signal.raise_signal(number))
-        with pytest.raises(Interrupted, match=f"after step {stop}, .*--resume") as what:
+        with pytest.raises(
+            Interrupted, match=f"after step {stop}, .*resume=True"
+        ) as what:
             quick_train("parts", reporter=reporter, resume=i > 0, **options)
         assert what.value.exit_code == 128 + number
     parts = quick_train("parts", resume=True, **options)
@@ -386,12 +388,13 @@ def test_seconds_add_up_over_sittings(quick_train, tmp_path):
 
 
 def test_evaluations_take_no_training_seconds(quick_train, monkeypatch):
-    def slow(self, every=1):
-        time.sleep(0.3)
-        return Score(Tally(1.0, 1, 1))
+    def slow(answer):
+        return lambda *_: time.sleep(0.6) or answer
 
-    monkeypatch.setattr(Worker, "evaluate", slow)
-    assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.3
+    score = Score(Tally(1.0, 1, 1))
+    monkeypatch.setattr(Worker, "evaluate", slow(score))
+    monkeypatch.setattr(Worker, "score_parts", slow([score]))  # at the end
+    assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.6
 
 
 @pytest.fixture
@@ -455,7 +458,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_checkpoint(
     quick_train, tmp_path, lr, workers
 ):
     options = {"lr": lr, "steps": 60, "save_every": 1, "warmup": 1, "clip": 0.0}
-    with pytest.raises(DivergedError, match="smaller --lr") as caught:
+    with pytest.raises(DivergedError, match="smaller lr=") as caught:
         quick_train("a", workers=workers, **options)
     assert "\n" not in str(caught.value)
     record = json.loads((tmp_path / "a" / "run.json").read_text(encoding="utf-8"))

@@ -37,7 +37,7 @@ KNOWN = Small(0)  # all but how much it has
 
 
 def advice_of(error: DeviceError) -> list[dict]:
-    found = re.findall(r"--(batch|accumulate) (\d+)", str(error))
+    found = re.findall(r"(batch|accumulate)=(\d+)", str(error))
     assert len(found) == 2, error
     return [{name: int(number)} for name, number in found]
 
@@ -69,14 +69,14 @@ def test_what_ran_out_is_told_half_of_it_at_most():
 
 def test_a_prime_number_of_sequences_has_no_parts():
     with (
-        pytest.raises(DeviceError, match=r"--batch 30 would fit$"),
+        pytest.raises(DeviceError, match=r"batch=30 would fit$"),
         memory.within(resolved(batch=61), SHAPE, 1, KNOWN),
     ):
         raise MemoryError
 
 
 @pytest.mark.parametrize(
-    ("workers", "words"), [(1, "a smaller"), (2, "fewer --workers")]
+    ("workers", "words"), [(1, "a smaller"), (2, "fewer workers=")]
 )
 def test_where_no_batch_fits_a_smaller_model_is_advised(workers, words):
     with (
@@ -94,9 +94,7 @@ def test_memory_that_runs_out_in_a_step_is_one_line(quick_train, workers, monkey
             np.empty(1 << 55)
 
     monkeypatch.setattr(Worker, "compute", lambda *a: greedy(*a) or np.float32(1))
-    with pytest.raises(
-        DeviceError, match=r"8 sequences of 16 tokens.*--batch 4"
-    ) as what:
+    with pytest.raises(DeviceError, match=r"8 sequences of 16 tokens.*batch=4") as what:
         quick_train("a", workers=workers, context=16)
     assert what.value.exit_code == 4
     assert "\n" not in str(what.value)
@@ -113,7 +111,7 @@ def test_what_may_not_fit_is_told_before_it_begins(share, told):
     note = memory.tight(CONFIG, SHAPE, 1, device)
     assert bool(note) == told
     if told:
-        assert re.search("is expected to need .* should it be killed, --batch", note)
+        assert re.search("is expected to need .* should it be killed, batch=", note)
     assert memory.tight(CONFIG, SHAPE, 1, KNOWN) is None
 
 
@@ -122,9 +120,9 @@ def test_a_batch_so_large_that_its_tokens_do_not_fit_is_told_a_smaller_one():
     device = Small(2e9)
     device.numbers_at_a_time = 1  # one sequence at a time
     with (
-        pytest.raises(DeviceError, match=r"--batch \d+ would fit$") as caught,
+        pytest.raises(DeviceError, match=r"batch=\d+ would fit$") as caught,
         memory.within(config, SHAPE, 1, device),
     ):
         raise AssertionError("begun")
-    smaller = resolved(batch=int(re.search(r"--batch (\d+)", str(caught.value))[1]))
+    smaller = resolved(batch=int(re.search(r"batch=(\d+)", str(caught.value))[1]))
     assert 1e9 < memory.needed(smaller, SHAPE, 1, device) <= 2e9

@@ -255,7 +255,7 @@ def test_a_run_of_ours_takes_no_model(own_train, quick_train, vocab, tmp_path):
         ({"tied": True}, "tied True beside a model"),
         ({"arch": "gpt"}, "arch gpt beside model="),
         ({"objective": "classify"}, "a model of your own learns clm or mlm"),
-        ({"dropout": 0.1}, "--dropout 0.1: MLP takes no `noise`"),
+        ({"dropout": 0.1}, "dropout=0.1: MLP takes no `noise`"),
     ],
 )
 def test_what_a_model_of_ones_own_has_already_is_not_asked_for(
@@ -324,7 +324,7 @@ def test_the_context_is_that_of_the_model(own_train, vocab):
     model = MLP(vocab)
     model.context = 8
     assert own_train(model, context=None)["config"]["context"] == 8
-    with pytest.raises(UsageError, match="--context 16 is longer than that of MLP, 8"):
+    with pytest.raises(UsageError, match="context=16 is longer than that of MLP, 8"):
         own_train(model, "b")
 
 
@@ -405,7 +405,7 @@ def test_memory_that_runs_out_is_one_line(own_train, vocab):
                 np.empty(1 << 55)
             return super().__call__(ids)
 
-    with pytest.raises(DeviceError, match=r"out of memory, .*: try a smaller --batch"):
+    with pytest.raises(DeviceError, match=r"out of memory, .*: try a smaller batch="):
         own_train(Greedy(vocab))
 
 
@@ -466,7 +466,7 @@ def test_a_model_that_cannot_be_copied_has_one_worker(
     assert record["workers"]["n"] == 1
     own_train(MLP(vocab), "mlp")
     assert losses(tmp_path / "auto") == losses(tmp_path / "mlp")
-    with pytest.raises(UsageError, match=r"--workers 2: .* cannot be copied"):
+    with pytest.raises(UsageError, match=r"workers='2': .* cannot be copied"):
         own_train(kind(vocab), "two", workers="2")
 
 

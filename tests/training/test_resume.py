@@ -17,7 +17,7 @@ from minillm.errors import (
     UsageError,
 )
 from minillm.learning.config import TrainConfig
-from minillm.runs.run import read_record
+from minillm.runs.run import load_run, read_record
 from minillm.runs.train import Silent, train
 
 
@@ -69,6 +69,34 @@ def test_the_same_run_finished_is_handed_back(quick_train, tmp_path):
     assert everything_in(tmp_path) == before
 
 
+def test_a_run_of_before_has_what_models_had(quick_train, tmp_path):
+    record = quick_train("a")
+    file = tmp_path / "a" / "run.json"
+    content = json.loads(file.read_text("utf-8"))
+    for part in ("options", "model", "config"):
+        for name in ("norm_eps", "rope_base", "pooling"):
+            del content[part][name]
+    del content["options"]["d_ff"]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.warns(UserWarning, match="finished already"):
+        assert quick_train("a")["results"] == record["results"]
+    with pytest.raises(UsageError, match=r"with norm_eps 1e-05 instead of 0\.001"):
+        quick_train("a", norm_eps=1e-3)
+    assert load_run(tmp_path / "a").model.config.norm_eps == 1e-5
+    quick_train("b", base=str(tmp_path / "a"), steps=1)
+
+
+def test_what_a_model_has_of_its_own_is_in_its_record(quick_train, tmp_path):
+    own = {"d_ff": 20, "norm_eps": 1e-3, "rope_base": 50.0, "pooling": "mean"}
+    own |= {"positions": "rotary", "activation": "gelu_erf"}
+    record = quick_train("a", **own)
+    assert {name: record["model"][name] for name in own} == own
+    block = load_run(tmp_path / "a").model.blocks[0]
+    assert (block.feed_forward.up.weight.shape[1], block.norm1.eps) == (20, 1e-3)
+    again = quick_train("b", base=str(tmp_path / "a"), **own)
+    assert again["model"] == record["model"]
+
+
 def test_other_workers_do_not_make_it_another_run(quick_train):
     record = quick_train("a")
     with pytest.warns(UserWarning, match="a: finished already: nothing trained"):
@@ -112,7 +140,7 @@ def test_overwrite_trains_again_and_leaves_what_is_no_run(quick_train, tmp_path)
 
 
 def test_overwrite_wants_a_run_that_it_may_remove(quick_train, tmp_path):
-    with pytest.raises(UsageError, match="--overwrite needs --out"):
+    with pytest.raises(UsageError, match="overwrite= needs out="):
         train(overwrite=True)
     for resume in (True, "auto"):
         with pytest.raises(UsageError, match="cannot do both"):
@@ -155,7 +183,7 @@ def test_a_start_that_does_not_fit_overwrites_nothing(quick_train, tmp_path):
     before = everything_in(tmp_path / "a")
     longer = {"steps": 20, "warmup": 1, "start": str(tmp_path / "trunk")}
     for other in ({"lr": 0.5}, {"steps": 5}):
-        with pytest.raises(UsageError, match="--start"):
+        with pytest.raises(UsageError, match="start="):
             quick_train("a", overwrite=True, **{**longer, **other})
         assert everything_in(tmp_path / "a") == before
     assert quick_train("a", overwrite=True, **longer)["results"]["steps"] == 20
@@ -207,7 +235,7 @@ def test_auto_resumes_what_is_unfinished_and_begins_what_is_not(
 def test_another_run_is_refused(quick_train, tmp_path, option, value):
     quick_train("a")
     before = everything_in(tmp_path)
-    with pytest.raises(UsageError, match=r"already holds another run.*another --out"):
+    with pytest.raises(UsageError, match=r"already holds another run.*another out="):
         quick_train("a", **{option: value})
     assert everything_in(tmp_path) == before
 
@@ -228,7 +256,7 @@ def test_a_text_that_has_changed_makes_another_run(book, config, tmp_path):
 
 
 def test_an_unfinished_run_wants_to_be_resumed(quick_train, unfinished):
-    with pytest.raises(UsageError, match=r"interrupted: add --resume"):
+    with pytest.raises(UsageError, match=r"interrupted: add resume=True"):
         quick_train("parts")
 
 
@@ -236,7 +264,7 @@ def test_a_diverged_run_wants_another_learning_rate(quick_train):
     options = {"lr": 1e20, "clip": 0.0, "warmup": 1}
     with pytest.raises(DivergedError):
         quick_train("a", **options)
-    with pytest.raises(UsageError, match=r"diverged: choose another --out, .*--lr"):
+    with pytest.raises(UsageError, match=r"diverged: choose another out=, .*lr="):
         quick_train("a", **options)
 
 
@@ -282,7 +310,7 @@ def test_an_error_before_the_first_step_leaves_nothing(config, tmp_path):
         train(config(out=str(out), data=str(short)))
     with pytest.raises(DataError, match="no/text"):
         train(config(out=str(out), data="no/text"))
-    with pytest.raises(UsageError, match="--workers 9"):
+    with pytest.raises(UsageError, match="workers='9'"):
         train(config(out=str(out), workers="9"))
     assert not out.parent.exists()
 
@@ -302,7 +330,7 @@ def test_a_run_goes_on_at_its_newest_checkpoint_only(quick_train, tmp_path):
     quick_train("a", steps=2)
     last = tmp_path / "a" / "checkpoints" / "step-000002"
     before = sorted(last.iterdir())
-    with pytest.raises(UsageError, match=f"say --out {tmp_path / 'a'}$"):
+    with pytest.raises(UsageError, match=f"say out='{tmp_path / 'a'}'$"):
         train(out=last, resume=True)
     assert sorted(last.iterdir()) == before
 
@@ -326,7 +354,7 @@ def test_two_that_begin_in_one_folder_at_once_are_one_run(
     ("options", "words"),
     [
         ({"lr": 0.5}, "lr 0.5: this run has 0.0"),
-        ({"steps": 11}, "steps 11: this run has 10: .* --base .*parts, another --out"),
+        ({"steps": 11}, "steps 11: this run has 10: .* base=.*parts, another out="),
         ({"tokens": 128 * 11}, "steps 11: this run has 10: leave it out"),
         ({"size": "tiny"}, "this run has None"),
         ({"tokenizer": "bytes"}, "tokenizer bytes: this run has chars"),

@@ -61,8 +61,8 @@ def test_constant_stays():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"warmup": 100}, r"--warmup 100: .*run of 10 steps.*to 0\.001 of 0\.01$"),
-        ({"warmup": 10}, r"--warmup 10: .*only rises, to 0\.01 of 0\.01$"),
+        ({"warmup": 100}, r"warmup=100: .*run of 10 steps.*to 0\.001 of 0\.01$"),
+        ({"warmup": 10}, r"warmup=10: .*only rises, to 0\.01 of 0\.01$"),
         ({"warmup": 9}, None),
         ({"warmup": 9, "schedule": "wsd"}, "cooldown begins after step 8"),
         ({"warmup": 8, "schedule": "wsd"}, None),

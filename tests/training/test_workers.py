@@ -1,6 +1,7 @@
 """Workers: the same call everywhere, errors handed on, nobody left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def test_the_error_of_a_member_is_raised_here(kind, rank):
 def test_a_worker_that_dies_is_reported_and_the_others_are_sent_home():
     begun = time.perf_counter()
     with (
-        pytest.raises(MinillmError, match=r"worker 2 died.*--workers 1"),
+        pytest.raises(MinillmError, match=r"worker 2 died.*workers=1"),
         Workers(Member, "processes", 4) as workers,
     ):
         others = [process for process, _ in workers.call("process")][1:]
@@ -192,7 +193,7 @@ def test_where_there_is_no_fork_there_are_threads(monkeypatch):
 
 def test_who_asks_for_processes_by_name_is_told_of_threads():
     told = missed_wish("processes:2", "threads")
-    assert told.startswith("--workers processes:2: ")
+    assert told.startswith("workers='processes:2': ")
     assert "\n" not in told
     assert missed_wish("processes:auto", "threads")
     for text, kind in [("auto", "threads"), ("2", "threads"), ("threads:2", "threads")]:
@@ -205,7 +206,7 @@ WRONG = "0 -1 9 two 1.5 threads threads: threads:0 processes:0 processes:9 cores
 
 @pytest.mark.parametrize("text", ["", *WRONG.split()])
 def test_what_they_cannot(text):
-    with pytest.raises(UsageError, match=f"--workers {text}:"):
+    with pytest.raises(UsageError, match=re.escape(f"workers={text!r}:")):
         parse_workers(text, 8)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minillm.errors import UsageError
-from minillm.figures import COLOURS, legible, style
+from minillm.errors import UsageError, option
+from minillm.figures import COLOURS, empty_figure, legible, style
 from minillm.inspect.attention.maps import (
     CROSS,
     DECODER,
@@ -49,9 +49,7 @@ def draw_attention(maps: Sequence[AttentionMap], title: str = ""):
     tall = max(BAR + LINE, *(grid.height(token) for grid in grids))
     height = above + tall + below
     with style():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(width, height))
+        figure = empty_figure(width, height)
         page = Page(figure, width, height)
         page.text(GAP, LINE, title, size=TITLE_FONT)
         grey = COLOURS["grey"]
@@ -175,7 +173,9 @@ def _token_size(grids: list[Grid]) -> float:
     if MORE * fitting < SMALLEST_TOKEN:
         n_panels = sum(len(grid.panels) for grid in grids)
         room = int(longest * MORE * fitting / SMALLEST_TOKEN)
-        choose = ", or choose --layer or --head" if n_panels > 1 else ""
+        choose = (
+            f", or choose {option('layer')} or {option('head')}" if n_panels > 1 else ""
+        )
         raise UsageError(
             f"the text has {longest} tokens, and {n_panels} panels on a page show "
             f"{room} each: shorten it{choose}"

@@ -1,5 +1,6 @@
 """Attention maps of a run on a text, by layer, with the labels of their tokens."""
 
+import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,14 +8,16 @@ from itertools import groupby
 
 import numpy as np
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
+from minillm.figures import svg
 from minillm.generation import generate
 from minillm.generation.fill import with_gaps
 from minillm.inspect.attention.watch import Attention, watched
 from minillm.runs.run import Run, open_run
 from minillm.tensor import no_grad
-from minillm.text import BOS, MASK, Batch, Tokenizer
+from minillm.text import MASK, Batch, Tokenizer
 
+MOST_SHOWN = 16  # maps of a list on the screen
 LONGEST = 12  # characters of a label
 SHOWN = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥"})
 # An encoder–decoder has three kinds of attention, any other transformer one.
@@ -39,6 +42,33 @@ class AttentionMap:
     keys: list[str]
     causal: bool
 
+    def __repr__(self) -> str:
+        queries, keys = len(self.queries), len(self.keys)
+        return (
+            f"AttentionMap({self.part}, layer {self.layer}, heads {self.heads}: "
+            f"{queries} × {keys} tokens)"
+        )
+
+    def _repr_svg_(self) -> str | None:
+        return Maps([self])._repr_svg_()
+
+
+class Maps(list):
+    """A list of attention maps, which a notebook shows as a figure."""
+
+    def __repr__(self) -> str:
+        shown = ",\n ".join(map(repr, self[:MOST_SHOWN]))
+        more = len(self) - MOST_SHOWN
+        return f"[{shown}]" if more <= 0 else f"[{shown},\n … and {more} more]"
+
+    def _repr_svg_(self) -> str | None:
+        # By name: what draws maps imports this file.
+        name = "minillm.inspect.attention.attention_figure"
+        try:
+            return svg(importlib.import_module(name).draw_attention(self))
+        except UsageError:  # too much for a page: the text has to do
+            return None
+
 
 def attention_maps(
     run: Run | str,
@@ -47,7 +77,7 @@ def attention_maps(
     *,
     layer: int | None = None,
     head: int | None = None,
-) -> list[AttentionMap]:
+) -> Maps:
     """The attention maps of a run on a text, framed as in training, layer by layer.
 
     `run` is a run (`load_run`) or the path of one. `text_b` is the second text of a
@@ -74,7 +104,7 @@ def attention_maps(
         maps = [
             replace(each, heads=[head], weights=each.weights[[head]]) for each in maps
         ]
-    return maps
+    return Maps(maps)
 
 
 def in_parts(maps: Sequence[AttentionMap]) -> list[list[AttentionMap]]:
@@ -126,10 +156,12 @@ def as_in_training(run: Run, text: str, text_b: str | None = None) -> Batch:
         source, _ = tokenizer.frame(texts[0], room=sys.maxsize)
         source = _fitting(run, source)
         written = texts[1] if len(texts) > 1 else _written(run, text)
-        begin = np.array([tokenizer.specials[BOS]], np.int32)
+        begin = np.array([tokenizer.specials[tokenizer.begin]], np.int32)
         return Batch(_fitting(run, np.concatenate([begin, written])), source=source)
     if len(texts) > 1 and (tokenizer.template is None or not tokenizer.template.pair):
-        raise UsageError(f"{run.path}: reads one text, not two: leave out --text-b")
+        raise UsageError(
+            f"{run.path}: reads one text, not two: leave out {option('text_b')}"
+        )
     ids, segments = tokenizer.frame(*texts, room=sys.maxsize)
     return Batch(_fitting(run, ids), segments=segments[None])
 

@@ -18,7 +18,7 @@ from multiprocessing import resource_tracker
 import numpy as np
 
 from minillm.children import safe_path
-from minillm.errors import MinillmError, UsageError
+from minillm.errors import MinillmError, UsageError, option
 from minillm.learning.config import OBJECTIVE
 from minillm.models import ModelConfig
 from minillm.text import MASK, OBJECTIVES, SEQ2SEQ_SPECIALS, Batch, train_tokenizer
@@ -136,17 +136,20 @@ def check_peers(names, arch: str = "gpt") -> None:
     for name in names:
         if name not in PEERS:
             raise UsageError(
-                f"--against {name}: choose from {', '.join(PEERS)}, separated by commas"
+                f"{option('against', name)}: choose from {', '.join(PEERS)}, "
+                f"separated by commas"
             )
         if arch != "gpt" and name not in WITH_EVERY_ARCH:
             raise UsageError(
-                f"--against {name} has arch gpt alone: for {arch} choose "
+                f"{option('against', name)} has arch gpt alone: for {arch} choose "
                 f"{' or '.join(WITH_EVERY_ARCH)}"
             )
     for name in names:
         package = PEERS[name][1]
         if importlib.util.find_spec(package) is None:
-            raise UsageError(f"--against {name}: not installed: pip install {package}")
+            raise UsageError(
+                f"{option('against', name)}: not installed: pip install {package}"
+            )
 
 
 def contest(job: Job, peers, *, decode: bool, seconds: float, rounds: int = 5) -> dict:

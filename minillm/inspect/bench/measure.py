@@ -8,7 +8,7 @@ import numpy as np
 from minillm import backend
 from minillm.backend import Backend, xp
 from minillm.backend.products import threads
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option, typed
 from minillm.inspect.bench import contest
 from minillm.inspect.bench.contest import Job
 from minillm.inspect.bench.profile import Profile
@@ -44,7 +44,8 @@ def bench(
     note=None,
 ) -> dict:
     """Measure training steps (forward, backward, AdamW) of each size on random tokens,
-    or with `decode` the writing of single tokens by one thread.
+    or with `decode` the writing of single tokens by one thread: of one sequence, or of
+    `batch` beside each other.
 
     Give names of sizes (by default all that train in minutes on a CPU, or on a GPU some
     from nano to base, with 16 k tokens in a step where they fit), or `layers` and
@@ -58,12 +59,12 @@ def bench(
     MinillmError when a peer fails or computes another loss.
     """
     if seconds is not None and not seconds > 0:
-        raise UsageError(f"--seconds must be positive, got {seconds}")
+        raise UsageError(f"{option('seconds')} must be positive, got {seconds}")
     contest.check_peers(against, arch)
     if decode and not continues_alone(arch):
         raise UsageError(
-            f"--decode: arch {arch} does not go on with a text by itself: choose "
-            f"{', '.join(filter(continues_alone, ARCHITECTURES))}"
+            f"{option('decode', True)}: arch {arch} does not go on with a text by "
+            f"itself: choose {', '.join(filter(continues_alone, ARCHITECTURES))}"
         )
     rows = []
     with backend.use(device) as where, threads(1):
@@ -80,7 +81,8 @@ def bench(
         for name, config in named:
             if note and against:
                 note(f"{name or 'this shape'}: this engine and {', '.join(against)}")
-            job = _job(config, vocab, where, "1" if decode else workers, decode)
+            n_sequences = (batch or 1) if decode else config.batch
+            job = _job(config, vocab, where, "1" if decode else workers, n_sequences)
             wish = missed_wish(workers, job.workers[0])
             if note and wish:
                 note(wish)
@@ -124,7 +126,7 @@ def profile(
     own = {"arch": arch, "vocab": vocab, "batch": batch, "context": context}
     ((name, config), *_) = _shapes(sizes, layers, width, heads, **own)
     with backend.use(device) as where:
-        job = _job(config, vocab, where, "1", decode=False)
+        job = _job(config, vocab, where, "1", config.batch)
         with Contender("minillm", job) as contender:
             for step in range(3):
                 contender.train(step)
@@ -174,9 +176,12 @@ def _shapes(sizes, layers, width, heads, **own) -> list:
             (name, TrainConfig(size=name, **own).resolve()) for name in sizes or SIZES
         ]
     if sizes:
-        raise UsageError("give --size or a shape of your own, not both")
+        named = option("size" if typed() else "sizes")
+        raise UsageError(f"give {named} or a shape of your own, not both")
     if layers is None or width is None:
-        raise UsageError("a shape of your own needs --layers and --width")
+        raise UsageError(
+            f"a shape of your own needs {option('layers')} and {option('width')}"
+        )
     config = TrainConfig(n_layers=layers, d_model=width, n_heads=heads, **own)
     return [(None, config.resolve())]
 
@@ -194,8 +199,7 @@ def _filling(
     return replace(config, batch=batch, accumulate=1)
 
 
-def _job(config, vocab: int, where: Backend, workers: str, decode: bool) -> Job:
-    n_sequences = 1 if decode else config.batch
+def _job(config, vocab: int, where: Backend, workers: str, n_sequences: int) -> Job:
     shape = (N_BATCHES, n_sequences, config.context + 1)
     return Job(
         shape=config.shape(vocab),
@@ -210,7 +214,7 @@ def _row(job: Job, found: dict, decode: bool) -> dict:
     ours = found["minillm"]
     median = float(np.median(ours["steps"]))
     shape = job.shape
-    n_tokens = 1 if decode else job.batches.shape[1] * shape.context
+    n_tokens = job.batches.shape[1] * (1 if decode else shape.context)
     flops = count.flops_per_token(shape) / (3 if decode else 1)  # forward: a third
     peers = contest.compare(found)
     for peer in peers.values():

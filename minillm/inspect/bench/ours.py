@@ -10,6 +10,7 @@ from minillm.inspect.bench.contest import Job
 from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.learner import Learner
 from minillm.models import build
+from minillm.models.next_token import NextToken
 
 
 class Contender(contextlib.ExitStack):
@@ -43,18 +44,19 @@ class Contender(contextlib.ExitStack):
         learner = Learner(config, _Text(job), workers=workers, model=model)
         self.job = job
         self.model = model
-        self.cache = None
+        self.next = None
         self.learner = self.enter_context(learner)
 
     def train(self, step: int) -> float:
         return self.learner.step(step).loss
 
     def decode(self, step: int) -> float:
-        """One token; returns its largest logit."""
-        if self.cache is None or self.cache[0].length == self.job.shape.context:
-            self.cache = self.model.new_cache(1)
-        ids = np.array([[step % self.job.shape.vocab_size]], np.int32)
-        return float(self.model.decode(ids, self.cache).max())
+        """One token of each sequence; returns the largest logit."""
+        shape, n = self.job.shape, self.job.batches.shape[1]
+        if self.next is None or self.next.cache[0].length == shape.context:
+            self.next = NextToken(self.model, self.model.new_cache(n))
+        ids = np.full((n, 1), step % shape.vocab_size)
+        return float(self.next.decode(ids).max())
 
     def memory(self) -> int:
         return self.where.memory()["peak"]
@@ -62,6 +64,8 @@ class Contender(contextlib.ExitStack):
 
 class _Text:
     """The job's tokens, as a text that a Learner reads."""
+
+    labels = ()
 
     def __init__(self, job: Job):
         self.job = job

@@ -55,11 +55,11 @@ class Contender(contextlib.ExitStack):
 
     @torch.inference_mode()
     def decode(self, step: int) -> float:
-        shape = self.job.shape
+        shape, n = self.job.shape, self.job.batches.shape[1]
         if self.cache is None or self.position == shape.context:
-            self.cache = self.model.new_cache(self.device)
+            self.cache = self.model.new_cache(n, self.device)
             self.position = 0
-        ids = torch.tensor([[step % shape.vocab_size]], device=self.device)
+        ids = torch.full((n, 1), step % shape.vocab_size, device=self.device)
         logits = self.model.decode(ids, self.cache, self.position)
         self.position += 1
         return logits.max().item()

@@ -55,10 +55,10 @@ class PeerGPT(nn.Module):
             x = block.decode(x, keys, values, position)
         return self.head(self.norm(x[:, -1]))
 
-    def new_cache(self, device) -> list:
+    def new_cache(self, n_sequences: int, device) -> list:
         config = self.config
         width = head_width(config.d_model, config.n_heads)
-        shape = (1, config.n_heads, config.context, width)
+        shape = (n_sequences, config.n_heads, config.context, width)
         return [
             (torch.zeros(shape, device=device), torch.zeros(shape, device=device))
             for _ in self.blocks
@@ -248,7 +248,7 @@ class PeerLSTM(nn.Module):
             x, cache[i] = block(x, cache[i])
         return self.head(self.norm(x[:, -1]))
 
-    def new_cache(self, device) -> list:
+    def new_cache(self, n_sequences: int, device) -> list:
         return [None for _ in self.blocks]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+from minillm.errors import call, option
 from minillm.studies.advice.source import KnownLaw
 
 FAR = 0.2  # the relative error of a shape's size
@@ -28,7 +29,7 @@ def _one_length(known: KnownLaw, inference_tokens: float | None):
     yield (
         f"every run behind this law read {known.tokens:.4g} tokens: it says how loss "
         f"falls with N at that length, not how to share compute between N and D; train "
-        f"a series with branches (`minillm scale --preset hour`)"
+        f"a series with branches (`{call('scale', preset='hour')}`)"
     )
     if inference_tokens:
         yield "for the same reason it cannot weigh training against use"
@@ -103,5 +104,5 @@ def _other_speed(answer: dict):
     if arch != "gpt" and "measured_on" in machine:
         yield (
             f"the speed was measured on a gpt ({machine['measured_on']}), which {arch} "
-            f"models may not reach; give their own with --speed"
+            f"models may not reach; give their own with {option('speed')}"
         )

@@ -6,7 +6,7 @@ older record, or one written by hand, may have its formula alone.
 
 import re
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, option
 from minillm.kinds import Number, check
 from minillm.laws.quantities import quantity_of, renamed
 from minillm.studies.advice.compute_optimal import Law
@@ -94,7 +94,7 @@ def _measured(record: dict, formula: str, source: str) -> tuple[str, list[str]]:
     if quantity not in (None, "loss"):
         raise UsageError(
             f"{source}: its law is of {y}, {quantity}, and `plan` advises on a loss: "
-            f"fit with --y loss{OTHERWISE.get(quantity, '')}"
+            f"fit with {option('y', 'loss')}{OTHERWISE.get(quantity, '')}"
         )
     return y, [] if quantity else [f"{y} is taken for a loss, in its own unit"]
 
@@ -133,14 +133,15 @@ def _variables(record: dict, formula: str, source: str) -> list[tuple[str, str]]
         if quantity not in PLANNED:
             raise UsageError(
                 f"{source}: the law's {place} variable, {column}, is {quantity}, and "
-                f"`plan` needs parameters N and tokens D: fit with --x N --x D"
+                f"`plan` needs parameters N and tokens D: fit with "
+                f"{option('x', 'N', 'D')}"
             )
     quantities = [quantity for quantity, _ in found]
     if found and sorted(quantities) not in (["parameters"], ["parameters", "tokens"]):
         names = " and ".join(f"{column} ({quantity})" for quantity, column in found)
         raise UsageError(
             f"{source}: the law is of {names}, and `plan` needs the parameters N "
-            f"first, then the tokens D: fit with --x N --x D"
+            f"first, then the tokens D: fit with {option('x', 'N', 'D')}"
         )
     return found
 

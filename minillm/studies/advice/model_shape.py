@@ -4,15 +4,17 @@ import math
 
 from minillm.backend import Backend
 from minillm.errors import UsageError
-from minillm.learning.config import OF_SHAPE, WORDS, TrainConfig
+from minillm.learning.config import OF_SHAPE, TrainConfig
+from minillm.learning.settings import WORDS
 from minillm.models import ModelConfig, count
-from minillm.models.sizes import default_heads
+from minillm.models.architectures import default_heads
 
 MOST_LAYERS = 160
 MOST_PARAMETERS = 1e15
 LEAST_WIDTH = 16
 ROUNDS = 3  # until the width agrees with the parameters
-SETTINGS = [name for name in OF_SHAPE if name not in WORDS.values()]
+# All but what goes with the width.
+SETTINGS = [name for name in OF_SHAPE if name not in (*WORDS.values(), "d_ff")]
 
 
 def nearest_shape(parameters: float, settings: dict | None = None) -> ModelConfig:

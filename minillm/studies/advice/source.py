@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError, MinillmError, UsageError
+from minillm.errors import DataError, MinillmError, UsageError, option, typed
 from minillm.kinds import check
 from minillm.laws.fitting import fit
 from minillm.laws.json_table import columns_of, read_values
@@ -77,7 +77,7 @@ def newest_series(runs: Path = Path("runs")) -> Path:
     if not found:
         raise DataError(
             f"{runs}: holds no finished series: train one with `minillm scale`, or "
-            f"give a law with --law"
+            f"give a law with {option('law' if typed() else 'source')}"
         )
     return found[-1].parent
 

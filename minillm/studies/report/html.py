@@ -1,27 +1,35 @@
 """HTML of a page in one file: no script, no font, no network.
 
-Text goes in through `text` or `escape`, always; these functions return HTML.
+Text goes in through `text` or `escape` (`markup.py`), always; these functions return
+HTML.
 """
 
-import html
 import re
 from collections.abc import Iterable
 
 from minillm.figures import COLOURS, svg
 from minillm.files import MARK
-from minillm.visible import fit_for_xml
+from minillm.markup import escape, table, text
 
+__all__ = [
+    "code",
+    "document",
+    "escape",
+    "listing",
+    "paragraph",
+    "picture",
+    "pictures",
+    "section",
+    "table",
+    "text",
+    "tiles",
+]
 GRID = "#e6e6e6"
 # The house colours of a picture follow the page from light to dark.
 VARIABLES = {
     **{colour.lower(): f"var(--{name})" for name, colour in COLOURS.items()},
     GRID: "var(--grid)",
 }
-
-
-def escape(plain: str) -> str:
-    """A text escaped for HTML, in an attribute too."""
-    return html.escape(fit_for_xml(plain))
 
 
 def document(title: str, body: Iterable[str]) -> str:
@@ -37,13 +45,6 @@ def document(title: str, body: Iterable[str]) -> str:
 
 def section(title: str, *parts: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n" + "\n".join(parts) + "\n</section>"
-
-
-def text(plain: str) -> str:
-    """A text as HTML: escaped, exponents raised, numbers kept beside their units."""
-    found = re.sub(r"(?<![\w.])-(?=\d)", "−", escape(plain))
-    found = re.sub(r"\^(\()?(−?[\w.]*\w)(?(1)\))", r"<sup>\2</sup>", found)
-    return re.sub(r"(?<=\d) (?=(?:%|[kMGT]\b|[mµn]s\b))", "&nbsp;", found)
 
 
 def paragraph(plain: str, kind: str = "") -> str:
@@ -67,30 +68,6 @@ def tiles(found: Iterable[tuple[str, str, str]]) -> str:
         for what, value, note in found
     )
     return f'<div class="tiles">{"".join(boxes)}</div>'
-
-
-def table(heads: list[str], rows: list[list[str]], caption: str = "") -> str:
-    """A table that scrolls on a narrow screen, with numbers on the right."""
-    columns = zip(*rows, strict=True)
-    kinds = ["n" if all(map(_is_figure, column)) else "t" for column in columns]
-    kinds = kinds or ["t"] * len(heads)
-    head = _row("th", heads, kinds)
-    body = "\n".join(_row("td", row, kinds) for row in rows)
-    title = f"<caption>{text(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="wide"><table>{title}<thead>{head}</thead>\n'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _row(tag: str, cells: list[str], kinds: list[str]) -> str:
-    pairs = zip(cells, kinds, strict=True)
-    row = "".join(f'<{tag} class="{kind}">{text(cell)}</{tag}>' for cell, kind in pairs)
-    return f"<tr>{row}</tr>"
-
-
-def _is_figure(cell: str) -> bool:
-    return re.match(r"[−+-]?[\d.,]+(e[+-]?\d+)?( |$)|–$", cell) is not None
 
 
 def picture(figure, name: str, caption: str) -> str:

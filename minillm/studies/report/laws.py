@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from minillm.errors import MinillmError
+from minillm.errors import MinillmError, call
 from minillm.json_files import read_object
 from minillm.laws.held_out import HeldOut
 from minillm.laws.law import LawFit
@@ -41,7 +41,7 @@ def fit_laws(series: Series) -> Laws:
     if laws.both is None and len({point.tokens for point in series.points}) > 1:
         laws.missing.append(
             "No law of size and text, L(N, D): it needs three lengths of training or "
-            "more (`minillm scale --preset hour`)."
+            f"more (`{call('scale', preset='hour')}`)."
         )
     laws.warnings = [*_known_warnings(series, laws), *_mixed(series)]
     if laws.size is not None:

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import minillm
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.figures import short
 from minillm.files import is_ours, replacing, writing
 from minillm.series.ladder import PRESETS, command, options
@@ -33,7 +33,7 @@ def report(folder: str | Path, out: str | Path | None = None) -> dict:
     if out is None and os.path.lexists(usual) and not _is_page(usual):
         raise UsageError(
             f"{usual}: is there, and minillm did not write it: name a file for the page"
-            f", e.g. --out {usual.with_stem('page')}"
+            f", e.g. {option('out', usual.with_stem('page'))}"
         )
     out = usual if out is None else Path(out)
     if out.is_dir():

@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import os
-import sys
 import time
 import tomllib
 import urllib.error
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from minillm.errors import DataError, UsageError
 from minillm.files import open_own
+from minillm.text.cache import cache_folder
 
 SLOWEST = 1_000  # bytes in a second, on the average
 
@@ -46,19 +46,6 @@ def catalogue() -> dict[str, Entry]:
     """Every corpus of the catalogue by its name."""
     text = files("minillm_data").joinpath("catalogue.toml").read_text(encoding="utf-8")
     return {name: Entry(name, **entry) for name, entry in tomllib.loads(text).items()}
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: $MINILLM_CACHE, or the platform's place for caches."""
-    if chosen := os.environ.get("MINILLM_CACHE"):
-        return Path(chosen)
-    home = Path.home()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
-        return Path(local, "minillm", "Cache")
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "minillm"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "minillm")
 
 
 def cached(name: str) -> Path | None:

@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
-from minillm.errors import DataError
+from minillm.errors import DataError, typed
+from minillm.text.data_spec import FOLLOW
 
 DEEPEST = 200  # folders in folders
 
@@ -37,9 +38,10 @@ def files_below(folder: Path, *, follow_links: bool = False) -> list[Path]:
             links = [Path(parent, n) for n in visible if _real(here / n) != here / n]
             for path in (*filter(Path.is_symlink, files), *links):
                 if not (follow_links or _real(path).is_relative_to(root)):
+                    way = "--follow-links" if typed() else f"data='{folder}:{FOLLOW}'"
                     raise DataError(
                         f"{path}: leads out of the folder, to {_real(path)}; give "
-                        f"--follow-links if it is to be read"
+                        f"{way} if it is to be read"
                     )
             found += files
             to_enter += links  # after the folders that lie here themselves

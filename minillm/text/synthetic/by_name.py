@@ -1,6 +1,6 @@
 """Generated texts and tasks by name: `facts`, `lexicon:words=500,seed=2`, `reverse`."""
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.text.synthetic.brackets import Brackets
 from minillm.text.synthetic.facts import Facts
 from minillm.text.synthetic.induction import Induction
@@ -41,7 +41,8 @@ def generated_task(data: str, *kinds: str) -> Toy | None:
     toy = _named(data, TOYS)
     if toy and kinds and toy.kind not in kinds:
         raise UsageError(
-            f"{data} is {KINDS[toy.kind]}, for --objective {toy.objective}; it cannot "
+            f"{data} is {KINDS[toy.kind]}, for {option('objective', toy.objective)}; "
+            f"it cannot "
             f"be read as {KINDS[kinds[0]]}"
         )
     return toy

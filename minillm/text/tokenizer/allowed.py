@@ -3,7 +3,7 @@
 The library builds whatever a file describes: a rule that makes a thousand letters of
 each one, a regular expression that never ends. A stranger's file could so take all
 memory or time, or end the process. So only these parts are read: what minillm writes,
-and what byte-level BPE and WordPiece have elsewhere (GPT-2, RoBERTa, Llama 3, BERT).
+and what BPE and WordPiece have elsewhere (GPT-2, RoBERTa, Llama 2 and 3, BERT).
 """
 
 import math
@@ -27,6 +27,7 @@ PATTERNS = (
 )
 
 NULL = (None,)
+MARK = "▁"  # a space, to SentencePiece
 BYTES = {"add_prefix_space?": bool, "trim_offsets?": bool, "use_regex?": bool}
 FRAME = {"sep": [str, COUNT], "cls": [str, COUNT]}
 SEGMENT = Number(0, 1, whole=True)
@@ -64,6 +65,8 @@ ALLOWED = {
         "Lowercase": Part({}, growth=3),
         "StripAccents": Part({}),
         "Strip": Part({"strip_left?": bool, "strip_right?": bool}),
+        "Prepend": Part({"prepend": (MARK,)}),
+        "Replace": Part({"pattern": {"String": (" ",)}, "content": (MARK,)}),
     },
     "pre_tokenizer": {
         "ByteLevel": Part(BYTES),
@@ -71,6 +74,13 @@ ALLOWED = {
         "Whitespace": Part({}),
         "WhitespaceSplit": Part({}),
         "Digits": Part({"individual_digits?": bool}),
+        "Metaspace": Part(
+            {
+                "replacement": (MARK,),
+                "prepend_scheme?": ("always", "first", "never"),
+                "split?": bool,
+            }
+        ),
         "Split": Part(
             {"pattern": {"Regex": PATTERNS}, "behavior": ("Isolated",), "invert": bool}
         ),
@@ -92,6 +102,10 @@ ALLOWED = {
     "decoder": {
         "ByteLevel": Part(BYTES),
         "WordPiece": Part({"prefix": ("##",), "cleanup": bool}),
+        "Replace": Part({"pattern": {"String": (MARK,)}, "content": (" ",)}),
+        "ByteFallback": Part({}),
+        "Fuse": Part({}),
+        "Strip": Part({"content": (" ",), "start": (1,), "stop": (0,)}),
     },
     "model": {
         "BPE": Part(
@@ -101,7 +115,7 @@ ALLOWED = {
                 "continuing_subword_prefix?": ("",),
                 "end_of_word_suffix?": ("",),
                 "fuse_unk?": bool,
-                "byte_fallback?": (False,),
+                "byte_fallback?": bool,
                 "ignore_merges?": bool,
                 "vocab": dict,
                 "merges": list,
@@ -122,6 +136,7 @@ SEQUENCES = {
     "normalizer": "normalizers",
     "pre_tokenizer": "pretokenizers",
     "post_processor": "processors",
+    "decoder": "decoders",
 }
 FILE = {
     "version?": ("1.0",),

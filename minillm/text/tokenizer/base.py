@@ -14,8 +14,8 @@ from typing import ClassVar
 import numpy as np
 
 import minillm.text
-from minillm.errors import UsageError
-from minillm.text.batch import Batch, pad
+from minillm.errors import UsageError, option
+from minillm.text.batch import Batch
 from minillm.text.tokenizer.chunks import chunks, rejoined
 
 # Special tokens: padding, what is unknown, those of BERT, begin and end of a text.
@@ -76,7 +76,9 @@ class Tokenizer(ABC):
 
     kind: ClassVar[str]
     keeps_spaces: ClassVar[bool] = True
+    looks_back: ClassVar[bool] = False  # a token's text depends on the one before
     needs_all = False  # of a text, to say how its first word is parted
+    begin = BOS  # what an encoder–decoder's answer begins with: a special token
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class Tokenizer(ABC):
         spells it out: for text that you wrote, not for what a stranger may write.
         """
         if not (specials and self.specials):
-            return _joined(self._encode(chunks(text)))
+            return _joined(self._encode(self._cut(text)))
         longest_first = sorted(self.specials, key=len, reverse=True)
         # Every second part is one of the names.
         parts = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
@@ -119,7 +121,7 @@ class Tokenizer(ABC):
         be half a word; for some tokenizers from elsewhere (`needs_all`) all of the
         text. Raises UsageError as `encode` does.
         """
-        parts = chunks("".join(pieces)) if self.needs_all else rejoined(pieces)
+        parts = self._cut("".join(pieces)) if self.needs_all else rejoined(pieces)
         for ids in self._encode(parts):
             yield from ids.tolist()
 
@@ -128,9 +130,13 @@ class Tokenizer(ABC):
 
         Raises UsageError for a lone surrogate.
         """
-        cut = [list(chunks(text)) for text in texts]
+        cut = [list(self._cut(text)) for text in texts]
         ids = self._encode(chain.from_iterable(cut))
         return [_joined(islice(ids, len(parts))) for parts in cut]
+
+    def _cut(self, text: str) -> Iterator[str]:
+        """The parts of a text, in which it is encoded one by one."""
+        return chunks(text)
 
     def unknown(self, text: str) -> str:
         """The characters of a text that no token stands for, each once."""
@@ -200,7 +206,7 @@ class Tokenizer(ABC):
         if room < 1 + pair:
             raise UsageError(
                 f"a context of {context} tokens: {n_special} special tokens leave no "
-                f"room for text; give a longer --context"
+                f"room for text; give a longer {option('context')}"
             )
         return room
 
@@ -209,6 +215,8 @@ class Tokenizer(ABC):
     ) -> Batch:
         """What `frame` gave for several texts as arrays of one length, filled up with
         [PAD]. Where there is none any token will do: the mask leaves it out."""
+        from minillm.text.padding import pad  # opened for framed texts only
+
         return pad(rows, self.specials.get(PAD, 0), multiple_of)
 
     def batch(
@@ -216,6 +224,13 @@ class Tokenizer(ABC):
     ) -> Batch:
         """The ids of one text or two a row, framed and padded to one length."""
         return self.pad([self.frame(*each, room=room) for each in texts], multiple_of)
+
+    @cached_property
+    def before(self) -> np.ndarray:
+        """The special tokens that begin a text in its frame: int32."""
+        words = self.template.single.split() if self.template else ["$A"]
+        names = [word.partition(":")[0] for word in words[: words.index("$A")]]
+        return np.array([self.specials[name] for name in names], np.int32)
 
     @property
     def _frame(self) -> "minillm.text.Template":
@@ -259,12 +274,16 @@ class Tokenizer(ABC):
         from minillm.files import replacing
 
         with replacing(Path(path)) as temporary:
-            temporary.write_bytes(self._json().encode("utf-8"))
+            temporary.write_bytes(self.to_json().encode("utf-8"))
 
     @cached_property
     def sha256(self) -> str:
         """Hex digest of the bytes that `save` writes."""
-        return hashlib.sha256(self._json().encode("utf-8")).hexdigest()
+        return hashlib.sha256(self.to_json().encode("utf-8")).hexdigest()
+
+    @abstractmethod
+    def with_specials(self, names: Iterable[str]) -> "Tokenizer":
+        """The same tokenizer, with further special tokens, whose ids follow."""
 
     @abstractmethod
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
@@ -274,7 +293,8 @@ class Tokenizer(ABC):
     def _decode(self, ids: list[int]) -> str: ...
 
     @abstractmethod
-    def _json(self) -> str: ...
+    def to_json(self) -> str:
+        """The text of its tokenizer.json."""
 
 
 def _joined(ids: Iterable[np.ndarray]) -> np.ndarray:

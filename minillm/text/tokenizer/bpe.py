@@ -1,6 +1,6 @@
 """Byte-level byte-pair encoding."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
 
 import numpy as np
@@ -9,7 +9,13 @@ import tokenizers
 from minillm.errors import UsageError
 from minillm.text.template import Template
 from minillm.text.tokenizer.chunks import sample
-from minillm.text.tokenizer.library import LibraryTokenizer, refuse_words
+from minillm.text.tokenizer.library import (
+    LibraryTokenizer,
+    batches,
+    panics_told,
+    refuse_words,
+)
+from minillm.text.tokenizer.words import Words, splits_by_words
 
 
 class BpeTokenizer(LibraryTokenizer):
@@ -30,6 +36,21 @@ class BpeTokenizer(LibraryTokenizer):
         alphabet = byte_of_character().keys()
         if not (alphabet <= every.keys() and {*written} == alphabet):
             raise UsageError("its tokens are not made of the 256 bytes")
+
+    def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
+        if not splits_by_words(self._library):
+            yield from super()._encode(parts)
+            return
+        words = Words(self._library)
+        for batch in batches(parts):
+            with panics_told():
+                ids = [words.encode(part) for part in batch]
+            others = [
+                part for part, found in zip(batch, ids, strict=True) if found is None
+            ]
+            by_library = super()._encode(iter(others))
+            for found in ids:
+                yield next(by_library) if found is None else found
 
     def token_bytes(self, token: int) -> bytes:
         written = self._library.id_to_token(token)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -29,6 +29,9 @@ class ByteTokenizer(Tokenizer):
         self._bytes = [bytes([i]) for i in range(256)]
         self._bytes += [name.encode("utf-8") for name in specials]
 
+    def with_specials(self, names: Iterable[str]) -> "ByteTokenizer":
+        return ByteTokenizer([*self.specials, *names], self.template)
+
     def token_bytes(self, token: int) -> bytes:
         return self._bytes[token]
 
@@ -39,7 +42,7 @@ class ByteTokenizer(Tokenizer):
     def _decode(self, ids: list[int]) -> str:
         return b"".join(self._bytes[i] for i in ids).decode("utf-8", "replace")
 
-    def _json(self) -> str:
+    def to_json(self) -> str:
         return json.dumps({"kind": "bytes", **_framing(self)}, indent=1)
 
 
@@ -88,6 +91,9 @@ class CharTokenizer(Tokenizer):
         known = {*self.alphabet}
         return "".join(each for each in dict.fromkeys(text) if each not in known)
 
+    def with_specials(self, names: Iterable[str]) -> "CharTokenizer":
+        return CharTokenizer(self.alphabet, [*self.specials, *names], self.template)
+
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
         for chunk in parts:
             yield self._ids[np.minimum(_codes(chunk), len(self._ids) - 1)]
@@ -95,7 +101,7 @@ class CharTokenizer(Tokenizer):
     def _decode(self, ids: list[int]) -> str:
         return "".join(self._characters[i] for i in ids)
 
-    def _json(self) -> str:
+    def to_json(self) -> str:
         content = {"kind": "chars", "alphabet": self.alphabet, **_framing(self)}
         return json.dumps(content, indent=1, ensure_ascii=False)
 

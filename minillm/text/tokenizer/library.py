@@ -11,6 +11,11 @@ from minillm.errors import DataError, UsageError
 from minillm.text.template import Template
 from minillm.text.tokenizer.base import Tokenizer
 
+# What two processors put around one text, and around two.
+FRAMES = {
+    "BertProcessing": ("{cls} $A {sep}", "{cls} $A {sep} $B:1 {sep}:1"),
+    "RobertaProcessing": ("{cls} $A {sep}", "{cls} $A {sep} {sep} $B {sep}"),
+}
 # An encoding holds far more than its ids, so that larger batches are slower again.
 BATCH_CHARACTERS = 1 << 20
 BATCH_PARTS = 256
@@ -42,8 +47,13 @@ class LibraryTokenizer(Tokenizer):
         self._library = library
         self.needs_all = _needs_all(library)
 
+    def with_specials(self, names: Iterable[str]) -> "LibraryTokenizer":
+        library = tokenizers.Tokenizer.from_str(self._library.to_str())
+        library.add_special_tokens(list(names))
+        return type(self)(library, self.template)
+
     def _encode(self, parts: Iterator[str]) -> Iterator[np.ndarray]:
-        for batch in _batches(parts):
+        for batch in batches(parts):
             with panics_told():
                 found = self._library.encode_batch_fast(batch, add_special_tokens=False)
             for encoding in found:
@@ -53,7 +63,7 @@ class LibraryTokenizer(Tokenizer):
         with panics_told():
             return self._library.decode(ids, skip_special_tokens=False)
 
-    def _json(self) -> str:
+    def to_json(self) -> str:
         return self._library.to_str(pretty=True)
 
 
@@ -108,8 +118,15 @@ def template_of(file: dict) -> Template | None:
 
     Raises ValueError, KeyError or TypeError for a damaged one.
     """
-    processor = file.get("post_processor")
-    if processor is None or processor["type"] != "TemplateProcessing":
+    processor = file.get("post_processor") or {"type": None}
+    parts = processor.get("processors", [processor])
+    of_kind = {part["type"]: part for part in parts}
+    for kind, (single, pair) in FRAMES.items():
+        if kind in of_kind:
+            names = {end: of_kind[kind][end][0] for end in ("cls", "sep")}
+            return Template(single.format(**names), pair.format(**names))
+    processor = of_kind.get("TemplateProcessing")
+    if processor is None:
         return None
     single, pair = (
         " ".join(map(_word, processor[form])) for form in ("single", "pair")
@@ -146,7 +163,7 @@ def refuse_words(specials: Iterable[str], library: tokenizers.Tokenizer) -> None
             )
 
 
-def _batches(parts: Iterator[str]) -> Iterator[list[str]]:
+def batches(parts: Iterator[str]) -> Iterator[list[str]]:
     """The parts in batches, which the library shares out to the cores."""
     batch, size = [], 0
     for part in parts:

@@ -20,7 +20,12 @@ OWN = {  # of tokens that are bytes or characters
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer of a tokenizer.json. Raises DataError for anything else."""
-    settings = read_json(path, TOKENIZER)
+    return tokenizer_of(read_json(path, TOKENIZER), path)
+
+
+def tokenizer_of(settings: object, path: str | Path) -> Tokenizer:
+    """The tokenizer of the value in a tokenizer.json at `path`. Raises DataError for
+    anything else."""
     try:
         check(settings, {})
         return _own(settings) if "kind" in settings else _of_library(settings)
@@ -46,8 +51,14 @@ def _of_library(settings: dict) -> Tokenizer:
 
     check_parts(settings)
     types = tuple(settings[place]["type"] for place in ("model", "decoder"))
+    if types == ("BPE", "Sequence"):
+        from minillm.text.tokenizer.sentencepiece import of_library
+
+        return of_library(settings, from_json(settings), template_of(settings))
     if types not in (("BPE", "ByteLevel"), ("WordPiece", "WordPiece")):
         raise ValueError(f"{' and '.join(types)} do not go together")
+    if settings["model"].get("byte_fallback"):
+        raise ValueError("its bytes are tokens in two ways")
     check(settings, {"pre_tokenizer": dict})
     words = settings["pre_tokenizer"]
     template, library = template_of(settings), from_json(settings)

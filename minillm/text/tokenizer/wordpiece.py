@@ -34,6 +34,7 @@ class WordPieceTokenizer(LibraryTokenizer):
 
     kind = "wordpiece"
     keeps_spaces = False
+    looks_back = True
 
     @cached_property
     def word_edges(self) -> tuple[np.ndarray, np.ndarray]:
@@ -60,6 +61,9 @@ class WordPieceTokenizer(LibraryTokenizer):
 
     def _n_lost(self, text: str, ids: np.ndarray) -> tuple[int, int]:
         # A word is unknown as a whole. White space has no token, and is not counted.
+        # Tokens are of the normalised text: of 각, without accents, three letters.
+        if self._library.normalizer is not None:
+            text = self._library.normalizer.normalize_str(text)
         visible = len(text) - len(re.findall(SPACE, text))
         return visible - int(self._lengths[ids].sum()), visible
 

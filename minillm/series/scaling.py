@@ -7,13 +7,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from minillm.errors import Interrupted, UsageError
-from minillm.learning.config import check_name
+from minillm import notebook
+from minillm.errors import Interrupted, UsageError, option
+from minillm.learning.settings import check_name
 from minillm.learning.workers import available_cores
 from minillm.series.executors import opened
 from minillm.series.ladder import Ladder, architecture, named, options
 from minillm.series.plan import Plan, most_runs, read_plan
 from minillm.series.series_progress import Silent
+from minillm.series.series_record import SeriesRecord
 from minillm.series.session import Session
 from minillm.text import generated
 
@@ -33,7 +35,8 @@ def scale(
     model: dict | None = None,
     executor: str = "local",
     scheduler: str | None = None,
-) -> dict | None:
+    quiet: bool = False,
+) -> SeriesRecord | None:
     """Train a series of sizes, fit L(N) = E + A·N^(−alpha), predict a larger model.
 
     preset: `smoke`, `demo`, `hour`, `gpu`, or a Ladder of your own. data: a corpus name
@@ -49,11 +52,13 @@ def scale(
     these settings in place of its own. executor: who does the runs: `local`, this
     machine; `dask`, the cluster of the `scheduler` at this address; `mpi`, the other
     ranks of this job, on which nothing is returned. reporter: see
-    `series_progress.Silent`.
+    `series_progress.Silent`; without one, a notebook shows a table that grows, unless
+    `quiet`.
 
-    Returns `runs`, `law`, `held_out`, `laws`, `counting`, `sizes`, `figures`,
-    `seconds`, `warnings` and, where runs branch, `law_of_size_and_tokens`. Losses are
-    in nats per token; N counts non-embedding parameters. Raises UsageError, DataError,
+    Returns a dictionary whose keys are attributes: `runs`, `law`, `held_out`, `laws`,
+    `counting`, `sizes`, `figures`, `seconds`, `warnings` and, where runs branch,
+    `law_of_size_and_tokens`. Losses are in nats per token; N counts non-embedding
+    parameters. Raises UsageError, DataError,
     DivergedError or Interrupted.
     """
     given = None if plan is None else read_plan(Path(plan))
@@ -87,7 +92,8 @@ def scale(
         check_name(name, None if value is None else str(value))
     if workers is not None and executor != "local":
         raise UsageError(
-            f"--workers {workers}: how many runs --executor {executor} does at a time "
+            f"{option('workers', workers)}: how many runs "
+            f"{option('executor', executor)} does at a time "
             f"is for it to say"
         )
     if workers is None:
@@ -110,7 +116,7 @@ def scale(
             objective=objective,
             arch=arch,
             given=given,
-            reporter=reporter or Silent(),
+            reporter=_listener(reporter, quiet),
             cluster=cluster,
         )
         try:
@@ -122,6 +128,15 @@ def scale(
             ) from None
         finally:
             series.reporter.close()
+
+
+def _listener(reporter, quiet: bool):
+    """Who hears of the series."""
+    if reporter is not None or quiet or not notebook.running():
+        return reporter or Silent()
+    from minillm.series.notebook_table import NotebookTable
+
+    return NotebookTable()
 
 
 def _refuse_others(path: str | Path, plan: Plan, **asked) -> None:

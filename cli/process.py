@@ -1,4 +1,4 @@
-"""`minillm`, and `python -m minillm_cli`: the process around a command."""
+"""The process around a command: `minillm`, or `python -m minillm`."""
 
 import os
 import sys
@@ -12,8 +12,10 @@ def run() -> int:
 
         signals.heard()
         sys.unraisablehook = signals.once_more
+        from minillm_cli import notes
         from minillm_cli.main import answer
 
+        notes.take_warnings()
         return answer()
     except KeyboardInterrupt:  # amid imports, for one
         return tell("interrupted", 130)
@@ -27,16 +29,3 @@ def tell(what: str, code: int) -> int:
     signals.ignored()
     os.write(2, f"minillm: {what}\n".encode())
     return code
-
-
-def leave_out_this_folder() -> None:
-    """`python -m` looks for every module in the current folder first: for `pickle`,
-    too. Unless minillm itself is there, it is not to look."""
-    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if not sys.flags.safe_path and sys.path[0] == os.getcwd() != home:
-        del sys.path[0]
-
-
-if __name__ == "__main__":
-    leave_out_this_folder()
-    sys.exit(run())

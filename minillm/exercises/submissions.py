@@ -1,0 +1,126 @@
+"""Submissions: where the exercises are in one, and the marks of many as a table."""
+
+import csv
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from minillm.errors import DataError
+from minillm.exercises import marking
+from minillm.exercises.course import Course
+from minillm.exercises.judge import Mark
+from minillm.exercises.student import MOST
+from minillm.exercises.table import file_name
+
+DEEPEST = 4  # folders inside a submission
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A submission's marks; none, and an error, where it holds no exercise."""
+
+    name: str
+    marks: list[Mark]
+    error: str = ""
+
+    @property
+    def points(self) -> float:
+        return round(sum(mark.points for mark in self.marks), 4)
+
+    def to_json(self, course: Course) -> dict:
+        got = {mark.name: mark.points for mark in self.marks}
+        return {
+            "submission": self.name,
+            "points": self.points,
+            "of": course.of,
+            "exercises": {name: got.get(name, 0.0) for name in course.names},
+            "error": self.error,
+        }
+
+
+def grade(folder: Path, course: Course) -> Iterator[Graded]:
+    """Mark each submission of a folder: a folder or a .zip, in order of their names.
+
+    Raises DataError where there is none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is no folder of submissions")
+    each = [path for path in sorted(folder.iterdir()) if _is_one(path)]
+    if not each:
+        raise DataError(f"{folder}: holds no submission, a folder or a .zip each")
+    for path in each:
+        with tempfile.TemporaryDirectory() as temporary:
+            try:
+                inside = path if path.is_dir() else _unpacked(path, temporary, course)
+                where = find(inside, course)
+                marks = [*marking.marks(where, course, [*course.names])]
+                yield Graded(path.name, marks)
+            except DataError as error:
+                yield Graded(path.name, [], str(error))
+
+
+def find(submission: Path, course: Course) -> Path:
+    """The folder of a submission in which most files of the course lie.
+
+    Raises DataError where there is none of them.
+    """
+    wanted = {file_name(name) for name in course.names}
+    folders = [submission]
+    for _ in range(DEEPEST):
+        folders += [
+            path
+            for folder in folders
+            if folder.is_dir()
+            for path in sorted(folder.iterdir())
+            if path.is_dir() and not path.is_symlink() and path not in folders
+        ]
+
+    def number(folder: Path) -> int:
+        return sum((folder / name).is_file() for name in wanted)
+
+    best = max(folders, key=number)
+    if not number(best):
+        raise DataError(
+            f"{submission.name}: holds none of {', '.join(sorted(wanted)[:3])} …: "
+            f"submit the files with their names"
+        )
+    return best
+
+
+def table(graded: list[Graded], course: Course) -> str:
+    """The marks as CSV: a row for each submission, a column for each exercise."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["submission", "points", "of", *course.names, "error"])
+    for each in graded:
+        record = each.to_json(course)
+        numbers = [f"{points:g}" for points in record["exercises"].values()]
+        points = [f"{each.points:g}", f"{course.of:g}"]
+        writer.writerow([each.name, *points, *numbers, each.error])
+    return text.getvalue()
+
+
+def _is_one(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    return path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")
+
+
+def _unpacked(path: Path, into: str, course: Course) -> Path:
+    """The files of the course in an archive, by their names alone: no path in it is
+    followed. Raises DataError."""
+    wanted = {file_name(name) for name in course.names}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                name = info.filename.replace("\\", "/").rpartition("/")[2]
+                hidden = "__MACOSX" in info.filename
+                if name in wanted and info.file_size <= MOST and not hidden:
+                    temporary = Path(into) / name
+                    temporary.write_bytes(archive.read(info))
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        raise DataError(f"{path.name}: cannot be unpacked: {error}") from None
+    return Path(into)
