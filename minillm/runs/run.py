@@ -86,10 +86,10 @@ def load_run(path, model: Module | None = None) -> Run:
 
 def _reader(path) -> Callable[[Path], Run] | None:
     """What reads a folder that is no run."""
-    if Path(path, "run.json").exists():
+    if os.path.exists(Path(path, "run.json")):  # False of a name that is too long, too
         return None
     for file, (module, name) in READERS.items():
-        if Path(path, file).is_file():
+        if os.path.isfile(Path(path, file)):
             return getattr(importlib.import_module(module), name)
     return None
 

@@ -16,6 +16,7 @@
 // -fsanitize=address what lies beyond an array.
 #pragma once
 #include <cmath>
+#include <csetjmp>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -65,7 +66,9 @@ namespace on_cpu {
 enum State { RUNS, AT_BARRIER, AT_SHUFFLE, ENDED };
 
 struct Fiber {
-    ucontext_t context;
+    ucontext_t context;  // where it begins
+    jmp_buf place;       // where it goes on
+    bool begun;
     State state;
     int line;         // where it waits
     unsigned mask;    // the lanes it waits for
@@ -88,6 +91,7 @@ static unsigned current;
 static int order = 0;  // 0 forward, 1 backward, else the seed of a random order
 static char message[200];
 static ucontext_t scheduler;
+static jmp_buf scheduler_place;
 static void* tsan_scheduler;
 // What a fiber releases when it comes to a barrier, and all acquire when they go on:
 // of the block and of each warp, in turns. And the begin of a block, and its end.
@@ -98,11 +102,30 @@ UNWATCHED inline void set_index(unsigned i) {
                  i / (blockDim.x * blockDim.y)};
 }
 
+// `swapcontext` asks Linux for the mask of signals each time, which takes longer than
+// what most threads compute: without a sanitizer a fiber goes on by `_longjmp`.
+UNWATCHED inline void switch_to(Fiber& fiber) {
+    TSAN(__tsan_switch_to_fiber(fiber.tsan, 1);)
+    UNLESS_WATCHED(
+        if (_setjmp(scheduler_place)) return;
+        if (fiber.begun) _longjmp(fiber.place, 1);
+        fiber.begun = true;
+        setcontext(&fiber.context);)
+    swapcontext(&scheduler, &fiber.context);
+}
+
+UNWATCHED inline void switch_to_scheduler(Fiber& me) {
+    TSAN(__tsan_switch_to_fiber(tsan_scheduler, 1);)
+    UNLESS_WATCHED(
+        if (!_setjmp(me.place)) _longjmp(scheduler_place, 1);
+        return;)
+    swapcontext(&me.context, &scheduler);
+}
+
 [[noreturn]] UNWATCHED inline void fail(const char* what, int line) {
     snprintf(message, sizeof message, "line %d, block (%u,%u,%u), thread %u: %s", line,
              blockIdx.x, blockIdx.y, blockIdx.z, current, what);
-    TSAN(__tsan_switch_to_fiber(tsan_scheduler, 1);)
-    setcontext(&scheduler);
+    switch_to_scheduler(fibers[current]);
     abort();
 }
 
@@ -115,10 +138,10 @@ UNWATCHED inline void wait(State state, unsigned mask, int line) {
     bool shuffle = state == AT_SHUFFLE;
     TSAN(char* gate = tsan_gates[shuffle ? 1 + current / 32 : 0];)
     TSAN(gate += me.waits[shuffle] % 2;)
-    TSAN(__tsan_release(gate); __tsan_switch_to_fiber(tsan_scheduler, 1);)
+    TSAN(__tsan_release(gate);)
     ++me.waits[shuffle];
     me.state = state, me.mask = mask, me.line = line;
-    swapcontext(&me.context, &scheduler);
+    switch_to_scheduler(me);
     TSAN(__tsan_acquire(gate);)
     set_index(current);
 }
@@ -170,12 +193,14 @@ static void (*body)(void*);  // the kernel, with its arguments
 static void* arguments_of_body;
 
 UNWATCHED inline void enter() {
-    TSAN(__tsan_acquire(&tsan_begin);)
-    set_index(current);
-    body(arguments_of_body);
-    fibers[current].state = ENDED;
-    TSAN(__tsan_release(&tsan_end); __tsan_switch_to_fiber(tsan_scheduler, 1);)
-    setcontext(&scheduler);
+    for (;;) {  // for each block
+        TSAN(__tsan_acquire(&tsan_begin);)
+        set_index(current);
+        body(arguments_of_body);
+        fibers[current].state = ENDED;
+        TSAN(__tsan_release(&tsan_end);)
+        switch_to_scheduler(fibers[current]);
+    }
 }
 
 UNWATCHED inline void shuffle_turns() {
@@ -201,6 +226,7 @@ UNWATCHED inline bool run_block(size_t dynamic_bytes) {
         Fiber& f = fibers[i];
         TSAN(if (!f.tsan) f.tsan = __tsan_create_fiber(0);)
         f.state = RUNS, f.passed = f.waits[0] = f.waits[1] = 0;
+        UNLESS_WATCHED(if (f.begun) continue;)
         getcontext(&f.context);
         f.context.uc_stack.ss_sp = stacks[i];
         f.context.uc_stack.ss_size = STACK;
@@ -208,14 +234,12 @@ UNWATCHED inline bool run_block(size_t dynamic_bytes) {
         makecontext(&f.context, enter, 0);
     }
     TSAN(tsan_scheduler = __tsan_get_current_fiber(); __tsan_release(&tsan_begin);)
-    // volatile: these live on when setcontext comes back
-    for (volatile bool more = true; more;) {
+    for (bool more = true; more;) {
         if (order > 1) shuffle_turns();
-        for (volatile unsigned k = 0; k < n; ++k) {
+        for (unsigned k = 0; k < n; ++k) {
             current = turns[k];
             if (fibers[current].state != RUNS) continue;
-            TSAN(__tsan_switch_to_fiber(fibers[current].tsan, 1);)
-            swapcontext(&scheduler, &fibers[current].context);
+            switch_to(fibers[current]);
             if (message[0]) return false;
         }
         more = false;
@@ -249,6 +273,7 @@ UNWATCHED const char* launch(
         return "a block has more than 1024 threads";
     struct sigaction ours = {}, before;
     ours.sa_handler = on_segmentation_fault;
+    ours.sa_flags = SA_NODEFER;  // it does not return
     UNLESS_WATCHED(sigaction(SIGSEGV, &ours, &before);)
     bool well = true;
     for (unsigned i = 0; well && i < gridDim.x * gridDim.y * gridDim.z; ++i) {
@@ -257,6 +282,8 @@ UNWATCHED const char* launch(
         well = run_block(shape[6]);
     }
     UNLESS_WATCHED(sigaction(SIGSEGV, &before, nullptr);)
+    if (!well)  // some stand amid the kernel
+        for (Fiber& fiber : fibers) fiber.begun = false;
     return well ? nullptr : message;
 }
 

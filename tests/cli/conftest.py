@@ -1,4 +1,4 @@
-"""Commands of a test's own."""
+"""Commands of a test's own; laws that are drawn less often."""
 
 import sys
 import types
@@ -6,7 +6,14 @@ import types
 import click
 import pytest
 
+from minillm.laws import fitting
 from minillm_cli.main import COMMANDS
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """100 of a law, not 1,000: what intervals hold is asked in tests/scaling."""
+    monkeypatch.setattr(fitting, "LARGEST_DRAW", 0)
 
 
 @pytest.fixture

@@ -28,14 +28,8 @@ ASKED = "pairs", "labels"  # the kinds of tasks whose rows are the questions
 # What is learned
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("reverse", marks=pytest.mark.slow),
-        "languages",
-        pytest.param("topics", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["reverse", "languages", "topics"])
 def test_a_demo_solves_its_task(name, tmp_path):
     result = demo(name, out=tmp_path / "run", **ONE)
     assert result["solved"]
@@ -162,7 +156,6 @@ def test_who_has_learned_nothing_has_not_solved_it(quick, name):
     json.dumps(result, allow_nan=False)
 
 
-@pytest.mark.slow
 def test_the_score_is_the_share_of_right_answers(quick):
     quick("languages", 200)
     result = demo("languages", **ONE)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from minillm import train
+from minillm.laws import fitting
 
 QUICK = {
     "layers": 1,
@@ -38,6 +39,12 @@ def contents(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != ".lock"
     }
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    """100 of a law, not 1,000: what intervals hold is asked in tests/scaling."""
+    monkeypatch.setattr(fitting, "LARGEST_DRAW", 0)
 
 
 @pytest.fixture

@@ -36,12 +36,15 @@ def runs(tmp_path_factory) -> dict:
             objective=objective,
             steps=steps,
             out=str(folder / objective),
+            draw=False,
         )
     tokenizer = train_tokenizer("chars", "ab")
     labelled = [(tokenizer.encode(text), number) for number, text in enumerate("ab")]
     corpus = rows(tokenizer, labelled, labelled, labels=("first", "second"))
     out = folder / "classify"
-    train(**options, objective="classify", text=corpus, steps=1, out=str(out))
+    train(
+        **options, objective="classify", text=corpus, steps=1, out=str(out), draw=False
+    )
     return {each: folder / each for each in ("clm", "mlm", "mlm+nsp", "classify")}
 
 
@@ -78,8 +81,9 @@ def reverser(tmp_path_factory, unseen) -> Run:
         objective="seq2seq",
         weight_decay=0.0,
         text=rows(tokenizer, *pairs),
-        steps=300,
+        steps=250,
         out=str(out),
+        draw=False,
     )
     return load_run(out)
 

@@ -25,13 +25,14 @@ def namer(tmp_path_factory):
         width=32,
         context=64,
         batch=16,
-        steps=350,
+        steps=200,
         lr=0.01,
         data=str(folder / "turns.txt"),
         tokenizer="chars",
         device="cpu",
         workers="1",
         out=out,
+        draw=False,
     )
     return minillm.load_run(out)
 

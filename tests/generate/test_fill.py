@@ -27,7 +27,7 @@ def cycle(request, tmp_path_factory):
     shape = {"context": 18, "width": 32, "batch": 32, "arch": request.param}
     out = str(folder / "run")
     kind = {"objective": "mlm", "tokenizer": "chars", "steps": 200}
-    train(**options, **shape, **kind, data=str(data), out=out)
+    train(**options, **shape, **kind, data=str(data), out=out, draw=False)
     return out
 
 
@@ -90,7 +90,7 @@ def test_bert_fills_gaps_between_word_pieces(tmp_path):
     shape = {"context": 18, "width": 32, "batch": 32, "steps": 200, "arch": "bert"}
     kind = {"objective": "mlm", "tokenizer": "wordpiece", "vocab": 40}
     out = str(tmp_path / "run")
-    train(**options, **shape, **kind, data=str(data), out=out)
+    train(**options, **shape, **kind, data=str(data), out=out, draw=False)
     text = "was lit. The [MASK] was lit. The lamp was [MASK]. The lamp"
     (first,), (second,) = fill(out, text, top=1)
     assert (first.text, second.text) == ("lamp", "lit")

@@ -71,7 +71,7 @@ def test_a_traceback_is_there_for_who_asks(monkeypatch):
     with pytest.raises(UsageError) as caught:
         train(size="huge")
     shown = "".join(caught.value._render_traceback_())
-    assert "sizes.py" in shown and "unknown size 'huge'" in shown
+    assert "architectures.py" in shown and "unknown size 'huge'" in shown
 
 
 def test_the_line_of_an_error_is_no_wall():

@@ -13,6 +13,8 @@ from minillm.testing.choices import seeded
 
 # What a Tensor can do that is not an op.
 NOT_OPS = {
+    "_numbers",
+    "_repr_html_",
     "argmax",
     "backward",
     "data",

@@ -63,7 +63,7 @@ def test_it_draws_seldom(watched, tmp_path):
 
 
 def test_only_a_notebook_has_one(monkeypatch):
-    asked = importlib.import_module("minillm.series.scale")._listener
+    asked = importlib.import_module("minillm.series.scaling")._listener
     assert type(asked(None, False)) is Silent
     monkeypatch.setattr(notebook, "running", lambda: True)
     assert type(asked(None, False)) is NotebookTable

@@ -532,7 +532,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
     options = {"steps": 20, "save_every": 5}
     whole = quick_train("whole", **options)
     with monkeypatch.context() as patch:
-        action = lambda: patch.setattr("safetensors.numpy.save_file", full)  # noqa: E731
+        action = lambda: patch.setattr(checkpoint, "write_arrays", full)  # noqa: E731
         with pytest.raises(DataError, match=r"step-000010: .*No space left") as caught:
             quick_train("parts", reporter=At(7, action), **options)
     assert "\n" not in str(caught.value)

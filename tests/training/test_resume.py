@@ -354,7 +354,7 @@ def test_two_that_begin_in_one_folder_at_once_are_one_run(
     ("options", "words"),
     [
         ({"lr": 0.5}, "lr 0.5: this run has 0.0"),
-        ({"steps": 11}, "steps 11: this run has 10: .* base=.*parts, another out="),
+        ({"steps": 11}, "steps 11: this run has 10: .* base='.*parts', another out="),
         ({"tokens": 128 * 11}, "steps 11: this run has 10: leave it out"),
         ({"size": "tiny"}, "this run has None"),
         ({"tokenizer": "bytes"}, "tokenizer bytes: this run has chars"),
