@@ -353,7 +353,7 @@ REFUSED = {
     "swiglu": ({"activation": "swiglu"}, "--norm-kind layer"),
     "rotary": ({"positions": "rotary"}, "--norm-kind layer"),
     "relu2": ({"arch": "llama", "activation": "relu2"}, "--activation relu2"),
-    "qk_norm": ({"qk_norm": True}, "--qk-norm, where the layout of Llama has"),
+    "qk_norm": ({"qk_norm": True}, "--qk-norm, where the layout of GPT-2 has --no"),
     "groups": ({"kv_heads": 2}, "--kv-heads 2"),
     "bert": ({"arch": "bert", "objective": "mlm", "norm": "pre"}, "--norm pre"),
 }
