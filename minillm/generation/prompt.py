@@ -8,7 +8,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation.decoder import Decoder
 from minillm.runs.run import Run
-from minillm.text import BOS, EOS, Tokenizer
+from minillm.text import BOS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def begin(
 
     Raises UsageError where the architecture has no way to decode.
     """
-    never = never_written(run.tokenizer)
+    never = run.tokenizer.never_written
     if not reads_source(run):
         if cached and not run.model.continues_text:
             raise UsageError(
@@ -50,12 +50,6 @@ def begin(
     model = run.model.conditioned(sources.ids, sources.mask)
     begun = [[run.tokenizer.specials[run.tokenizer.begin]] for _ in prompts]
     return Decoder(model, begun, cached=cached, never=never), [Opening()] * len(prompts)
-
-
-def never_written(tokenizer: Tokenizer) -> list[int]:
-    """The special tokens, which no text holds, without those that end one."""
-    ends = tokenizer.ids_of(EOS)
-    return [i for i in tokenizer.specials.values() if i not in ends]
 
 
 def _first(run: Run, openings: Sequence[Opening]) -> np.ndarray | None:

@@ -7,7 +7,6 @@ import numpy as np
 
 from minillm.errors import DataError, UsageError
 from minillm.files import holds_only, replacing, replacing_folder, write_json
-from minillm.generation.prompt import never_written
 from minillm.hub.layouts import layout_of
 from minillm.hub.places import Places
 from minillm.runs.curve import draw_curve
@@ -79,7 +78,7 @@ def generation_config(run: Run, ids: dict) -> dict:
     if run.config.objective == "seq2seq":
         begin = run.tokenizer.specials[run.tokenizer.begin]
         ids = {**ids, "decoder_start_token_id": begin}
-        ids = {**ids, "suppress_tokens": never_written(run.tokenizer)}
+        ids = {**ids, "suppress_tokens": run.tokenizer.never_written}
     elif not run.model.continues_text:
         return ids
     return {**ids, "do_sample": False, "max_length": run.model.config.context}

@@ -105,6 +105,12 @@ class Tokenizer(ABC):
         named = (self.specials[role],) if role in self.specials else ()
         return self.roles.get(role, named)
 
+    @property
+    def never_written(self) -> list[int]:
+        """The special tokens, without those that end a text: a model writes none."""
+        ends = self.ids_of(EOS)
+        return [i for i in self.specials.values() if i not in ends]
+
     def encode(self, text: str, specials: bool = False) -> np.ndarray:
         """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate.
 
