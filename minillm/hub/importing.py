@@ -76,6 +76,8 @@ def read_folder(
 def _read(folder, note, tokenizer) -> tuple[Run, FlatParameters]:
     called = str(folder) if is_remote(folder) else Path(folder).name
     folder = download(folder, note) if is_remote(folder) else Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder}: holds no model: there is no config.json in it")
     found = read_kind(folder, note)
@@ -96,7 +98,7 @@ def _read(folder, note, tokenizer) -> tuple[Run, FlatParameters]:
         raise DataError(f"{folder / 'config.json'}: {error}") from None
     model = build(found.shape, Blank)
     flat = FlatParameters(model)
-    if new := fill(model, tensors, places, names):
+    if new := fill_parameters(model, tensors, places, names):
         note(f"{folder}: has no {', '.join(new)}: drawn anew")
     record = _record(tokenizer, found, called)
     config = TrainConfig.from_json(record["options"])
@@ -150,7 +152,7 @@ def _matched(tensors: Tensors, places: Places, rules, tied: bool) -> dict[str, s
     return names
 
 
-def fill(
+def fill_parameters(
     model: Module, tensors: Tensors, places: Places, names: dict[str, str]
 ) -> list[str]:
     """Copy the tensors into our parameters, a few rows at a time; the parts of the

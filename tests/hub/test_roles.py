@@ -11,6 +11,7 @@ from minillm.errors import DataError
 from minillm.generation import Dialogue
 from minillm.hub.roles import read_roles
 from minillm.learning.data import read_corpus
+from minillm.learning.encoded import all_batches
 from minillm.runs.evaluation import evaluate_run
 from minillm.tensor import no_grad
 from minillm.text import EOS, Template
@@ -202,3 +203,15 @@ def test_the_current_folder_is_not_replaced(folder, minillm, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path / "empty")
     code, _, err = minillm("import", str(folder), ".")
     assert (code, "is the current folder" in err) == (2, True)
+
+
+def test_a_folder_that_is_not_there(minillm, tmp_path):
+    code, _, err = minillm("import", str(tmp_path / "no"), str(tmp_path / "run"))
+    assert (code, err) == (3, f"minillm: {tmp_path}/no: there is no such folder\n")
+
+
+@pytest.mark.parametrize("n", [33, 40, 48])
+def test_the_last_token_is_predicted_too(folder, n):
+    run = load_run(folder)
+    batches = all_batches(np.arange(n, dtype=np.int32), run.config, run.tokenizer)
+    assert [i for each in batches for i in each.targets.ravel()] == [*range(n)]
