@@ -9,7 +9,7 @@ from minillm.errors import UsageError
 from minillm.generation.sampling import softmax
 from minillm.generation.writer import open_writer
 from minillm.nn import Module
-from minillm.runs.run import Run
+from minillm.runs.run import Run, refuse_sentence_encoder
 from minillm.tensor import no_grad
 from minillm.text import MASK, Tokenizer
 
@@ -42,6 +42,7 @@ def fill(
     to fill gaps, and for a text without a [MASK] or longer than the context.
     """
     run = open_writer(run, tokenizer, objectives=MASKED, task="fill gaps")
+    refuse_sentence_encoder(run, "fill gaps")
     if top < 1:
         raise UsageError(f"top must be at least 1, got {top}")
     ids = encode_with_gaps(run, text)

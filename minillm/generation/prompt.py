@@ -8,7 +8,7 @@ import numpy as np
 from minillm.errors import UsageError
 from minillm.generation.decoder import Decoder
 from minillm.runs.run import Run
-from minillm.text import EOS
+from minillm.text import BOS
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,9 @@ def begin(
     """A decoder about to continue each prompt, or to answer each source; and what each
     row goes on from: an answer, from nothing.
 
-    Special tokens are never written, as no text holds any, but for [EOS], which ends
-    an answer. Raises UsageError where the architecture has no way to decode.
+    Raises UsageError where the architecture has no way to decode.
     """
-    specials = run.tokenizer.specials
-    never = [i for name, i in specials.items() if name != EOS]
+    never = run.tokenizer.never_written
     if not reads_source(run):
         if cached and not run.model.continues_text:
             raise UsageError(
@@ -50,7 +48,7 @@ def begin(
     rows = [(ids,) for ids in run.tokenizer.encode_all(prompts)]
     sources = run.tokenizer.batch(rows, room=context)
     model = run.model.conditioned(sources.ids, sources.mask)
-    begun = [[specials[run.tokenizer.begin]] for _ in prompts]
+    begun = [[run.tokenizer.specials[run.tokenizer.begin]] for _ in prompts]
     return Decoder(model, begun, cached=cached, never=never), [Opening()] * len(prompts)
 
 
@@ -68,19 +66,21 @@ def reads_source(run: Run) -> bool:
 
 def encode_prompt(run: Run, prompt: str) -> Opening:
     """What goes on after a prompt, in the frame that the tokenizer has for texts; after
-    nothing, a text begins as after a line's end.
+    nothing, a text begins with that frame, or [BOS], or as after a line's end.
 
     Raises UsageError for wordpiece, which has no line ends, after nothing.
     """
     kept, owed = run.tokenizer.open_end(prompt)
-    ids = run.tokenizer.encode(kept)
-    ids = ids if len(ids) else run.tokenizer.encode("\n")
-    if not len(ids):
+    before, ids = run.tokenizer.before, run.tokenizer.encode(kept)
+    if not len(ids) and not len(before):
+        before = np.array(run.tokenizer.ids_of(BOS)[:1], np.int32)
+        ids = ids if len(before) else run.tokenizer.encode("\n")
+    if not len(before) + len(ids):
         raise UsageError(
             f"{run.path}: its {run.tokenizer.kind} tokens have no line ends to begin "
             "after: give a prompt of a word at least"
         )
-    return Opening(np.concatenate([run.tokenizer.before, ids]), owed)
+    return Opening(np.concatenate([before, ids]), owed)
 
 
 def unseen(run: Run, prompt: str) -> str | None:

@@ -14,12 +14,12 @@ class TextStream:
     """Takes one sequence's tokens and gives out its text as soon as it is certain.
 
     A token can end inside a UTF-8 character: the beginning of a character waits for its
-    rest, and is dropped if none comes. The text ends at the token [EOS], or before the
-    first of the `stop` texts; what may be the beginning of one waits too. `after` are
-    the tokens before the first, on the last of which depends whether wordpiece begins a
-    word or continues one; `owed` is white space that the first begins with, and that
-    stands there already. Raises UsageError for a stop text that is empty, as all white
-    space is to wordpiece.
+    rest, and is dropped if none comes. The text ends at a token that does the work of
+    [EOS], or before the first of the `stop` texts; what may be the beginning of one
+    waits too. `after` are the tokens before the first, on the last of which depends
+    whether wordpiece begins a word or continues one; `owed` is white space that the
+    first begins with, and that stands there already. Raises UsageError for a stop text
+    that is empty, as all white space is to wordpiece.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TextStream:
         self.ended = False
         self.n_tokens = 0  # without one that is nothing but what was owed
         self._tokenizer = tokenizer
-        self._end = tokenizer.specials.get(EOS)
+        self._ends = tokenizer.ids_of(EOS)
         self._stop = stop
         self._keep(after)
         self._n_decoded += len(owed)
@@ -49,7 +49,7 @@ class TextStream:
         """The text that this token makes certain. Nothing after the end."""
         if self.ended:
             return ""
-        if token == self._end:
+        if token in self._ends:
             self.ended = True
             return self._give(len(self._waiting))
         self._waiting += self._decode(token)

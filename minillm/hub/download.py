@@ -13,7 +13,8 @@ from minillm.json_files import read_object
 from minillm.reading import SETTINGS
 
 PREFIX = "hf:"
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+# Beside the weights: the tokenizer, and which of its tokens end a text.
+TOKENS = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 
 
 def is_remote(folder: str | Path) -> bool:
@@ -33,7 +34,7 @@ def download(name: str, note=None) -> Path:
     config = repository.file("config.json", needed=True)
     folder = config.parent
     repository.settle(folder.name)
-    for file in TOKENIZER:
+    for file in TOKENS:
         repository.file(file)
     if not repository.file(WEIGHTS):
         if not (index := repository.file(INDEX)):

@@ -11,7 +11,6 @@ from minillm.hub.layouts import layout_of
 from minillm.hub.places import Places
 from minillm.runs.curve import draw_curve
 from minillm.runs.run import Run, open_run
-from minillm.text import EOS
 from minillm.weights import write_arrays
 
 CURVE = "loss.svg"
@@ -73,15 +72,13 @@ def weights_of(run: Run, places: Places) -> dict[str, np.ndarray]:
     return weights
 
 
-def generation_config(run: Run, ids: dict[str, int | None]) -> dict:
+def generation_config(run: Run, ids: dict) -> dict:
     """The content of generation_config.json: the likeliest token, within the context,
     unless somebody asks otherwise."""
     if run.config.objective == "seq2seq":
-        specials, begin = run.tokenizer.specials, run.tokenizer.begin
-        # As in generation/prompt.py.
-        never = [i for name, i in specials.items() if name != EOS]
-        ids = {**ids, "decoder_start_token_id": specials[begin]}
-        ids = {**ids, "suppress_tokens": never}
+        begin = run.tokenizer.specials[run.tokenizer.begin]
+        ids = {**ids, "decoder_start_token_id": begin}
+        ids = {**ids, "suppress_tokens": run.tokenizer.never_written}
     elif not run.model.continues_text:
         return ids
     return {**ids, "do_sample": False, "max_length": run.model.config.context}

@@ -75,11 +75,8 @@ def read_kind(folder: Path, note) -> Kind:
 
 def _of_bert(folder: Path, keys: Keys, kind: Kind, name: str, note) -> Kind:
     """A masked model, a classifier, or a sentence encoder: BERT without an output."""
-    rules, shape, sentence = (
-        kind.layout.rules,
-        kind.shape,
-        read_sentence_encoder(folder),
-    )
+    rules, shape = kind.layout.rules, kind.shape
+    sentence = read_sentence_encoder(folder)
     if sentence:
         context = min(shape.context, sentence.length)
         shape = replace(shape, pooling=sentence.pooling, context=context)

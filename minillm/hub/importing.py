@@ -9,10 +9,11 @@ import numpy as np
 
 from minillm import backend
 from minillm.errors import DataError, UsageError, option
-from minillm.files import holds_only, write_json, writing
+from minillm.files import holds_only, replacing_folder, write_json
 from minillm.hub.download import download, is_remote
 from minillm.hub.families import Kind, read_kind
 from minillm.hub.places import Places
+from minillm.hub.roles import read_roles
 from minillm.hub.shards import Tensors
 from minillm.hub.tokenizer import read_tokenizer
 from minillm.learning.config import OF_SHAPE, TrainConfig
@@ -40,22 +41,20 @@ def import_folder(
     `train(base=…)` and `finetune` begin with its weights.
 
     Raises DataError as `read_folder` does, and UsageError where something lies at
-    `run`.
+    `run`, and for the current folder.
     """
     run = Path(run)
+    if run.resolve() == Path.cwd():
+        raise UsageError(f"{run}: is the current folder: name another one")
     if os.path.lexists(run) and not holds_only(run, ()):
         raise UsageError(f"{run}: something is there: choose another folder")
     read, flat = _read(folder, note or warn, tokenizer)
-    with writing(run):
-        run.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(
-        run / checkpoint.FOLDER, flat, SimpleNamespace(state={}), {"step": 0}
-    )
-    read.tokenizer.save(run / "tokenizer.json")
-    record = read.record
-    options = {**record["options"], "out": str(run)}
-    # Last: a folder is a run when it has it.
-    write_json(run / "run.json", {**record, "options": options})
+    options = {**read.record["options"], "out": str(run)}
+    no_steps = SimpleNamespace(state={})
+    with replacing_folder(run, ()) as made:  # whole, or not there
+        checkpoint.save(made / checkpoint.FOLDER, flat, no_steps, {"step": 0})
+        read.tokenizer.save(made / "tokenizer.json")
+        write_json(made / "run.json", {**read.record, "options": options})
     return run
 
 
@@ -77,6 +76,8 @@ def read_folder(
 def _read(folder, note, tokenizer) -> tuple[Run, FlatParameters]:
     called = str(folder) if is_remote(folder) else Path(folder).name
     folder = download(folder, note) if is_remote(folder) else Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder")
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder}: holds no model: there is no config.json in it")
     found = read_kind(folder, note)
@@ -97,7 +98,7 @@ def _read(folder, note, tokenizer) -> tuple[Run, FlatParameters]:
         raise DataError(f"{folder / 'config.json'}: {error}") from None
     model = build(found.shape, Blank)
     flat = FlatParameters(model)
-    if new := fill(model, tensors, places, names):
+    if new := fill_parameters(model, tensors, places, names):
         note(f"{folder}: has no {', '.join(new)}: drawn anew")
     record = _record(tokenizer, found, called)
     config = TrainConfig.from_json(record["options"])
@@ -123,7 +124,7 @@ def _tokenizer(folder: Path, file, found: Kind, note) -> Tokenizer:
             raise DataError(f"{file}: has {n} tokens, far fewer than the model, {rows}")
         tokenizer = tokenizer.with_specials(f"[unused {i}]" for i in range(n, rows))
         note(f"{file}: has {n} tokens, the model {rows}: the others are never written")
-    _settle_specials(folder, tokenizer, found)
+    _settle_specials(folder, tokenizer, found, note)
     return tokenizer
 
 
@@ -151,7 +152,7 @@ def _matched(tensors: Tensors, places: Places, rules, tied: bool) -> dict[str, s
     return names
 
 
-def fill(
+def fill_parameters(
     model: Module, tensors: Tensors, places: Places, names: dict[str, str]
 ) -> list[str]:
     """Copy the tensors into our parameters, a few rows at a time; the parts of the
@@ -177,11 +178,12 @@ def fill(
     return list(dict.fromkeys(name.partition(".")[0] for name in left))
 
 
-def _settle_specials(folder: Path, tokenizer, found: Kind) -> None:
-    """Tell a tokenizer what answers begin with. Raises DataError where it lacks what
-    the model cannot be used without."""
+def _settle_specials(folder: Path, tokenizer, found: Kind, note) -> None:
+    """Tell a tokenizer what ends a text, and what answers begin with. Raises DataError
+    where it lacks what the model cannot be used without."""
+    tokenizer.roles = read_roles(folder, tokenizer, note)
     for name in found.specials:
-        if name not in tokenizer.specials:
+        if not tokenizer.ids_of(name):
             raise DataError(
                 f"{folder}: tokenizer.json has no special token {name}, which a model "
                 f"of {found.layout.name} needs here"

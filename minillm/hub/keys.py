@@ -17,13 +17,9 @@ NO_MATTER = {
     *("id2label", "label2id", "_num_labels", "num_labels", "problem_type"),
     *("bos_token_id", "eos_token_id", "pad_token_id", "task_specific_params"),
     *("chunk_size_feed_forward", "attn_pdrop", "embd_pdrop", "resid_pdrop"),
-    *(
-        "summary_type",
-        "summary_use_proj",
-        "summary_activation",
-        "summary_first_dropout",
-    ),
-    *("summary_proj_to_labels", "n_ctx", "attention_dropout", "pretraining_tp"),
+    *("summary_type", "summary_use_proj", "summary_activation"),
+    *("summary_first_dropout", "summary_proj_to_labels"),
+    *("n_ctx", "attention_dropout", "pretraining_tp"),
     *("sliding_window", "max_window_layers"),  # of Qwen's that use none
     # BERT's: the library reads nothing of its poolers.
     *("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"),

@@ -7,7 +7,7 @@ each parameter. What a layout cannot say is refused.
 import importlib
 from dataclasses import dataclass, field
 
-from minillm.errors import UsageError
+from minillm.errors import UsageError, option
 from minillm.nn import ModelConfig
 from minillm.runs.run import Run
 
@@ -35,13 +35,12 @@ class Layout:
         for name, values in self.says.items():
             value = getattr(config, name)
             if value not in values:
-                known = ", ".join(map(_word, values))
-                has = f"the layout of {self.name} has {known}"
-                return f"{name} {_word(value)}, where {has}"
+                has = f"the layout of {self.name} has {_listed(name, values)}"
+                return f"{option(name, value)}, where {has}"
         if not self.kv_heads and config.kv_heads != config.n_heads:
             return (
-                f"n_kv_heads {config.kv_heads}: in the layout of {self.name} no heads "
-                f"share keys and values"
+                f"{option('kv_heads', config.kv_heads)}: in the layout of {self.name} "
+                f"no heads share keys and values"
             )
         if config.n_classes and not self.classifies:
             return "a classifier, which of these layouts only BERT's has as ours is"
@@ -125,7 +124,7 @@ LAYOUTS = {
 OF_ARCH = {"bert": "bert", "encdec": "marian"}
 OTHERS = {
     "lstm": "no layout has an LSTM",
-    "encoder": "no layout has its pre-norm blocks; arch bert is one that has",
+    "encoder": "no layout has its pre-norm blocks; bert's is one that there is",
 }
 
 
@@ -134,7 +133,8 @@ def layout_of(run: Run) -> Layout:
     say."""
     arch, config = run.config.arch, run.model.config
     if arch in OTHERS:
-        raise UsageError(f"{run.path}: cannot be exported: arch {arch}: {OTHERS[arch]}")
+        reason = f"{option('arch', arch)}: {OTHERS[arch]}"
+        raise UsageError(f"{run.path}: cannot be exported: {reason}")
     found = LAYOUTS[OF_ARCH.get(arch) or _of_gpt(config)]
     if reason := found.refuse(config):
         raise UsageError(f"{run.path}: cannot be exported: {reason}")
@@ -149,5 +149,7 @@ def _of_gpt(config: ModelConfig) -> str:
     return "qwen3" if config.qk_norm else "llama"
 
 
-def _word(value) -> str:
-    return {True: "on", False: "off"}.get(value, str(value))
+def _listed(name: str, values: tuple) -> str:
+    """The values that a setting may have; a switch by its name."""
+    switch = isinstance(values[0], bool)
+    return ", ".join(option(name, v) if switch else str(v) for v in values)

@@ -42,10 +42,8 @@ def shape_of(
 ) -> ModelConfig:
     """The shape that a config.json describes; the last two are for one that does not
     say them. Raises DataError, which names the key, for what minillm's Llama is not."""
-    width, n_heads = (
-        keys.number("hidden_size", 4096),
-        keys.number("num_attention_heads", 32),
-    )
+    width = keys.number("hidden_size", 4096)
+    n_heads = keys.number("num_attention_heads", 32)
     keys.must("hidden_act", "silu", default="silu")
     keys.must("head_dim", width // n_heads, default=head_dim or width // n_heads)
     keys.must("is_encoder_decoder", False, default=False)

@@ -13,24 +13,18 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from minillm.errors import DataError
+from minillm.hub.roles import ROLES
 from minillm.json_files import read_object
 from minillm.reading import TOKENIZER
 from minillm.runs.run import Run
 from minillm.text import BOS, EOS, MASK, PAD, Tokenizer, load_tokenizer
-from minillm.text.tokenizer.base import CLS, SEP, UNK
+from minillm.text.tokenizer.base import CLS, SEP
 from minillm.text.tokenizer.characters import UNKNOWN, ByteTokenizer, CharTokenizer
 from minillm.text.tokenizer.library import post_processor, template_of
 
-# What `transformers` calls each of them.
-ROLES = {
-    PAD: "pad_token",
-    UNK: "unk_token",
-    CLS: "cls_token",
-    SEP: "sep_token",
-    MASK: "mask_token",
-    BOS: "bos_token",
-    EOS: "eos_token",
-}
+# What `transformers` calls those of them that nothing but their names tells apart.
+OF_BERT = {CLS: "cls_token", SEP: "sep_token", MASK: "mask_token"}
+KEYS = {**ROLES, **OF_BERT}
 
 
 def tokenizer_json(run: Run) -> dict:
@@ -111,7 +105,6 @@ def read_tokenizer(path: Path) -> Tokenizer:
 def tokenizer_config(run: Run) -> dict:
     """The content of tokenizer_config.json. A special token that the run lacks is left
     out."""
-    specials = run.tokenizer.specials
     inputs = ["input_ids", "attention_mask"]
     if run.config.arch == "bert":
         inputs.insert(1, "token_type_ids")
@@ -121,11 +114,22 @@ def tokenizer_config(run: Run) -> dict:
         "model_input_names": inputs,
         "padding_side": "left" if run.model.continues_text else "right",
         "clean_up_tokenization_spaces": False,
-        **{role: name for name, role in ROLES.items() if name in specials},
+        **_special_names(run.tokenizer),
     }
 
 
-def special_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
-    """The special tokens that a config.json may name; None: there is none."""
-    named = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS}
-    return {key: tokenizer.specials.get(name) for key, name in named.items()}
+def _special_names(tokenizer: Tokenizer) -> dict[str, str]:
+    """The name of the special token in each role, of several the first."""
+    names = {i: name for name, i in tokenizer.specials.items()}
+    ids = {key: next(iter(tokenizer.ids_of(role)), None) for role, key in KEYS.items()}
+    return {key: names[i] for key, i in ids.items() if i in names}
+
+
+def special_ids(tokenizer: Tokenizer) -> dict[str, int | list[int] | None]:
+    """The special tokens that a config.json may name: None where there is none, a list
+    where several end a text."""
+    found = {}
+    for role in (PAD, BOS, EOS):
+        ids = tokenizer.ids_of(role)
+        found[f"{ROLES[role]}_id"] = [*ids] if len(ids) > 1 else next(iter(ids), None)
+    return found

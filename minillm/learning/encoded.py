@@ -181,8 +181,12 @@ def all_batches(
     rng = _validation_draws()
     if isinstance(val, list):
         return [make_batch(config, val, rng, tokenizer)]
-    # A causal model reads a token to predict the next one, a masked one reads all.
-    if config.objective == "clm":
+    # A causal model reads a token to predict the next one, a masked one reads all; and
+    # so does a causal one that reads a special token first.
+    n_before = len(tokenizer.before)
+    if config.objective == "clm" and n_before:
+        windows = all_windows(val, config.context + 1 - n_before, ahead=0)
+    elif config.objective == "clm":
         windows = all_windows(val, config.context, ahead=1)
     else:
         windows = all_windows(val, tokenizer.room(config.context), ahead=0)

@@ -98,8 +98,7 @@ class Bert(LanguageModel):
         """Logits of the tokens.   (..., D) -> (..., V)"""
         if self.config.encodes_sentences:
             raise UsageError(
-                "a sentence encoder predicts no tokens: `minillm embed` and `search` "
-                "use it, and `finetune` makes a classifier of it"
+                "a sentence encoder predicts no tokens, only vectors of texts"
             )
         return linear(self.transform(x), self.head.T, self.output_bias)
 

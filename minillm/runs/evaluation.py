@@ -20,6 +20,7 @@ from minillm.learning.evaluate import Score, evaluate, summarise
 from minillm.models import GPT, LSTMModel
 from minillm.reading import check_file
 from minillm.runs.record import IMPORTED
+from minillm.runs.run import refuse_sentence_encoder
 from minillm.text import OBJECTIVES
 
 
@@ -66,7 +67,8 @@ def evaluate_run(
     `data`. Raises DataError or UsageError.
     """
     if limit is not None and limit < 1:
-        raise UsageError(f"limit must be at least 1 token, got {limit}")
+        raise UsageError(f"{option('limit', limit)}: must be at least 1 token")
+    refuse_sentence_encoder(run, "be measured on a text")
     config = run.config
     kind = OBJECTIVES[config.objective].kind
     # A file of rows that is given for this is all for this.

@@ -61,6 +61,7 @@ KIND = {
             "vocab_size?": COUNT,
             "sha256?": str,
             "begin?": str,
+            "roles?": {str: [COUNT]},
         },
     },
     "parameters?": {str: AMOUNT},
@@ -163,13 +164,16 @@ def new_record(learner: Learner, sources: dict) -> dict:
 
 def about(tokenizer: Tokenizer) -> dict:
     """What a record holds of a tokenizer, whose file lies beside it. `begin`: the token
-    that answers begin with, where it is not [BOS]."""
+    that answers begin with, where it is not [BOS]; `roles`: what does the work of [EOS]
+    and others, where it is called otherwise."""
     begin = {} if tokenizer.begin == BOS else {"begin": tokenizer.begin}
+    roles = {name: [*ids] for name, ids in tokenizer.roles.items()}
     return {
         "kind": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
         "sha256": tokenizer.sha256,
         **begin,
+        **({"roles": roles} if roles else {}),
     }
 
 

@@ -116,6 +116,17 @@ def open_run(
     return run
 
 
+def refuse_sentence_encoder(run: Run, task: str) -> None:
+    """UsageError for a run whose model gives vectors of texts, and predicts no token:
+    it cannot do the `task`."""
+    if getattr(getattr(run.model, "config", None), "encodes_sentences", False):
+        raise UsageError(
+            f"{run.path}: is a sentence encoder, which predicts no tokens: it cannot "
+            f"{task}; `minillm embed` and `search` use it, and `finetune` makes a "
+            f"classifier of it"
+        )
+
+
 def read_tokenizer(path) -> Tokenizer:
     """What turned text into numbers in a run, or in the one a checkpoint is of.
 
@@ -137,7 +148,11 @@ def read_tokenizer(path) -> Tokenizer:
             f"{file}: is not what this run was trained with (another sha256): it was "
             f"changed, or belongs to another run"
         )
-    tokenizer.begin = record["data"]["tokenizer"].get("begin") or tokenizer.begin
+    about = record["data"]["tokenizer"]
+    tokenizer.begin = about.get("begin") or tokenizer.begin
+    tokenizer.roles = {name: tuple(ids) for name, ids in about.get("roles", {}).items()}
+    if any(i >= vocab_size for ids in tokenizer.roles.values() for i in ids):
+        raise DataError(f"{path}: run.json names a token beyond the {vocab_size}")
     return tokenizer
 
 

@@ -30,11 +30,18 @@ def causal(
 ) -> Batch:
     """Predict each token from those before it: (B, T+1) int32 -> (B, T).
 
-    The objective of GPT (Radford et al. 2018). Draws nothing from `rng`.
+    The objective of GPT (Radford et al. 2018). Where the tokenizer's template begins a
+    text with special tokens, such as Llama's <s>, each window begins with them: they
+    are read, and its first tokens predicted. Draws nothing from `rng`.
     """
+    n_before = len(tokenizer.before)
+    if n_before:
+        before = np.tile(tokenizer.before, (len(windows), 1))
+        windows = np.hstack([before, windows])[:, : context + 1]
     ids = np.ascontiguousarray(windows[:, :-1])
     targets = np.ascontiguousarray(windows[:, 1:])
-    return Batch(ids, targets, n_targets=targets.size)
+    targets[:, : max(0, n_before - 1)] = IGNORED  # no text holds those
+    return Batch(ids, targets, n_targets=int((targets != IGNORED).sum()))
 
 
 def masked(

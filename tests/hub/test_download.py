@@ -114,8 +114,8 @@ def test_what_is_fetched_and_what_the_cache_keeps(exported, hub, tmp_path):
     for name in ("pytorch_model.bin", "flax.msgpack", "code.py"):
         (hub.folder / name).write_bytes(b"never")
     check_same(exported[0], import_folder(NAME, tmp_path / "run"))
-    wanted = {"config.json", "tokenizer.json", "tokenizer_config.json", WEIGHTS}
-    assert files_asked(hub) == wanted
+    tokens = {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}
+    assert files_asked(hub) == {"config.json", WEIGHTS, *tokens}
     hub.asked.clear()
     import_folder(NAME, tmp_path / "again")
     assert files_asked(hub) == {"config.json"}  # is there a newer commit?

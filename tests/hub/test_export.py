@@ -342,20 +342,20 @@ def test_a_special_token_is_one_and_none_is_invented(make, tmp_path):
 
 
 REFUSED = {
-    "lstm": ({"arch": "lstm"}, "arch lstm"),
-    "encoder": ({"arch": "encoder", "objective": "mlm"}, "arch encoder"),
+    "lstm": ({"arch": "lstm"}, "--arch lstm"),
+    "encoder": ({"arch": "encoder", "objective": "mlm"}, "--arch encoder"),
     "encdec": (
         {"objective": "seq2seq", "data": "copy", "positions": "learned"},
-        "positions learned",
+        "--positions learned",
     ),
-    "post-norm": ({"norm": "post"}, "norm post"),
-    "rms": ({"norm_kind": "rms"}, "positions learned"),
-    "swiglu": ({"activation": "swiglu"}, "norm_kind layer"),
-    "rotary": ({"positions": "rotary"}, "norm_kind layer"),
-    "relu2": ({"arch": "llama", "activation": "relu2"}, "activation relu2"),
-    "qk_norm": ({"qk_norm": True}, "qk_norm on"),
-    "groups": ({"kv_heads": 2}, "n_kv_heads 2"),
-    "bert": ({"arch": "bert", "objective": "mlm", "norm": "pre"}, "norm pre"),
+    "post-norm": ({"norm": "post"}, "--norm post"),
+    "rms": ({"norm_kind": "rms"}, "--positions learned"),
+    "swiglu": ({"activation": "swiglu"}, "--norm-kind layer"),
+    "rotary": ({"positions": "rotary"}, "--norm-kind layer"),
+    "relu2": ({"arch": "llama", "activation": "relu2"}, "--activation relu2"),
+    "qk_norm": ({"qk_norm": True}, "--qk-norm, where the layout of GPT-2 has --no"),
+    "groups": ({"kv_heads": 2}, "--kv-heads 2"),
+    "bert": ({"arch": "bert", "objective": "mlm", "norm": "pre"}, "--norm pre"),
 }
 
 

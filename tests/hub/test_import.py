@@ -475,7 +475,7 @@ def test_what_a_folder_lacks_is_said_in_a_line(other):
     _, folder = other("characters", pad, vocab_size=309)
     with pytest.warns(UserWarning, match="has 307 tokens, the model 309: the others"):
         load_run(folder)
-    command = [sys.executable, "-m", "minillm_cli", "generate", str(folder), "The"]
+    command = [sys.executable, "-m", "minillm", "generate", str(folder), "The"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     line = f"{folder}/tokenizer.json: has 307 tokens, the model 309: the others are"
     assert told.splitlines()[0].startswith(f"note: {line}")

@@ -28,9 +28,9 @@ def tokenizer(tmp_path_factory):
 
 
 def gpt2(**settings):
-    config = transformers.GPT2Config(
-        vocab_size=V, n_positions=CONTEXT, n_embd=24, n_layer=2, n_head=4, **settings
-    )
+    shape = {"n_positions": CONTEXT, "n_embd": 24, "n_layer": 2, "n_head": 4}
+    shape |= {"eos_token_id": 0}  # theirs would be none of the tokens
+    config = transformers.GPT2Config(vocab_size=V, **shape | settings)
     return transformers.GPT2LMHeadModel(config)
 
 

@@ -94,6 +94,22 @@ class Tokenizer(ABC):
         self.vocab_size = vocab_size
         self.specials = specials
         self.template = template
+        # Of a model from elsewhere: [EOS], [BOS], [PAD] or [UNK] -> the ids of what
+        # does its work there, where that is called otherwise.
+        self.roles: dict[str, tuple[int, ...]] = {}
+
+    def ids_of(self, role: str) -> tuple[int, ...]:
+        """The tokens that do the work of a special token, such as [EOS]: the one of
+        this name, or what a model from elsewhere has for it; none where there is no
+        such. A text may end at several."""
+        named = (self.specials[role],) if role in self.specials else ()
+        return self.roles.get(role, named)
+
+    @property
+    def never_written(self) -> list[int]:
+        """The special tokens, without those that end a text: a model writes none."""
+        ends = self.ids_of(EOS)
+        return [i for i in self.specials.values() if i not in ends]
 
     def encode(self, text: str, specials: bool = False) -> np.ndarray:
         """Token ids of a text: (T,) int32. Raises UsageError for a lone surrogate.
@@ -217,7 +233,8 @@ class Tokenizer(ABC):
         [PAD]. Where there is none any token will do: the mask leaves it out."""
         from minillm.text.padding import pad  # opened for framed texts only
 
-        return pad(rows, self.specials.get(PAD, 0), multiple_of)
+        padding = self.ids_of(PAD) or (0,)
+        return pad(rows, padding[0], multiple_of)
 
     def batch(
         self, texts: Iterable[tuple], *, room: int, multiple_of: int = 1
