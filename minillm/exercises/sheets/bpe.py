@@ -37,19 +37,19 @@ exercise = Exercise(
         "itertools.pairwise(word) gives the pairs of neighbours of a word.",
         "merged: walk with an index i. If word[i : i + 2] == pair, append the joined "
         "token and go on at i + 2, else append word[i] and go on at i + 1.",
-        "The best pair: min(pairs, key=lambda pair: (-pairs[pair], pair)). New words: "
-        "two old ones may become equal, so that their counts add up.",
+        "The best pair: min(count, key=lambda pair: (-count[pair], pair)). New words: "
+        "two old ones may become equal, and then their counts add up.",
     ),
 )
 
 
 def count_pairs(words: dict[tuple, int]) -> Counter:
     """How often each pair of neighbours occurs: {("l", "o"): 7, …}."""
-    pairs = Counter()
+    count = Counter()
     for word, n in words.items():
         for pair in itertools.pairwise(word):
-            pairs[pair] += n
-    return pairs
+            count[pair] += n
+    return count
 
 
 def merged(word: tuple, pair: tuple[str, str]) -> tuple:
@@ -67,15 +67,15 @@ def merged(word: tuple, pair: tuple[str, str]) -> tuple:
 
 def learn(words: dict[tuple, int], n_merges: int) -> list[tuple[str, str]]:
     """The pairs that are merged, in their order."""
-    merges = []
-    while len(merges) < n_merges and (pairs := count_pairs(words)):
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
+    learned = []
+    while len(learned) < n_merges and (count := count_pairs(words)):
+        best = min(count, key=lambda pair: (-count[pair], pair))
+        learned.append(best)
         fewer = Counter()
         for word, n in words.items():
             fewer[merged(word, best)] += n
         words = fewer
-    return merges
+    return learned
 
 
 def some_words(c: Cases) -> dict:
@@ -211,6 +211,6 @@ def words_that_become_equal(student):
     words = {("a", "b", "c"): 6, ("ab", "c"): 3, ("x", "y"): 5}
     expected = [("a", "b"), ("ab", "c")]
     lost = [("a", "b"), ("x", "y")]
-    says = "Two words have become equal, and only one of them is counted on."
-    found = [tuple(pair) for pair in student.learn(words, 2)]
-    same(found, expected, "learn(words, 2)", [("missing terms", lost, says)])
+    says = "Two words become equal, and only one of them is counted: add their counts."
+    found = [tuple(pair) for pair in student.learn(dict(words), 2)]
+    same(found, expected, f"learn({words}, 2)", [("missing terms", lost, says)])
