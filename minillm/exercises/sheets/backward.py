@@ -130,6 +130,11 @@ def look(student, inputs, fixed) -> None:
         )
 
 
+def stays_a_leaf(tensor: Tensor) -> None:
+    if tensor.edges is FREED:
+        raise Failure("freed", "a is a leaf, and its edges are FREED after backward")
+
+
 def chain(c: Cases) -> dict:
     """Each tensor is used once: with leaves of its own."""
     inputs, last = [[]], 0
@@ -162,6 +167,7 @@ def a_second_loss_adds(student):
     """A leaf's grad adds up over two calls, for two graphs."""
     a = Tensor(np.array([1.0, -2.0]), requires_grad=True)
     student.backward(mul(a, 3.0), np.array([1.0, 1.0]))
+    stays_a_leaf(a)
     student.backward(mul(a, 4.0), np.array([1.0, 1.0]))
     says = "The second call has replaced the grad of the first: add to it."
     looking.equal(
@@ -244,6 +250,7 @@ def retained(student):
     a = Tensor(np.array(3.0), requires_grad=True)
     b = mul(a, a).retain_grad()
     student.backward(mul(b, 2.0))
+    stays_a_leaf(a)
     if b.grad is None:
         raise Failure("zero", "b.retain_grad() was called, and b.grad is None")
     looking.equal(b.grad, 2.0, "the grad of b in 2·b")
@@ -259,8 +266,7 @@ def frees_the_graph(student):
     a = Tensor(np.array(3.0), requires_grad=True)
     loss = mul(a, a)
     student.backward(loss)
-    if a.edges is FREED:
-        raise Failure("freed", "a is a leaf, and its edges are FREED after backward")
+    stays_a_leaf(a)
     student.backward(mul(a, 2.0))
     try:
         student.backward(loss)
