@@ -128,9 +128,12 @@ class MultiHeadAttention(Module):
         return self.out(Tensor(nn.cached_attention(qkv, cache=cache, **heads)))
 
 
-def to_key_mask(mask):
-    """What is no padding, as the keys that every head and query may look at.
+def to_key_mask(mask: np.ndarray | None):
+    """What is no padding, as the keys that every head and query may look at; None where
+    there is no padding at all.
 
     host (B, T) -> (B, 1, 1, T) on the device; None stays None
     """
-    return None if mask is None else backend.current().asarray(mask)[:, None, None, :]
+    if mask is None or mask.all():
+        return None
+    return backend.current().asarray(mask)[:, None, None, :]

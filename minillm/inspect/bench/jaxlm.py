@@ -33,7 +33,7 @@ class Contender(contextlib.ExitStack):
         self.next = jax.jit(_decode(job.shape), donate_argnums=1)
 
     def train(self, step: int) -> float:
-        batch = jnp.asarray(self.job.batch(step))
+        batch = jnp.asarray(self.job.examples(step))
         self.weights, self.m, self.v, loss = self.update(
             self.weights, self.m, self.v, batch, step + 1
         )

@@ -11,7 +11,6 @@ from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.learner import Learner
 from minillm.models import build
 from minillm.models.next_token import NextToken
-from minillm.text import train_tokenizer
 
 
 class Contender(contextlib.ExitStack):
@@ -22,13 +21,14 @@ class Contender(contextlib.ExitStack):
         self.where = self.enter_context(backend.use(job.device))
         keep_freed_memory()
         shape = job.shape
-        _, batch, length = job.batches.shape
         config = TrainConfig(
+            arch=shape.arch,
+            objective=job.objective,
             n_layers=shape.n_layers,
             d_model=shape.d_model,
             n_heads=shape.n_heads,
-            context=length - 1,
-            batch=batch,
+            context=shape.context,
+            batch=job.batches.shape[1],
             steps=10**9,  # as many as the contest wants
             weight_decay=job.weight_decay,
             seed=job.seed,
@@ -41,7 +41,7 @@ class Contender(contextlib.ExitStack):
         kind, n = job.workers
         model = build(shape, np.random.default_rng((job.seed, 0, WEIGHTS)))
         workers = n if kind == "device" else f"{kind}:{n}"
-        learner = Learner(config, _Batches(job), workers=workers, model=model)
+        learner = Learner(config, _Text(job), workers=workers, model=model)
         self.job = job
         self.model = model
         self.next = None
@@ -62,20 +62,20 @@ class Contender(contextlib.ExitStack):
         return self.where.memory()["peak"]
 
 
-class _Batches:
-    """The job's batches, as a text that a Learner reads."""
+class _Text:
+    """The job's tokens, as a text that a Learner reads."""
 
     labels = ()
 
     def __init__(self, job: Job):
         self.job = job
-        self.tokenizer = train_tokenizer("bytes", "")
+        self.tokenizer = job.tokenizer
 
-    def sampler(self, _config) -> "_Batches":
+    def sampler(self, _config) -> "_Text":
         return self
 
     def validation(self, _config) -> None:
         return None
 
-    def at(self, step: int, _batch_size: int) -> np.ndarray:
-        return self.job.batch(step)
+    def at(self, step: int, _batch_size: int):
+        return self.job.examples(step)
