@@ -211,10 +211,11 @@ def width(student, seed, v, length):
         return log_p(ids)
 
     student.beam_search(counted, 2, length, 0)
-    says = "With 2 beams, {} go on after step {}: one that ends takes no beam's place."
+    says = "beams is 2, and the number of hypotheses that go on after step {} is {}"
     for n in range(1, length):
         live = {ids for ids in asked if len(ids) == n}
         if len(live) > 2:
-            raise Failure("extra terms", says.format(len(live), n))
+            raise Failure("extra terms", says.format(n, len(live)))
         if len(live) < min(2, v - 1):
-            raise Failure("missing terms", says.format(len(live), n))
+            place = ": one that ends takes no place of those that go on"
+            raise Failure("missing terms", says.format(n, len(live)) + place)

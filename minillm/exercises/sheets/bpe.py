@@ -37,7 +37,7 @@ exercise = Exercise(
         "itertools.pairwise(word) gives the pairs of neighbours of a word.",
         "merged: walk with an index i. If word[i : i + 2] == pair, append the joined "
         "token and go on at i + 2, else append word[i] and go on at i + 1.",
-        "The best pair: min(count, key=lambda pair: (-count[pair], pair)). New words: "
+        "The best pair: min(pairs, key=lambda pair: (-pairs[pair], pair)). New words: "
         "two old ones may become equal, and then their counts add up.",
     ),
 )
@@ -45,11 +45,11 @@ exercise = Exercise(
 
 def count_pairs(words: dict[tuple, int]) -> Counter:
     """How often each pair of neighbours occurs: {("l", "o"): 7, …}."""
-    count = Counter()
+    pairs = Counter()
     for word, n in words.items():
         for pair in itertools.pairwise(word):
-            count[pair] += n
-    return count
+            pairs[pair] += n
+    return pairs
 
 
 def merged(word: tuple, pair: tuple[str, str]) -> tuple:
@@ -67,15 +67,15 @@ def merged(word: tuple, pair: tuple[str, str]) -> tuple:
 
 def learn(words: dict[tuple, int], n_merges: int) -> list[tuple[str, str]]:
     """The pairs that are merged, in their order."""
-    learned = []
-    while len(learned) < n_merges and (count := count_pairs(words)):
-        best = min(count, key=lambda pair: (-count[pair], pair))
-        learned.append(best)
+    merges = []
+    while len(merges) < n_merges and (pairs := count_pairs(words)):
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
         fewer = Counter()
         for word, n in words.items():
             fewer[merged(word, best)] += n
         words = fewer
-    return learned
+    return merges
 
 
 def some_words(c: Cases) -> dict:
@@ -139,7 +139,7 @@ def same(found, expected, what: str, instead=()) -> None:
 
 
 @exercise.property(points=2, inputs=some_words)
-def pairs(student, words):
+def counted_pairs(student, words):
     """count_pairs counts each pair of neighbours as often as its words occur."""
     found = student.count_pairs(words)
     if not isinstance(found, dict):
@@ -185,7 +185,7 @@ def one_merge(student, word, pair):
 
 
 @exercise.property(points=3, inputs=some_words)
-def merges(student, words):
+def learned_merges(student, words):
     """learn(words, n) finds the merges in their order, ties by the smallest pair."""
     before = dict(words)
     for n in (1, 2, 6):
