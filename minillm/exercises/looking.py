@@ -14,8 +14,13 @@ from minillm.exercises.cases import shown
 from minillm.exercises.exercise import Failure
 from minillm.tensor import Tensor
 from minillm.testing import CheckError, check_gradients, check_types
+from minillm.testing.point import Point
 
 TOLERANCE = 1e-9
+FLOAT64 = (
+    "np.zeros(3) and np.sqrt(2.0) are float64, and so is float32 divided by int64: "
+    "say dtype=, or use Python's numbers, as of math.sqrt"
+)
 SMALL = 1e-3  # below it, an error is as large as it is
 
 
@@ -106,9 +111,16 @@ def gradients(op: Callable, *arrays, only: tuple[str, ...] = (), **settings) -> 
     except CheckError as error:
         # What was recognised comes first, the numbers after it.
         first, *others = str(error).splitlines()
+        if "central differences" in first:
+            others.append(_g(op, arrays, settings))
         if others and others[0].strip().endswith("."):
             first, others = others[0].strip(), [f"  {first}", *others[1:]]
         raise Failure(error.kind, "\n".join([first, *others])) from error
+
+
+def _g(op: Callable, arrays, settings: dict) -> str:
+    """What the check gives to the pullbacks, to compute a case by hand."""
+    return f"  with g = {shown(Point(op, arrays, settings, seed=0).u)}"
 
 
 def _of_some(op: Callable, arrays: tuple, only: tuple) -> tuple[Callable, list]:
@@ -131,4 +143,9 @@ def _of_some(op: Callable, arrays: tuple, only: tuple) -> tuple[Callable, list]:
 
 def types(op: Callable, *arrays, **settings) -> None:
     """Look whether float64 creeps into float32, or float32 into float64."""
-    check_types(op, *arrays, **settings)
+    try:
+        check_types(op, *arrays, **settings)
+    except CheckError as error:
+        if error.kind != "float64":
+            raise
+        raise Failure(error.kind, f"{error}\n  {FLOAT64}") from error

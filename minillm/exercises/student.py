@@ -91,6 +91,5 @@ def refuse_borrowed(exercise: Exercise, tree: ast.Module) -> None:
         if found:
             raise Failure(
                 "imported",
-                f"line {node.lineno} takes {found} from elsewhere: this exercise is to "
-                f"write it",
+                f"line {node.lineno} takes {found} from elsewhere: write it yourself",
             )

@@ -59,6 +59,6 @@ def named(text: str) -> str:
     if word.isdecimal() and 1 <= int(word) <= len(SHEETS):
         return SHEETS[int(word) - 1]
     number, _, rest = word.partition("_")
-    name = rest if number.isdecimal() else word
+    name = rest if rest and number.isdecimal() else word
     exercise_of(name)
     return name

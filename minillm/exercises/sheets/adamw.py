@@ -80,6 +80,15 @@ def reference(data, grads, *, lr, decay, first=1, corrected=True, inside=False):
     return np.array(data)
 
 
+def forgetful(data, grads) -> np.ndarray:
+    """Moments that are not kept from one step to the next."""
+    b1, b2, eps = BETAS.values()
+    for step, g in enumerate(grads, 1):
+        m, v = (1 - b1) * g / (1 - b1**step), (1 - b2) * g * g / (1 - b2**step)
+        data = data - 0.1 * m / (np.sqrt(v) + eps)
+    return data
+
+
 def run(student, data, grads, *, lr=0.1, decay=0.0, scale=1.0) -> np.ndarray:
     data, m, v = data.copy(), np.zeros_like(data), np.zeros_like(data)
     for step, grad in enumerate(grads, 1):
@@ -139,6 +148,11 @@ def several_steps(student, data, grads, decay, scale):
                 "order",
                 reference(data, scaled, **settings, first=2),
                 "The correction is one step ahead: the first step is step 1.",
+            ),
+            (
+                "missing terms",
+                forgetful(data, scaled),
+                "m and v begin at 0 again at each step: change them in place.",
             ),
         ],
     )

@@ -30,9 +30,12 @@ exercise = Exercise(
        boolean (True: may look), or it is added to the scores.
 
     3. The two pullbacks. That of the weights gets g (..., T, S), the gradient of the
-       weights, and returns the gradients of q, k and bias. `pull_scores(g)` is that of
-       the scores, and the scale stands between scores and q kᵀ. That of `attention`
-       gets the gradient of the value. In a product y = a b they are
+       weights, and returns three gradients, those of q, k and bias. `pull_scores(g)` is
+       that of the scores, and the scale stands between scores and q kᵀ. That of
+       `attention` gets the gradient of the value and returns those of q, k and v, and
+       of bias as a fourth only where `bias` is not None. With dropout (`if rate`) the
+       gradient of `kept` goes through `pull_kept` to that of the weights. In a product
+       y = a b the gradients are
 
         dL/da = g bᵀ        dL/db = aᵀ g
 
@@ -138,13 +141,17 @@ def who_may_look(student, t, more):
         ones,
         f"causal_mask({t}, {s})",
         instead=[
+            (
+                "order",
+                (key <= query).astype(int),
+                "Query 0 stands at position n_keys − n_queries, not at 0.",
+            ),
             ("order", (key < query + more).astype(int), "A query sees itself, too."),
             (
                 "order",
                 (key <= query + more + 1).astype(int),
                 "A query sees what follows.",
             ),
-            ("order", (key <= query).astype(int), "The last query is the last key."),
             ("sign", 1 - ones, "True and False are exchanged: True is who may look."),
             ("order", (key >= query + more).astype(int), "It looks ahead, not back."),
         ],
@@ -177,13 +184,17 @@ def weights(student, q, k):
 def masks(student, q, k, v, mask):
     """A key that may not be seen has weight 0; the others still sum to 1."""
     after = reference(q, k) * mask
-    cases = [("mask=mask", {"mask": mask}, mask, after)]
+    seen = "A boolean mask is True where a query may look."
+    cases = [("mask=mask", {"mask": mask}, mask, after, seen)]
     if len(q) > 1:
         below = np.tril(np.ones(mask.shape, bool))
-        cases.append(("causal=True", {"causal": True}, below, reference(q, k) * below))
+        late = reference(q, k) * below
+        cases.append(("causal=True", {"causal": True}, below, late, seen))
     added = np.where(mask, 0.0, -np.inf)
-    cases.append(("mask of 0 and −∞", {"mask": added}, mask, after))
-    for what, settings, allowed, late in cases:
+    says = "This mask is not boolean: add it to the scores."
+    what = "mask=np.where(mask, 0, −∞)"
+    cases.append((what, {"mask": added}, mask, after, says))
+    for what, settings, allowed, late, opposite in cases:
         looking.equal(
             weights_of(student, q, k, **settings),
             reference(q, k, allowed),
@@ -194,7 +205,7 @@ def masks(student, q, k, v, mask):
                     late,
                     "The mask comes after the softmax, so that rows do not sum to 1.",
                 ),
-                ("sign", reference(q, k, ~allowed), "True is who may look."),
+                ("sign", reference(q, k, ~allowed), opposite),
                 ("missing terms", reference(q, k), f"{what} changes nothing."),
             ],
         )

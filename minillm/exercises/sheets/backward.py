@@ -7,7 +7,7 @@ from minillm.exercises.cases import Cases
 from minillm.exercises.exercise import Cut, Exercise, Failure
 from minillm.exercises.sheets.topological_order import graph
 from minillm.ops import add, mul
-from minillm.tensor import Tensor, op
+from minillm.tensor import FREED, Tensor, op
 
 exercise = Exercise(
     name="backward",
@@ -18,8 +18,8 @@ exercise = Exercise(
     is complete when it is passed on. `gradients` maps a Tensor to a pair: its gradient
     so far, and whether the walk owns that array.
 
-    For each Tensor, with g its gradient (taken out of `gradients`; a Tensor that has
-    none there is passed over):
+    For each Tensor, take its pair out of `gradients`; g is the gradient, the first of
+    the pair. Pass over a Tensor that has no pair there. Then, with this g:
 
         it is a leaf, or retains_grad     ->  _keep(tensor, g)
         each (parents, pullback) of its edges:
@@ -28,13 +28,17 @@ exercise = Exercise(
             gradients[parent] = _plus(gradients.get(parent), part)
         it has edges                      ->  tensor.edges = FREED
 
-    A leaf has no edges, and its edges stay as they are.
+    A leaf has no edges, and its edges stay as they are: never FREED.
 
     `_plus(so_far, part)` returns the pair (gradient, owned) with one part
     more; so_far is such a pair, or None. The trap: a pullback may return its own g, or
     an array that others need, so the first part is borrowed (owned is False) and must
     not be written into. The second part makes a new array, which is owned; from the
     third on, one can add in place.
+
+    The check shows a graph by numbers, as in inputs = [[], [], [0, 1]]: Tensors 0 and 1
+    are leaves, Tensor 2 is made from both. Odd Tensors are sums, even ones products;
+    the last one is root.
     """,
     read="""the tour, stop 2; `_keep` is in the file, `pulled` in
     minillm/backend/pullbacks.py.""",
@@ -114,7 +118,7 @@ def look(student, inputs, fixed) -> None:
     for leaf, slope in slopes(inputs, fixed).items():
         if tensors[leaf].grad is None and slope == 0:
             continue  # root was not made from it
-        says = "One part of a gradient has replaced another one: they are added."
+        says = "One part of a gradient has replaced another one: add them up."
         looking.equal(
             grad_of(tensors[leaf], leaf),
             slope,
@@ -124,6 +128,11 @@ def look(student, inputs, fixed) -> None:
                 for last in (True, False)
             ],
         )
+
+
+def stays_a_leaf(tensor: Tensor) -> None:
+    if tensor.edges is FREED:
+        raise Failure("freed", "a is a leaf, and its edges are FREED after backward")
 
 
 def chain(c: Cases) -> dict:
@@ -143,8 +152,7 @@ def rooted(c: Cases) -> dict:
 
 @exercise.property(points=1, inputs=chain)
 def without_sharing(student, inputs, fixed):
-    """The gradients are right where every Tensor is used once. (`inputs`: what each
-    Tensor is made from; an odd one is a sum, an even one a product.)"""
+    """The gradients are right where every Tensor is used once."""
     look(student, inputs, fixed)
 
 
@@ -159,8 +167,9 @@ def a_second_loss_adds(student):
     """A leaf's grad adds up over two calls, for two graphs."""
     a = Tensor(np.array([1.0, -2.0]), requires_grad=True)
     student.backward(mul(a, 3.0), np.array([1.0, 1.0]))
+    stays_a_leaf(a)
     student.backward(mul(a, 4.0), np.array([1.0, 1.0]))
-    says = "The second call has replaced the grad of the first: it is added."
+    says = "The second call has replaced the grad of the first: add to it."
     looking.equal(
         grad_of(a, 0),
         np.array([7.0, 7.0]),
@@ -187,8 +196,8 @@ def borrowed_arrays(student):
     if any(not np.array_equal(each, [2.0, 2.0]) for each in returned):
         raise Failure(
             "write",
-            "an array that a pullback has returned is written over: it may be needed "
-            "by others. Only what you have made yourself is yours",
+            "an array that a pullback has returned is written into: others may need "
+            "it. Add in place only to an array that your code has made",
         )
     looking.equal(grad_of(a, 0), [6.0, 6.0], "the grad of a in 2a + 2a + 2a")
     a, b = (Tensor(np.array([1.0, 2.0]), requires_grad=True) for _ in range(2))
@@ -219,8 +228,8 @@ def each_pullback_once(student):
             if n_calls[0] > 200:
                 raise Failure(
                     "time",
-                    "the pullbacks run again for every way through the graph: pass a "
-                    "gradient on when all its parts have arrived",
+                    "the pullbacks run again for every path through the graph: pass a "
+                    "gradient on once, when all its parts have arrived",
                 )
             return g + g
 
@@ -241,6 +250,7 @@ def retained(student):
     a = Tensor(np.array(3.0), requires_grad=True)
     b = mul(a, a).retain_grad()
     student.backward(mul(b, 2.0))
+    stays_a_leaf(a)
     if b.grad is None:
         raise Failure("zero", "b.retain_grad() was called, and b.grad is None")
     looking.equal(b.grad, 2.0, "the grad of b in 2·b")
@@ -256,6 +266,7 @@ def frees_the_graph(student):
     a = Tensor(np.array(3.0), requires_grad=True)
     loss = mul(a, a)
     student.backward(loss)
+    stays_a_leaf(a)
     student.backward(mul(a, 2.0))
     try:
         student.backward(loss)

@@ -32,6 +32,9 @@ exercise = Exercise(
        ends with the token `end` is complete and put aside, others go on, until `beams`
        go on. Ones that complete behind these are not looked at. Return the ids with
        the best score among the complete ones and those that are left at the end.
+
+    In the cases that the check shows, `seed` draws the probabilities of `v` tokens, and
+    token 0 is the end.
     """,
     read="""the tour, stop 9; `beam_search` in minillm/generation/beams.py, which
     does the same for a model with caches, and stops as early as it may.""",
@@ -158,6 +161,12 @@ def mean_score(student, seed, v, length):
         raise Failure("value", f"score of {length} tokens with −3 is {found:.4f}")
 
 
+def ids_of(found) -> tuple[int, ...]:
+    if not isinstance(found, tuple | list) or any(np.ndim(each) for each in found):
+        raise Failure("type", f"beam_search returns ids, a tuple; yours: {found}")
+    return tuple(found)
+
+
 @exercise.property(points=2, inputs=searches)
 def greedy(student, seed, v, length):
     """One beam is greedy decoding, where nothing ends."""
@@ -165,10 +174,10 @@ def greedy(student, seed, v, length):
     ids = ()
     for _ in range(length):
         ids = (*ids, int(np.argmax(log_p(ids))))
-    found = student.beam_search(log_p, 1, length, -1)
-    if tuple(found) != ids:
+    found = ids_of(student.beam_search(log_p, 1, length, -1))
+    if found != ids:
         kind = "shape" if len(found) != len(ids) else "value"
-        raise Failure(kind, f"one beam finds {tuple(found)}, greedy decoding {ids}")
+        raise Failure(kind, f"one beam finds {found}, greedy decoding {ids}")
 
 
 @exercise.property(points=3, inputs=searches)
@@ -178,7 +187,7 @@ def best_of_all(student, seed, v, length):
     ranked = sorted(
         every_sentence(v, length, 0), key=lambda ids: -total_of(log_p, ids) / len(ids)
     )
-    found = tuple(student.beam_search(log_p, v**length, length, 0))
+    found = ids_of(student.beam_search(log_p, v**length, length, 0))
     if found == ranked[0]:
         return
     by_sum = max(every_sentence(v, length, 0), key=lambda ids: total_of(log_p, ids))
@@ -202,9 +211,11 @@ def width(student, seed, v, length):
         return log_p(ids)
 
     student.beam_search(counted, 2, length, 0)
+    says = "beams is 2, and the number of hypotheses that go on after step {} is {}"
     for n in range(1, length):
         live = {ids for ids in asked if len(ids) == n}
         if len(live) > 2:
-            raise Failure("extra terms", f"{len(live)} go on after step {n}, not 2")
+            raise Failure("extra terms", says.format(n, len(live)))
         if len(live) < min(2, v - 1):
-            raise Failure("missing terms", f"{len(live)} go on after step {n}, not 2")
+            place = ": one that ends takes no place of those that go on"
+            raise Failure("missing terms", says.format(n, len(live)) + place)

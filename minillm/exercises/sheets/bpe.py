@@ -38,7 +38,7 @@ exercise = Exercise(
         "merged: walk with an index i. If word[i : i + 2] == pair, append the joined "
         "token and go on at i + 2, else append word[i] and go on at i + 1.",
         "The best pair: min(pairs, key=lambda pair: (-pairs[pair], pair)). New words: "
-        "two old ones may become equal, so that their counts add up.",
+        "two old ones may become equal, and then their counts add up.",
     ),
 )
 
@@ -139,7 +139,7 @@ def same(found, expected, what: str, instead=()) -> None:
 
 
 @exercise.property(points=2, inputs=some_words)
-def pairs(student, words):
+def counted_pairs(student, words):
     """count_pairs counts each pair of neighbours as often as its words occur."""
     found = student.count_pairs(words)
     if not isinstance(found, dict):
@@ -185,7 +185,7 @@ def one_merge(student, word, pair):
 
 
 @exercise.property(points=3, inputs=some_words)
-def merges(student, words):
+def learned_merges(student, words):
     """learn(words, n) finds the merges in their order, ties by the smallest pair."""
     before = dict(words)
     for n in (1, 2, 6):
@@ -211,6 +211,6 @@ def words_that_become_equal(student):
     words = {("a", "b", "c"): 6, ("ab", "c"): 3, ("x", "y"): 5}
     expected = [("a", "b"), ("ab", "c")]
     lost = [("a", "b"), ("x", "y")]
-    says = "Two words have become equal, and only one of them is counted on."
-    found = [tuple(pair) for pair in student.learn(words, 2)]
-    same(found, expected, "learn(words, 2)", [("missing terms", lost, says)])
+    says = "Two words become equal, and only one of them is counted: add their counts."
+    found = [tuple(pair) for pair in student.learn(dict(words), 2)]
+    same(found, expected, f"learn({words}, 2)", [("missing terms", lost, says)])

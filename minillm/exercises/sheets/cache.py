@@ -108,6 +108,8 @@ def views(student, k, v, lengths):
     """What append returns are views of the cache: nothing is copied for each token."""
     cache = new(student, k, k.shape[2])
     for found, kept in zip(cache.append(k, v), (cache.k, cache.v), strict=True):
+        if found.shape != k.shape:
+            raise Failure("shape", f"append returns {found.shape}, not {k.shape}")
         if not np.shares_memory(found, kept):
             raise Failure("value", "append returns copies: a slice is a view.")
         if np.shares_memory(kept, k) or np.shares_memory(kept, v):

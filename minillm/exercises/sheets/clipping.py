@@ -30,8 +30,8 @@ exercise = Exercise(
        short gradient stays as it is. `clip` of 0 means no limit, and a norm of 0 leaves
        nothing to scale.
     """,
-    read="""the tour, stop 6; `Learner.step` in minillm/learning/learner.py, who calls
-    them.""",
+    read="""the tour, stop 6; `Learner.step` in minillm/learning/learner.py, which
+    calls them.""",
     cut=Cut(
         "minillm.learning.optimizer",
         {"squared_norm": "", "clip_scale": "", "global_norm": ""},

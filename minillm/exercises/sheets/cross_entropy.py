@@ -21,15 +21,17 @@ exercise = Exercise(
 
     logits (..., V), targets (...) whole numbers -> one number. A target that is IGNORED
     (−1: padding, or a token that is not to be predicted) counts neither in the sum nor
-    in n, and its logits get gradient 0. `n` is computed above the blank; with
-    `n_targets` it is that of a batch of which this is a part. `kept` (..., 1) is True
-    where there is a target.
+    in n, and its logits get gradient 0. Where no target is kept the loss is 0.
 
-    Where no target is kept the loss is 0. `log_softmax.rule(logits)` is the function of
-    your exercise on arrays: it returns its value and its pullback.
+    Two names are computed above the blank. `n` is what the sum is divided by: the
+    number of targets here, or `n_targets`, that of a whole batch of which these logits
+    are a part. `kept` (..., 1) is True where there is a target.
+
+    An op makes Tensors. `log_softmax.rule(logits)` is the same function on arrays: it
+    returns its value and its pullback. You return the loss and one pullback, that of
+    logits; `targets` is a setting and gets none.
     """,
-    read="""the tour, stop 3; `embedding` in minillm/ops/neural.py for whole numbers as
-    an argument.""",
+    read="""the tour, stop 3; NumPy's page of `where`.""",
     cut=Cut("minillm.ops.loss", {"cross_entropy": "log_p, _ ="}),
     hints=(
         "Pick log_p at the target of each row. As an index IGNORED would be −1, the "
@@ -64,6 +66,12 @@ def part(c: Cases) -> dict:
     return {**padded(c), "n_targets": c.integer(6, 9)}
 
 
+def nothing(c: Cases) -> dict:
+    """Every position is ignored."""
+    found = padded(c)
+    return found | {"targets": np.full_like(found["targets"], IGNORED)}
+
+
 def losses(logits, targets) -> list[float]:
     """−log p of each kept target, a row at a time in Python's own numbers."""
     found = []
@@ -88,9 +96,13 @@ def look(student, logits, targets, n_targets=None, shift=0.0) -> None:
     )
     padding = "Positions that are ignored count: "
     mistakes = [
-        ("scale", total, "This is a sum: it is not divided by n."),
+        ("scale", total, f"The sum is not divided by n, which is {n} here."),
         ("padding", total / places, f"{padding}the sum is divided by all positions."),
-        ("scale", total / max(len(each), 1), "n is that of these rows: use n_targets."),
+        (
+            "scale",
+            total / max(len(each), 1),
+            f"The sum is divided by the targets of these rows, not by n, here {n}.",
+        ),
         ("padding", as_last / n, f"{padding}−1 as an index is the last token."),
         ("padding", as_last / places, f"{padding}−1 as an index is the last token."),
         ("padding", as_index / n, f"{padding}as if they were token 0."),
@@ -138,11 +150,10 @@ def gradient_with_padding(student, logits, targets, n_targets):
     )
 
 
-@exercise.property(points=1, inputs=padded)
+@exercise.property(points=1, inputs=nothing)
 def nothing_kept(student, logits, targets):
     """Where every target is ignored, the loss is 0 and finite."""
-    none = np.full_like(targets, IGNORED)
-    found = student.cross_entropy(logits, targets=none)
+    found = student.cross_entropy(logits, targets=targets)
     looking.equal(found, np.array(0.0), "the loss without any target")
 
 

@@ -75,7 +75,7 @@ def repeated_ids(student, table, ids, g):
             first[i] = row
         count[i] += 1
     mean = total / np.maximum(count, 1)[:, None]
-    lost = "A repeated id keeps only one of its gradients: they are added up."
+    lost = "A repeated id keeps only one of its gradients: add them up."
     looking.equal(
         x.grad,
         total,

@@ -26,13 +26,17 @@ exercise = Exercise(
 
         slope = 0.5 (1 + t) + 0.5 x (1 − t²) c (1 + 3 · 0.044715 x²)
 
-    and dL/dx = g · slope. For a number as 1e20, x³ overflows in float32, and ∞ · 0 is
-    nan. So compute x² first and hold it at 100 at most: from x = 10 on, t is 1.
+    and dL/dx = g · slope. For a large number such as 1e20, x³ overflows in float32,
+    and ∞ · 0 is nan. So compute x² first, and where it is above 100 take 100
+    (`xp.minimum`): from x = 10 on, t is 1 anyway.
+
+    Compute c by `math.sqrt`. A Python number leaves float32 as it is; the float64 of
+    `np.sqrt` would turn the whole value into float64.
 
     The exact form, by erf, is there already.
     """,
     read="""the tour, stop 3; Hendrycks & Gimpel 2016, section 2; `sigmoid` in
-    minillm/ops/neural.py.""",
+    minillm/ops/elementwise.py.""",
     cut=Cut("minillm.ops.neural", {"gelu": "c ="}),
     hints=(
         "x³ = x · x²: with `squared` for x² the argument of tanh is "
@@ -97,9 +101,11 @@ def far_out(student):
 
     x = Tensor(np.array([1e20, -1e20], np.float32), requires_grad=True)
     y = student.gelu(x)
-    looking.equal(y, np.array([1e20, 0]), "gelu([1e20, −1e20])", tolerance=1e-6)
+    what = "gelu([1e20, −1e20])"
+    looking.equal(y, np.array([1e20, 0]), what, tolerance=1e-6)
     y.backward(np.ones(2, np.float32))
-    looking.equal(x.grad, np.array([1.0, 0.0]), "its slopes", tolerance=1e-6)
+    slopes = np.array([1.0, 0.0])
+    looking.equal(x.grad, slopes, f"the slopes of {what}", tolerance=1e-6)
 
 
 @exercise.property(points=1, inputs=numbers)

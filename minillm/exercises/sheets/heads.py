@@ -28,7 +28,7 @@ exercise = Exercise(
     exchange two axes.
     """,
     read="""the tour, stop 4; NumPy's pages of `reshape` and `swapaxes`;
-    `self_attention` in minillm/ops/attention.py, who calls both.""",
+    `self_attention` in minillm/ops/attention.py, which calls both.""",
     cut=Cut("minillm.backend.arrays", {"split_heads": "", "merge_heads": ""}),
     hints=(
         "n is sum(parts), and d is the number of columns divided by n. Which two axes "

@@ -17,15 +17,15 @@ exercise = Exercise(
     find E, A and α for which the curve is near the measured losses (Hoffmann et al.
     2022, eq. 3).
 
-    1. `huber(r, delta)`: Huber's loss of residuals. A single odd run shall not bend the
-       law, so that large residuals count by their size, not by its square:
+    1. `huber(r, delta)`: Huber's loss of residuals. A single odd run must not bend the
+       law: large residuals count by their size, not by its square:
 
            r² / 2                         where |r| <= delta
            delta (|r| − delta / 2)        beyond
 
     2. `objective(theta, n, loss, delta)`: theta is (ln E, ln A, α). The residual of a
        run is ln L(N) − ln loss, and the objective is the sum of huber over the runs.
-       ln L = np.logaddexp(ln E, ln A − α ln N): E and A stay positive so.
+       ln L = np.logaddexp(ln E, ln A − α ln N). So E and A stay positive.
 
     3. `bootstrap(fit, n, loss, resamples, rng)`: how sure is the result? Draw as many
        runs as there are, *with replacement* (`rng.integers`), each with its own loss,

@@ -30,9 +30,9 @@ exercise = Exercise(
         dL/dgain = Σ g · unit        dL/dbias = Σ g        over all rows
 
     It is one pullback for all three arguments, since they share their work: `joint`. It
-    returns the three gradients. `mean_of_rows` is the mean over the last axis, which
-    stays;
-    `as_rows` makes (..., D) a matrix of rows.
+    returns the three gradients; that of a bias which is None is not used. Two helpers:
+    `mean_of_rows(x)` is the mean over the last axis, which stays with length 1, and
+    `as_rows` makes a matrix of rows of (..., D).
     """,
     read="""the tour, stop 3; `rms_norm` in minillm/ops/llama.py is the same without
     the mean.""",
@@ -78,13 +78,14 @@ def squares(c: Cases) -> dict:
     return {"x": c.numbers((d, d)), "gain": c.numbers((d,)), "bias": c.numbers((d,))}
 
 
-def reference(x, gain, bias, eps=1e-5, *, less: int = 0, root: bool = True):
-    """One row at a time in Python's own numbers. less: 1 divides by D − 1."""
+def reference(x, gain, bias, eps=1e-5, *, less: int = 0, root=True, more: float = 0):
+    """One row at a time in Python's own numbers. less: 1 divides by D − 1; more: added
+    to the root."""
     found = []
     for row in x.reshape(-1, x.shape[-1]).tolist():
         mean = statistics.fmean(row)
         variance = math.fsum((v - mean) ** 2 for v in row) / (len(row) - less)
-        scale = math.sqrt(variance + eps) if root else variance + eps
+        scale = (math.sqrt(variance + eps) if root else variance + eps) + more
         found.append([(v - mean) / scale for v in row])
     y = np.array(found).reshape(x.shape) * gain
     return y if bias is None else y + bias
@@ -106,6 +107,11 @@ def look(student, x, gain, bias, eps=1e-5) -> None:
             "scale",
             reference(x, gain, bias, 0) if np.ptp(x, -1).all() else np.array(None),
             "eps is missing under the root.",
+        ),
+        (
+            "scale",
+            reference(x, gain, bias, 0, more=eps),
+            "eps is added to the root: it belongs under it, to the variance.",
         ),
         ("missing terms", reference(x, gain, None, eps), "The bias is missing."),
         (

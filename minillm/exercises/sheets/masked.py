@@ -23,8 +23,9 @@ exercise = Exercise(
        token is never chosen.
 
     2. A chosen token becomes [MASK] with probability HIDDEN (0.8), a random token with
-       probability EXCHANGED (0.1), or stays as it is. Draw again: `rng.random`. Random
-       tokens are drawn among `tokenizer.ordinary_ids`, by `rng.choice`.
+       probability EXCHANGED (0.1), or stays as it is. Draw again: `rng.random`. MASK is
+       the name; the token's number is `tokenizer.specials[MASK]`. Random tokens are
+       drawn among `tokenizer.ordinary_ids`, by `rng.choice`, one for each place.
 
     3. The targets are the *old* tokens where a place was chosen, also where the token
        stays, and IGNORED everywhere else. `n_targets` counts the chosen places.
@@ -37,7 +38,8 @@ exercise = Exercise(
     cut=Cut("minillm.text.objectives", {"hide": "chosen ="}),
     hints=(
         "Two draws for each place: the first says whether it is chosen, the second "
-        "what becomes of it. With one draw for both, all chosen places share a fate.",
+        "what becomes of it. A chosen place has a first draw below 0.15, so that this "
+        "draw could not be above 0.8: draw again.",
         "np.where(condition, a, b) takes a where the condition is True. Three cases "
         "are two of these, one after the other.",
         "hidden = chosen & (fate < HIDDEN); exchanged = chosen & ~hidden & (fate < "

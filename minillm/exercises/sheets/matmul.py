@@ -17,15 +17,14 @@ exercise = Exercise(
 
     There may be further axes in front, (..., n, k) and (..., k, m): a batch of
     matrices. Only the last two axes are transposed then, with `swapaxes(-1, -2)`; `.T`
-    would turn all of them round. Where a batch axis is stretched, @op sums afterwards.
+    would reverse all axes. Where a batch axis is stretched, @op sums afterwards.
 
     A vector counts as a matrix of one row (on the left) or of one column (on the
-    right): `rows` is X and `columns` is Y as matrices, and `restore(g)` is g as one.
-    Write the two lines that compute `gx` and `gy` with these three; the line below
-    each takes the extra axis away again.
+    right): `rows` is X as a matrix, `columns` is Y as a matrix, and `restore(g)` is g
+    as a matrix. Write the two lines that compute `gx` and `gy` with these three; the
+    line below each takes the extra axis away again.
     """,
-    read="""the tour, stop 3; `linear` in minillm/ops/neural.py, a product with a bias,
-    has the same two products in its pullbacks.""",
+    read="""the tour, stop 3; NumPy's pages of `matmul` and `swapaxes`.""",
     cut=Cut(
         "minillm.ops.arithmetic",
         {"matmul.pull_x": ("gx =", "return"), "matmul.pull_y": ("gy =", "return")},

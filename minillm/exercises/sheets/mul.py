@@ -19,14 +19,20 @@ exercise = Exercise(
     stretched to the shape of the other (broadcast), @op sums its gradient afterwards.
     That is the exercise `unbroadcast`.
 
+    This is the op of a difference. Yours has the same form: one `return`, with the
+    value and two functions.
+
+        @op
+        def sub(x, y):
+            return x - y, lambda g: g, lambda g: -g
+
     A pullback makes a new array: it never writes into x, y or g.
     """,
-    read="""the tour (minillm/README.md), stops 2 and 3; `add` and `sub` in
-    minillm/ops/arithmetic.py, which are written in the same form.""",
+    read="""the tour (minillm/README.md), stops 2 and 3.""",
     cut=Cut("minillm.ops.arithmetic", {"mul": ""}),
     hints=(
-        "Hold y fast and move x by a little: by how much does each z move? That factor "
-        "is what g is multiplied with on its way to x.",
+        "Keep y as it is and move x by a little: by how much does each z move? On its "
+        "way to x, g is multiplied by that factor.",
         "The function returns three things, in a tuple: a value and two functions of "
         "one argument g. `lambda g: …` is a short way to write such a function.",
         "return x * y, lambda g: g * ..., lambda g: g * ...   (which number stands "

@@ -13,8 +13,8 @@ exercise = Exercise(
     title="the residual path, and a transformer's block",
     task="""
     A layer f in a deep network is not put in the place of x: its output is *added* to
-    x. So the gradient has a way around every layer (He et al. 2016). A norm keeps the
-    numbers in size. There are two orders:
+    x. So the gradient has a path around every layer (He et al. 2016). A norm keeps the
+    size of the numbers. There are two orders:
 
         pre-norm     x + f(norm(x))       as in GPT-2; the path itself has no norm
         post-norm    norm(x + f(x))       as in BERT and the original transformer

@@ -15,8 +15,8 @@ exercise = Exercise(
     None for an argument that needs no gradient.
 
     `topological_order(root)` returns a list of every Tensor that root was made from and
-    that needs a gradient, root itself last, each once. A Tensor stands behind all that
-    it was made from:
+    that needs a gradient, each once. A Tensor comes after everything that it was made
+    from, so that root is the last:
 
         b = a + a; c = b + b        ->   [a, b, c]
 
@@ -25,17 +25,24 @@ exercise = Exercise(
 
     Two things are asked of you. A chain may be longer than Python's functions may call
     themselves (1,000 deep), so use a loop and a stack of your own. And a Tensor that is
-    reached on many ways is visited once: 50 lines like `b = a + a` have 2⁵⁰ ways.
+    reached on many paths is visited once: 50 lines like `b = a + a` have 2⁵⁰ paths.
 
-    A Tensor whose `edges` are FREED belongs to a graph that is used up: raise
-    RuntimeError.
+    Remember in a set which Tensors you have seen. `tensor in a_list` fails: it asks
+    for ==, and that compares the numbers of two Tensors, one by one.
+
+    A Tensor whose `edges` are FREED (`tensor.edges is FREED`) belongs to a graph that
+    is used up: raise RuntimeError.
+
+    The check shows a graph by numbers, as in inputs = [[], [], [0, 1]], fixed = [1]:
+    Tensors 0 and 1 are leaves, Tensor 2 is made from both, and Tensor 1 needs no
+    gradient. The last one is root.
     """,
     read="""the tour, stop 2; Wikipedia's "Topological sorting", depth-first search.""",
     cut=Cut("minillm.tensor", {"topological_order": "order, seen ="}),
     hints=(
         "Depth first: before a Tensor is appended, everything that it was made from "
-        "must have been. A recursive function would call itself for each parent and "
-        "append the Tensor at its end. Write that on paper.",
+        "must have been appended. A recursive function would call itself for each "
+        "parent and append the Tensor at its end. Write that on paper.",
         "The stack holds pairs (tensor, inputs_done). A Tensor that is taken for the "
         "first time goes back on the stack with True, and its parents on top of it "
         "with False.",
@@ -109,10 +116,13 @@ def complete(student, inputs, fixed):
     """Every Tensor that needs a gradient is in the list, and nothing else."""
     found, right = {*look(student, inputs, fixed)}, wanted(inputs, fixed)
     if missing := sorted(right - found):
-        raise Failure("missing terms", f"tensor {missing[0]} is missing in {found}")
+        raise Failure(
+            "missing terms",
+            f"tensor {missing[0]} is missing: the list holds {sorted(found)}",
+        )
     if extra := sorted(found - right):
         raise Failure(
-            "extra terms", f"tensor {extra[0]} does not belong into the list {found}"
+            "extra terms", f"tensor {extra[0]} is in the list, and is not to be there"
         )
 
 
@@ -122,12 +132,12 @@ def each_once(student, inputs, fixed):
     found = look(student, inputs, fixed)
     for i in found:
         if found.count(i) > 1:
-            raise Failure("extra terms", f"tensor {i} is there twice: {found}")
+            raise Failure("extra terms", f"tensor {i} is in the list twice: {found}")
 
 
 @exercise.property(points=2, inputs=graph)
 def sorted_by_use(student, inputs, fixed):
-    """A Tensor stands behind all that it was made from; root is the last."""
+    """A Tensor comes after everything that it was made from; root is the last."""
     found = look(student, inputs, fixed)
     if not found or (found[0] == len(inputs) - 1 and len(found) > 1):
         raise Failure("order", f"root comes last: {found}")
@@ -136,7 +146,7 @@ def sorted_by_use(student, inputs, fixed):
             if j in found[at:]:
                 raise Failure(
                     "order",
-                    f"tensor {i} is made from {j} and stands before it: {found}",
+                    f"tensor {i} is made from {j}, and comes before it: {found}",
                 )
 
 
@@ -153,14 +163,14 @@ class Node:
         self.looks += 1
         if self.looks > self.most:
             raise Failure(
-                "time", "a Tensor is visited again on every way that leads to it"
+                "time", "a Tensor is visited again on every path that leads to it"
             )
         return [(self.parents, None)] if self.parents else []
 
 
 @exercise.property(points=1)
 def many_ways(student):
-    """What is reached on many ways is visited once: 50 lines of b = a + a."""
+    """A Tensor on many paths is visited once: 50 lines of b = a + a."""
     nodes = [Node([], 60)]
     for _ in range(50):
         nodes.append(Node([nodes[-1], nodes[-1]], 60))
@@ -178,7 +188,9 @@ def deep_chain(student):
         found = student.topological_order(nodes[-1])
     except RecursionError:
         raise Failure(
-            "error", "RecursionError: a chain may be deeper than Python recurses"
+            "error",
+            "RecursionError: a function that calls itself 3,000 times is too deep for "
+            "Python. Use a loop and a list as the stack",
         ) from None
     if found != nodes:
         raise Failure("order", "the order of a chain is wrong")
@@ -197,4 +209,6 @@ def used_up(student):
         if not isinstance(error, NotImplementedError):
             return
         raise
-    raise Failure("freed", "a part of the graph is freed, and no RuntimeError comes")
+    raise Failure(
+        "freed", "the edges of a Tensor are FREED, and no RuntimeError is raised"
+    )

@@ -24,16 +24,15 @@ exercise = Exercise(
     Sum over both kinds. The result has exactly this shape: an axis of length 1 is
     there, a missing one is not. What does not fit is refused above the blank.
     """,
-    read="""NumPy's page "Broadcasting"; the tour, stop 2. `contributions` in
-    minillm/backend/pullbacks.py is who calls this function.""",
+    read="""NumPy's page "Broadcasting"; the tour, stop 2.""",
     cut=Cut("minillm.backend.pullbacks", {"unbroadcast": "stretched ="}),
     hints=(
-        "Write down shape below g.shape, both ending at the right edge. Over which "
-        "axes of g must be summed for (3, 1) below (2, 3, 4)?",
+        "Write shape below g.shape, so that both end at the right edge. Which axes of "
+        "g are summed where (3, 1) stands below (2, 3, 4)?",
         "The first `leading` axes of g are missing in shape. Axis i of shape is axis "
         "leading + i of g. `g.sum` takes a tuple of axes.",
         "stretched = [leading + i for i, n in enumerate(shape) if n == 1]; then sum "
-        "over (*range(leading), *stretched) and reshape to shape.",
+        "over these axes and the `leading` first ones, and reshape to shape.",
     ),
     forbidden=("contributions",),
 )
@@ -75,8 +74,8 @@ def look(student, g, shape) -> None:
         expected,
         what,
         instead=[
-            ("unbroadcast", g, "g comes back as it is: no axis has been summed."),
-            ("scale", expected / ratio, "This is a mean: the parts are added up."),
+            ("unbroadcast", g, "g comes back as it is: no axis is summed."),
+            ("scale", expected / ratio, "This is a mean: add the parts up."),
         ],
     )
 

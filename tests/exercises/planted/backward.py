@@ -18,7 +18,7 @@ BUGS = [
     (
         "        if tensor.edges:\n            tensor.edges",
         "        tensor.edges",
-        "error",
+        "freed",
     ),
     ("order.pop()", "order.pop(0)", "zero"),
     ("_keep(tensor, g)", "tensor.grad = g", "shared"),
