@@ -16,6 +16,7 @@ import numpy as np
 from minillm.exercises.exercise import Failure
 from minillm.testing.choices import ANYWHERE, Choices, Domain
 
+AT_ONCE = {"unsolved", "absent", "imported"}  # one failure says it, as any other would
 VAGUE = {"wrong", "value", "error", "shape", "elements", "type"}
 
 
@@ -89,7 +90,7 @@ def smallest_failure(
             first[failure.kind] = min(
                 first.get(failure.kind, found), found, key=lambda one: _size(one[0])
             )
-        if occurred.total() == search.failures:
+        if occurred.total() == search.failures or AT_ONCE & occurred.keys():
             raise _Enough
         return False
 
@@ -110,7 +111,7 @@ def smallest_failure(
         best = min(best, (drawn, failure, case), key=lambda one: _size(one[0]))
         return True
 
-    if search.steps and kind not in ("unsolved", "absent", "imported"):
+    if search.steps and kind not in AT_ONCE:
         _draw(follow, inputs, seed, examples, shrink=True)
     _, failure, case = best
     return failure, case

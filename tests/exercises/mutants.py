@@ -9,14 +9,29 @@ from minillm.exercises.cutting import text_of
 from minillm.exercises.table import exercise_of
 
 OPERATORS = {
-    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult},
-    **{ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.FloorDiv: ast.Mult},
-    **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt},
-    **{ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is},
-    **{ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And},
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
 }
 ONE_SIDED = ast.Add | ast.Sub | ast.Mult | ast.Div | ast.BitAnd
 MODULES = {"np", "xp", "math", "itertools"}
+SYMMETRIC = {"swapaxes", "minimum", "maximum", "logaddexp"}  # in their arguments
 ORDERED = ast.Sub | ast.Div | ast.Pow | ast.MatMult
 
 
@@ -57,6 +72,8 @@ def _parts(statement: ast.stmt) -> Iterator[ast.AST]:
         yield node
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":
+            continue  # a safeguard: nothing where all is right
         inside = ast.iter_child_nodes(node)
         waiting += [each for each in inside if not isinstance(each, ast.stmt)]
 
@@ -104,16 +121,18 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Constant(value + 1)
             yield ast.Constant(value - 1)
         case ast.Call(function, arguments, keywords):
+            of = getattr(function, "value", None)
             if arguments and not isinstance(arguments[0], ast.Starred):
                 yield arguments[0]
-            if isinstance(function, ast.Attribute):
-                if getattr(function.value, "id", None) not in MODULES:
-                    yield function.value
+            if of and getattr(of, "id", None) not in MODULES:
+                yield of
             if len(arguments) > 1:
-                yield but(args=[arguments[1], arguments[0], *arguments[2:]])
+                if getattr(function, "attr", None) not in SYMMETRIC:
+                    yield but(args=[arguments[1], arguments[0], *arguments[2:]])
                 yield but(args=arguments[:-1])
-            for place in range(len(keywords)):
-                yield but(keywords=keywords[:place] + keywords[place + 1 :])
+            for place, keyword in enumerate(keywords):
+                if keyword.arg != "strict":
+                    yield but(keywords=keywords[:place] + keywords[place + 1 :])
         case ast.IfExp(test, body, otherwise):
             yield but(body=otherwise, orelse=body)
             yield body

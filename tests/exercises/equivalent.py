@@ -1,0 +1,3 @@
+"""Mutants that no check can tell from the solution, and why."""
+
+EQUIVALENT = []
