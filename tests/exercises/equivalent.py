@@ -54,6 +54,11 @@ EQUIVALENT = [
         "return np.where(size < delta, size * size / 2, delta * (size - delta / 2))",
         "at delta both formulas give delta² / 2",
     ),
+    (
+        "schedule",
+        "done = (step - config.warmup) / max(2, config.steps - config.warmup)",
+        "where one step is left its numerator is 0",
+    ),
     ("sampling", "with np.errstate():", "a warning more: the numbers are the same"),
     (
         "beams",

@@ -31,7 +31,7 @@ OPERATORS = {
 }
 ONE_SIDED = ast.Add | ast.Sub | ast.Mult | ast.Div | ast.BitAnd
 MODULES = {"np", "xp", "math", "itertools"}
-SYMMETRIC = {"swapaxes", "minimum", "maximum", "logaddexp"}  # in their arguments
+SYMMETRIC = {"swapaxes", "minimum", "maximum", "logaddexp", "min", "max"}
 ORDERED = ast.Sub | ast.Div | ast.Pow | ast.MatMult
 
 
@@ -123,12 +123,13 @@ def _changes(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Constant(value - 1)
         case ast.Call(function, arguments, keywords):
             of = getattr(function, "value", None)
+            called = getattr(function, "attr", None) or getattr(function, "id", None)
             if arguments and not isinstance(arguments[0], ast.Starred):
                 yield arguments[0]
             if of and getattr(of, "id", None) not in MODULES:
                 yield of
             if len(arguments) > 1:
-                if getattr(function, "attr", None) not in SYMMETRIC:
+                if called not in SYMMETRIC:
                     yield but(args=[arguments[1], arguments[0], *arguments[2:]])
                 yield but(args=arguments[:-1])
             for place, keyword in enumerate(keywords):

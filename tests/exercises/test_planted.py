@@ -31,7 +31,7 @@ def each() -> Iterator:
             yield pytest.param(name, *bug, id=words, marks=marks)
 
 
-@pytest.mark.parametrize(("name", "old", "new", "kind"), each())
+@pytest.mark.parametrize(("name", "old", "new", "kind"), [*each()])
 def test_a_planted_bug_is_found_and_named(judge, name, old, new, kind):
     solution = text_of(exercise_of(name), solved=True)
     task, end, code = solution.partition('\n"""\n')
