@@ -9,6 +9,7 @@ from minillm_cli import common, output
     epilog="Example:  minillm bench --size tiny --against torch --seconds 20"
 )
 @click.option("--size", "sizes", metavar="NAME", multiple=True, help="May be repeated.")
+@click.option("--arch", metavar="NAME", help="gpt, llama, bert, encdec, lstm.  [gpt]")
 @click.option("--layers", metavar="N", type=int, help="A shape of your own:")
 @click.option("--width", metavar="N", type=int, help="blocks, width,")
 @click.option("--heads", metavar="N", type=int, help="and attention heads.")

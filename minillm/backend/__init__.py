@@ -8,6 +8,7 @@ from minillm.backend import cpu, cpu_attention  # noqa: F401  (register NumPy's 
 from minillm.backend.base import Backend
 from minillm.backend.pullbacks import joint
 from minillm.backend.registry import (
+    anew,
     body_of,
     debugging,
     define,
@@ -37,6 +38,7 @@ from minillm.lazy import lazy_names
 __all__ = [
     "Backend",
     "add_backend",
+    "anew",
     "body_of",
     "current",
     "debug",

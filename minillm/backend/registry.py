@@ -22,6 +22,7 @@ _judge = None
 _kernels: set[str] = set()
 _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
+_capture = contextvars.ContextVar("capture", default=None)
 debug_switch = contextvars.ContextVar("debugging", default=False)
 
 
@@ -32,12 +33,12 @@ def define(rule: Callable) -> Callable:
     beside it, as it is written, and replaces nothing.
     """
     holder = _definitions.get(rule.__name__, rule)
-    if _is_ours(rule) or not _is_ours(holder):
+    if _written_here(rule) or not _written_here(holder):
         _definitions[rule.__name__] = rule
     return rule
 
 
-def _is_ours(rule) -> bool:
+def _written_here(rule) -> bool:
     return (rule.__module__ or "").startswith("minillm.")  # None in an exec
 
 
@@ -66,6 +67,12 @@ def body_of(rule: Callable, kind: str) -> Callable:
         body = _judge(rule, body)
     observer = _observer.get()
     return body if observer is None else observer(name, body)
+
+
+def is_ours(name: str, body: Callable) -> bool:
+    """Whether this is the definition, or the CPU's body, of the op that this package
+    has under the name: someone else's may have the same."""
+    return body is _definitions.get(name) or body is _bodies.get(("cpu", name))
 
 
 def judge_with(judge: Callable | None) -> None:
@@ -127,6 +134,30 @@ def observed(observer: Callable) -> Iterator[None]:
         yield
     finally:
         _observer.reset(token)
+
+
+def is_observed() -> bool:
+    """Whether this is in a block of `observed()`."""
+    return _observer.get() is not None
+
+
+def anew(make: Callable):
+    """The array that `make()` gives: one that no op makes, such as positions. A step
+    that is captured (`capture.py`) makes it anew each time it is repeated."""
+    capture = _capture.get()
+    return make() if capture is None else capture.keep(make)
+
+
+@contextlib.contextmanager
+def capturing(capture) -> Iterator[None]:
+    """For the length of the block, in this thread, let a capture run every op and
+    kernel, and keep what is made `anew`."""
+    token = _capture.set(capture)
+    try:
+        with observed(capture.body_for):
+            yield
+    finally:
+        _capture.reset(token)
 
 
 def debugging() -> bool:

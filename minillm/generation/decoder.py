@@ -7,6 +7,7 @@ import numpy as np
 from minillm.errors import DataError
 from minillm.models import LanguageModel
 from minillm.models.encdec import Conditioned
+from minillm.models.next_token import NextToken
 from minillm.tensor import no_grad
 
 MOST_ROWS = 10_000  # what is written at a time for one prompt: each has its cache
@@ -15,11 +16,12 @@ MOST_ROWS = 10_000  # what is written at a time for one prompt: each has its cac
 class Decoder:
     """Several sequences that grow together, and the logits after each of them.
 
-    Keys and values of earlier tokens are kept, so that a new token costs one column;
-    without `cached` every column is computed anew, one sequence at a time: the same
-    logits, slower. Shorter sequences are padded on the left, where nothing looks. The
-    tokens in `never` have logits of -inf, and so have those that cannot come next where
-    `first` (B, V) bool is False.
+    Keys and values of earlier tokens are kept, so that a new token costs one column,
+    and the step that computes it is captured (`NextToken`). Without `cached` every
+    column is computed anew, one sequence at a time: the same logits, slower. Shorter
+    sequences are padded on the left, where nothing looks. The tokens in `never` have
+    logits of -inf, and so have those that cannot come next where `first` (B, V) bool is
+    False.
 
     Positions end at the model's context. When a sequence has filled it, the model goes
     on with the later half: `start` (B,) says where the part begins that it still sees.
@@ -41,7 +43,7 @@ class Decoder:
         self.sequences = [[int(i) for i in prompt] for prompt in prompts]
         context = model.config.context
         self.start = np.array([max(0, len(ids) - context) for ids in self.sequences])
-        self._cache = None
+        self._next: NextToken | None = None
         self._logits = None
 
     def logits(self) -> np.ndarray:
@@ -76,18 +78,20 @@ class Decoder:
         if self.first is not None:
             self.first = self.first[rows]
         self.model = self.model.for_rows(rows)
-        for layer in self._cache or ():
-            layer.select(rows)
+        if self._next is not None:
+            self._next.model = self.model
+            for layer in self._next.cache:
+                layer.select(rows)
         if self._logits is not None:
             self._logits = self._logits[rows]
 
     def _next_logits(self) -> np.ndarray:
         if not self.cached:
             return self._plain_logits()
-        if self._cache is None or self._cache[0].length == self.model.config.context:
+        context = self.model.config.context
+        if self._next is None or self._next.cache[0].length == context:
             return self._read_anew()
-        last = np.array([ids[-1:] for ids in self.sequences])
-        return self.model.decode(last, self._cache)
+        return self._next.decode(np.array([ids[-1:] for ids in self.sequences]))
 
     def _slide(self) -> None:
         """Let sequences that outgrow the context forget the earlier half of it.
@@ -120,7 +124,7 @@ class Decoder:
         padded = np.zeros((len(visible), width), np.int64)
         for row, ids in enumerate(visible):
             padded[row, padding[row] :] = ids
-        self._cache = self.model.new_cache(
-            len(visible), padding if padding.any() else None
-        )
-        return self.model.decode(padded, self._cache)
+        padding = padding if padding.any() else None
+        cache = self.model.new_cache(len(visible), padding)
+        self._next = NextToken(self.model, cache)
+        return self._next.decode(padded)

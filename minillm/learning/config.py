@@ -77,7 +77,9 @@ class TrainConfig:
     positions: str | None = of_model(
         "positions", f"{', '.join(CHOICES['positions'])}.", metavar="NAME"
     )
-    activation: str | None = of_model("activation", "f in the feed-forward.")
+    activation: str | None = of_model(
+        "activation", f"{', '.join(CHOICES['activation'])}.", metavar="NAME"
+    )
     qk_norm: bool | None = of_model("qk_norm", "RMS norm of queries and keys.")
     tied: bool | None = of_model("tied", "Embedding is the output layer too.")
     bias: bool | None = of_model("bias", "Layers and norms have a bias.")

@@ -5,10 +5,11 @@ output; as the paper has it, with sinusoidal positions and post-norm blocks.
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-from minillm import backend, nn  # nn.column_mask: a file for decoding alone
+from minillm import backend, nn  # nn.Columns: a file for decoding alone
 from minillm.errors import UsageError
 from minillm.models.language_model import LanguageModel
 from minillm.nn import (
@@ -18,6 +19,7 @@ from minillm.nn import (
     Embedding,
     Initializer,
     ModelConfig,
+    Module,
     Noise,
     add_positions,
     drop,
@@ -52,10 +54,10 @@ class EncoderDecoder(LanguageModel):
         self.decoder_norm = last_norm(config, init)
         self.head = self.token_head(init)
 
-    def embed(self, ids, begin: int = 0, padding: np.ndarray | None = None) -> Tensor:
+    def embed(self, ids, columns: "nn.Columns | None" = None) -> Tensor:
         """Token vectors (times √D: section 3.4) plus position vectors."""
         x = self.tokens(ids) * math.sqrt(self.config.d_model)
-        return add_positions(x, self.positions, begin, padding)
+        return add_positions(x, self.positions, columns)
 
     def encode(self, source, *, mask=None, noise: Noise | None = None) -> Tensor:
         """What the encoder makes of each token of a source.   (B, S) -> (B, S, D)
@@ -135,6 +137,9 @@ class Conditioned:
         self.memory = memory
         self.memory_mask = memory_mask
 
+    def modules(self) -> Iterator[Module]:
+        return self.model.modules()
+
     def for_rows(self, rows) -> "Conditioned":
         """The model for these rows, in this order; one may be there several times."""
         memory = Tensor(self.memory.data[backend.xp.asarray(rows)])
@@ -165,12 +170,12 @@ class Conditioned:
 
         ids (B, t) -> (B, V), on the host
         """
-        model, begin = self.model, cache[0].length
-        ids = model.checked(ids, begin)
-        mask = nn.column_mask(cache, ids.shape[1])
+        model = self.model
+        ids = model.checked(ids, cache[0].length)
+        columns = nn.Columns(cache[0], ids.shape[1])
         with no_grad():
-            x = model.embed(ids, begin, cache[0].padding)
+            x = model.embed(ids, columns)
             for block, layer_cache in zip(model.decoder, cache, strict=True):
-                x = block.decode(x, layer_cache, mask)
+                x = block.decode(x, layer_cache, columns)
             logits = model.project(normed(x[:, -1], model.decoder_norm))
         return logits.numpy()

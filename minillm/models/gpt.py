@@ -65,12 +65,11 @@ class GPT(LanguageModel):
 
         ids (B, t) -> (B, V), on the host
         """
-        begin, padding = cache[0].length, cache[0].padding
-        ids = self.checked(ids, begin)
-        mask = nn.column_mask(cache, ids.shape[1])
+        ids = self.checked(ids, cache[0].length)
+        columns = nn.Columns(cache[0], ids.shape[1])
         with no_grad():
-            x = self.embed(ids, begin, padding)
+            x = self.embed(ids, columns)
             for block, layer_cache in zip(self.blocks, cache, strict=True):
-                x = block.decode(x, layer_cache, mask)
+                x = block.decode(x, layer_cache, columns)
             logits = self.project(normed(x[:, -1], self.norm))
         return logits.numpy()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minillm import backend
+from minillm import backend, nn  # nn.Columns: a file for decoding alone
 from minillm.errors import UsageError
 from minillm.nn import (
     Embedding,
@@ -48,12 +48,10 @@ class LanguageModel(Module):
             return self.tokens.weight
         return init.output_table(self.config.vocab_size, self.config.d_model)
 
-    def embed(self, ids, begin: int = 0, padding: np.ndarray | None = None) -> Tensor:
-        """Token vectors plus position vectors.   ids (B, T) -> (B, T, D)
-
-        `begin` columns stand before these; `padding`: see `new_cache`.
-        """
-        return add_positions(self.tokens(ids), self.positions, begin, padding)
+    def embed(self, ids, columns: "nn.Columns | None" = None) -> Tensor:
+        """Token vectors plus position vectors: those of the next columns of a cache,
+        else the first ones.   ids (B, T) -> (B, T, D)"""
+        return add_positions(self.tokens(ids), self.positions, columns)
 
     def __call__(self, ids, **settings) -> Tensor:
         """Logits.   ids (B, T) -> (B, T, V). `settings` are those of `hidden`."""

@@ -7,7 +7,13 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "attention": ["MultiHeadAttention", "to_key_mask"],
         "block": ["Block", "last_norm", "normed"],
-        "cache": ["DecoderCache", "KeyValueCache", "LSTMState", "column_mask"],
+        "cache": [
+            "Columns",
+            "DecoderCache",
+            "KeyValueCache",
+            "LSTMState",
+            "cached_attention",
+        ],
         "config": ["ModelConfig"],
         "cross_attention": ["CrossAttention"],
         "decoder_block": ["DecoderBlock"],
@@ -23,7 +29,7 @@ __all__, __getattr__, __dir__ = lazy_names(
             "new_norm",
         ],
         "module": ["Module"],
-        "positions": ["add_positions", "position_table", "position_vectors"],
+        "positions": ["add_positions", "position_table"],
         "rms_norm": ["RMSNorm"],
         "recurrent": ["LSTM", "RecurrentBlock"],
     },

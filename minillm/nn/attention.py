@@ -3,13 +3,12 @@
 import numpy as np
 
 from minillm import backend, nn, ops  # files of their own: RMSNorm, rotary, the cache
-from minillm.backend.arrays import merge_heads, split_heads
 from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.layers import Linear, Noise
 from minillm.nn.module import Module
 from minillm.nn.positions import rotations
-from minillm.ops import attention, concatenate, self_attention
+from minillm.ops import concatenate, self_attention
 from minillm.tensor import Tensor
 
 
@@ -82,7 +81,7 @@ class MultiHeadAttention(Module):
         return self.out(y)
 
     def queries_keys_values(
-        self, x: Tensor, begin: int = 0, padding: np.ndarray | None = None
+        self, x: Tensor, columns: "nn.Columns | None" = None
     ) -> Tensor:
         """Queries, keys and values side by side: all that attention sees of x.
 
@@ -90,8 +89,8 @@ class MultiHeadAttention(Module):
 
         Here queries and keys of every head are normalised, which keeps scores from
         growing (Henry et al. 2020; per head as in Qwen 3), and turned by their
-        positions, so that a score depends on how far the two stand apart. `begin` is
-        the number of the first column, `padding`: see `Cache`.
+        positions, so that a score depends on how far the two stand apart: by those of
+        the next columns of a cache, else by the first ones.
         """
         qkv = self.qkv(x)
         if self.q_norm is None and not self.rotary:
@@ -103,7 +102,10 @@ class MultiHeadAttention(Module):
             q, k, v = heads[:, :, :n_q], heads[:, :, n_q:n_qk], heads[:, :, n_qk:]
             heads = concatenate(self.q_norm(q), self.k_norm(k), v, axis=2)
         if self.rotary:
-            turns = rotations(length, width, begin, padding, base=self.rope_base)
+            if columns is None:
+                turns = rotations(length, width, base=self.rope_base)
+            else:
+                turns = columns.rotations(width, x.dtype, self.rope_base)
             heads = ops.rotary(heads, n_turned=n_qk, **turns)
         return heads.reshape(qkv.shape)
 
@@ -114,20 +116,24 @@ class MultiHeadAttention(Module):
         sides = batch, self.n_kv_heads, capacity, self.head_width
         return nn.KeyValueCache(*sides, self.out.weight.dtype, padding)
 
-    def decode(self, x: Tensor, cache: "nn.KeyValueCache", mask=None) -> Tensor:
-        """As `__call__`, for tokens that follow those in the cache; remembers their
-        keys and values. `mask`: see `column_mask`. No gradient.
+    def decode(
+        self, x: Tensor, cache: "nn.KeyValueCache", columns: "nn.Columns | None" = None
+    ) -> Tensor:
+        """As `__call__`, for tokens that follow those in the cache, in its next
+        columns; remembers their keys and values. No gradient.
         (B, t, D) -> (B, t, D)"""
-        qkv = self.queries_keys_values(x, cache.length, cache.padding)
-        q, k, v = split_heads(qkv.data, self.n_heads, self.n_kv_heads, self.n_kv_heads)
-        keys, values = cache.append(k, v)
-        y = attention(q, keys, values, causal=self.causal, mask=mask)
-        return self.out(Tensor(merge_heads(y.data)))
+        columns = columns or nn.Columns(cache, x.shape[1])
+        qkv = self.queries_keys_values(x, columns).data
+        heads = {"n_heads": self.n_heads, "mask": columns.mask}
+        return self.out(Tensor(nn.cached_attention(qkv, cache=cache, **heads)))
 
 
-def to_key_mask(mask):
-    """What is no padding, as the keys that every head and query may look at.
+def to_key_mask(mask: np.ndarray | None):
+    """What is no padding, as the keys that every head and query may look at; None where
+    there is no padding at all.
 
     host (B, T) -> (B, 1, 1, T) on the device; None stays None
     """
-    return None if mask is None else backend.current().asarray(mask)[:, None, None, :]
+    if mask is None or mask.all():
+        return None
+    return backend.current().asarray(mask)[:, None, None, :]

@@ -58,8 +58,13 @@ class Block(Residual):
         x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
         return self.around(self.feed_forward, x, self.norm2, noise)
 
-    def decode(self, x: Tensor, cache: "nn.KeyValueCache", mask=None) -> Tensor:
-        """The block for tokens that follow those in the cache; `mask`: see
-        `column_mask`."""
-        x = self.around(lambda h: self.attention.decode(h, cache, mask), x, self.norm1)
+    def decode(
+        self, x: Tensor, cache: "nn.KeyValueCache", columns: "nn.Columns"
+    ) -> Tensor:
+        """The block for tokens that follow those in the cache."""
+
+        def attend(h: Tensor) -> Tensor:
+            return self.attention.decode(h, cache, columns)
+
+        x = self.around(attend, x, self.norm1)
         return self.around(self.feed_forward, x, self.norm2)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minillm.nn.block import Block
-from minillm.nn.cache import DecoderCache
+from minillm.nn.cache import Columns, DecoderCache
 from minillm.nn.config import ModelConfig
 from minillm.nn.cross_attention import CrossAttention
 from minillm.nn.init import Initializer
@@ -47,13 +47,15 @@ class DecoderBlock(Block):
         target = self.attention.new_cache(len(memory), capacity, padding)
         return DecoderCache(target, self.cross.kv(memory).data, memory_key_mask)
 
-    def decode(self, x: Tensor, cache: DecoderCache, mask=None) -> Tensor:
+    def decode(self, x: Tensor, cache: DecoderCache, columns: Columns) -> Tensor:
         """The block for tokens that follow those in the cache, which has the memory."""
+
+        def attend(h: Tensor) -> Tensor:
+            return self.attention.decode(h, cache.target, columns)
 
         def look(h: Tensor) -> Tensor:
             return self.cross.look(h, cache.kv, cache.memory_key_mask)
 
-        target = cache.target
-        x = self.around(lambda h: self.attention.decode(h, target, mask), x, self.norm1)
+        x = self.around(attend, x, self.norm1)
         x = self.around(look, x, self.cross_norm)
         return self.around(self.feed_forward, x, self.norm2)

@@ -5,9 +5,10 @@ import math
 
 import numpy as np
 
-from minillm import backend
+from minillm import backend, nn  # nn.Columns: a file for decoding alone
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
+from minillm.ops import embedding
 from minillm.tensor import Tensor
 
 
@@ -24,25 +25,15 @@ def position_table(config: ModelConfig, init: Initializer) -> Tensor | None:
 
 
 def add_positions(
-    x: Tensor, table: Tensor | None, begin: int = 0, padding: np.ndarray | None = None
+    x: Tensor, table: Tensor | None, columns: "nn.Columns | None" = None
 ) -> Tensor:
-    """x plus the vectors of its positions, see `position_vectors`; x itself where there
-    are none.   (B, T, D)"""
+    """x plus the vectors of its positions: the first ones, or those of the next columns
+    of a cache; x itself where there are none.   (B, T, D)"""
     if table is None:
         return x
-    return x + position_vectors(table, begin, x.shape[1], padding)
-
-
-def position_vectors(
-    table: Tensor, begin: int, length: int, padding: np.ndarray | None = None
-) -> Tensor:
-    """Those of the next positions.   -> (T, D), or (B, T, D) with padding.
-
-    `padding` (B,) counts the columns before each sequence's first token.
-    """
-    if padding is None:
-        return table[begin : begin + length]
-    return table[_positions(begin, length, padding)]
+    if columns is None:
+        return x + table[: x.shape[1]]
+    return x + embedding(table, ids=columns.positions)
 
 
 def rotations(
@@ -72,13 +63,16 @@ def _kept_rotations(length, width, begin, base, _device) -> dict:
 
 def _rotations(length, width, begin, padding, base) -> dict:
     frequency = base ** (-np.arange(0, width, 2) / width)
-    angle = _positions(begin, length, padding)[..., None, None] * frequency
+    angle = positions_of(begin, length, padding)[..., None, None] * frequency
     asarray = backend.current().asarray
     return {"cos": asarray(np.cos(angle)), "sin": asarray(np.sin(angle))}
 
 
-def _positions(begin: int, length: int, padding: np.ndarray | None) -> np.ndarray:
-    """Those of the next columns, on the host.   (T,), or (B, T) with padding"""
+def positions_of(begin: int, length: int, padding: np.ndarray | None) -> np.ndarray:
+    """Those of the columns from `begin` on, on the host.   (T,), or (B, T) with padding
+
+    `padding` (B,) counts the columns before each sequence's first token.
+    """
     columns = np.arange(begin, begin + length)
     return columns if padding is None else np.maximum(columns - padding[:, None], 0)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minillm.backend import xp
+from minillm.backend import kernel, xp
 from minillm.nn.block import Residual
 from minillm.nn.cache import LSTMState
 from minillm.nn.config import ModelConfig
@@ -38,12 +38,19 @@ class LSTM(Module):
     def decode(self, x: Tensor, state: LSTMState) -> Tensor:
         """The same for tokens that follow those in the state; carries it on. No
         gradient.   (B, t, D) -> (B, t, D)"""
-        z, after = self.input(x).data, []
-        for t in range(z.shape[1]):
-            z_t = z[:, t] + state.hidden @ self.recurrent.data
-            state.carry_on(*step(z_t, state.cell))
-            after.append(state.hidden)
-        return Tensor(xp.stack(after, 1))
+        z = self.input(x).data
+        return Tensor(lstm_onwards(z, self.recurrent.data, state=state))
+
+
+@kernel
+def lstm_onwards(z, weight, *, state: LSTMState):
+    """The hidden state after each of the tokens that follow those in a state, which it
+    carries on.   z (B, t, 4D), weight (D, 4D) as in the op `lstm` -> (B, t, D)"""
+    after = []
+    for t in range(z.shape[1]):
+        state.carry_on(*step(z[:, t] + state.hidden @ weight, state.cell))
+        after.append(state.hidden)
+    return xp.stack(after, 1)
 
 
 class RecurrentBlock(Residual):

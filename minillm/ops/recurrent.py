@@ -1,6 +1,6 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997), over a whole sequence."""
 
-from minillm.backend import joint, xp
+from minillm.backend import cpu_lstm, joint, xp  # noqa: F401  (registers its body)
 from minillm.backend.arrays import as_rows
 from minillm.ops.elementwise import sigmoid
 from minillm.tensor import op

@@ -57,6 +57,9 @@ def test_an_unknown_size_is_refused(minillm):
         (["--size", "pico", "--workers", "999"], "more workers than"),
         (["--size", "pico", "--layers", "2", "--width", "8"], "not both"),
         (["--layers", "2"], "needs --layers and --width"),
+        (["--arch", "rnn"], "arch must be one of gpt, llama, lstm"),
+        (["--arch", "bert", "--decode"], "arch bert does not go on with a text"),
+        (["--arch", "lstm", "--against", "jax"], "for lstm choose torch"),
     ],
 )
 def test_bad_input_is_refused(minillm, argv, words):
@@ -121,6 +124,7 @@ PROFILE = ["bench", "--profile", "--size", "pico", "--batch", "4", "--device", "
 
 def test_a_profile_says_where_the_time_goes(minillm):
     code, out, _ = minillm(*PROFILE, "--json")
+    assert json.loads(out)["arch"] == "gpt"
     found = json.loads(out)
     assert code == 0
     rows = {row["op"]: row for row in found["rows"]}

@@ -14,11 +14,11 @@ from minillm.text import Batch
 # Those that have none, since a definition is as fast: one pass over few numbers, or, as
 # swiglu, as fast in pieces as whole.
 PLAIN = {"add", "mul", "reshape", "transpose", "getitem", "concatenate"}
-PLAIN |= {"swiglu", "relu", "tanh", "cross_entropy", "lstm"}
+PLAIN |= {"swiglu", "relu", "tanh", "cross_entropy"}
 FAST = {
     "gpt": {"layer_norm", "gelu", "self_attention"},
     "llama": {"rms_norm", "rotary", "self_attention"},
-    "lstm": {"layer_norm"},
+    "lstm": {"layer_norm", "lstm"},
     "encoder": {"layer_norm", "gelu", "self_attention"},
     "bert": {"layer_norm", "gelu", "self_attention"},
     "encdec": {"layer_norm", "gelu", "self_attention", "cross_attention"},
@@ -109,6 +109,9 @@ def test_so_does_writing(arch, size, n_kv_heads, ran):
     model.decode(np.ones((2, 5), int), cache)
     model.decode(np.ones((2, 1), int), cache)
     fast, plain = ran
-    attends = set() if arch == "lstm" else {"attention"}
-    assert fast == {"linear", "embedding", *attends, *(FAST[arch] - {"self_attention"})}
-    assert plain <= PLAIN | {"matmul"}  # the last position's logits
+    attends, kernel = {"attention"}, "cached_attention"
+    if arch == "lstm":
+        attends, kernel = set(), "lstm_onwards"
+    others = FAST[arch] - {"self_attention", "lstm"}  # of whole sequences
+    assert fast == {"linear", "embedding", *attends, *others}
+    assert plain <= PLAIN | {kernel}

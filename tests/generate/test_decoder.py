@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minillm import backend
 from minillm.generation import Decoder, Sampling, draw_tokens
 from minillm.models import ModelConfig, build
 
@@ -106,6 +107,10 @@ def test_reading_costs_one_column_a_token(model, monkeypatch):
 
     monkeypatch.setattr(type(model), "decode", counted)
     continue_ids(model, prompts_of([5, 2]), 4, n=3)
+    assert shapes == [(2, 5), (6, 1)]  # the second is captured, and repeated
+    shapes.clear()
+    with backend.observed(lambda name, body: body):
+        continue_ids(model, prompts_of([5, 2]), 4, n=3)
     assert shapes == [(2, 5), (6, 1), (6, 1), (6, 1)]
 
 

@@ -284,3 +284,12 @@ def test_the_lines_of_the_tour_are_short():
     tour = (ROOT / "minillm" / "README.md").read_text(encoding="utf-8")
     prose = [line for line in tour.splitlines() if not line.startswith("|")]
     assert max(map(len, prose)) <= 90
+
+
+@pytest.mark.parametrize("line", "\n".join(blocks("sh")).splitlines())
+def test_a_line_for_a_shell_can_be_pasted_into_any(line):
+    """zsh takes a `#` behind a command for a word, and an odd apostrophe for the
+    beginning of a text."""
+    words = shlex.split(line.removesuffix("&"))
+    assert "#" not in words
+    assert words or not line

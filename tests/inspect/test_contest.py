@@ -11,21 +11,32 @@ import pytest
 from minillm.errors import MinillmError, UsageError
 from minillm.inspect.bench import bench, contest
 from minillm.inspect.bench.contest import Job, Rival, check_peers, compare
-from minillm.models import ModelConfig
+from minillm.models import ARCHITECTURES, ModelConfig, usual
 
 SHAPE = {"layers": 1, "width": 8, "heads": 2, "batch": 4, "context": 12, "vocab": 50}
 # DESIGN's table: `bench --json` has at least these.
 ROW = {
-    *("size", "n_layers", "d_model", "n_heads", "vocab_size", "batch", "context"),
+    *(
+        "size",
+        "arch",
+        "n_layers",
+        "d_model",
+        "n_heads",
+        "vocab_size",
+        "batch",
+        "context",
+    ),
     *("tokens_per_second", "step_seconds", "flops_per_second"),
     *("fraction_of_matmul_peak", "peak_memory_bytes", "peers"),
 }
 
 
-def job(**changes) -> Job:
-    shape = ModelConfig(n_layers=1, d_model=8, n_heads=2, vocab_size=50, context=12)
+def job(arch: str = "gpt", **changes) -> Job:
+    sides = {"n_layers": 2, "d_model": 8, "n_heads": 2, "vocab_size": 50, "context": 12}
+    shape = ModelConfig(**sides, arch=arch, **usual(arch))
     batches = np.random.default_rng(0).integers(0, 50, (2, 4, 13)).astype(np.int32)
     settings = {"shape": shape, "batches": batches, "workers": ("threads", 1)}
+    settings["objective"] = ARCHITECTURES[arch].objectives[0]
     return Job(**{**settings, **changes})
 
 
@@ -56,6 +67,10 @@ def test_a_peer_does_the_same_and_the_ratio_is_that_of_the_turns(peer, decode):
     assert set(row["step_seconds"]) == {"p25", "median"}
     assert {"matmul_peak_flops", "device", "workers"} <= set(result)
     assert result["work"] == ("decode" if decode else "train")
+    assert row["batch"] == SHAPE["batch"]
+    at_once = row["batch"] * (1 if decode else row["context"])
+    median = row["step_seconds"]["median"]
+    assert row["tokens_per_second"] == pytest.approx(at_once / median)
     assert [peer in text for text in told] == [True]
     found = row["peers"].pop(peer)
     assert not row["peers"]
@@ -64,6 +79,47 @@ def test_a_peer_does_the_same_and_the_ratio_is_that_of_the_turns(peer, decode):
     assert 0 <= found["loss_difference"] < contest.SAME_LOSS
     assert row["tokens_per_second"] > 1 and found["tokens_per_second"] > 1
     assert row["peak_memory_bytes"] > 1e7 and found["peak_memory_bytes"] > 1e7
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_architecture_learns_as_its_peer_does(arch):
+    pytest.importorskip("torch")
+    work = job(arch)
+    with Rival("minillm", work) as ours, Rival("torch", work) as theirs:
+        _, expected = ours.ask("train", 60, 10)
+        _, losses = theirs.ask("train", 60, 10)
+        assert len(losses) == 10 and losses[-1] < losses[0]
+        np.testing.assert_allclose(losses, expected, rtol=1e-5)
+        if arch in ("gpt", "llama", "lstm"):
+            _, expected = ours.ask("decode", 60, 14)  # and once more from the beginning
+            np.testing.assert_allclose(
+                theirs.ask("decode", 60, 14)[1], expected, rtol=1e-4
+            )
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("decode", [False, True])
+def test_llama_in_a_contest(decode):
+    pytest.importorskip("torch")
+    quick = {"against": ("torch",), "seconds": 0.1, "device": "cpu", "workers": "1"}
+    result = bench(**SHAPE, **quick, arch="llama", decode=decode)
+    (row,) = result["rows"]
+    assert result["arch"] == row["arch"] == "llama"
+    assert row["peers"]["torch"]["loss_difference"] < 1e-5
+
+
+def test_a_job_gives_everyone_the_batch_that_a_learner_makes():
+    masked, pairs = job("bert").batch(3), job("encdec").batch(3)
+    again = job("bert").batch(3)
+    np.testing.assert_array_equal(masked.ids, again.ids)
+    assert masked.n_targets == np.count_nonzero(masked.targets >= 0) > 0
+    assert (
+        masked.ids != job("bert").batch(5).ids
+    ).any()  # the same tokens, hidden anew
+    windows = job().examples(3)
+    np.testing.assert_array_equal(pairs.source, windows[:, :-1])
+    np.testing.assert_array_equal(pairs.targets, windows[:, 1:])
 
 
 def measured(losses, rounds, memory=100) -> dict:
@@ -148,6 +204,8 @@ def test_peers_are_known_and_installed(monkeypatch):
     check_peers([])
     with pytest.raises(UsageError, match="against='tinygrad': choose from torch, "):
         check_peers(["tinygrad"])
+    with pytest.raises(UsageError, match="has arch gpt alone: for llama choose t"):
+        check_peers(["jax"], "llama")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"against='jax': .*pip install jax"):
         check_peers(["jax"])

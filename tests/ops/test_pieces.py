@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minillm import Tensor, backend, ops
-from minillm.backend import cpu, cpu_attention
+from minillm.backend import cpu, cpu_attention, cpu_lstm
 from minillm.ops import IGNORED
 
 RANDOM = np.random.default_rng(0)
@@ -284,6 +284,19 @@ def test_gelu_in_any_pieces(monkeypatch, chunk):
     for dtype in (np.float32, np.float64):
         for form in ("tanh", "erf"):
             compare(ops.gelu, 3 * normal((5, 9)), dtype=dtype, form=form)
+
+
+@BOTH
+@pytest.mark.parametrize("chunk", [1, 60, 10_000])
+def test_an_lstm_in_any_pieces_with_a_state_and_without(monkeypatch, chunk, dtype):
+    monkeypatch.setattr(cpu_lstm, "CHUNK", chunk)  # a token, two, and all seven
+    x, weight = normal((2, 7, 12)), normal((3, 12))
+
+    def from_nothing(x, weight):
+        return ops.lstm(x, weight, None, None)
+
+    compare(ops.lstm, x, weight, normal((2, 3)), normal((2, 3)), dtype=dtype)
+    compare(from_nothing, x, weight, dtype=dtype)
 
 
 @BOTH

@@ -385,8 +385,9 @@ def test_text_is_escaped_and_set(plain, html):
 
 def test_columns_of_figures_stand_to_the_right():
     found = table(["a <", "b"], [["1 k", "x"], ["−2", "3"], ["–", "4"]])
-    assert '<th class="n">a &lt;</th><th class="t">b</th>' in found
-    assert '<td class="n">1&nbsp;k</td><td class="t">x</td>' in found
+    left = 'class="t" style="text-align:left"'
+    assert f'<th class="n">a &lt;</th><th {left}>b</th>' in found
+    assert f'<td class="n">1&nbsp;k</td><td {left}>x</td>' in found
     assert "<title>a &lt; b</title>" in document("a < b", [])
 
 

@@ -12,13 +12,16 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import resource_tracker
 
 import numpy as np
 
 from minillm.children import safe_path
 from minillm.errors import MinillmError, UsageError, option
+from minillm.learning.config import OBJECTIVE
 from minillm.models import ModelConfig
+from minillm.text import MASK, OBJECTIVES, SEQ2SEQ_SPECIALS, Batch, train_tokenizer
 
 # name -> the module of this package with its `Contender`, and the package to install
 PEERS = {
@@ -26,6 +29,7 @@ PEERS = {
     "torch-compile": ("pytorch", "torch"),
     "jax": ("jaxlm", "jax"),
 }
+WITH_EVERY_ARCH = ("torch", "torch-compile")
 CHECKED_STEPS = 10
 # Relative: far above the effect of another order of summation over ten steps.
 SAME_LOSS = 1e-4
@@ -33,22 +37,43 @@ SAME_LOSS = 1e-4
 
 @dataclass(frozen=True)
 class Job:
-    """The work of every contender: train this model on these batches in turn, from the
+    """The work of every contender: train this model on these tokens in turn, from the
     same initial weights, or decode with it.
 
-    batches: (n, B, T+1) token ids.
+    batches: (n, B, T+1) token ids. objective: what is to be predicted of them.
     """
 
     shape: ModelConfig
     batches: np.ndarray
     workers: tuple[str, int]
     device: str = "cpu"
+    objective: str = "clm"
     lr: float = 1e-3
     weight_decay: float = 0.1
     seed: int = 0
 
-    def batch(self, step: int) -> np.ndarray:
-        return self.batches[step % len(self.batches)]
+    @cached_property
+    def tokenizer(self):
+        """One with the special tokens that objectives put into a batch."""
+        return train_tokenizer("chars", "ab", specials=(*SEQ2SEQ_SPECIALS, MASK))
+
+    def examples(self, step: int):
+        """What a step's batch is made of: windows, or as a source and its target the
+        beginning and the end of each."""
+        windows = self.batches[step % len(self.batches)]
+        if OBJECTIVES[self.objective].kind == "pairs":
+            return [(window[:-1], window[1:]) for window in windows]
+        return windows
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step: the very one that a Learner makes."""
+        rng = np.random.default_rng((self.seed, step, OBJECTIVE))
+        return OBJECTIVES[self.objective].batch(
+            self.examples(step),
+            rng=rng,
+            tokenizer=self.tokenizer,
+            context=self.shape.context,
+        )
 
 
 class Rival:
@@ -105,13 +130,19 @@ class Rival:
         self.close()
 
 
-def check_peers(names) -> None:
-    """Raises UsageError for a peer that is unknown or not installed."""
+def check_peers(names, arch: str = "gpt") -> None:
+    """Raises UsageError for a peer that is unknown, not installed, or without this
+    architecture."""
     for name in names:
         if name not in PEERS:
             raise UsageError(
                 f"{option('against', name)}: choose from {', '.join(PEERS)}, "
                 f"separated by commas"
+            )
+        if arch != "gpt" and name not in WITH_EVERY_ARCH:
+            raise UsageError(
+                f"{option('against', name)} has arch gpt alone: for {arch} choose "
+                f"{' or '.join(WITH_EVERY_ARCH)}"
             )
     for name in names:
         package = PEERS[name][1]

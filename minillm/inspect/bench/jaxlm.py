@@ -33,23 +33,24 @@ class Contender(contextlib.ExitStack):
         self.next = jax.jit(_decode(job.shape), donate_argnums=1)
 
     def train(self, step: int) -> float:
-        batch = jnp.asarray(self.job.batch(step))
+        batch = jnp.asarray(self.job.examples(step))
         self.weights, self.m, self.v, loss = self.update(
             self.weights, self.m, self.v, batch, step + 1
         )
         return float(loss)  # waits
 
     def decode(self, step: int) -> float:
-        shape = self.job.shape
+        shape, n = self.job.shape, self.job.batches.shape[1]
         if self.caches is None or self.position == shape.context:
             width = head_width(shape.d_model, shape.n_heads)
-            empty = (shape.n_heads, shape.context, width)
+            empty = (n, shape.n_heads, shape.context, width)
             self.caches = [
                 (jnp.zeros(empty), jnp.zeros(empty)) for _ in range(shape.n_layers)
             ]
             self.position = 0
+        tokens = np.full(n, step % shape.vocab_size)
         largest, self.caches = self.next(
-            self.weights, self.caches, step % shape.vocab_size, self.position
+            self.weights, self.caches, tokens, self.position
         )
         self.position += 1
         return float(largest)
@@ -94,17 +95,18 @@ def _loss(weights, batch, shape: ModelConfig):
 
 
 def _decode(shape: ModelConfig):
-    def step(weights, caches, token, position):
-        x = weights["tokens.weight"][token] + weights["positions"][position]
+    def step(weights, caches, tokens, position):
+        x = weights["tokens.weight"][tokens] + weights["positions"][position]
         seen = jnp.arange(shape.context) <= position
         new = []
         for i, (keys, values) in enumerate(caches):
             w = _block(weights, i)
             q, k, v = _heads(_linear(_norm(x, w, "norm1"), w, "attention.qkv"), shape)
-            keys, values = keys.at[:, position].set(k), values.at[:, position].set(v)
-            scores = jnp.einsum("hd,hsd->hs", q, keys) / math.sqrt(q.shape[-1])
+            keys = keys.at[:, :, position].set(k)
+            values = values.at[:, :, position].set(v)
+            scores = jnp.einsum("bhd,bhsd->bhs", q, keys) / math.sqrt(q.shape[-1])
             p = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf))
-            x = _finish(x, jnp.einsum("hs,hsd->hd", p, values).reshape(x.shape), w)
+            x = _finish(x, jnp.einsum("bhs,bhsd->bhd", p, values).reshape(x.shape), w)
             new.append((keys, values))
         return (_norm(x, weights, "norm") @ _head(weights).T).max(), new
 

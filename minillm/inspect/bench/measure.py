@@ -14,7 +14,8 @@ from minillm.inspect.bench.contest import Job
 from minillm.inspect.bench.profile import Profile
 from minillm.learning.config import TrainConfig
 from minillm.learning.workers import choose_workers, missed_wish
-from minillm.models import count, size
+from minillm.models import ARCHITECTURES, count, size
+from minillm.models.architectures import architecture
 from minillm.ops import linear
 from minillm.tensor import Tensor, no_grad
 
@@ -28,6 +29,7 @@ N_BATCHES = 4  # different ones, in turn
 def bench(
     sizes: list[str] | None = None,
     *,
+    arch: str = "gpt",
     layers: int | None = None,
     width: int | None = None,
     heads: int | None = None,
@@ -42,7 +44,8 @@ def bench(
     note=None,
 ) -> dict:
     """Measure training steps (forward, backward, AdamW) of each size on random tokens,
-    or with `decode` the writing of single tokens by one thread.
+    or with `decode` the writing of single tokens by one thread: of one sequence, or of
+    `batch` beside each other.
 
     Give names of sizes (by default all that train in minutes on a CPU, or on a GPU some
     from nano to base, with 16 k tokens in a step where they fit), or `layers` and
@@ -57,14 +60,20 @@ def bench(
     """
     if seconds is not None and not seconds > 0:
         raise UsageError(f"{option('seconds')} must be positive, got {seconds}")
-    contest.check_peers(against)
+    contest.check_peers(against, arch)
+    if decode and not continues_alone(arch):
+        raise UsageError(
+            f"{option('decode', True)}: arch {arch} does not go on with a text by "
+            f"itself: choose {', '.join(filter(continues_alone, ARCHITECTURES))}"
+        )
     rows = []
     with backend.use(device) as where, threads(1):
         on_gpu = where.kind != "cpu"
         seconds = seconds or (3.0 if on_gpu else 5.0)
         if on_gpu and not sizes and layers is width is heads is None:
             sizes = GPU_SIZES
-        named = _shapes(sizes, layers, width, heads, vocab, batch, context)
+        own = {"arch": arch, "vocab": vocab, "batch": batch, "context": context}
+        named = _shapes(sizes, layers, width, heads, **own)
         if on_gpu and batch is None:
             n = 1 + len(against)
             named = [(name, _filling(c, vocab, where, n)) for name, c in named]
@@ -72,7 +81,8 @@ def bench(
         for name, config in named:
             if note and against:
                 note(f"{name or 'this shape'}: this engine and {', '.join(against)}")
-            job = _job(config, vocab, where, "1" if decode else workers, decode)
+            n_sequences = (batch or 1) if decode else config.batch
+            job = _job(config, vocab, where, "1" if decode else workers, n_sequences)
             wish = missed_wish(workers, job.workers[0])
             if note and wish:
                 note(wish)
@@ -85,6 +95,7 @@ def bench(
         return {
             "rows": rows,
             "work": "decode" if decode else "train",
+            "arch": arch,
             "matmul_peak_flops": peak,
             "device": where.name,
             "workers": {"kind": job.workers[0], "n": n_most},
@@ -94,6 +105,7 @@ def bench(
 def profile(
     name: str | None = None,
     *,
+    arch: str = "gpt",
     layers: int | None = None,
     width: int | None = None,
     heads: int | None = None,
@@ -111,9 +123,10 @@ def profile(
     from minillm.inspect.bench.ours import Contender
 
     sizes = [name] if name else None
-    ((name, config), *_) = _shapes(sizes, layers, width, heads, vocab, batch, context)
+    own = {"arch": arch, "vocab": vocab, "batch": batch, "context": context}
+    ((name, config), *_) = _shapes(sizes, layers, width, heads, **own)
     with backend.use(device) as where:
-        job = _job(config, vocab, where, "1", decode=False)
+        job = _job(config, vocab, where, "1", config.batch)
         with Contender("minillm", job) as contender:
             for step in range(3):
                 contender.train(step)
@@ -148,9 +161,14 @@ def fastest(work, repeats: int = 5) -> float:
     return min(times[1:])
 
 
-def _shapes(sizes, layers, width, heads, vocab, batch, context) -> list:
-    """[(name or None, TrainConfig)]"""
-    own = {"batch": batch, "context": context, "vocab": vocab}
+def continues_alone(arch: str) -> bool:
+    """Whether a model of it goes on with a text, and needs no source for that."""
+    return "clm" in architecture(arch).objectives
+
+
+def _shapes(sizes, layers, width, heads, **own) -> list:
+    """[(name or None, TrainConfig)]; `own`: its other settings."""
+    own["objective"] = architecture(own["arch"]).objectives[0]
     if layers is None and width is None and heads is None:
         for name in sizes or ():
             size(name)  # a UsageError that lists the names
@@ -181,14 +199,14 @@ def _filling(
     return replace(config, batch=batch, accumulate=1)
 
 
-def _job(config, vocab: int, where: Backend, workers: str, decode: bool) -> Job:
-    n_sequences = 1 if decode else config.batch
+def _job(config, vocab: int, where: Backend, workers: str, n_sequences: int) -> Job:
     shape = (N_BATCHES, n_sequences, config.context + 1)
     return Job(
         shape=config.shape(vocab),
         batches=np.random.default_rng(0).integers(0, vocab, shape).astype(np.int32),
         workers=choose_workers(workers, n_sequences, where),
         device=where.name,
+        objective=config.objective,
     )
 
 
@@ -196,7 +214,7 @@ def _row(job: Job, found: dict, decode: bool) -> dict:
     ours = found["minillm"]
     median = float(np.median(ours["steps"]))
     shape = job.shape
-    n_tokens = 1 if decode else job.batches.shape[1] * shape.context
+    n_tokens = job.batches.shape[1] * (1 if decode else shape.context)
     flops = count.flops_per_token(shape) / (3 if decode else 1)  # forward: a third
     peers = contest.compare(found)
     for peer in peers.values():
@@ -218,6 +236,7 @@ def _row(job: Job, found: dict, decode: bool) -> dict:
 def _described(job: Job, name: str | None = None) -> dict:
     shape = job.shape
     return {
+        "arch": shape.arch,
         "n_layers": shape.n_layers,
         "d_model": shape.d_model,
         "n_heads": shape.n_heads,

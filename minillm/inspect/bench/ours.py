@@ -10,7 +10,7 @@ from minillm.inspect.bench.contest import Job
 from minillm.learning.config import WEIGHTS, TrainConfig
 from minillm.learning.learner import Learner
 from minillm.models import build
-from minillm.text import train_tokenizer
+from minillm.models.next_token import NextToken
 
 
 class Contender(contextlib.ExitStack):
@@ -21,13 +21,14 @@ class Contender(contextlib.ExitStack):
         self.where = self.enter_context(backend.use(job.device))
         keep_freed_memory()
         shape = job.shape
-        _, batch, length = job.batches.shape
         config = TrainConfig(
+            arch=shape.arch,
+            objective=job.objective,
             n_layers=shape.n_layers,
             d_model=shape.d_model,
             n_heads=shape.n_heads,
-            context=length - 1,
-            batch=batch,
+            context=shape.context,
+            batch=job.batches.shape[1],
             steps=10**9,  # as many as the contest wants
             weight_decay=job.weight_decay,
             seed=job.seed,
@@ -40,38 +41,41 @@ class Contender(contextlib.ExitStack):
         kind, n = job.workers
         model = build(shape, np.random.default_rng((job.seed, 0, WEIGHTS)))
         workers = n if kind == "device" else f"{kind}:{n}"
-        learner = Learner(config, _Batches(job), workers=workers, model=model)
+        learner = Learner(config, _Text(job), workers=workers, model=model)
         self.job = job
         self.model = model
-        self.cache = None
+        self.next = None
         self.learner = self.enter_context(learner)
 
     def train(self, step: int) -> float:
         return self.learner.step(step).loss
 
     def decode(self, step: int) -> float:
-        """One token; returns its largest logit."""
-        if self.cache is None or self.cache[0].length == self.job.shape.context:
-            self.cache = self.model.new_cache(1)
-        ids = np.array([[step % self.job.shape.vocab_size]], np.int32)
-        return float(self.model.decode(ids, self.cache).max())
+        """One token of each sequence; returns the largest logit."""
+        shape, n = self.job.shape, self.job.batches.shape[1]
+        if self.next is None or self.next.cache[0].length == shape.context:
+            self.next = NextToken(self.model, self.model.new_cache(n))
+        ids = np.full((n, 1), step % shape.vocab_size)
+        return float(self.next.decode(ids).max())
 
     def memory(self) -> int:
         return self.where.memory()["peak"]
 
 
-class _Batches:
-    """The job's batches, as a text that a Learner reads."""
+class _Text:
+    """The job's tokens, as a text that a Learner reads."""
+
+    labels = ()
 
     def __init__(self, job: Job):
         self.job = job
-        self.tokenizer = train_tokenizer("bytes", "")
+        self.tokenizer = job.tokenizer
 
-    def sampler(self, _config) -> "_Batches":
+    def sampler(self, _config) -> "_Text":
         return self
 
     def validation(self, _config) -> None:
         return None
 
-    def at(self, step: int, _batch_size: int) -> np.ndarray:
-        return self.job.batch(step)
+    def at(self, step: int, _batch_size: int):
+        return self.job.examples(step)

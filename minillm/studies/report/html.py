@@ -9,11 +9,20 @@ from collections.abc import Iterable
 
 from minillm.figures import COLOURS, svg
 from minillm.files import MARK
-from minillm.markup import escape, text
+from minillm.markup import escape, table, text
 
 __all__ = [
-    *("code", "document", "escape", "listing", "paragraph", "picture", "pictures"),
-    *("section", "table", "text", "tiles"),
+    "code",
+    "document",
+    "escape",
+    "listing",
+    "paragraph",
+    "picture",
+    "pictures",
+    "section",
+    "table",
+    "text",
+    "tiles",
 ]
 GRID = "#e6e6e6"
 # The house colours of a picture follow the page from light to dark.
