@@ -9,15 +9,26 @@ import copy
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from minillm.exercises.exercise import Failure
 from minillm.testing.choices import ANYWHERE, Choices, Domain
 
+AT_ONCE = {"unsolved", "absent", "imported"}  # one failure says it, as any other would
 VAGUE = {"wrong", "value", "error", "shape", "elements", "type"}
-ENOUGH = 12  # failures, to tell the kind
-MOST_STEPS = 60  # towards a smaller case
+
+
+@dataclass(frozen=True)
+class Search:
+    """How long to look at what fails."""
+
+    failures: int = 12  # to tell the kind
+    steps: int = 60  # towards a smaller case
+
+
+THOROUGH = Search()
 
 
 class Cases(Choices):
@@ -58,6 +69,7 @@ def smallest_failure(
     *,
     seed: int,
     examples: int,
+    search: Search = THOROUGH,
 ) -> tuple[Failure, dict] | None:
     """What fails, on the smallest inputs found: (failure, inputs), or None.
 
@@ -69,8 +81,6 @@ def smallest_failure(
     first = {}
 
     def look(drawn: tuple, case: dict) -> bool:
-        if sum(occurred.values()) == ENOUGH:
-            return False
         if (failure := run(copy.deepcopy(case))) is not None:
             occurred[failure.kind] += 1
             sizes = [x.size for x in case.values() if isinstance(x, np.ndarray)]
@@ -80,6 +90,8 @@ def smallest_failure(
             first[failure.kind] = min(
                 first.get(failure.kind, found), found, key=lambda one: _size(one[0])
             )
+        if occurred.total() == search.failures or AT_ONCE & occurred.keys():
+            raise _Enough
         return False
 
     _draw(look, inputs, seed, examples, shrink=False)
@@ -90,16 +102,16 @@ def smallest_failure(
 
     def follow(drawn: tuple, case: dict) -> bool:
         nonlocal best, steps
+        if steps == search.steps:
+            raise _Enough
         steps += 1
-        if steps > MOST_STEPS:
-            return False
         failure = run(copy.deepcopy(case))
         if failure is None or failure.kind != kind:
             return False
         best = min(best, (drawn, failure, case), key=lambda one: _size(one[0]))
         return True
 
-    if kind not in ("unsolved", "absent", "imported"):
+    if search.steps and kind not in AT_ONCE:
         _draw(follow, inputs, seed, examples, shrink=True)
     _, failure, case = best
     return failure, case
@@ -111,6 +123,10 @@ def _size(drawn: tuple) -> tuple:
 
 class _Found(Exception):
     pass
+
+
+class _Enough(BaseException):
+    """Ends the drawing: Hypothesis lets it through, as it does Ctrl-C."""
 
 
 def _draw(visit, inputs, seed: int, examples: int, *, shrink: bool) -> None:
@@ -165,7 +181,9 @@ def _draw(visit, inputs, seed: int, examples: int, *, shrink: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # What was found is known to `visit`.
-        with contextlib.suppress(_Found, hypothesis.errors.HypothesisException):
+        with contextlib.suppress(
+            _Found, _Enough, hypothesis.errors.HypothesisException
+        ):
             test()
     if errors:
         raise errors[0]

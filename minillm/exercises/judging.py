@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm.exercises.cases import shown_case, smallest_failure
+from minillm.exercises.cases import THOROUGH, Search, shown_case, smallest_failure
 from minillm.exercises.exercise import Exercise, Failure, Property, Student, Verdict
 from minillm.testing import CheckError
 
@@ -31,6 +31,7 @@ def verdicts(
     *,
     seeds: Iterable[int] = (0,),
     skip: int = 0,
+    search: Search = THOROUGH,
 ) -> Iterator[Verdict]:
     """A verdict for each property from number `skip` on, as they come.
 
@@ -41,11 +42,15 @@ def verdicts(
         if isinstance(student, Failure):
             yield Verdict(each.name, False, student.kind, str(student)[:LONG])
         else:
-            yield judged(each, student, path, seeds)
+            yield judged(each, student, path, seeds, search)
 
 
 def judged(
-    one: Property, student: Student, path: Path, seeds: Iterable[int]
+    one: Property,
+    student: Student,
+    path: Path,
+    seeds: Iterable[int],
+    search: Search = THOROUGH,
 ) -> Verdict:
     """Whether a property holds for every seed."""
 
@@ -62,7 +67,9 @@ def judged(
         if one.inputs is None:
             failure, case = run({}), {}
         else:
-            answer = smallest_failure(run, one.inputs, seed=seed, examples=one.examples)
+            answer = smallest_failure(
+                *(run, one.inputs), seed=seed, examples=one.examples, search=search
+            )
             failure, case = answer or (None, {})
         if failure is not None:
             message = str(failure)[:LONG]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minillm.exercises import looking
-from minillm.exercises.cases import Cases, smallest_failure
+from minillm.exercises.cases import THOROUGH, Cases, Search, smallest_failure
 from minillm.exercises.exercise import Failure
 
 
@@ -76,6 +76,27 @@ def test_a_mistake_of_the_sheet_is_no_pass(when):
 
     with pytest.raises(ZeroDivisionError, match="mine"):
         search(lambda case: once("run"), inputs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "search", "times"),
+    [
+        ("value", Search(failures=3, steps=0), 3),
+        ("value", Search(failures=3, steps=5), 8),
+        ("unsolved", THOROUGH, 1),
+    ],
+)
+def test_a_search_ends_where_enough_is_known(kind, search, times):
+    tries = []
+
+    def run(case):
+        tries.append(case)
+        return Failure(kind, "always") if case["n"] >= 3 else None
+
+    failure, _ = smallest_failure(run, pair, seed=0, examples=60, search=search)
+    assert failure.kind == kind
+    passed = sum(case["n"] < 3 for case in tries)
+    assert len(tries) - passed <= times <= len(tries)
 
 
 def test_two_arrays_of_one_case_differ():

@@ -11,7 +11,7 @@ each = pytest.mark.parametrize("name", SHEETS)
 
 
 @each
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seed", [0, pytest.param(7, marks=pytest.mark.slow)])
 def test_the_solution_has_full_marks(judge, name, seed):
     found = judge(name, text_of(exercise_of(name), solved=True), seed)
     assert found

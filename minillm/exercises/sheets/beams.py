@@ -190,15 +190,22 @@ def best_of_all(student, seed, v, length):
     found = ids_of(student.beam_search(log_p, v**length, length, 0))
     if found == ranked[0]:
         return
-    by_sum = max(every_sentence(v, length, 0), key=lambda ids: total_of(log_p, ids))
     if 0 in found[:-1]:
         raise Failure("order", f"{found} goes on behind the end, which is token 0")
-    if found[-1:] != (0,) and ranked[0][-1] == 0:
-        says = "one that is complete is better: are complete ones kept?"
-        raise Failure("missing terms", f"it finds {found}; {ranked[0]}, {says}")
-    if found == by_sum:
-        raise Failure("scale", f"{found} has the best sum, {ranked[0]} the best mean")
-    raise Failure("value", f"it finds {found}; the best is {ranked[0]}")
+    complete = [ids for ids in ranked if ids[-1] == 0]
+    going = [ids for ids in ranked if ids[-1] != 0]
+    by_sum = max(ranked, key=lambda ids: total_of(log_p, ids))
+    mistakes = (
+        ("order", ranked[-1], "This is the worst of all."),
+        ("missing terms", going[0], "A complete one is better: are these kept?"),
+        ("missing terms", complete[0], "One that has not ended is better."),
+        ("scale", by_sum, "It has the best sum: what counts is the mean."),
+    )
+    told = {kind: says for kind, ids, says in mistakes if ids == found}
+    if len(told) != 1:  # two mistakes would find the same
+        told = {"value": "The best is another one."}
+    ((kind, says),) = told.items()
+    raise Failure(kind, f"{says}\n  it finds {found}; the best is {ranked[0]}")
 
 
 @exercise.property(points=1, inputs=searches)

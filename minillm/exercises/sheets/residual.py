@@ -183,3 +183,28 @@ def masks(student, x, order, seed):
     with_mask, without = it(Tensor(x), mask).numpy(), it(Tensor(x)).numpy()
     if np.allclose(with_mask[:, -1], without[:, -1]):
         raise Failure("missing terms", "A mask changes nothing: is it handed on?")
+
+
+@exercise.property(points=1)
+def noise_arrives(student):
+    """Dropout acts on what each part adds; attention gets the noise too."""
+    from minillm.nn import Noise
+
+    noise = Noise(0.5, seed=1, step=0)
+    for part in ("attention", "feed-forward"):
+        it, seen = block_of(student, "pre", 0), []
+        adds = {part: 1.0}
+
+        def attention(h, mask=None, noise=None, *, adds=adds, seen=seen):
+            seen.append(noise)
+            return h * 0.0 + adds.get("attention", 0.0)
+
+        def feed_forward(h, adds=adds):
+            return h * 0.0 + adds.get("feed-forward", 0.0)
+
+        it.attention, it.feed_forward = attention, feed_forward
+        x = np.zeros((2, 3, len(it.norm1.gain.data)))
+        if np.allclose(it(Tensor(x), None, noise).numpy(), 1.0):
+            raise Failure("missing terms", f"Nothing that the {part} adds is dropped.")
+        if seen != [noise]:
+            raise Failure("missing terms", "Attention does not get the noise.")

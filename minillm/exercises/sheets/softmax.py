@@ -76,9 +76,14 @@ def others(x: np.ndarray, axis: int) -> list:
         for a in range(x.ndim)
         if a != axis % x.ndim
     ]
-    e = np.exp(x)
-    wholes = e / e.sum(), (e := e / e.max(axis, keepdims=True)) / e.sum()
+    e = np.exp(x - x.max(axis, keepdims=True))
+    found += [
+        ("wrong axis", e / e.sum(a, keepdims=True), f"The sum runs along axis {a}.")
+        for a in range(x.ndim)
+        if a != axis % x.ndim
+    ]
     says = "The sum runs over all axes."
+    wholes = np.exp(x) / np.exp(x).sum(), e / e.sum()
     return [*found, *(("wrong axis", whole, says) for whole in wholes)]
 
 

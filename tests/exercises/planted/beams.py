@@ -15,17 +15,17 @@ BUGS = [
     (
         "max(complete + live, key=score)[0]",
         "max(complete or live, key=score)[0]",
-        "value",
+        "missing terms",
     ),
     (
         "max(complete + live, key=score)[0]",
         "min(complete + live, key=score)[0]",
-        "value",
+        "order",
     ),
     (
         "max(complete + live, key=score)",
         "max(complete + live, key=lambda e: e[1])",
         "scale",
     ),
-    ("range(length)", "range(length - 1)", "error"),
+    ("range(length)", "range(length - 1)", ("error", "shape")),
 ]

@@ -29,7 +29,7 @@ BUGS = [
     (GX, "gx = gu * inverse_sd", "missing terms"),
     (GX, "gx = (gu - mean_of_rows(gu)) * inverse_sd", "wrong"),
     (GX, "gx = (gu - unit * mean_of_rows(gu * unit)) * inverse_sd", "wrong"),
-    (GX, GX.removesuffix(" * inverse_sd"), "factor"),
+    (GX, GX.removesuffix(" * inverse_sd"), ("factor", "scale")),
     ("gu = g * gain", "gu = g", "scale"),
     (RETURN, "return gx, as_rows(g * unit).mean(0), as_rows(g).sum(0)", "scale"),
     (RETURN, "return gx, as_rows(g).sum(0), as_rows(g * unit).sum(0)", "wrong"),

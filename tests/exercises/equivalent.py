@@ -1,0 +1,68 @@
+"""Mutants that no check can tell from the solution, and why: (exercise, the statement
+as it became, reason)."""
+
+EQUIVALENT = [
+    (
+        "unbroadcast",
+        "return g.sum((*stretched, *range(leading))).reshape(shape)",
+        "a sum does not depend on the order in which its axes are named",
+    ),
+    ("backward", "return (g, False)", "one copy more: the numbers are the same"),
+    ("backward", "return (g + part, False)", "one copy more: the numbers are the same"),
+    (
+        "softmax",
+        "e = xp.exp(x - xp.where(largest == -math.inf, 1, largest))",
+        "−∞ less any number is −∞",
+    ),
+    (
+        "softmax",
+        "e = xp.exp(x - xp.where(largest == -math.inf, -1, largest))",
+        "−∞ less any number is −∞",
+    ),
+    ("softmax", "y = e / xp.where(total == 0, 2, total)", "0 / 2 is 0 as 0 / 1 is"),
+    ("gelu", "squared = xp.minimum(x * x, 99)", "from |x| = 9 on tanh is 1"),
+    ("gelu", "squared = xp.minimum(x * x, 101)", "from |x| = 9 on tanh is 1"),
+    (
+        "dropout",
+        "kept = hashed_uniform(x.shape, key, first_row) > int(rate * 2 ** 32)",
+        "differs for one of 2³² hashes",
+    ),
+    (
+        "dropout",
+        "kept = hashed_uniform(x.shape, key, first_row) >= rate * 2 ** 32",
+        "differs for one of 2³² hashes",
+    ),
+    (
+        "heads",
+        "ends = itertools.accumulate(parts)",
+        "it is walked once, as the list is",
+    ),
+    ("cache", "on_device = rows", "on the host the rows are on the device already"),
+    (
+        "adamw",
+        "pieces = ((slice(boundary, part.stop), 0.0), "
+        "(slice(part.start, boundary), weight_decay))",
+        "the pieces are steps of their own: their order is free",
+    ),
+    (
+        "law",
+        "return float(huber(np.log(loss) - curve, delta).sum())",
+        "huber is even",
+    ),
+    (
+        "law",
+        "return np.where(size < delta, size * size / 2, delta * (size - delta / 2))",
+        "at delta both formulas give delta² / 2",
+    ),
+    (
+        "schedule",
+        "done = (step - config.warmup) / max(2, config.steps - config.warmup)",
+        "where one step is left its numerator is 0",
+    ),
+    ("sampling", "with np.errstate():", "a warning more: the numbers are the same"),
+    (
+        "beams",
+        "found.append(((*ids, token), total + log_probability))",
+        "a number of NumPy, float64, is a float of Python",
+    ),
+]
