@@ -65,4 +65,34 @@ EQUIVALENT = [
         "found.append(((*ids, token), total + log_probability))",
         "a number of NumPy, float64, is a float of Python",
     ),
+    (
+        "clipping",
+        "return math.sqrt(sum((to_numpy(part) for part in parts)))",
+        "on the host these are NumPy's numbers already",
+    ),
+    (
+        "clipping",
+        "return math.sqrt(sum((part.item() for part in parts)))",
+        "on the host these are NumPy's numbers already",
+    ),
+    (
+        "masked",
+        "hidden = chosen & (fate <= HIDDEN)",
+        "differs for one draw of 2⁵³",
+    ),
+    (
+        "masked",
+        "exchanged = chosen & ~hidden & (fate <= HIDDEN + EXCHANGED)",
+        "differs for one draw of 2⁵³",
+    ),
+    (
+        "masked",
+        "exchanged = chosen & ~hidden & (HIDDEN + EXCHANGED < fate)",
+        "the other 10 % are exchanged, and these stay",
+    ),
+    (
+        "masked",
+        "ids = np.where(hidden, tokenizer.specials[MASK], tokens)",
+        "a number of Python takes the type of the array",
+    ),
 ]

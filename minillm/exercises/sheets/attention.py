@@ -249,6 +249,12 @@ def gradients_under_masks(student, q, k, v, mask):
     looking.gradients(student.attention, q, k, v, bias, mask=mask)
 
 
+@exercise.property(points=1, inputs=one_sequence, examples=5)
+def gradients_through_dropout(student, q, k, v):
+    """The gradients are right where weights are dropped."""
+    looking.gradients(student.attention, q, k, v, rate=0.4, key=3)
+
+
 @exercise.property(points=1, inputs=grouped)
 def shared_heads(student, q, k, v):
     """Gradients of keys and values that several heads of queries share add up."""

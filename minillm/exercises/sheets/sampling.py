@@ -149,7 +149,8 @@ def at_the_edges(student):
         (np.array([0.3, -1.0, 2.0]), 1.0, [0.3, -1.0, 2.0]),
         (np.array([0.3, -1.0, 2.0]), 1e-9, [inf, inf, 2.0]),
         (ties, 0.5, [1.0, 1.0, inf, inf]),
-        (np.ones(64), 0.5, [1.0] * 32 + [inf] * 32),  # more than a sort leaves alone
+        # More than a sort leaves alone.
+        (np.repeat([inf, 1.0], 64), 0.5, [inf] * 64 + [1.0] * 32 + [inf] * 32),
     ):
         found = student.keep_top_p(logits.copy(), p)
         one = np.where(logits == logits.min(), logits, inf)
