@@ -1,5 +1,6 @@
 """What ends a text in a folder from elsewhere ends it here, and is written again."""
 
+import itertools
 import json
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 
 from minillm import export_folder, generate, import_folder, load_run, train
 from minillm.errors import DataError
-from minillm.generation import Dialogue
+from minillm.generation import Decoder, Dialogue
 from minillm.hub.roles import read_roles
 from minillm.learning.data import read_corpus
 from minillm.learning.encoded import all_batches
@@ -63,18 +64,16 @@ def say(folder, file, **content):
 
 @pytest.fixture
 def always(monkeypatch):
-    """A function after which a model finds these tokens the likeliest, in turn."""
+    """A function after which every model finds these tokens the likeliest, in turn."""
 
-    def make(run, tokens):
-        def decode(ids, cache, *rest, **more):
-            logits = before(ids, cache, *rest, **more)
-            logits[...] = 0
-            logits[..., tokens[min(len(asked), len(tokens) - 1)]] = 9
-            asked.append(ids)
+    def make(tokens):
+        def next_logits(decoder):
+            logits = np.zeros((1, decoder.model.config.vocab_size), np.float32)
+            logits[:, next(coming)] = 9
             return logits
 
-        before, asked = run.model.decode, []
-        monkeypatch.setattr(run.model, "decode", decode)
+        coming = itertools.chain(tokens, itertools.repeat(tokens[-1]))
+        monkeypatch.setattr(Decoder, "_next_logits", next_logits)
 
     return make
 
@@ -119,13 +118,13 @@ def test_a_text_ends_at_the_end_token(folder, always, tmp_path):
     say(folder, "config.json", eos_token_id=[END, TURN])
     run = load_run(import_folder(folder, tmp_path / "run"))
     for end in (END, TURN):
-        always(run, [*b"ab", end, *b"c"])
+        always([*b"ab", end, *b"c"])
         assert generate(run, "The", temperature=0, max_tokens=9) == "ab"
-    always(run, [*b"ab", end, *b"c"])
+    always([*b"ab", end, *b"c"])
     dialogue = Dialogue(run, temperature=0, max_tokens=9)
     assert "".join(dialogue.reply("The")) == "ab"
     run.tokenizer.roles = {}  # then it is never written: its logit counts for nothing
-    always(run, [*b"ab", END, *b"c"])
+    always([*b"ab", END, *b"c"])
     assert len(generate(run, "The", temperature=0, max_tokens=4)) == 4
 
 
