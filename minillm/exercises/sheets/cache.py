@@ -21,13 +21,14 @@ exercise = Exercise(
        keys and values of all tokens so far, (B, H, length, d), as views.
 
     2. `select(rows)` goes on with these sequences, in this order: beam search throws
-       some away and continues others twice. Each array named in `self.of_sequences`
-       gets these rows of itself as a new array; so does `self.padding`, which is on
-       the host, or None.
+       some away and continues others twice. Only `_take(rows)` is missing in it: each
+       array that `self.of_sequences` names (and that is not None) gets these rows of
+       itself. A new array will do. The engine keeps the old one where there are as
+       many rows as before.
     """,
     read="""the tour, stop 9; `LSTMState` in minillm/nn/cache.py, which has other arrays
     in `of_sequences`.""",
-    cut=Cut("minillm.nn.cache", {"Cache.select": "", "KeyValueCache.append": ""}),
+    cut=Cut("minillm.nn.cache", {"Cache._take": "", "KeyValueCache.append": ""}),
     hints=(
         "The place of the new tokens begins at self.length and is k.shape[2] long.",
         "An array of row numbers as an index, array[rows], gives a new array with "

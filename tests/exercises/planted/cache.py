@@ -21,12 +21,12 @@ BUGS = [
         "value",
     ),
     ("self.v[:, :, begin:end] = v", "self.v[:, :, begin:end] = k", "swapped"),
-    ("getattr(self, name)[on_device]", "getattr(self, name)", "missing terms"),
     (
-        "getattr(self, name)[on_device]",
-        "getattr(self, name)[:, on_device]",
+        "if old is None or np.array_equal(rows, np.arange(len(old))):",
+        "if True:",
         "missing terms",
     ),
+    ("self._used(old)[xp.asarray(rows)]", "self._used(old)[rows[::-1]]", "value"),
     ("self.padding = self.padding[rows]", "pass", "shape"),
     (
         "if self.padding is not None:\n            self",
