@@ -54,6 +54,11 @@ def quickly(monkeypatch) -> None:
     monkeypatch.setattr(Results, "powers", {})
 
 
+@pytest.fixture(autouse=True)
+def few_resamples():
+    """As many as ever: some of the series here are fitted by processes of their own."""
+
+
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory) -> tuple[Path, dict]:
     """(folder with the text `words.txt` and the series `law`, its result)."""

@@ -26,7 +26,7 @@ def measured(monkeypatch):
 
         monkeypatch.setattr(measure.backend, "use", lambda _: _Using(where))
         monkeypatch.setattr(measure.contest, "contest", contest)
-        monkeypatch.setattr(measure.contest, "check_peers", lambda _: None)
+        monkeypatch.setattr(measure.contest, "check_peers", lambda *_: None)
         monkeypatch.setattr(measure, "_row", lambda *_: {"flops_per_second": 1.0})
         monkeypatch.setattr(measure, "matmul_peak", float)
         result = measure.bench(against=("torch",) * n_peers, **options)
