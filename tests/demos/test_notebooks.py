@@ -93,7 +93,7 @@ def execute(tmp_path):
             book, timeout=600, kernel_name="python3", resources=where
         )
         client.execute()  # raises where a cell does
-        return ["".join(map(shown, c.outputs)) for c in book.cells if "outputs" in c]
+        return ["\n".join(map(shown, c.outputs)) for c in book.cells if "outputs" in c]
 
     return run
 

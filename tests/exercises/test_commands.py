@@ -194,7 +194,7 @@ def test_the_plain_install_says_what_to_install(tmp_path):
     if done.returncode:
         pytest.skip(f"pip cannot install here: {done.stderr[-200:]}")
     done = subprocess.run(
-        [python, "-m", "minillm_cli", "exercises", "start", "ex"],
+        [python, "-m", "minillm", "exercises", "start", "ex"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -89,7 +89,9 @@ def test_every_architecture_learns_as_its_peer_does(arch):
     with Rival("minillm", work) as ours, Rival("torch", work) as theirs:
         _, expected = ours.ask("train", 60, 10)
         _, losses = theirs.ask("train", 60, 10)
-        assert len(losses) == 10 and losses[-1] < losses[0]
+        assert len(losses) == 10
+        if arch not in ("bert", "encoder"):  # whose few targets are others each time
+            assert losses[-1] < losses[0]
         np.testing.assert_allclose(losses, expected, rtol=1e-5)
         if arch in ("gpt", "llama", "lstm"):
             _, expected = ours.ask("decode", 60, 14)  # and once more from the beginning

@@ -91,7 +91,7 @@ def test_two_notebooks_at_once(kernel, place):
 
 def test_a_command_in_a_cell_leaves_lines(kernel):
     words = "--steps 40 --data book.txt --tokenizer chars --size pico --out command"
-    told = kernel.run(f"!{sys.executable} -m minillm_cli train {words}")
+    told = kernel.run(f"!{sys.executable} -m minillm train {words}")
     assert "\x1b[2K" not in told.written  # a line that is taken back
     assert "step 40/40  validation loss" in told.written
     assert "step 1/40  loss" in told.written
