@@ -2,6 +2,31 @@
 as it became, reason)."""
 
 EQUIVALENT = [
+    *(
+        ("cache", words, "who keeps all rows in their order is spared a copy, no more")
+        for words in (
+            "if old is None:",
+            "if old is None and np.array_equal(rows, np.arange(len(old))):",
+        )
+    ),
+    (
+        "cache",
+        "if old is None or np.array_equal(np.arange(len(old)), rows):",
+        "equal is equal the other way round",
+    ),
+    (
+        "cache",
+        "if np.array_equal(rows, np.arange(len(old))):",
+        "a cache of keys and values has no array that is None",
+    ),
+    *(
+        ("cache", words, "the rows are an array already, and on the host the device's")
+        for words in (
+            "rows = rows",
+            "pass  # rows = np.asarray(rows)",
+            "self._used(new)[...] = self._used(old)[rows]",
+        )
+    ),
     (
         "unbroadcast",
         "return g.sum((*stretched, *range(leading))).reshape(shape)",
@@ -37,7 +62,6 @@ EQUIVALENT = [
         "ends = itertools.accumulate(parts)",
         "it is walked once, as the list is",
     ),
-    ("cache", "on_device = rows", "on the host the rows are on the device already"),
     (
         "adamw",
         "pieces = ((slice(boundary, part.stop), 0.0), "

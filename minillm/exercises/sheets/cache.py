@@ -148,6 +148,10 @@ def selected_rows(student, k, v, rows):
             instead=[("missing terms", whole, f"select leaves {what} as it is.")],
         )
     looking.equal(cache.padding, padding[rows], "cache.padding after select")
+    half = new(student, k.astype(np.float32), k.shape[2])
+    half.select(rows)
+    if half.k.dtype != np.float32:
+        raise Failure("float64", f"select makes {half.k.dtype} of a cache in float32")
 
 
 @exercise.property(points=1, inputs=rows)
