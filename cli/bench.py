@@ -12,7 +12,7 @@ from minillm_cli import common, output
 @click.option("--arch", metavar="NAME", help="gpt, llama, bert, encdec, lstm.  [gpt]")
 @click.option("--layers", metavar="N", type=int, help="A shape of your own:")
 @click.option("--width", metavar="N", type=int, help="blocks, width,")
-@click.option("--heads", metavar="N", type=int, help="and attention heads.")
+@click.option("--heads", metavar="N", type=int, help="and heads; --vocab N  [1024]")
 @click.option("--vocab", metavar="N", type=int, hidden=True)  # 1,024 entries
 @click.option("--batch", metavar="N", type=int, help="Sequences in a step.")
 @click.option("--context", metavar="N", type=int, help="Tokens in a sequence.")

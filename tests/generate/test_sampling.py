@@ -49,10 +49,10 @@ def test_filters_keep_what_their_definitions_say(settings, kept):
     np.testing.assert_allclose(p, renormalised(kept), rtol=1e-12)
     rng = np.random.default_rng(0)
     counts = np.bincount(
-        [sampling.draw(LOGITS, (), rng) for _ in range(1_000)], minlength=len(P)
+        [sampling.draw(LOGITS, (), rng) for _ in range(3_000)], minlength=len(P)
     )
     assert (counts[p == 0] == 0).all()
-    expected = 1_000 * p[p > 0]
+    expected = 3_000 * p[p > 0]
     # P(χ² with 4 degrees of freedom > 20) = 0.0005
     assert ((counts[p > 0] - expected) ** 2 / expected).sum() < 20
 

@@ -18,7 +18,7 @@ TRAIN = [
 _spec = importlib.util.spec_from_file_location("rank_job", JOB)
 job = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(job)
-SECONDS = 120  # that any job may take: no job waits for it unless it hangs
+SECONDS = 60  # that any job may take
 
 
 def launcher() -> list[str] | None:

@@ -389,12 +389,12 @@ def test_seconds_add_up_over_sittings(quick_train, tmp_path):
 
 def test_evaluations_take_no_training_seconds(quick_train, monkeypatch):
     def slow(answer):
-        return lambda *_: time.sleep(0.6) or answer
+        return lambda *_: time.sleep(0.3) or answer
 
     score = Score(Tally(1.0, 1, 1))
     monkeypatch.setattr(Worker, "evaluate", slow(score))
     monkeypatch.setattr(Worker, "score_parts", slow([score]))  # at the end
-    assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.6
+    assert quick_train("a", eval_every=5)["results"]["seconds"] < 0.3
 
 
 @pytest.fixture
