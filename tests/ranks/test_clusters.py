@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -138,6 +139,16 @@ def interrupt():
 
 def records() -> list[dict]:
     return [read_record(path.parent) for path in Path("series").glob("runs/*/run.json")]
+
+
+def test_the_line_that_goes_on_names_who_did_the_runs():
+    line = "minillm scale --out 'a b'"
+    dask = executors.Dask.__new__(executors.Dask)
+    dask.address = "tcp://one:8786"
+    told = f"{line} --executor dask --scheduler tcp://one:8786"
+    assert dask.command(line) == told
+    ranks = executors.Mpi(None, SimpleNamespace(size=3))
+    assert ranks.command(line) == f"mpiexec -n 3 {line} --executor mpi"
 
 
 @cluster
