@@ -125,6 +125,6 @@ def test_the_model_of_one_s_own_learns(execute):
 @pytest.mark.notebook
 def test_the_law_is_fitted_and_tested(execute):
     told = "\n".join(execute("3_law_in_five_minutes", PRESET="smoke"))
-    assert "95 % interval of alpha: [0." in told
+    assert "95 % interval of alpha: 0." in told
     off = float(told.partition("\noff by ")[2].partition("%")[0])
     assert off < 3  # % of the held-out model's loss
