@@ -70,16 +70,16 @@ def _sources(root: Path) -> dict[str, str]:
             for name in subfolders
             if name not in SKIPPED_FOLDERS and not name.startswith(SKIPPED_PREFIXES)
         ]
+        within = Path(folder).relative_to(root).as_posix()
         for name in names:
-            path = Path(folder, name)
-            relative = path.relative_to(root).as_posix()
-            wanted = name.endswith(".py") and not name.startswith(SKIPPED_PREFIXES)
-            if wanted and relative not in SKIPPED_FILES:
-                documents[relative] = _read(path)
+            if name.endswith(".py") and not name.startswith(SKIPPED_PREFIXES):
+                relative = name if within == "." else f"{within}/{name}"
+                if relative not in SKIPPED_FILES:
+                    documents[relative] = _read(os.path.join(folder, name))
     return {path: text for path, text in documents.items() if text}
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     """A source file as Python itself would read it; "" where it could not."""
     try:
         with tokenize.open(path) as file:

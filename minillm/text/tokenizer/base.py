@@ -25,7 +25,7 @@ PAIR_SPECIALS = (PAD, CLS, SEP, MASK)
 SEQ2SEQ_SPECIALS = (PAD, BOS, EOS)
 LARGEST_VOCAB = 1 << 20  # the library sets memory aside for all of it
 MOST_SHOWN = 10  # characters that are lost
-CHINESE = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+CHINESE = ("\u3400", "\u4dbf"), ("\u4e00", "\u9fff")  # (first, last) character
 
 
 @dataclass(frozen=True)
@@ -322,4 +322,6 @@ def _within_a_word(character: str) -> bool:
     """Letters, digits, marks on letters and halves of characters, but no Chinese."""
     if character in ("", "\ufffd"):
         return bool(character)
-    return not CHINESE.match(character) and unicodedata.category(character)[0] in "LNM"
+    if any(first <= character <= last for first, last in CHINESE):
+        return False
+    return unicodedata.category(character)[0] in "LNM"
