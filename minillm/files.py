@@ -187,9 +187,14 @@ def is_ours(path: Path) -> bool:
 
 def write_json(path: Path, record: dict) -> None:
     """Write a JSON file whole. Raises DataError where the disk refuses."""
-    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        fill_json(temporary, record)
+
+
+def fill_json(path: Path, record: dict) -> None:
+    """Write JSON into a file of a `replacing_folder`, which takes care of the rest."""
+    text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def sync(path: Path) -> None:

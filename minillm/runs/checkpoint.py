@@ -18,12 +18,12 @@ from pathlib import Path
 
 from minillm.errors import DataError, call
 from minillm.files import (
+    fill_json,
     free_name,
     is_temporary,
     leads_away,
     remove_folder,
     replacing_folder,
-    write_json,
 )
 from minillm.json_files import Damaged, read_object
 from minillm.kinds import COUNT, Number
@@ -53,13 +53,13 @@ def save(folder: Path, flat: FlatParameters, optimizer, state: dict) -> Path:
     with replacing_folder(target, NAMES) as temporary:
         write_arrays(temporary / WEIGHTS, flat.views(flat.data))
         write_arrays(temporary / MOMENTS, moments(flat, optimizer))
-        write_json(temporary / "state.json", state)
+        fill_json(temporary / "state.json", state)
         manifest = {
             "format": FORMAT,
             "step": state["step"],
             "files": {name: _fingerprint(temporary / name) for name in FILES},
         }
-        write_json(temporary / "manifest.json", manifest)
+        fill_json(temporary / "manifest.json", manifest)
     return target
 
 

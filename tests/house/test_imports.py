@@ -20,10 +20,12 @@ ops.gelu(layer(Tensor(np.ones((4, 3), np.float32)))).sum().backward()
 assert layer.weight.grad.shape == layer.weight.data.shape
 check_gradients(ops.tanh, np.linspace(-1, 1, 5))
 """
-LEARNER = """
+BOOK = """
 from pathlib import Path
-from minillm import Learner, TrainConfig, prepare
 Path("book.txt").write_text("the cat sat on the mat. " * 400, "utf-8")
+"""
+LEARNER = """
+from minillm import Learner, TrainConfig, prepare
 config = TrainConfig(
     size="pico", data="book.txt", steps=4, batch=4, tokenizer="chars"
 ).resolve()
@@ -31,6 +33,12 @@ with Learner(config, prepare(config)) as learner:
     losses = [learner.step(step).loss for step in range(4)]
     score = learner.evaluate()
 assert losses[-1] < losses[0] and score.tokens.loss < losses[0]
+"""
+TRAIN = """
+from minillm_cli.main import main
+argv = "train --data book.txt --tokenizer chars --size pico --steps 2 --batch 4"
+assert main([*argv.split(), "--workers", "2", "--out", "run"]) == 0
+assert "validation" in Path("run/loss.svg").read_text("utf-8")
 """
 LAW = """
 from minillm import fit
@@ -49,7 +57,9 @@ def run(code: str, folder) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("code", [ENGINE, LEARNER, LAW], ids=["engine", "gpt", "law"])
+@pytest.mark.parametrize(
+    "code", [ENGINE, BOOK + LEARNER, LAW], ids=["engine", "gpt", "law"]
+)
 def test_numpy_is_all_that_is_needed(code, tmp_path):
     run(BLOCK + code, tmp_path)
 
@@ -57,8 +67,17 @@ def test_numpy_is_all_that_is_needed(code, tmp_path):
 def test_a_gpt_opens_few_files(tmp_path):
     """A reader who follows the imports of a training run has these to read."""
     count = "import sys; print(*(m for m in sys.modules if m.startswith('minillm')))"
-    opened = run(LEARNER + count, tmp_path).split()
+    opened = run(BOOK + LEARNER + count, tmp_path).split()
     assert len(opened) <= 60, sorted(opened)
+
+
+def test_a_run_waits_for_no_large_library(tmp_path):
+    """What is opened between the command and the picture of its curve is waited for."""
+    blocked = sorted({*WITHOUT} - {"rich", "click"})
+    block = f"import sys; sys.modules.update(dict.fromkeys({blocked}))\n"
+    count = "print(*(m for m in sys.modules if m.startswith('minillm')))"
+    opened = run(block + BOOK + TRAIN + count, tmp_path).splitlines()[-1].split()
+    assert len(opened) <= 125, sorted(opened)
 
 
 def test_the_package_itself_opens_next_to_nothing(tmp_path):

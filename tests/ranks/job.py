@@ -107,7 +107,7 @@ def at(place: str, rank: int, event) -> None:
         "step": (RankWorker, "reduce"),
         "evaluation": (RankWorker, "evaluate"),
         "checkpoint": (RankWorker, "fingerprint"),
-        "writing": (checkpoint, "write_json"),
+        "writing": (checkpoint, "fill_json"),
         "follow": (leader, "follow"),
     }[place]
     usual, visits = getattr(owner, name), []
