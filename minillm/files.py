@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -234,7 +233,7 @@ def _read_by_somebody(path: Path) -> Iterator[None]:
 
 def _beside(path: Path) -> Path:
     """A name in the same folder that nobody knows."""
-    return path.with_name(f".{path.name[:48]}.{secrets.token_hex(8)}.minillm")
+    return path.with_name(f".{path.name[:48]}.{os.urandom(8).hex()}.minillm")
 
 
 def _target(path: Path) -> str:

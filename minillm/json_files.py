@@ -10,7 +10,6 @@ import math
 import os
 import re
 import reprlib
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +95,8 @@ def read_settings(path: str | os.PathLike) -> Any:
     text = _decoded(read_bytes(path, SETTINGS, pipe=True), path)
     if Path(path).suffix == ".json":
         return parse_json(text, path, finite=False)
+    import tomllib  # not every command has a file to read
+
     with _not("TOML", path):
         if any(
             line.count(".") > MOST_DOTS for line in NO_KEYS.sub("", text).split("\n")
