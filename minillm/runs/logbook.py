@@ -20,7 +20,6 @@ from minillm.runs.resume import FREE, differences
 from minillm.runs.run import hashes, read_record
 from minillm.runs.warm_start import warm_start
 
-NEAR = 0.1  # of the steps between two evaluations: the last one would say the same
 FAR = 1e30  # beyond any loss that is finite, or any seconds
 # How often a GPU is waited for, in seconds: it has nothing to do then until the next
 # step is asked for.
@@ -180,7 +179,7 @@ class Logbook:
         the lines of some steps are written together."""
         self.n_done = step.number + 1
         self.unwritten.append(step)
-        due = self._is_evaluated()
+        due = self.n_done % self.learner.config.eval_every == 0 or self.is_done
         self.result = self._evaluate() if due else None
         if due:
             self._remember_best(self.result)
@@ -189,11 +188,6 @@ class Logbook:
         waited = self.watch.seconds - self.read_at
         if due or step.figures or waited > BETWEEN_READINGS:
             self._write_lines(self.result and self.result["val_loss"])
-
-    def _is_evaluated(self) -> bool:
-        """At the end, and after every so many steps, unless the end is near."""
-        every, left = self.work.config.eval_every, self.work.config.steps - self.n_done
-        return self.is_done or (self.n_done % every == 0 and left >= NEAR * every)
 
     def _write_lines(self, val_loss: float | None = None) -> None:
         """Write the lines of all steps so far; `val_loss` was measured after the last.

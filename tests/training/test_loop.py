@@ -385,18 +385,6 @@ def test_seconds_add_up_over_sittings(quick_train, tmp_path):
     assert seconds[1] > 0.3
 
 
-@pytest.mark.parametrize(
-    ("steps", "every", "expected"),
-    [(41, 20, [20, 41]), (42, 20, [20, 40, 42]), (5, 1, [1, 2, 3, 4, 5])],
-)
-def test_just_before_the_end_nothing_is_evaluated(
-    quick_train, tmp_path, steps, every, expected
-):
-    quick_train("a", steps=steps, eval_every=every)
-    lines = lines_of(tmp_path / "a")
-    assert [line["step"] for line in lines if "val_loss" in line] == expected
-
-
 def test_evaluations_take_no_training_seconds(quick_train, monkeypatch):
     def slow(answer):
         return lambda *_: time.sleep(0.3) or answer
