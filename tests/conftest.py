@@ -11,6 +11,8 @@ import sys
 import pytest
 from hypothesis import settings
 
+from minillm import figures
+from minillm.runs import curve
 from minillm_cli.main import main
 
 # A shell starts what it puts in the background without Ctrl-C, and so would we here.
@@ -55,10 +57,20 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def sparing():
-    """Wait for no disk: nobody cuts the power of a test. Of the whole session, so that
-    the runs which many tests share are made so too."""
+    """Of the whole session, so that the runs which many tests share are made so too.
+
+    Wait for no disk: nobody cuts the power of a test. Save the curve of a run as an
+    empty picture: to draw its axes takes longer than most runs here. Who looks at a
+    curve puts `figures.save` back.
+    """
+
+    def save(figure, path):
+        figure.clear()
+        return figures.save(figure, path)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(curve, "save", save)
         yield
 
 

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm.errors import DataError
-from minillm.figures import COLOURS
-from minillm.files import replacing
+from minillm.errors import DataError, UsageError
+from minillm.figures import COLOURS, new_figure, save, style
 from minillm.json_files import read_lines
 from minillm.kinds import COUNT, NUMBER
 from minillm.runs import metrics
-from minillm.runs.line_chart import Line, line_chart
 from minillm.text import OBJECTIVES
 
 DRAWN = {**metrics.KIND, "tokens": COUNT, "loss": NUMBER}
@@ -22,38 +20,39 @@ def draw_curve(folder: Path, record: dict, to: Path | None = None) -> Path:
 
     Raises DataError where the disk refuses: the run is finished all the same.
     """
-    picture, path = curve_of(folder, record), to or folder / "loss.svg"
+    figure = curve_of(folder, record)
     try:
-        with replacing(path) as temporary:
-            temporary.write_text(picture, encoding="utf-8")
-    except DataError as error:
+        return save(figure, to or folder / "loss.svg")
+    except UsageError as error:  # the place was nobody's choice
         raise DataError(f"{error}; the run is finished") from None
-    return path
 
 
-def curve_of(folder: Path, record: dict) -> str:
-    """The learning curve of a run, finished or not, as SVG. Raises DataError."""
+def curve_of(folder: Path, record: dict):
+    """A matplotlib Figure of the learning curve of a run, finished or not. Raises
+    DataError."""
     lines = list(read_lines(folder / "metrics.jsonl", DRAWN))
     tokens = np.array([line["tokens"] for line in lines])
     loss = np.array([line["loss"] for line in lines])
-    validated = [line for line in lines if "val_loss" in line]
-    last = (record["results"] or {}).get("val_loss")  # none before the end
-    return line_chart(
-        [
-            Line(tokens, loss, COLOURS["sky"], width=0.8, opacity=0.6),
-            Line(tokens, _smooth(loss), COLOURS["blue"], "training"),
-            Line(
-                np.array([line["tokens"] for line in validated]),
-                np.array([line["val_loss"] for line in validated]),
-                COLOURS["red"],
-                "validation" if last is None else f"validation {last:.3f}",
-                dots=True,
-            ),
-        ],
-        title=f"{folder.name}: {record['data']['name']}",
-        x_label="tokens seen",
-        y_label=f"loss ({OBJECTIVES[record['options']['objective']].loss_unit})",
-    )
+    with style():
+        figure, axes = new_figure()
+        axes.plot(tokens, loss, color=COLOURS["sky"], linewidth=0.8, alpha=0.6)
+        axes.plot(tokens, _smooth(loss), color=COLOURS["blue"], label="training")
+        validated = [line for line in lines if "val_loss" in line]
+        last = (record["results"] or {}).get("val_loss")  # none before the end
+        axes.plot(
+            [line["tokens"] for line in validated],
+            [line["val_loss"] for line in validated],
+            "o-",
+            color=COLOURS["red"],
+            label="validation" if last is None else f"validation {last:.3f}",
+        )
+        axes.set_xscale("log")
+        axes.set_xlabel("tokens seen")
+        objective = OBJECTIVES[record["options"]["objective"]]
+        axes.set_ylabel(f"loss ({objective.loss_unit})")
+        axes.set_title(f"{folder.name}: {record['data']['name']}")
+        axes.legend()
+    return figure
 
 
 def _smooth(loss: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from minillm import markup
 from minillm.errors import MinillmError
-from minillm.figures import short
+from minillm.figures import short, svg
 from minillm.learning.config import TrainConfig
 from minillm.runs.curve import curve_of
 from minillm.runs.record import model_of
@@ -49,7 +49,7 @@ def rows_of(record: dict) -> list[tuple[str, str]]:
 
 def _curve(folder: Path, record: dict) -> str:
     try:
-        drawn = curve_of(folder, record)
+        drawn = svg(curve_of(folder, record))
     except (MinillmError, OSError):  # moved, or removed: the figures are there
         return ""
     return markup.picture(drawn, f"learning curve of {folder.name}")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from minillm.runs import checkpoint
+from minillm import figures
+from minillm.runs import checkpoint, curve
 
 resource = pytest.importorskip("resource", reason="needs POSIX limits")
 
@@ -85,9 +86,10 @@ def test_no_room_for_a_later_checkpoint(sees, run, full):
     assert newest_weights(run) == finished
 
 
-def test_no_room_for_the_curve(sees, run, quick, full):
+def test_no_room_for_the_curve(sees, run, quick, full, monkeypatch):
+    monkeypatch.setattr(curve, "save", figures.save)
     again = [*quick, "--data", "text.txt", "--out", "run", "--keep", "3"]
-    full(2_000)
+    full(4_000)
     sees(*again, code=3, says=r"run/loss\.svg: cannot be written.*run is finished")
     full()
     sees(*again, code=0, says="finished already")

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minillm import figures
 from minillm.backend import products
 from minillm.errors import DataError, DivergedError, Interrupted, UsageError
 from minillm.learning import learner
 from minillm.learning.config import TrainConfig
 from minillm.learning.evaluate import Score, Tally
 from minillm.learning.worker import Worker
-from minillm.runs import checkpoint
+from minillm.runs import checkpoint, curve
 from minillm.runs.run import read_record
 from minillm.runs.train import Silent, train
 from minillm.weights import read_arrays
@@ -218,7 +219,8 @@ def test_the_record_names_mkl_where_it_multiplied(quick_train, name, monkeypatch
     assert record["versions"].get("mkl") == ("2026.1" if name == "MKL" else None)
 
 
-def test_the_curve_is_a_picture(quick_train, tmp_path):
+def test_the_curve_is_a_picture(quick_train, tmp_path, monkeypatch):
+    monkeypatch.setattr(curve, "save", figures.save)
     for name, steps in (("a", 10), ("书", 1)):
         quick_train(name, steps=steps, draw=True)
         svg = xml.etree.ElementTree.parse(tmp_path / name / "loss.svg").getroot()
