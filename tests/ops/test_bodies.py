@@ -101,9 +101,12 @@ def large(name: str) -> list:
             settings = {"targets": tokens.astype(np.int32), "n_targets": 3}
             return [((x, weight), settings), ((30 * x, weight), settings)]
         case "lstm":
-            x, weight = 2 * normal((3, 70, 160)), normal((40, 160))
-            states = normal((3, 40)), normal((3, 40))
-            return [((x, weight, *states), {}), ((x, weight / 4, *states), {})]
+            x, weight, bias = normal((3, 70, 30)), normal((30, 160)) / 3, normal(160)
+            recurrent, states = normal((40, 160)), (normal((3, 40)), normal((3, 40)))
+            return [
+                ((x, weight, bias, recurrent, *states), {}),
+                ((x, weight, bias, recurrent / 4, *states), {}),
+            ]
     raise LookupError(f"write down a large case of {name} in `large` of this file")
 
 
