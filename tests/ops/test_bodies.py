@@ -96,6 +96,10 @@ def large(name: str) -> list:
                 ((q, far), {"n_heads": 2}),
                 ((q, kv[..., :16]), {"n_heads": 4, "n_kv_heads": 2, "mask": padding}),
             ]
+        case "cross_entropy":
+            settings = {"targets": tokens.astype(np.int32)}
+            far = normal((900, 300)) * 10.0 ** rng.integers(-3, 3, (900, 1))
+            return [((normal((900, 300)),), settings), ((far,), settings)]
         case "linear_cross_entropy":
             x, weight = normal((900, 40)), normal((300, 40))
             settings = {"targets": tokens.astype(np.int32), "n_targets": 3}
