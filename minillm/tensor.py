@@ -9,7 +9,6 @@ There is no double backward: a pullback computes on arrays and records nothing.
 """
 
 import contextlib
-import contextvars
 import functools
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,10 +21,9 @@ from minillm.backend.array_like import ArrayLike
 from minillm.backend.arrays import argument, as_float_array, plain_number
 from minillm.backend.calls import Call
 from minillm.backend.pullbacks import first_gradient, joint, one_each, pulled
+from minillm.backend.registry import recording
 
 MOST_LINES = 24  # of a tensor on the screen
-
-_recording = contextvars.ContextVar("recording", default=True)
 
 
 def _needs_ops(*_inputs, **_settings) -> Any:
@@ -164,7 +162,7 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
         arrays = [x.data if isinstance(x, Tensor) else argument(x) for x in inputs]
         value, pullbacks = call.run(arrays, settings)
         result = _wrap(value)
-        if _recording.get():
+        if recording.get():
             _record(result, name, inputs, pullbacks)
         if backend.debugging():
             backend.watch(result, name, [x for x in inputs if isinstance(x, Tensor)])
@@ -180,7 +178,7 @@ def _setting(x, name: str, key: str):
     if type(x) in PLAIN:
         return x
     if isinstance(x, Tensor):
-        if x.requires_grad and _recording.get():
+        if x.requires_grad and recording.get():
             raise TypeError(
                 f"{name} gives no gradient to its setting {key}: pass {key}.data"
                 + ", or, where it learns, a bias" * (key == "mask")
@@ -213,11 +211,11 @@ def _record(result, name, inputs, pullbacks) -> None:
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
     """Record nothing, in this thread, for the length of the block."""
-    token = _recording.set(False)
+    token = recording.set(False)
     try:
         yield
     finally:
-        _recording.reset(token)
+        recording.reset(token)
 
 
 # ----------------------------------------------------------------------- backward
@@ -296,7 +294,7 @@ def _keep(tensor, g) -> None:
 
 
 def _seed(root, grad):
-    if not _recording.get():
+    if not recording.get():
         raise RuntimeError("backward() inside no_grad: nothing was recorded here")
     if not root.requires_grad:
         raise RuntimeError("backward() of a tensor that needs no gradient")

@@ -156,9 +156,9 @@ def _tally(found: list, n: int) -> Tally:
 def _score_logits(logits, targets):
     """The sum of −log p and how many are right, as (2,) on the device, in float64.
 
-    logits (n, V), targets (n,)
+    logits (n, V), which are written over; targets (n,)
     """
-    logits = logits - logits.max(-1, keepdims=True)
+    logits -= logits.max(-1, keepdims=True)
     at_target = xp.take_along_axis(logits, targets[:, None], -1)[:, 0]
     # Not by `cross_entropy`, which would keep a second array of this size, the largest
     # there is; and the sum is in float64, over a whole text.

@@ -28,7 +28,7 @@ class LSTM(Module):
         self.recurrent = init.matrix(width, 4 * width)
 
     def __call__(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, D)
-        return lstm(self.input(x), self.recurrent, None, None)
+        return lstm(x, self.input.weight, self.input.bias, self.recurrent, None, None)
 
     def new_cache(self, batch: int, padding: np.ndarray | None = None) -> LSTMState:
         """An empty state. `padding`: see `Cache`."""
@@ -45,7 +45,7 @@ class LSTM(Module):
 @kernel
 def lstm_onwards(z, weight, *, state: LSTMState):
     """The hidden state after each of the tokens that follow those in a state, which it
-    carries on.   z (B, t, 4D), weight (D, 4D) as in the op `lstm` -> (B, t, D)"""
+    carries on.   z (B, t, 4D), weight (D, 4D), the op's `recurrent` -> (B, t, D)"""
     after = []
     for t in range(z.shape[1]):
         state.carry_on(*step(z[:, t] + state.hidden @ weight, state.cell))
