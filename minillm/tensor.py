@@ -11,25 +11,15 @@ There is no double backward: a pullback computes on arrays and records nothing.
 import contextlib
 import contextvars
 import functools
-import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
 
 from minillm import backend
 from minillm.backend.array_like import ArrayLike
 from minillm.backend.arrays import argument, as_float_array, plain_number
 from minillm.backend.calls import Call
-from minillm.backend.pullbacks import first_gradient, joint, one_each, pulled
-
-MOST_LINES = 24  # of a tensor on the screen
+from minillm.backend.pullbacks import NotKept, first_gradient, joint, one_each, pulled
 
 _recording = contextvars.ContextVar("recording", default=True)
-
-
-def _needs_ops(*_inputs, **_settings) -> Any:
-    raise TypeError("a Tensor has operators once minillm.ops is imported")
 
 
 class Tensor(ArrayLike):
@@ -45,17 +35,8 @@ class Tensor(ArrayLike):
     file: `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
 
-    # For type checkers.
-    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
-    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _needs_ops
-    __neg__ = __getitem__ = __abs__ = abs = exp = log = log1p = sqrt = _needs_ops
-    tanh = sin = cos = maximum = minimum = clip = relu = gelu = silu = _needs_ops
-    sigmoid = softplus = sum = mean = var = std = max = min = cumsum = _needs_ops
-    logsumexp = softmax = log_softmax = reshape = transpose = squeeze = _needs_ops
-    split = pad = broadcast_to = take_along_axis = tril = _needs_ops
     T: "Tensor"
-
-    grad = None  # that of a leaf; see `_NoGradient` at the end
+    grad = NotKept()  # None until backward has been at this leaf
     requires_grad = False
     retains_grad = False
     # [(parents, pullback)], empty for a leaf. A pullback gives the gradient of its one
@@ -92,41 +73,14 @@ class Tensor(ArrayLike):
         return self
 
     def __repr__(self) -> str:
-        origin = f", made by {self.made_by}" if self.made_by else ""
-        grad = ", requires_grad=True" if self.requires_grad and not origin else ""
-        return f"Tensor({self._numbers()}, shape={self.shape}{grad}{origin})"
+        from minillm import display  # opened when something is shown
 
-    def _numbers(self) -> str:
-        """The values in a few lines: of a large tensor those at the edges."""
-        values = self.numpy()
-        for edge in (3, 2, 1):
-            found = np.array2string(
-                values, precision=4, separator=", ", threshold=100, edgeitems=edge
-            )
-            if found.count("\n") < MOST_LINES:
-                return found
-        lines = found.split("\n")
-        return "\n".join([*lines[:MOST_LINES], "..."])
+        return display.tensor_text(self)
 
     def _repr_html_(self) -> str:
-        from minillm import markup
+        from minillm import display
 
-        numbers = self.numpy()
-        told = [
-            f"shape {self.shape}",
-            f"{self.dtype}",
-            *([f"made by {self.made_by}"] if self.made_by else []),
-            *(["requires_grad"] if self.requires_grad and not self.made_by else []),
-        ]
-        if numbers.size > 1:
-            low, mean, high = numbers.min(), numbers.mean(), numbers.max()
-            told.append(f"least {low:.4g}, mean {mean:.4g}, largest {high:.4g}")
-        gradient = vars(self).get("grad")  # self.grad may warn
-        if gradient is not None:
-            norm = np.linalg.norm(backend.to_numpy(gradient))
-            told.append(f"norm of grad {norm:.4g}")
-        line, values = markup.line("; ".join(told)), markup.verbatim(self._numbers())
-        return markup.shown("Tensor", line, values)
+        return display.tensor_html(self)
 
 
 # ---------------------------------------------------------------------- recording
@@ -301,27 +255,3 @@ def _seed(root, grad):
     if not root.requires_grad:
         raise RuntimeError("backward() of a tensor that needs no gradient")
     return first_gradient(root.data, grad.data if isinstance(grad, Tensor) else grad)
-
-
-# ------------------------------------------------------------ gradients not kept
-
-
-class _NoGradient:
-    """`grad` of a tensor to which none was given: None.
-
-    The first gradient of a tensor becomes its own attribute, which hides this one, so
-    that only what has none asks here.
-    """
-
-    def __get__(self, tensor, _owner) -> None:
-        if tensor is not None and tensor.made_by and not tensor.retains_grad:
-            warnings.warn(
-                f"this tensor is no leaf but the result of {tensor.made_by}, and "
-                f"backward keeps gradients of leaves only: grad is None. Change a "
-                f"parameter in place, `p.data -= lr * p.grad`, or call retain_grad() "
-                f"before backward()",
-                stacklevel=2,
-            )
-
-
-Tensor.grad = _NoGradient()

@@ -9,7 +9,6 @@ from minillm.nn import (
     Initializer,
     ModelConfig,
     Module,
-    Noise,
     add_positions,
 )
 from minillm.ops import (
@@ -57,7 +56,7 @@ class LanguageModel(Module):
         """Logits.   ids (B, T) -> (B, T, V). `settings` are those of `hidden`."""
         return self.project(self.hidden(ids, **settings))
 
-    def read(self, batch, noise: Noise | None = None) -> Tensor:
+    def read(self, batch, noise: "nn.Noise | None" = None) -> Tensor:
         """What the last layer makes of each position.   -> (B, T, D)"""
         return self.hidden(batch.ids, mask=batch.mask, noise=noise)
 
@@ -75,14 +74,14 @@ class LanguageModel(Module):
         rows = x.reshape(-1, x.shape[-1])
         return embedding(rows, ids=np.arange(n_rows) * length + last)
 
-    def label_logits(self, x: Tensor, batch, noise: Noise | None = None) -> Tensor:
+    def label_logits(self, x: Tensor, batch, noise: "nn.Noise | None" = None) -> Tensor:
         """Logits of the classes, from what `read` made.   (B, T, D) -> (B, C)"""
         raise UsageError(
             f"a model of arch {self.config.arch} predicts tokens and no labels: "
             f"n_classes makes a classifier of it"
         )
 
-    def loss(self, batch, noise: Noise | None = None) -> Tensor:
+    def loss(self, batch, noise: "nn.Noise | None" = None) -> Tensor:
         """Cross-entropy in nats: of the tokens, per kept target of the whole batch,
         plus that of the labels, per label of it, where the batch has them."""
         x = self.read(batch, noise)
@@ -108,7 +107,7 @@ class LanguageModel(Module):
     def _prediction_loss(self, x: Tensor, targets, n_targets: int) -> Tensor:
         return linear_cross_entropy(x, self.head, targets=targets, n_targets=n_targets)
 
-    def _label_loss(self, x: Tensor, batch, noise: Noise | None) -> Tensor:
+    def _label_loss(self, x: Tensor, batch, noise: "nn.Noise | None") -> Tensor:
         logits = self.label_logits(x, batch, noise)
         labels = backend.current().asarray(batch.labels)
         return cross_entropy(logits, targets=labels, n_targets=batch.n_labels)

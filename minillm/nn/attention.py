@@ -5,7 +5,7 @@ import numpy as np
 from minillm import backend, nn, ops  # files of their own: RMSNorm, rotary, the cache
 from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer
-from minillm.nn.layers import Linear, Noise
+from minillm.nn.layers import Linear
 from minillm.nn.module import Module
 from minillm.nn.positions import rotations
 from minillm.ops import concatenate, self_attention
@@ -69,7 +69,7 @@ class MultiHeadAttention(Module):
             norm_eps=config.norm_eps,
         )
 
-    def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
+    def __call__(self, x: Tensor, mask=None, noise: "nn.Noise | None" = None) -> Tensor:
         """(B, T, D) -> (B, T, D)
 
         `mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive.
