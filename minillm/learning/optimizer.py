@@ -2,21 +2,11 @@
 
 import functools
 import math
-import numbers
 from collections.abc import Callable, Iterator
 
 from minillm.backend import kernel, of, to_numpy, xp
-from minillm.errors import UsageError
 from minillm.learning.flat import FlatParameters
-
-
-def moments(flat: FlatParameters, optimizer: "Optimizer") -> dict:
-    """The optimizer's moments by name, as views: {"m.blocks.0…": array, …}."""
-    return {
-        f"{kind}.{name}": view
-        for kind, buffer in optimizer.state.items()
-        for name, view in flat.views(buffer).items()
-    }
+from minillm.learning.settings import check_settings
 
 
 class Optimizer:
@@ -146,16 +136,6 @@ def clip_scale(norm: float, clip: float) -> float:
 def global_norm(parts) -> float:
     """The norm of a gradient from the squared norms of its parts."""
     return math.sqrt(sum(to_numpy(part).item() for part in parts))
-
-
-def check_settings(*, below: float = math.inf, **settings) -> None:
-    """Raises UsageError for a setting that is no number from 0 to `below`."""
-    for name, value in settings.items():
-        if not isinstance(value, numbers.Real) or not 0 <= value < below:
-            end = "finite" if below == math.inf else f"below {below}"
-            raise UsageError(
-                f"{name} must be a number of at least 0 and {end}, got {value!r:.60}"
-            )
 
 
 def by_decay(part: slice, n_decayed: int, weight_decay: float):

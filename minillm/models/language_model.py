@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minillm import backend, nn  # nn.Columns: a file for decoding alone
+from minillm import backend, nn  # nn.Columns, nn.last_tokens: files of their own
 from minillm.errors import UsageError
 from minillm.nn import (
     Embedding,
@@ -67,12 +67,7 @@ class LanguageModel(Module):
     def pooled(self, x: Tensor, mask=None) -> Tensor:
         """One vector for each sequence: that of its last real token, which has seen all
         others (Radford et al. 2018, section 3.2).   (B, T, D), mask (B, T) -> (B, D)"""
-        n_rows, length, _ = x.shape
-        last = np.full(n_rows, length - 1)
-        if mask is not None:
-            last -= mask[:, ::-1].argmax(axis=1)
-        rows = x.reshape(-1, x.shape[-1])
-        return embedding(rows, ids=np.arange(n_rows) * length + last)
+        return nn.last_tokens(x, mask)
 
     def label_logits(self, x: Tensor, batch, noise: "nn.Noise | None" = None) -> Tensor:
         """Logits of the classes, from what `read` made.   (B, T, D) -> (B, C)"""

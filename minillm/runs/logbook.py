@@ -7,10 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minillm.backend import current, to_numpy
-from minillm.errors import DataError, DivergedError, Interrupted, UsageError, call
+from minillm.errors import (
+    DataError,
+    DivergedError,
+    Interrupted,
+    UsageError,
+    call,
+    check_finite,
+)
 from minillm.files import write_json
 from minillm.learning.evaluate import Score, interim_every, summarise
-from minillm.learning.learner import Learner, Step, check_finite
+from minillm.learning.learner import Learner, Step
 from minillm.learning.schedule import branch_step, learning_rate
 from minillm.learning.worker import batch_at
 from minillm.runs import branching, checkpoint
