@@ -8,16 +8,16 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from minillm.errors import UsageError, guess
+from minillm.errors import UsageError, guess, option
 from minillm.learning.settings import (
     SGD_LR,
     WORDS,
-    check_together,
     checked,
     last_lr,
     of_model,
     peak_lr,
     setting,
+    word,
 )
 from minillm.models.architectures import (
     ARCHITECTURES,
@@ -25,10 +25,9 @@ from minillm.models.architectures import (
     SIZES,
     architectures_for,
     check,
-    default_heads,
-    own_size,
-    size,
+    check_arch,
     usual,
+    which_size,
 )
 from minillm.nn.config import CHOICES, DESIGN, LATER, MOST, MOST_LAYERS, ModelConfig
 from minillm.text import OBJECTIVES
@@ -169,29 +168,56 @@ class TrainConfig:
             if fit is not value:  # Path("my.txt"), workers=2
                 object.__setattr__(self, field.name, fit)
 
+    def _check_together(self) -> None:
+        """Raises UsageError for settings that do not go together."""
+        if self.arch is not None:
+            check_arch(self.arch, self.objective)
+        given = [n for n in OF_OURS if getattr(self, n) != getattr(TrainConfig, n)]
+        if self.arch == OWN and given:
+            name = given[0]
+            raise UsageError(
+                f"{word(name)} {getattr(self, name)} beside a model of your own, which "
+                f"has its shape already: leave it out"
+            )
+        if self.attention_dropout and self.arch == "lstm":
+            raise UsageError(
+                f"attention_dropout {self.attention_dropout}: an LSTM has no attention"
+            )
+        if self.whole_words and not self.objective.startswith("mlm"):
+            raise UsageError(
+                f"{option('whole_words')} hides words, and objective {self.objective} "
+                f"hides none"
+            )
+        if self.fresh and self.base is None:
+            raise UsageError(
+                f"{option('fresh')} draws new weights in the shape of a "
+                f"{option('base')}: which?"
+            )
+        if (self.branch or self.start) and self.schedule != "wsd":
+            raise UsageError(
+                f"{option('branch')} and {option('start')} need "
+                f"{option('schedule', 'wsd')}, got {self.schedule}, whose "
+                f"rate depends on the length of the run from the first step on"
+            )
+        if self.schedule == "constant" and self.min_lr is not None:
+            raise UsageError(
+                f"min_lr {self.min_lr}: the rate of {option('schedule', 'constant')} "
+                f"never falls"
+            )
+        if self.steps is not None and self.tokens is not None:
+            raise UsageError(f"give {option('steps')} or {option('tokens')}, not both")
+
     def resolve(self) -> "TrainConfig":
         """The same run with every default of its size written out.
 
         `size` stays only where it names the shape, which numbers of one's own may have
         changed. Raises UsageError for what cannot be a model.
         """
-        given = [n for n in OF_OURS if getattr(self, n) != getattr(TrainConfig, n)]
-        check_together(self, given)
-        name = self.size
-        if name is None and self.n_layers and self.d_model:
-            named = own_size(self.n_layers, self.d_model)
-        else:
-            name = name or "nano"
-            named = size(name)
-        n_layers = self.n_layers or named.n_layers
-        d_model = self.d_model or named.d_model
-        n_heads = self.n_heads
-        if n_heads is None:
-            same = d_model == named.d_model
-            n_heads = named.n_heads if same else default_heads(d_model)
-        shape = n_layers, d_model, n_heads
-        if shape != (named.n_layers, named.d_model, named.n_heads):
-            name = None
+        self._check_together()
+        name, named, shape = which_size(
+            self.size, self.n_layers, self.d_model, self.n_heads
+        )
+        n_layers, d_model, n_heads = shape
         context = self.context or named.context
         batch = self.batch or named.batch
         accumulate = self.accumulate or (1 if self.batch else named.accumulate)

@@ -7,8 +7,8 @@ import os
 import typing
 from collections.abc import Iterable
 
-from minillm.errors import DataError, UsageError, brief, option
-from minillm.models.architectures import OWN, architecture, check_arch
+from minillm.errors import DataError, UsageError, brief
+from minillm.models.architectures import OWN, architecture
 from minillm.nn.config import CHOICES, check_choice
 
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
@@ -123,46 +123,6 @@ def check_settings(*, below: float = math.inf, **settings) -> None:
             raise UsageError(
                 f"{name} must be a number of at least 0 and {end}, got {value!r:.60}"
             )
-
-
-def check_together(config, given_of_shape: list[str]) -> None:
-    """Raises UsageError for settings of a TrainConfig that do not go together;
-    `given_of_shape` are the names of those of its shape that were given."""
-    if config.arch is not None:
-        check_arch(config.arch, config.objective)
-    if config.arch == OWN and given_of_shape:
-        name = given_of_shape[0]
-        raise UsageError(
-            f"{word(name)} {getattr(config, name)} beside a model of your own, which "
-            f"has its shape already: leave it out"
-        )
-    if config.attention_dropout and config.arch == "lstm":
-        raise UsageError(
-            f"attention_dropout {config.attention_dropout}: an LSTM has no attention"
-        )
-    if config.whole_words and not config.objective.startswith("mlm"):
-        raise UsageError(
-            f"{option('whole_words')} hides words, and objective {config.objective} "
-            f"hides none"
-        )
-    if config.fresh and config.base is None:
-        raise UsageError(
-            f"{option('fresh')} draws new weights in the shape of a "
-            f"{option('base')}: which?"
-        )
-    if (config.branch or config.start) and config.schedule != "wsd":
-        raise UsageError(
-            f"{option('branch')} and {option('start')} need "
-            f"{option('schedule', 'wsd')}, got {config.schedule}, whose "
-            f"rate depends on the length of the run from the first step on"
-        )
-    if config.schedule == "constant" and config.min_lr is not None:
-        raise UsageError(
-            f"min_lr {config.min_lr}: the rate of {option('schedule', 'constant')} "
-            f"never falls"
-        )
-    if config.steps is not None and config.tokens is not None:
-        raise UsageError(f"give {option('steps')} or {option('tokens')}, not both")
 
 
 def flag(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Settle and resume: the settings with which a run begins, or goes on.
+"""Settle: with which settings a run begins, goes on, or replaces another.
 
 Its weights and its step are read by `Logbook.go_on`.
 """
@@ -6,11 +6,11 @@ Its weights and its step are read by `Logbook.go_on`.
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError, option
-from minillm.files import is_temporary
+from minillm.files import holds_only, is_temporary, leads_away
 from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated
 from minillm.learning.settings import word
 from minillm.nn import Module
-from minillm.runs import lock
+from minillm.runs import checkpoint, lock
 from minillm.runs.own_run import check_same, with_given
 from minillm.runs.record import IMPORTED
 from minillm.runs.run import folder_of, is_unfinished, read_record
@@ -26,15 +26,18 @@ def settle(
     config: TrainConfig,
     sources: dict | None = None,
     resume: bool | str = False,
+    overwrite: bool = False,
     model: Module | None = None,
-) -> tuple[TrainConfig, dict, bool]:
-    """Every setting of a run, where each came from, and whether it goes on: with the
-    settings it was begun with, if so. Else with the shape of the run it builds on, and
-    all defaults written out; of a `model` of one's own, no shape.
+) -> tuple[TrainConfig, dict, bool, bool]:
+    """Every setting of a run, where each came from, whether it goes on with the run in
+    `out`, and whether it replaces that one.
 
+    A run goes on with the settings it was begun with. Another one has the shape of the
+    run it builds on, and all defaults written out; of a `model` of one's own, no shape.
     `resume` is "auto" to go on if the run in `out` is unfinished. Raises UsageError or
     DataError.
     """
+    replaces = overwrite and _may_be_removed(config, resume)
     sources = translated(sources) if sources else sources_of(config)
     if resume == "auto":
         resume = config.out is not None and is_unfinished(config.out)
@@ -43,7 +46,36 @@ def settle(
     else:
         config = shaped(config, sources)
         config = with_given(config, model)
-    return config.resolve(), sources, resume
+    return config.resolve(), sources, resume, replaces
+
+
+def _may_be_removed(config: TrainConfig, resume: bool | str) -> bool:
+    """Whether there is a run in `out`, which a new one may take the place of.
+
+    Raises UsageError where that cannot be meant, DataError where something else lies
+    among its checkpoints.
+    """
+    if config.out is None:
+        raise UsageError(f"{option('overwrite')} needs {option('out')}: which run?")
+    if resume:
+        raise UsageError(
+            f"{option('overwrite')} or {option('resume')}: a run cannot do both"
+        )
+    folder = Path(config.out)
+    if not (folder / "run.json").exists():
+        return False
+    if config.start and Path(config.start).resolve() == folder.resolve():
+        raise UsageError(
+            f"{option('overwrite', True)} would remove the "
+            f"{option('start', config.start)}"
+        )
+    checkpoints = folder / checkpoint.FOLDER
+    if checkpoints.is_dir() and leads_away(checkpoints):
+        raise DataError(f"{checkpoints}: leads elsewhere: remove it yourself")
+    for path in checkpoints.glob("step-*"):
+        if not holds_only(path, checkpoint.NAMES):
+            raise DataError(f"{path}: holds something else: move it away")
+    return True
 
 
 def sources_of(config: TrainConfig) -> dict:

@@ -15,7 +15,7 @@ from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.nn import Module
 from minillm.runs import memory
-from minillm.runs.begin import may_be_removed, open_logbook
+from minillm.runs.begin import open_logbook
 from minillm.runs.expectation import expected_seconds
 from minillm.runs.finished import finished_already
 from minillm.runs.interrupt import Interrupts
@@ -69,8 +69,9 @@ def train(
         given |= {"reporter": reporter, "draw": draw, "quiet": quiet}
         return _on_ranks(config, model, text, **given)
     reporter = listener(reporter, quiet)
-    replaces = overwrite and may_be_removed(config, resume)
-    config, sources, resume = settle(config, sources, resume, model)
+    config, sources, resume, replaces = settle(
+        config, sources, resume, overwrite, model
+    )
     record = None
     if not replaces:
         record = finished_already(config, resume, text, model, reporter, draw)
