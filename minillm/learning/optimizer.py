@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from minillm.backend import kernel, of, to_numpy, xp
 from minillm.learning.flat import FlatParameters
@@ -24,27 +24,26 @@ class Optimizer:
         self.weight_decay = weight_decay
         self.steps = 0  # of `step`
         self.state = {}
-        self.gradient = None
+        self.loop = None  # of one's own
         if isinstance(parameters, FlatParameters):
             self.flat = parameters
         else:
-            if isinstance(parameters, Iterator):
-                parameters = [*parameters]  # they are walked twice
-            self.flat = FlatParameters(parameters)
-            self.gradient = self.flat.zeros()
-            self.flat.collect_gradients(parameters, self.gradient)
+            from minillm.learning.own_loop import OwnLoop  # opened for such a loop
+
+            self.loop = OwnLoop(parameters)
+            self.flat = self.loop.flat
 
     def step(self) -> None:
         """Move all parameters by their gradients."""
-        self.flat.gather()
+        self.loop.gather()
         self.steps += 1
         whole = slice(0, self.flat.size)
-        self.update(whole, self.gradient, lr=self.lr, step=self.steps, scale=1.0)
+        self.update(whole, self.loop.gradient, lr=self.lr, step=self.steps, scale=1.0)
 
     def zero_grad(self) -> None:
         """Set all gradients to zero: backward adds to what is there."""
-        self.flat.gather()
-        self.gradient[...] = 0
+        self.loop.gather()
+        self.loop.gradient[...] = 0
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
         """Move a part of the parameters. `step` is from 1, as in Adam's corrections;
