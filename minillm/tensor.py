@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from minillm import backend
 from minillm.backend.array_like import ArrayLike
-from minillm.backend.arrays import argument, as_float_array, plain_number
+from minillm.backend.arrays import argument, as_float_array
 from minillm.backend.calls import Call
 from minillm.backend.pullbacks import NotKept, first_gradient, joint, one_each, pulled
 
@@ -85,9 +85,6 @@ class Tensor(ArrayLike):
 
 # ---------------------------------------------------------------------- recording
 
-# Most settings are of these types, and go to the rule as they are.
-PLAIN = {bool, int, float, str, tuple, slice, type(None)}
-
 
 def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callable:
     """Make a differentiable op on Tensors out of a rule on arrays.
@@ -114,7 +111,7 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
     def apply(*inputs, **settings):
         if settings or len(inputs) != call.n_arrays_without_settings:
             inputs, settings = call.sort(inputs, settings)
-            settings = {key: _setting(x, name, key) for key, x in settings.items()}
+            settings = call.settings(settings, _recording.get())
         arrays = [x.data if isinstance(x, Tensor) else argument(x) for x in inputs]
         value, pullbacks = call.run(arrays, settings)
         result = _wrap(value)
@@ -127,20 +124,6 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
     apply.rule = rule
     apply.__signature__ = call.shown
     return apply
-
-
-def _setting(x, name: str, key: str):
-    """What a rule gets for a setting: anything but a Tensor or a NumPy number."""
-    if type(x) in PLAIN:
-        return x
-    if isinstance(x, Tensor):
-        if x.requires_grad and _recording.get():
-            raise TypeError(
-                f"{name} gives no gradient to its setting {key}: pass {key}.data"
-                + ", or, where it learns, a bias" * (key == "mask")
-            )
-        x = x.data
-    return plain_number(x)
 
 
 def _wrap(array) -> Tensor:

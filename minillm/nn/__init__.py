@@ -18,7 +18,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "cross_attention": ["CrossAttention"],
         "decoder_block": ["DecoderBlock"],
         "blank": ["Blank", "Shapes"],
-        "init": ["Initializer", "seed"],
+        "init": ["Initializer"],
         "layers": [
             "Embedding",
             "FeedForward",
@@ -35,5 +35,6 @@ __all__, __getattr__, __dir__ = lazy_names(
         "rotary": ["normed_and_turned"],
         "rms_norm": ["RMSNorm"],
         "recurrent": ["LSTM", "RecurrentBlock"],
+        "seeds": ["by_seed", "seed"],
     },
 )

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minillm import nn  # nn.Shapes: a file of its own
+from minillm import nn  # nn.Shapes, nn.by_seed: files of their own
 from minillm.errors import UsageError
 from minillm.nn.config import INITS, ModelConfig, check_choice
 from minillm.tensor import Tensor
@@ -107,21 +107,7 @@ class Initializer:
         return Tensor(draw(shape).astype(self.dtype), requires_grad=trained)
 
 
-_stream = np.random.default_rng(0)
-
-
-def seed(number: int) -> None:
-    """From now on, layers that are given no seed draw their weights from a stream of
-    this one. A process begins with 0: a script draws the same weights at each start."""
-    global _stream
-    _stream = np.random.default_rng(number)
-
-
 def initializer(init: Init = None) -> Initializer:
-    """What a layer draws its weights with: an Initializer as it is; else a Generator, a
-    seed, or the process's own stream (`seed`), which a rule's name leaves in place."""
-    if isinstance(init, Initializer):
-        return init
-    if isinstance(init, str):
-        return Initializer(_stream, init)
-    return Initializer(_stream if init is None else np.random.default_rng(init))
+    """What a layer draws its weights with: an Initializer as it is; else one for a
+    Generator, a seed, a rule's name or None (`seeds.py`)."""
+    return init if isinstance(init, Initializer) else nn.by_seed(init)
