@@ -39,14 +39,20 @@ def run(request: dict, tell: Callable[[dict], None]) -> None:
         tell(vars(verdict))
 
 
-def limit(memory: int) -> None:
-    """The address space of this process, and the size of its files, where the system
-    keeps such limits (Linux does; macOS not all, Windows none)."""
+def limit(memory: int, seconds: int) -> None:
+    """The address space of this process, its time, and the size of its files, where the
+    system keeps such limits (Linux does; macOS not all, Windows none). The time is for
+    a loop without end whose judge was killed."""
     try:
         import resource
     except ImportError:
         return
-    for what, n in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, FILE_SIZE)):
+    limits = {
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_CPU: seconds,
+        resource.RLIMIT_FSIZE: FILE_SIZE,
+    }
+    for what, n in limits.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (n, resource.getrlimit(what)[1]))
 
@@ -61,7 +67,7 @@ def main() -> None:
         lines.flush()
 
     request = json.loads(sys.argv[1])
-    limit(request["memory"])
+    limit(request["memory"], request["cpu_seconds"])
     sys.addaudithook(refuse_processes)
     run(request, tell)
     sys.stdout.flush()

@@ -122,8 +122,9 @@ class _Running:
         self._start()
 
     def _start(self) -> None:
+        exercise, properties = self.exercise, self.exercise.properties
         request = {
-            "name": self.exercise.name,
+            "name": exercise.name,
             "file": str(self.file.resolve()),
             "earlier": {
                 name: str(path.resolve()) for name, path in self.solved.items()
@@ -131,6 +132,7 @@ class _Running:
             "seeds": [*self.seeds],
             "skip": len(self.verdicts),
             "memory": MEMORY,
+            "cpu_seconds": int(START_SECONDS + len(properties) * exercise.seconds),
         }
         root = str(Path(minillm.__file__).resolve().parents[1])
         before = os.environ.get("PYTHONPATH")

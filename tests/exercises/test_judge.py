@@ -1,6 +1,7 @@
 """Marks in processes of their own: whatever a student's file does is a result."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -62,6 +63,20 @@ def test_a_loop_without_end_is_a_result(check_mul):
     assert kinds(mark) == {"time"}
     assert "within 3 s" in mark.verdicts[0].message
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such limits")
+def test_a_loop_without_end_ends_also_when_its_judge_is_gone(tmp_path, monkeypatch):
+    """As where the judge is killed by a signal that it cannot hear."""
+    monkeypatch.setattr(judge, "START_SECONDS", 1.0)
+    exercise = exercise_of("mul")
+    monkeypatch.setattr(exercise, "seconds", 1 / len(exercise.properties))
+    write(tmp_path, "mul", "while True:\n    pass")
+    running = judge._Running(exercise, tmp_path / file_name("mul"), {}, [0])
+    try:
+        assert running.process.wait(60) == -signal.SIGXCPU  # and nobody has killed it
+    finally:
+        running.end()
 
 
 def test_a_loop_at_the_import_is_a_result(check_mul):

@@ -225,7 +225,7 @@ def marian(w, config, source, ids):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_an_encoder_decoder_lies_in_the_order_of_marians_sines(make, bias, tmp_path):
-    run = make(objective="seq2seq", data="copy", bias=bias)
+    run = make(objective="seq2seq", data="copy:rows=100", bias=bias)
     folder = export_folder(run, tmp_path / "out")
     config = json.loads((folder / "config.json").read_text("utf-8"))
     specials = run.tokenizer.specials
@@ -345,7 +345,7 @@ REFUSED = {
     "lstm": ({"arch": "lstm"}, "--arch lstm"),
     "encoder": ({"arch": "encoder", "objective": "mlm"}, "--arch encoder"),
     "encdec": (
-        {"objective": "seq2seq", "data": "copy", "positions": "learned"},
+        {"objective": "seq2seq", "data": "copy:rows=100", "positions": "learned"},
         "--positions learned",
     ),
     "post-norm": ({"norm": "post"}, "--norm post"),

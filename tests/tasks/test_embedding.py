@@ -20,7 +20,7 @@ KINDS = {
     "lstm": {"objective": "clm", "arch": "lstm"},
     "encoder": {"objective": "mlm", "tokenizer": "wordpiece"},
     "bert": {"objective": "mlm", "arch": "bert"},
-    "encdec": {"objective": "seq2seq", "data": "reverse"},
+    "encdec": {"objective": "seq2seq", "data": "reverse:rows=100"},
     "classifier": {"objective": "classify", "arch": "bert"},
 }
 

@@ -68,7 +68,8 @@ def tokenizers(tmp_path_factory):
     return found
 
 
-WORDS = st.text() | st.text(st.sampled_from("xb1 \n\t.,'_!书。é\u0301")) | st.just(TEXT)
+WORDS = st.text() | st.text(st.sampled_from("xb1 \n\t.,'_!书。é\u0301"))
+WORDS |= st.just(TEXT[:1000])
 
 
 @pytest.mark.parametrize("name", [*KINDS, *FOREIGN, "stripped", "composed"])
@@ -111,7 +112,7 @@ def test_its_memory_does_not_grow_with_the_text(tokenizers, kind):
             tracemalloc.stop()
 
     peak(10)
-    assert peak(40_000) < 2 * peak(4_000)
+    assert peak(10_000) < 2 * peak(1_000)
 
 
 def test_a_long_word_in_small_pieces_takes_no_more_time_for_each():
