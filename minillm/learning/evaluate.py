@@ -71,7 +71,15 @@ def score_parts(
     """The score of each part that `evaluate` looks at."""
     n_parts = math.ceil(len(batch.ids) / size)
     parts = range(0, n_parts, every)[rank::n]
-    return [score(model, batch.shard(part, n_parts).trimmed()) for part in parts]
+    return [score(model, _trimmed(batch.shard(part, n_parts))) for part in parts]
+
+
+def _trimmed(batch: Batch) -> Batch:
+    if batch.mask is None and batch.source_mask is None:
+        return batch
+    from minillm.text.padding import trimmed  # opened for texts of several lengths
+
+    return trimmed(batch)
 
 
 def added_up(of_workers: list[list[Score]], every: int) -> Score:
