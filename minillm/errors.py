@@ -2,6 +2,7 @@
 how they name an option, which depends on who reads them."""
 
 import contextlib
+import math
 import os
 import shlex
 import traceback
@@ -56,6 +57,20 @@ class DivergedError(MinillmError):
         super().__init__(message)
         self.step = step
         self.figures = figures or {}
+
+
+def check_finite(n_done: int, **figures: float) -> None:
+    """Raise DivergedError unless all of these figures, which the last of `n_done` steps
+    gave, are finite."""
+    if not all(map(math.isfinite, figures.values())):
+        values = ", ".join(
+            f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
+        )
+        raise DivergedError(
+            f"diverged in step {n_done}: {values}; try a smaller {option('lr')}",
+            n_done,
+            figures,
+        )
 
 
 class Interrupted(_OneLine, BaseException):

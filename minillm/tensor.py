@@ -9,27 +9,15 @@ There is no double backward: a pullback computes on arrays and records nothing.
 """
 
 import contextlib
-import contextvars
 import functools
-import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
 
 from minillm import backend
 from minillm.backend.array_like import ArrayLike
-from minillm.backend.arrays import argument, as_float_array, plain_number
+from minillm.backend.arrays import argument, as_float_array
 from minillm.backend.calls import Call
-from minillm.backend.pullbacks import first_gradient, joint, one_each, pulled
-
-MOST_LINES = 24  # of a tensor on the screen
-
-_recording = contextvars.ContextVar("recording", default=True)
-
-
-def _needs_ops(*_inputs, **_settings) -> Any:
-    raise TypeError("a Tensor has operators once minillm.ops is imported")
+from minillm.backend.pullbacks import NotKept, first_gradient, joint, one_each, pulled
+from minillm.backend.registry import recording
 
 
 class Tensor(ArrayLike):
@@ -45,17 +33,8 @@ class Tensor(ArrayLike):
     file: `ops/methods.py` hangs them on. `from minillm import Tensor` has them.
     """
 
-    # For type checkers.
-    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
-    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _needs_ops
-    __neg__ = __getitem__ = __abs__ = abs = exp = log = log1p = sqrt = _needs_ops
-    tanh = sin = cos = maximum = minimum = clip = relu = gelu = silu = _needs_ops
-    sigmoid = softplus = sum = mean = var = std = max = min = cumsum = _needs_ops
-    logsumexp = softmax = log_softmax = reshape = transpose = squeeze = _needs_ops
-    split = pad = broadcast_to = take_along_axis = tril = _needs_ops
     T: "Tensor"
-
-    grad = None  # that of a leaf; see `_NoGradient` at the end
+    grad = NotKept()  # None until backward has been at this leaf
     requires_grad = False
     retains_grad = False
     # [(parents, pullback)], empty for a leaf. A pullback gives the gradient of its one
@@ -92,47 +71,17 @@ class Tensor(ArrayLike):
         return self
 
     def __repr__(self) -> str:
-        origin = f", made by {self.made_by}" if self.made_by else ""
-        grad = ", requires_grad=True" if self.requires_grad and not origin else ""
-        return f"Tensor({self._numbers()}, shape={self.shape}{grad}{origin})"
+        from minillm import display  # opened when something is shown
 
-    def _numbers(self) -> str:
-        """The values in a few lines: of a large tensor those at the edges."""
-        values = self.numpy()
-        for edge in (3, 2, 1):
-            found = np.array2string(
-                values, precision=4, separator=", ", threshold=100, edgeitems=edge
-            )
-            if found.count("\n") < MOST_LINES:
-                return found
-        lines = found.split("\n")
-        return "\n".join([*lines[:MOST_LINES], "..."])
+        return display.tensor_text(self)
 
     def _repr_html_(self) -> str:
-        from minillm import markup
+        from minillm import display
 
-        numbers = self.numpy()
-        told = [
-            f"shape {self.shape}",
-            f"{self.dtype}",
-            *([f"made by {self.made_by}"] if self.made_by else []),
-            *(["requires_grad"] if self.requires_grad and not self.made_by else []),
-        ]
-        if numbers.size > 1:
-            low, mean, high = numbers.min(), numbers.mean(), numbers.max()
-            told.append(f"least {low:.4g}, mean {mean:.4g}, largest {high:.4g}")
-        gradient = vars(self).get("grad")  # self.grad may warn
-        if gradient is not None:
-            norm = np.linalg.norm(backend.to_numpy(gradient))
-            told.append(f"norm of grad {norm:.4g}")
-        line, values = markup.line("; ".join(told)), markup.verbatim(self._numbers())
-        return markup.shown("Tensor", line, values)
+        return display.tensor_html(self)
 
 
 # ---------------------------------------------------------------------- recording
-
-# Most settings are of these types, and go to the rule as they are.
-PLAIN = {bool, int, float, str, tuple, slice, type(None)}
 
 
 def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callable:
@@ -160,11 +109,11 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
     def apply(*inputs, **settings):
         if settings or len(inputs) != call.n_arrays_without_settings:
             inputs, settings = call.sort(inputs, settings)
-            settings = {key: _setting(x, name, key) for key, x in settings.items()}
+            settings = call.settings(settings, recording.get())
         arrays = [x.data if isinstance(x, Tensor) else argument(x) for x in inputs]
         value, pullbacks = call.run(arrays, settings)
         result = _wrap(value)
-        if _recording.get():
+        if recording.get():
             _record(result, name, inputs, pullbacks)
         if backend.debugging():
             backend.watch(result, name, [x for x in inputs if isinstance(x, Tensor)])
@@ -173,20 +122,6 @@ def op(rule: Callable | None = None, *, check: Callable | None = None) -> Callab
     apply.rule = rule
     apply.__signature__ = call.shown
     return apply
-
-
-def _setting(x, name: str, key: str):
-    """What a rule gets for a setting: anything but a Tensor or a NumPy number."""
-    if type(x) in PLAIN:
-        return x
-    if isinstance(x, Tensor):
-        if x.requires_grad and _recording.get():
-            raise TypeError(
-                f"{name} gives no gradient to its setting {key}: pass {key}.data"
-                + ", or, where it learns, a bias" * (key == "mask")
-            )
-        x = x.data
-    return plain_number(x)
 
 
 def _wrap(array) -> Tensor:
@@ -213,11 +148,11 @@ def _record(result, name, inputs, pullbacks) -> None:
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
     """Record nothing, in this thread, for the length of the block."""
-    token = _recording.set(False)
+    token = recording.set(False)
     try:
         yield
     finally:
-        _recording.reset(token)
+        recording.reset(token)
 
 
 # ----------------------------------------------------------------------- backward
@@ -296,32 +231,8 @@ def _keep(tensor, g) -> None:
 
 
 def _seed(root, grad):
-    if not _recording.get():
+    if not recording.get():
         raise RuntimeError("backward() inside no_grad: nothing was recorded here")
     if not root.requires_grad:
         raise RuntimeError("backward() of a tensor that needs no gradient")
     return first_gradient(root.data, grad.data if isinstance(grad, Tensor) else grad)
-
-
-# ------------------------------------------------------------ gradients not kept
-
-
-class _NoGradient:
-    """`grad` of a tensor to which none was given: None.
-
-    The first gradient of a tensor becomes its own attribute, which hides this one, so
-    that only what has none asks here.
-    """
-
-    def __get__(self, tensor, _owner) -> None:
-        if tensor is not None and tensor.made_by and not tensor.retains_grad:
-            warnings.warn(
-                f"this tensor is no leaf but the result of {tensor.made_by}, and "
-                f"backward keeps gradients of leaves only: grad is None. Change a "
-                f"parameter in place, `p.data -= lr * p.grad`, or call retain_grad() "
-                f"before backward()",
-                stacklevel=2,
-            )
-
-
-Tensor.grad = _NoGradient()

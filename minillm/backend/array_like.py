@@ -4,6 +4,7 @@ Shape, numbers on the host, comparisons. None of it is recorded.
 """
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,24 @@ from minillm.backend import switch
 from minillm.backend.arrays import plain_number
 
 
+def _needs_ops(*_arrays, **_settings) -> Any:
+    raise TypeError("a Tensor has operators once minillm.ops is imported")
+
+
 class ArrayLike:
     """An object with an array, `data`, that can be read and compared as one."""
 
     data: np.ndarray  # or CuPy's
     __array_ufunc__ = None  # NumPy then leaves `array + tensor` to Tensor.__radd__
+
+    # For type checkers: `ops/methods.py` has them.
+    __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _needs_ops
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _needs_ops
+    __neg__ = __getitem__ = __abs__ = abs = exp = log = log1p = sqrt = _needs_ops
+    tanh = sin = cos = maximum = minimum = clip = relu = gelu = silu = _needs_ops
+    sigmoid = softplus = sum = mean = var = std = max = min = cumsum = _needs_ops
+    logsumexp = softmax = log_softmax = reshape = transpose = squeeze = _needs_ops
+    split = pad = broadcast_to = take_along_axis = tril = _needs_ops
 
     @property
     def shape(self) -> tuple:

@@ -6,8 +6,18 @@ from collections.abc import Callable
 
 from minillm import backend
 from minillm.backend import switch
-from minillm.backend.arrays import HALF, any_half, as_float_array, widened
+from minillm.backend.array_like import ArrayLike
+from minillm.backend.arrays import (
+    HALF,
+    any_half,
+    as_float_array,
+    plain_number,
+    widened,
+)
 from minillm.backend.registry import body_of
+
+# Most settings are of these types, and go to the rule as they are.
+PLAIN = {bool, int, float, str, tuple, slice, type(None)}
 
 
 class Call:
@@ -78,6 +88,24 @@ class Call:
         first = itertools.takewhile(given.__contains__, self.arrays)
         arrays = [given.pop(name) for name in first]
         return tuple(arrays[0] if listed else arrays), given
+
+    def settings(self, given: dict, recording: bool) -> dict:
+        """What the rule gets for settings: no Tensor, and no number of NumPy. Raises
+        TypeError for a Tensor that would want a gradient, while ops are recorded."""
+        return {
+            key: x if type(x) in PLAIN else self._plain(key, x, recording)
+            for key, x in given.items()
+        }
+
+    def _plain(self, key: str, x, recording: bool):
+        if isinstance(x, ArrayLike):
+            if x.requires_grad and recording:
+                raise TypeError(
+                    f"{self.name} gives no gradient to its setting {key}: pass "
+                    f"{key}.data" + ", or, where it learns, a bias" * (key == "mask")
+                )
+            x = x.data
+        return plain_number(x)
 
     def _refuse_booleans(self, optional: tuple) -> None:
         """What looks like a mask and would be added as zeros and ones."""

@@ -15,7 +15,7 @@ import numpy as np
 from minillm.backend.arrays import as_rows
 from minillm.backend.products import matmul
 from minillm.backend.pullbacks import joint
-from minillm.backend.registry import definition_of, faster
+from minillm.backend.registry import definition_of, faster, recording
 
 # Numbers that stay in a core's second-level cache while several passes run over them.
 CHUNK = 32_768
@@ -53,7 +53,9 @@ def embedding(table, *, ids):
     def pullback(g):
         gradient = np.zeros_like(table)
         flat = np.ravel(ids)
-        if flat.size:
+        if (flat[1:] > flat[:-1]).all():  # no id comes twice, as of rows that are kept
+            gradient[flat] = as_rows(g)
+        else:
             order = np.argsort(flat, kind="stable")
             ordered = flat[order]
             begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
@@ -94,86 +96,35 @@ def layer_norm(x, gain, bias, *, eps=1e-5):
     return y.reshape(x.shape), joint(pullback)
 
 
-@faster("rms_norm")
-def rms_norm(x, gain, *, eps=1e-5):
-    """As `layer_norm`, without the mean: 1.5 × its definition, a step of tiny llama
-    gains 1 %."""
-    rows = as_rows(x)
-    width = max(rows.shape[1], 1)
-    average = np.full(rows.shape[1], 1 / width, rows.dtype)
-    mean_square = np.einsum("nd,nd->n", rows, rows) / width
-    inverse_rms = (1 / np.sqrt(mean_square + eps))[:, None]
-    unit = rows * inverse_rms
-
-    def pullback(g):
-        g = as_rows(g)
-        gx = g * gain
-        product = gx * unit
-        mean_product = (product @ average)[:, None]
-        gx -= np.multiply(unit, mean_product, out=product)
-        gx *= inverse_rms
-        g_gain = np.ones(len(g), g.dtype) @ np.multiply(g, unit, out=product)
-        return gx.reshape(x.shape), g_gain
-
-    return (unit * gain).reshape(x.shape), joint(pullback)
-
-
-@faster("rotary")
-def rotary(x, *, cos, sin, n_turned=None):
-    """A sequence at a time; whole rows of heads in two of three passes, since loops
-    over half a head are short: 1.8 × its definition, a step of tiny llama gains 3 %."""
-    n_turned = x.shape[2] if n_turned is None else n_turned
-    factors = []  # of the numbers themselves, and of the others of their pairs
-    for halves in ((cos, cos), (-sin, sin)):
-        both = np.concatenate(halves, -1).astype(x.dtype)
-        wide = (*both.shape[:-2], n_turned, both.shape[-1])
-        wide = np.ascontiguousarray(np.broadcast_to(both, wide))
-        factors.append(np.broadcast_to(wide, (len(x), *wide.shape[-3:])))
-
-    def turned(x, sign):
-        y = np.empty_like(x, order="C")
-        y[:, :, n_turned:] = x[:, :, n_turned:]
-        for one, out, of_own, of_other in zip(x, y, *factors, strict=True):
-            one, out = one[:, :n_turned], out[:, :n_turned]
-            np.multiply(one, of_own, out=out)
-            halves = (*one.shape[:-1], 2, one.shape[-1] // 2)
-            others = one.reshape(halves)[..., ::-1, :]
-            others = (others * of_other.reshape(halves)).reshape(one.shape)
-            if sign > 0:
-                out += others
-            else:
-                out -= others
-        return y
-
-    return turned(x, 1), lambda g: turned(g, -1)
-
-
 @faster("gelu")
 def gelu(x, *, form="tanh"):
     """Value and slope in one visit to each piece of x, while it is in cache; by erf it
-    is the definition's visit, 1.9 × as fast as of the whole."""
+    is the definition's visit, 1.9 × as fast as of the whole. Without a gradient to come
+    no slope is computed: 0.75 × of the time."""
     flat = x.reshape(-1)
     y = np.empty_like(flat)
-    slope = np.empty_like(flat)
-    if form != "tanh":
-        definition = definition_of("gelu")
-        for begin in range(0, flat.size, CHUNK):
-            piece = slice(begin, begin + CHUNK)
-            y[piece], pullback = definition(flat[piece], form=form)
-            slope[piece] = pullback(1)
-        slope = slope.reshape(x.shape)
-        return y.reshape(x.shape), lambda g: g * slope
-    c = math.sqrt(2 / math.pi)
+    slope = np.empty_like(flat) if recording.get() else None
+    visit = _visit if form == "tanh" else _visit_by_erf
     for begin in range(0, flat.size, CHUNK):
         piece = slice(begin, begin + CHUNK)
-        xs, ys, slopes = flat[piece], y[piece], slope[piece]
-        squared = xs * xs
-        if not xs.dot(xs) < 1e12:  # x³ may overflow; from 10 on tanh is 1
-            np.minimum(squared, 100, out=squared)
-        np.multiply(squared, c * 0.044715, out=ys)
-        ys += c
-        ys *= xs
-        t = np.tanh(ys, out=ys)
+        visit(flat[piece], y[piece], None if slope is None else slope[piece])
+    if slope is None:
+        return y.reshape(x.shape), lambda g: definition_of("gelu")(x, form=form)[1](g)
+    slope = slope.reshape(x.shape)
+    return y.reshape(x.shape), lambda g: g * slope
+
+
+def _visit(xs, ys, slopes) -> None:
+    """Write GELU of xs into ys, and its slope into `slopes`, if it is wanted."""
+    c = math.sqrt(2 / math.pi)
+    squared = xs * xs
+    if not xs.dot(xs) < 1e12:  # x³ may overflow; from 10 on tanh is 1
+        np.minimum(squared, 100, out=squared)
+    np.multiply(squared, c * 0.044715, out=ys)
+    ys += c
+    ys *= xs
+    t = np.tanh(ys, out=ys)
+    if slopes is not None:
         # slope = (1 + t)/2 + x/2·(1 − t²)·c·(1 + 3·0.044715·x²)
         squared *= c * 1.5 * 0.044715
         squared += c / 2
@@ -181,12 +132,46 @@ def gelu(x, *, form="tanh"):
         np.multiply(t, t, out=slopes)
         np.subtract(1, slopes, out=slopes)
         slopes *= squared
-        t += 1
-        t *= 0.5
+    t += 1
+    t *= 0.5
+    if slopes is not None:
         slopes += t
-        ys *= xs
-    slope = slope.reshape(x.shape)
-    return y.reshape(x.shape), lambda g: g * slope
+    ys *= xs
+
+
+def _visit_by_erf(xs, ys, slopes) -> None:
+    ys[...], pullback = definition_of("gelu")(xs, form="erf")
+    if slopes is not None:
+        slopes[...] = pullback(1)
+
+
+@faster("cross_entropy")
+def cross_entropy(logits, *, targets, n_targets=None):
+    """exp once, for both passes, and no array of zeros and ones: 2.5 × its definition.
+    Rows without a target are left out. A step of nano BERT gains 7 %, of micro 1 %."""
+    rows, flat = as_rows(logits), np.ravel(targets)
+    kept = np.flatnonzero(flat >= 0)
+    n = max(kept.size if n_targets is None else n_targets, 1)
+    if kept.size < len(rows):
+        rows, flat = rows[kept], flat[kept]
+    e = rows - rows.max(-1, keepdims=True, initial=-math.inf)
+    at_target = np.arange(len(rows)), flat
+    picked = e[at_target]
+    np.exp(e, out=e)
+    total = e @ np.ones(e.shape[1], e.dtype)
+    loss = (np.log(total) - picked).sum(dtype=np.float64) / n
+
+    def pullback(g):
+        share = g / n
+        gx = e * (share / total)[:, None]
+        gx[at_target] -= share
+        if len(gx) == math.prod(logits.shape[:-1]):
+            return gx.reshape(logits.shape)
+        g_logits = np.zeros_like(logits, order="C")
+        as_rows(g_logits)[kept] = gx
+        return g_logits
+
+    return logits.dtype.type(loss), pullback
 
 
 @faster("linear_cross_entropy")

@@ -19,7 +19,7 @@ import numpy as np
 from minillm.backend.arrays import split_heads
 from minillm.backend.cpu import CALM, TINY
 from minillm.backend.pullbacks import joint
-from minillm.backend.registry import definition_of, faster
+from minillm.backend.registry import definition_of, faster, recording
 
 # Scores that are worked on at a time: with their gradients they fill a second-level
 # cache of a megabyte.
@@ -38,7 +38,15 @@ def without_more(n_arrays: int):
             if rate or any(bias is not None for bias in arrays[n_arrays:]):
                 settings |= {"rate": rate, "key": key, "first_row": first_row}
                 return definition_of(body.__name__)(*arrays, **settings)
-            value, pullback = body(*arrays[:n_arrays], **settings)
+            arrays = arrays[:n_arrays]
+            value, pullback = body(*arrays, **settings)
+            if not recording.get():  # nothing was kept for it
+
+                def pullback(g):
+                    definition = definition_of(body.__name__)
+                    return definition(*arrays, **settings)[1](g)
+
+                return value, joint(pullback)
             return value, pullback if isinstance(pullback, joint) else joint(pullback)
 
         return run
@@ -177,7 +185,8 @@ def _attend(q, k, v, causal, mask, y) -> Attended | None:
             totals[piece][..., queries] = total
             summed = e @ vs[..., seen, :]
             np.divide(summed, total[..., None], out=y[piece][..., queries, :])
-            exps[-1].append(e)
+            if recording.get():  # else the next scores lie where these did: 0.9 ×
+                exps[-1].append(e)
     return Attended(q, k, v, y, totals, pieces, blocks, exps, share)
 
 

@@ -6,6 +6,7 @@ arrays; `minillm/tensor.py` sends them from tensor to tensor.
 """
 
 import itertools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -172,3 +173,21 @@ def first_gradient(array, grad=None):
             f"gradient of shape {grad.shape} for a tensor of shape {array.shape}"
         )
     return grad.astype(dtype)
+
+
+class NotKept:
+    """`grad` of a tensor that has none: None, with a warning where none will come.
+
+    The first gradient of a tensor becomes its own attribute, which hides this one, so
+    that only what has none asks here.
+    """
+
+    def __get__(self, tensor, _owner) -> None:
+        if tensor is not None and tensor.made_by and not tensor.retains_grad:
+            warnings.warn(
+                f"this tensor is no leaf but the result of {tensor.made_by}, and "
+                f"backward keeps gradients of leaves only: grad is None. Change a "
+                f"parameter in place, `p.data -= lr * p.grad`, or call retain_grad() "
+                f"before backward()",
+                stacklevel=2,
+            )

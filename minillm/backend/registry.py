@@ -24,6 +24,7 @@ _plain = contextvars.ContextVar("plain", default=False)
 _observer = contextvars.ContextVar("observer", default=None)
 _capture = contextvars.ContextVar("capture", default=None)
 debug_switch = contextvars.ContextVar("debugging", default=False)
+recording = contextvars.ContextVar("recording", default=True)  # not in `no_grad`
 
 
 def define(rule: Callable) -> Callable:

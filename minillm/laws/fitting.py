@@ -10,7 +10,8 @@ from minillm.errors import UsageError, option
 from minillm.laws.bootstrap import resample
 from minillm.laws.formula import AMPLITUDES, EXPONENTS, Form
 from minillm.laws.huber import DELTAS
-from minillm.laws.law import LawFit, Points, solve, too_few
+from minillm.laws.law import LawFit, solve, too_few
+from minillm.laws.points import Points
 from minillm.laws.runs_table import Table, as_table, left_out
 from minillm.laws.sweep import best_of_each
 from minillm.laws.warnings import warnings_about

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from minillm.laws.formula import AMPLITUDES
 from minillm.laws.huber import Problem
 from minillm.laws.minimise import refit
+from minillm.laws.points import Points
 
 # Points of a large table that are left out in turn: all would take as many fits.
 MOST_POINTS = 400
@@ -43,3 +45,31 @@ def leave_one_out(
     y = np.broadcast_to(problem.y, weights.shape)
     curves, converged = refit(replace(problem, y=y, weights=weights), theta)
     return np.where(converged[:, None], curves, np.nan)
+
+
+def influence_of(points: Points, theta: np.ndarray) -> list[dict]:
+    """The change of the law `theta` without each of its points: `LawFit.influence`."""
+    chosen = suspects(points.problem, theta)
+    others = leave_one_out(points.problem, theta, chosen)
+    names = [name for name in points.form.unknowns if name not in AMPLITUDES]
+    if not names:
+        return []
+    change = (others - theta)[:, [*map(points.form.columns.index, names)]]
+    judged = [name in (points.form.exponents or names) for name in names]
+    most = np.abs(change[:, judged]).max(1)
+    order = np.argsort(-np.nan_to_num(most, nan=np.inf))
+    return [
+        {
+            **points.table.numbered(points.index[chosen[i]]),
+            **{
+                name: float(x[chosen[i]])
+                for name, x in zip(points.variables, points.x, strict=True)
+            },
+            points.y_name: float(points.y[chosen[i]]),
+            "change": {
+                name: None if np.isnan(value) else float(value)
+                for name, value in zip(names, change[i], strict=True)
+            },
+        }
+        for i in order
+    ]

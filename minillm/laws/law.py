@@ -10,68 +10,12 @@ from minillm.errors import UsageError
 from minillm.keyed import Keyed
 from minillm.laws.aicc import aicc, aicc_of_rivals, penalty
 from minillm.laws.bootstrap import Resamples
-from minillm.laws.formula import AMPLITUDES, COLUMNS, Form, values
-from minillm.laws.huber import DELTAS, Problem
-from minillm.laws.influence import leave_one_out, suspects
+from minillm.laws.formula import COLUMNS, Form, values
+from minillm.laws.influence import influence_of
 from minillm.laws.minimise import Optimum, minimise
+from minillm.laws.points import Points
 from minillm.laws.quantities import quantity_of
-from minillm.laws.runs_table import Table
 from minillm.laws.variance import Noise, noise_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Points:
-    """Measured points, the form of law to fit to them, and the loss to minimise.
-
-    x: (variables, n); y: (n,). index: (n,), their rows in the table, counted from 0.
-    sigma: (n,), the divisors of the residuals, those of ln y where `in_logs`.
-    run: (n,), the number of each point's run, from 0.
-    excluded: [{"row": counted from 1, "line": of the file, "reason": text}]. notes: how
-    the table was read, one sentence each.
-    """
-
-    form: Form
-    y_name: str
-    loss: str
-    x: np.ndarray
-    y: np.ndarray
-    sigma: np.ndarray
-    in_logs: bool
-    table: Table = field(repr=False)
-    index: np.ndarray
-    run: np.ndarray
-    excluded: list[dict] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        return self.form.variables
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The points' rows in the table, counted from 1."""
-        return self.index + 1
-
-    @property
-    def n(self) -> int:
-        return len(self.y)
-
-    @property
-    def n_runs(self) -> int:
-        return len(np.unique(self.run))
-
-    @property
-    def problem(self) -> Problem:
-        return Problem(
-            self.form,
-            np.log(self.x),
-            self.y[None],
-            np.ones((1, self.n)),
-            self.sigma,
-            self.in_logs,
-            self.loss,
-            DELTAS[self.loss][0],
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,30 +127,7 @@ class LawFit(Points):
         "beta"}}: the law without the point minus the law with it; None where no law is
         left. For a large table, the points that change most.
         """
-        points = suspects(self.problem, self.theta)
-        others = leave_one_out(self.problem, self.theta, points)
-        names = [name for name in self.form.unknowns if name not in AMPLITUDES]
-        if not names:
-            return []
-        change = (others - self.theta)[:, [*map(self.form.columns.index, names)]]
-        judged = [name in (self.form.exponents or names) for name in names]
-        most = np.abs(change[:, judged]).max(1)
-        order = np.argsort(-np.nan_to_num(most, nan=np.inf))
-        return [
-            {
-                **self.table.numbered(self.index[points[i]]),
-                **{
-                    name: float(x[points[i]])
-                    for name, x in zip(self.variables, self.x, strict=True)
-                },
-                self.y_name: float(self.y[points[i]]),
-                "change": {
-                    name: None if np.isnan(value) else float(value)
-                    for name, value in zip(names, change[i], strict=True)
-                },
-            }
-            for i in order
-        ]
+        return influence_of(self, self.theta)
 
     @cached_property
     def without_floor(self) -> "LawFit | None":

@@ -26,10 +26,8 @@ from minillm.models.architectures import (
     architectures_for,
     check,
     check_arch,
-    default_heads,
-    own_size,
-    size,
     usual,
+    which_size,
 )
 from minillm.nn.config import CHOICES, DESIGN, LATER, MOST, MOST_LAYERS, ModelConfig
 from minillm.text import OBJECTIVES
@@ -176,9 +174,10 @@ class TrainConfig:
             check_arch(self.arch, self.objective)
         given = [n for n in OF_OURS if getattr(self, n) != getattr(TrainConfig, n)]
         if self.arch == OWN and given:
+            name = given[0]
             raise UsageError(
-                f"{word(given[0])} {getattr(self, given[0])} beside a model of your "
-                f"own, which has its shape already: leave it out"
+                f"{word(name)} {getattr(self, name)} beside a model of your own, which "
+                f"has its shape already: leave it out"
             )
         if self.attention_dropout and self.arch == "lstm":
             raise UsageError(
@@ -215,21 +214,10 @@ class TrainConfig:
         changed. Raises UsageError for what cannot be a model.
         """
         self._check_together()
-        name = self.size
-        if name is None and self.n_layers and self.d_model:
-            named = own_size(self.n_layers, self.d_model)
-        else:
-            name = name or "nano"
-            named = size(name)
-        n_layers = self.n_layers or named.n_layers
-        d_model = self.d_model or named.d_model
-        n_heads = self.n_heads
-        if n_heads is None:
-            same = d_model == named.d_model
-            n_heads = named.n_heads if same else default_heads(d_model)
-        shape = n_layers, d_model, n_heads
-        if shape != (named.n_layers, named.d_model, named.n_heads):
-            name = None
+        name, named, shape = which_size(
+            self.size, self.n_layers, self.d_model, self.n_heads
+        )
+        n_layers, d_model, n_heads = shape
         context = self.context or named.context
         batch = self.batch or named.batch
         accumulate = self.accumulate or (1 if self.batch else named.accumulate)

@@ -71,7 +71,15 @@ def score_parts(
     """The score of each part that `evaluate` looks at."""
     n_parts = math.ceil(len(batch.ids) / size)
     parts = range(0, n_parts, every)[rank::n]
-    return [score(model, batch.shard(part, n_parts).trimmed()) for part in parts]
+    return [score(model, _trimmed(batch.shard(part, n_parts))) for part in parts]
+
+
+def _trimmed(batch: Batch) -> Batch:
+    if batch.mask is None and batch.source_mask is None:
+        return batch
+    from minillm.text.padding import trimmed  # opened for texts of several lengths
+
+    return trimmed(batch)
 
 
 def added_up(of_workers: list[list[Score]], every: int) -> Score:
@@ -156,7 +164,7 @@ def _tally(found: list, n: int) -> Tally:
 def _score_logits(logits, targets):
     """The sum of −log p and how many are right, as (2,) on the device, in float64.
 
-    logits (n, V), which are overwritten; targets (n,)
+    logits (n, V), which are written over; targets (n,)
     """
     logits -= logits.max(-1, keepdims=True)
     at_target = xp.take_along_axis(logits, targets[:, None], -1)[:, 0]

@@ -6,7 +6,6 @@ array. Each parameter's `data` is a view of the buffer.
 
 import math
 import mmap
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -19,20 +18,18 @@ from minillm.tensor import Tensor
 class FlatParameters:
     """Moves a model's parameters into one buffer and remembers where each one lies.
 
-    module: the model, or a list of its parameters, which are then known by numbers.
     Those that weight decay acts on (two and more axes) come first, so that decay is one
     slice: `data[:n_decayed]`. Each begins at a multiple of the backend's alignment.
     With `shared` the buffers are seen by forked processes as well. Raises UsageError
-    for a module without parameters, with two of one name, for what is no parameter, and
-    for parameters of two types.
+    for a module without parameters, with two of one name, or of two types.
     """
 
-    def __init__(self, module: Module | list[Tensor], *, shared: bool = False):
-        named = _named(module)
+    def __init__(self, module: Module, *, shared: bool = False):
+        named = list(module.named_parameters())
+        _check(named)
         where = backend.of(named[0][1].data)
         self.dtype = named[0][1].dtype
         self._shared = shared
-        self._tensors = dict(named)
         alignment = where.alignment // self.dtype.itemsize  # in numbers
         self.places = {}  # name -> (where it begins, shape)
         self.size = 0
@@ -44,11 +41,10 @@ class FlatParameters:
             if decays:
                 self.n_decayed = self.size
         self.data = self.zeros()
-        self._values = self.views(self.data)
-        self._gradients = {}
+        values = self.views(self.data)
         for name, p in named:
-            self._values[name][...] = p.data
-            p.data = self._values[name]
+            values[name][...] = p.data
+            p.data = values[name]
 
     def zeros(self):
         """A buffer of the same layout, for gradients or an optimizer's moments."""
@@ -64,60 +60,28 @@ class FlatParameters:
             for name, (begin, shape) in self.places.items()
         }
 
-    def collect_gradients(self, module: Module | list[Tensor], buffer) -> None:
+    def collect_gradients(self, module: Module, buffer) -> None:
         """From now on, backward adds the module's gradients into this buffer.
 
         Raises UsageError for a parameter that has no place in it.
         """
         views = self.views(buffer)
-        for name, p in _named(module):
+        for name, p in module.named_parameters():
             if name not in views:
                 raise UsageError(
                     f"the parameter {name} is new since the flat buffer was made: "
                     f"make another one, or set its requires_grad to False"
                 )
             p.grad = views[name]
-        self._gradients = views
-
-    def gather(self) -> None:
-        """Bring what somebody put in the place of a view back into the buffers: a value
-        (`p.data = …`), a gradient (`p.grad = …`; None counts as 0)."""
-        for name, p in self._tensors.items():
-            value, gradient = self._values[name], self._gradients[name]
-            if p.data is not value:
-                value[...] = p.data
-                p.data = value
-            if p.grad is not gradient:
-                gradient[...] = 0 if p.grad is None else p.grad
-                p.grad = gradient
 
 
-def _named(module: Module | list[Tensor]) -> list[tuple[str, Tensor]]:
-    """(name, parameter) of a module or of a list, checked."""
-    if isinstance(module, Module):
-        named = list(module.named_parameters())
-    elif isinstance(module, Tensor) or not isinstance(module, Iterable):
-        raise UsageError(
-            f"parameters are a module or a list of tensors, got a single "
-            f"{type(module).__name__}"
-        )
-    else:
-        named = [(str(i), p) for i, p in enumerate(module)]
-        for name, p in named:
-            if not isinstance(p, Tensor) or not p.requires_grad or p.made_by:
-                raise UsageError(
-                    f"tensor {name} is no parameter: it must be a leaf with "
-                    f"requires_grad=True"
-                )
+def _check(named: list[tuple[str, Tensor]]) -> None:
     if not named:
         raise UsageError("the module has no parameter: no leaf requires a gradient")
     names = [name for name, _ in named]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UsageError(f"two parameters have the name {min(twice)}: rename a key")
-    if len({id(p) for _, p in named}) < len(named):
-        raise UsageError("a parameter is listed twice")
     types = sorted({str(p.dtype) for _, p in named})
     if len(types) > 1:
         raise UsageError(f"parameters must be of one type, got {' and '.join(types)}")
-    return named

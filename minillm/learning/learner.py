@@ -5,7 +5,6 @@ that are done (`n_done`).
 """
 
 import contextlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm import backend
-from minillm.errors import DivergedError, UsageError, option
+from minillm.errors import DivergedError, UsageError, check_finite
 from minillm.learning.config import OWN, WEIGHTS, TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.evaluate import Score, added_up
@@ -243,20 +242,6 @@ class Learner:
                 f"step {number} is beyond the {self.config.steps} steps of the "
                 f"configuration, for which its learning rate is planned"
             )
-
-
-def check_finite(n_done: int, **figures: float) -> None:
-    """Raise DivergedError unless all of these figures, which the last of `n_done` steps
-    gave, are finite."""
-    if not all(map(math.isfinite, figures.values())):
-        values = ", ".join(
-            f"{name.replace('_', ' ')} {value:.3g}" for name, value in figures.items()
-        )
-        raise DivergedError(
-            f"diverged in step {n_done}: {values}; try a smaller {option('lr')}",
-            n_done,
-            figures,
-        )
 
 
 def new_optimizer(config: TrainConfig, flat: FlatParameters) -> Optimizer:

@@ -2,21 +2,11 @@
 
 import functools
 import math
-import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from minillm.backend import kernel, of, to_numpy, xp
-from minillm.errors import UsageError
 from minillm.learning.flat import FlatParameters
-
-
-def moments(flat: FlatParameters, optimizer: "Optimizer") -> dict:
-    """The optimizer's moments by name, as views: {"m.blocks.0…": array, …}."""
-    return {
-        f"{kind}.{name}": view
-        for kind, buffer in optimizer.state.items()
-        for name, view in flat.views(buffer).items()
-    }
+from minillm.learning.settings import check_settings
 
 
 class Optimizer:
@@ -34,27 +24,26 @@ class Optimizer:
         self.weight_decay = weight_decay
         self.steps = 0  # of `step`
         self.state = {}
-        self.gradient = None
+        self.loop = None  # of one's own
         if isinstance(parameters, FlatParameters):
             self.flat = parameters
         else:
-            if isinstance(parameters, Iterator):
-                parameters = [*parameters]  # they are walked twice
-            self.flat = FlatParameters(parameters)
-            self.gradient = self.flat.zeros()
-            self.flat.collect_gradients(parameters, self.gradient)
+            from minillm.learning.own_loop import OwnLoop  # opened for such a loop
+
+            self.loop = OwnLoop(parameters)
+            self.flat = self.loop.flat
 
     def step(self) -> None:
         """Move all parameters by their gradients."""
-        self.flat.gather()
+        self.loop.gather()
         self.steps += 1
         whole = slice(0, self.flat.size)
-        self.update(whole, self.gradient, lr=self.lr, step=self.steps, scale=1.0)
+        self.update(whole, self.loop.gradient, lr=self.lr, step=self.steps, scale=1.0)
 
     def zero_grad(self) -> None:
         """Set all gradients to zero: backward adds to what is there."""
-        self.flat.gather()
-        self.gradient[...] = 0
+        self.loop.gather()
+        self.loop.gradient[...] = 0
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
         """Move a part of the parameters. `step` is from 1, as in Adam's corrections;
@@ -146,16 +135,6 @@ def clip_scale(norm: float, clip: float) -> float:
 def global_norm(parts) -> float:
     """The norm of a gradient from the squared norms of its parts."""
     return math.sqrt(sum(to_numpy(part).item() for part in parts))
-
-
-def check_settings(*, below: float = math.inf, **settings) -> None:
-    """Raises UsageError for a setting that is no number from 0 to `below`."""
-    for name, value in settings.items():
-        if not isinstance(value, numbers.Real) or not 0 <= value < below:
-            end = "finite" if below == math.inf else f"below {below}"
-            raise UsageError(
-                f"{name} must be a number of at least 0 and {end}, got {value!r:.60}"
-            )
 
 
 def by_decay(part: slice, n_decayed: int, weight_decay: float):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from minillm.errors import DataError
 from minillm.files import replacing
-from minillm.learning.optimizer import moments
+from minillm.learning.flat import FlatParameters
+from minillm.learning.optimizer import Optimizer
 from minillm.learning.worker import Workplace
 from minillm.weights import fill, read_about, write_arrays
 
@@ -37,4 +38,13 @@ def _arrays(work: Workplace) -> dict:
     return {
         **{f"model.{name}": view for name, view in weights},
         **moments(work.flat, work.optimizer),
+    }
+
+
+def moments(flat: FlatParameters, optimizer: Optimizer) -> dict:
+    """The optimizer's moments by name, as views: {"m.blocks.0…": array, …}."""
+    return {
+        f"{kind}.{name}": view
+        for kind, buffer in optimizer.state.items()
+        for name, view in flat.views(buffer).items()
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 import os
 import typing
 from collections.abc import Iterable
@@ -112,6 +113,16 @@ def _check_number(field: dataclasses.Field, value, whole: bool) -> None:
         raise UsageError(f"{name} must be at least {low}{end}, got {value}")
     if value > most:
         raise UsageError(f"{name} must be at most {most:,}, got {value}")
+
+
+def check_settings(*, below: float = math.inf, **settings) -> None:
+    """Raises UsageError for a setting that is no number from 0 to `below`."""
+    for name, value in settings.items():
+        if not isinstance(value, numbers.Real) or not 0 <= value < below:
+            end = "finite" if below == math.inf else f"below {below}"
+            raise UsageError(
+                f"{name} must be a number of at least 0 and {end}, got {value!r:.60}"
+            )
 
 
 def flag(name: str) -> str:

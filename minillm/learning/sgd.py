@@ -2,12 +2,8 @@
 
 from minillm.backend import kernel
 from minillm.errors import UsageError
-from minillm.learning.optimizer import (
-    Optimizer,
-    by_decay,
-    check_settings,
-    unless_diverged,
-)
+from minillm.learning.optimizer import Optimizer, by_decay, unless_diverged
+from minillm.learning.settings import check_settings
 
 
 class SGD(Optimizer):

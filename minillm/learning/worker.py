@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minillm import backend
+from minillm import backend, nn  # nn.Noise: a file of its own
 from minillm.learning.config import OBJECTIVE, TrainConfig
 from minillm.learning.encoded import make_batch
 from minillm.learning.evaluate import Score, evaluate, score_parts
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import Optimizer, squared_norm
 from minillm.models import LanguageModel
-from minillm.nn import Module, Noise
+from minillm.nn import Module
 from minillm.text import Batch, Shuffled, Tokenizer
 
 LINE = 16  # float32 numbers in a cache line
@@ -73,7 +73,7 @@ class Worker:
             noise = None
             if config.dropout or config.attention_dropout:
                 at = config.seed, step, microbatch.first_row
-                noise = Noise(config.dropout, *at, config.attention_dropout)
+                noise = nn.Noise(config.dropout, *at, config.attention_dropout)
             loss = self.loss(microbatch, noise)
             loss.backward()
             loss_so_far = loss_so_far + loss.data

@@ -178,6 +178,30 @@ def size(name: str) -> Size:
     return SIZES[name]
 
 
+def which_size(
+    name: str | None, n_layers: int | None, d_model: int | None, n_heads: int | None
+) -> tuple[str | None, Size, tuple[int, int, int]]:
+    """The shape that a name and numbers of one's own mean together: its name, if it
+    still has one; the named size whose training it takes; (layers, width, heads).
+
+    Without a name, and without layers and width, nano is meant. Raises UsageError.
+    """
+    if name is None and n_layers and d_model:
+        named = own_size(n_layers, d_model)
+    else:
+        name = name or "nano"
+        named = size(name)
+    n_layers = n_layers or named.n_layers
+    d_model = d_model or named.d_model
+    if n_heads is None:
+        same = d_model == named.d_model
+        n_heads = named.n_heads if same else default_heads(d_model)
+    shape = n_layers, d_model, n_heads
+    if shape != (named.n_layers, named.d_model, named.n_heads):
+        name = None
+    return name, named, shape
+
+
 def own_size(n_layers: int, d_model: int) -> Size:
     """A shape of one's own, with the training of a small one."""
     n_heads = default_heads(d_model)

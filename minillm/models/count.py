@@ -1,6 +1,6 @@
 """Count parameters, FLOPs and memory of a model before it is built.
 
-Counted on the model itself, built of shapes without numbers (`nn.init.Shapes`).
+Counted on the model itself, built of shapes without numbers (`nn.Shapes`).
 """
 
 import functools

@@ -12,7 +12,6 @@ from minillm.nn import (
     Embedding,
     Initializer,
     ModelConfig,
-    Noise,
     drop,
     last_norm,
     normed,
@@ -40,7 +39,7 @@ class GPT(LanguageModel):
         self.norm = last_norm(config, init)
         self.head = self.token_head(init)
 
-    def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
+    def hidden(self, ids, *, mask=None, noise: "nn.Noise | None" = None) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
 
         `mask` (B, T) is False where a token is padding, which nothing may look at.

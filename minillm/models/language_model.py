@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from minillm import backend, nn  # nn.Columns: a file for decoding alone
+from minillm import backend, nn  # nn.Columns, nn.last_tokens: files of their own
 from minillm.errors import UsageError
 from minillm.nn import (
     Embedding,
     Initializer,
     ModelConfig,
     Module,
-    Noise,
     add_positions,
 )
 from minillm.ops import (
@@ -57,7 +56,7 @@ class LanguageModel(Module):
         """Logits.   ids (B, T) -> (B, T, V). `settings` are those of `hidden`."""
         return self.project(self.hidden(ids, **settings))
 
-    def read(self, batch, noise: Noise | None = None) -> Tensor:
+    def read(self, batch, noise: "nn.Noise | None" = None) -> Tensor:
         """What the last layer makes of each position.   -> (B, T, D)"""
         return self.hidden(batch.ids, mask=batch.mask, noise=noise)
 
@@ -68,21 +67,16 @@ class LanguageModel(Module):
     def pooled(self, x: Tensor, mask=None) -> Tensor:
         """One vector for each sequence: that of its last real token, which has seen all
         others (Radford et al. 2018, section 3.2).   (B, T, D), mask (B, T) -> (B, D)"""
-        n_rows, length, _ = x.shape
-        last = np.full(n_rows, length - 1)
-        if mask is not None:
-            last -= mask[:, ::-1].argmax(axis=1)
-        rows = x.reshape(-1, x.shape[-1])
-        return embedding(rows, ids=np.arange(n_rows) * length + last)
+        return nn.last_tokens(x, mask)
 
-    def label_logits(self, x: Tensor, batch, noise: Noise | None = None) -> Tensor:
+    def label_logits(self, x: Tensor, batch, noise: "nn.Noise | None" = None) -> Tensor:
         """Logits of the classes, from what `read` made.   (B, T, D) -> (B, C)"""
         raise UsageError(
             f"a model of arch {self.config.arch} predicts tokens and no labels: "
             f"n_classes makes a classifier of it"
         )
 
-    def loss(self, batch, noise: Noise | None = None) -> Tensor:
+    def loss(self, batch, noise: "nn.Noise | None" = None) -> Tensor:
         """Cross-entropy in nats: of the tokens, per kept target of the whole batch,
         plus that of the labels, per label of it, where the batch has them."""
         x = self.read(batch, noise)
@@ -108,7 +102,7 @@ class LanguageModel(Module):
     def _prediction_loss(self, x: Tensor, targets, n_targets: int) -> Tensor:
         return linear_cross_entropy(x, self.head, targets=targets, n_targets=n_targets)
 
-    def _label_loss(self, x: Tensor, batch, noise: Noise | None) -> Tensor:
+    def _label_loss(self, x: Tensor, batch, noise: "nn.Noise | None") -> Tensor:
         logits = self.label_logits(x, batch, noise)
         labels = backend.current().asarray(batch.labels)
         return cross_entropy(logits, targets=labels, n_targets=batch.n_labels)

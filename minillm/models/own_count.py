@@ -16,7 +16,9 @@ PRODUCTS = {
     ),
     "self_attention": lambda y, qkv: 2 * y.size * qkv.shape[1],
     "cross_attention": lambda y, q, kv: 2 * y.size * kv.shape[1],
-    "lstm": lambda y, x, weight, *_: x.size * weight.shape[0],
+    "lstm": lambda y, x, weight, bias, recurrent, *_: (
+        4 * y.size * (x.shape[-1] + recurrent.shape[0])  # four gates
+    ),
 }
 UNCOUNTED = ("einsum",)  # has as many products as its letters say
 

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from minillm import backend, nn, ops  # files of their own: RMSNorm, rotary, the cache
+from minillm import backend, nn  # files of their own: RMSNorm, rotary, the cache
 from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer
-from minillm.nn.layers import Linear, Noise
+from minillm.nn.layers import Linear
 from minillm.nn.module import Module
-from minillm.nn.positions import rotations
-from minillm.ops import concatenate, self_attention
+from minillm.ops import self_attention
 from minillm.tensor import Tensor
 
 
@@ -69,7 +68,7 @@ class MultiHeadAttention(Module):
             norm_eps=config.norm_eps,
         )
 
-    def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
+    def __call__(self, x: Tensor, mask=None, noise: "nn.Noise | None" = None) -> Tensor:
         """(B, T, D) -> (B, T, D)
 
         `mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive.
@@ -87,27 +86,12 @@ class MultiHeadAttention(Module):
 
         (B, T, D) -> (B, T, 3D), or with fewer heads of keys and values (B, T, D + 2Gd)
 
-        Here queries and keys of every head are normalised, which keeps scores from
-        growing (Henry et al. 2020; per head as in Qwen 3), and turned by their
-        positions, so that a score depends on how far the two stand apart: by those of
-        the next columns of a cache, else by the first ones.
+        Of a block of today they are normalised or turned too: see `rotary.py`.
         """
         qkv = self.qkv(x)
         if self.q_norm is None and not self.rotary:
             return qkv
-        (batch, length, _), width = x.shape, self.head_width
-        n_q, n_qk = self.n_heads, self.n_heads + self.n_kv_heads
-        heads = qkv.reshape(batch, length, n_qk + self.n_kv_heads, width)
-        if self.q_norm is not None:
-            q, k, v = heads[:, :, :n_q], heads[:, :, n_q:n_qk], heads[:, :, n_qk:]
-            heads = concatenate(self.q_norm(q), self.k_norm(k), v, axis=2)
-        if self.rotary:
-            if columns is None:
-                turns = rotations(length, width, base=self.rope_base)
-            else:
-                turns = columns.rotations(width, x.dtype, self.rope_base)
-            heads = ops.rotary(heads, n_turned=n_qk, **turns)
-        return heads.reshape(qkv.shape)
+        return nn.normed_and_turned(self, qkv, columns)
 
     def new_cache(
         self, batch: int, capacity: int, padding: np.ndarray | None = None

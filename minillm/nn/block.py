@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from minillm import nn  # nn.KeyValueCache, nn.RMSNorm: files of their own
+from minillm import nn  # nn.KeyValueCache, nn.Noise, nn.RMSNorm: files of their own
 from minillm.nn.attention import MultiHeadAttention
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer
-from minillm.nn.layers import FeedForward, LayerNorm, Noise, drop, new_norm
+from minillm.nn.layers import FeedForward, LayerNorm, drop, new_norm
 from minillm.nn.module import Module
 from minillm.tensor import Tensor
 
@@ -23,7 +23,7 @@ class Residual(Module):
         f: Callable[[Tensor], Tensor],
         x: Tensor,
         norm: "LayerNorm | nn.RMSNorm",
-        noise: Noise | None = None,
+        noise: "nn.Noise | None" = None,
     ) -> Tensor:  # (B, T, D) -> (B, T, D)
         if self.pre_norm:
             return x + drop(f(norm(x)), noise)
@@ -53,7 +53,7 @@ class Block(Residual):
         self.norm2 = new_norm(config, init)
         self.feed_forward = FeedForward.from_config(config, init)
 
-    def __call__(self, x: Tensor, mask=None, noise: Noise | None = None) -> Tensor:
+    def __call__(self, x: Tensor, mask=None, noise: "nn.Noise | None" = None) -> Tensor:
         # (B, T, D) -> (B, T, D)
         x = self.around(lambda h: self.attention(h, mask, noise), x, self.norm1, noise)
         return self.around(self.feed_forward, x, self.norm2, noise)

@@ -70,5 +70,5 @@ def _(layer: CrossAttention, n_keys: int) -> int:
 
 @kept.register
 def _(layer: LSTM, n_keys: int) -> int:
-    """The gates, before and after, and the states."""
-    return 14 * layer.recurrent.shape[0]
+    """The gates, the states with what was read, and what the cell shows."""
+    return 8 * layer.recurrent.shape[0] + layer.input.weight.shape[0]

@@ -2,8 +2,9 @@
 
 from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer
-from minillm.nn.layers import Linear, Noise
+from minillm.nn.layers import Linear
 from minillm.nn.module import Module
+from minillm.nn.noise import Noise
 from minillm.ops import cross_attention
 from minillm.tensor import Tensor
 

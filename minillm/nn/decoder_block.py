@@ -7,7 +7,8 @@ from minillm.nn.cache import Columns, DecoderCache
 from minillm.nn.config import ModelConfig
 from minillm.nn.cross_attention import CrossAttention
 from minillm.nn.init import Initializer
-from minillm.nn.layers import Noise, new_norm
+from minillm.nn.layers import new_norm
+from minillm.nn.noise import Noise
 from minillm.tensor import Tensor
 
 

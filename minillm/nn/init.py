@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minillm import nn  # nn.Shapes, nn.by_seed: files of their own
 from minillm.errors import UsageError
 from minillm.nn.config import INITS, ModelConfig, check_choice
 from minillm.tensor import Tensor
@@ -55,7 +55,7 @@ class Initializer:
         """What draws the weights of a model of this shape; `embedding_sd` is the
         configuration's unless it is given. Without an `rng` there are only shapes;
         `Blank` in its place makes weights to be filled."""
-        kind = Shapes if rng is None else rng if isinstance(rng, type) else cls
+        kind = nn.Shapes if rng is None else rng if isinstance(rng, type) else cls
         return kind(
             rng,
             config.init,
@@ -88,61 +88,26 @@ class Initializer:
         return 0.02 if self.rule == "gpt2" else sd
 
     def zeros(self, n: int) -> Tensor:
-        return self._made((n,), np.zeros)
+        return self.made((n,), np.zeros)
 
     def ones(self, n: int) -> Tensor:
-        return self._made((n,), np.ones)
-
-    def gate_bias(self, width: int) -> Tensor:
-        """(4·width,), an LSTM's: ones for the second gate, zeros for the others."""
-        return self._made((4 * width,), lambda shape: np.repeat([0, 1, 0, 0], width))
+        return self.made((n,), np.ones)
 
     def fixed(self, formula: Callable, n: int, width: int) -> Tensor:
         """The numbers `formula(n, width)`, which are not trained.   (n, width)"""
-        return self._made((n, width), lambda shape: formula(*shape), trained=False)
+        return self.made((n, width), lambda shape: formula(*shape), trained=False)
 
     def _normal(self, shape: tuple, sd: float) -> Tensor:
         # Drawn in float64 whatever the type, so that float32 and float64 models of one
         # seed have the same weights.
-        return self._made(shape, lambda shape: self.rng.standard_normal(shape) * sd)
+        return self.made(shape, lambda shape: self.rng.standard_normal(shape) * sd)
 
-    def _made(self, shape: tuple, draw, *, trained: bool = True) -> Tensor:
+    def made(self, shape: tuple, draw: Callable, *, trained: bool = True) -> Tensor:
+        """What `draw(shape)` gives, as a tensor."""
         return Tensor(draw(shape).astype(self.dtype), requires_grad=trained)
 
 
-_stream = np.random.default_rng(0)
-
-
-def seed(number: int) -> None:
-    """From now on, layers that are given no seed draw their weights from a stream of
-    this one. A process begins with 0: a script draws the same weights at each start."""
-    global _stream
-    _stream = np.random.default_rng(number)
-
-
 def initializer(init: Init = None) -> Initializer:
-    """What a layer draws its weights with: an Initializer as it is; else a Generator, a
-    seed, or the process's own stream (`seed`), which a rule's name leaves in place."""
-    if isinstance(init, Initializer):
-        return init
-    if isinstance(init, str):
-        return Initializer(_stream, init)
-    return Initializer(_stream if init is None else np.random.default_rng(init))
-
-
-class Shapes(Initializer):
-    """Makes tensors of the right shape with nothing in them: on these, a model of any
-    size can be built to be counted."""
-
-    def _made(self, shape: tuple, _draw, *, trained: bool = True) -> Tensor:
-        nothing = np.broadcast_to(np.zeros((), self.dtype), shape)
-        return Tensor(nothing, requires_grad=trained)
-
-
-class Blank(Shapes):
-    """For a model whose weights are read from a file: nothing is drawn, and they take
-    no memory before they are moved into a flat buffer. What is computed is there."""
-
-    def _made(self, shape: tuple, draw, *, trained: bool = True) -> Tensor:
-        make = super()._made if trained else partial(Initializer._made, self)
-        return make(shape, draw, trained=trained)
+    """What a layer draws its weights with: an Initializer as it is; else one for a
+    Generator, a seed, a rule's name or None (`seeds.py`)."""
+    return init if isinstance(init, Initializer) else nn.by_seed(init)

@@ -1,7 +1,7 @@
 """The layers without attention: linear map, embedding, layer norm, feed-forward,
 dropout."""
 
-from minillm import nn, ops  # a file of its own: RMSNorm; swiglu and dropout
+from minillm import nn, ops  # files of their own: RMSNorm, Noise; dropout
 from minillm.nn.config import CHOICES, ModelConfig, check_choice
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.module import Module
@@ -114,41 +114,7 @@ class FeedForward(Module):
         return self.down(gelu(wide, form=gelu_form(self.activation)))
 
 
-class Noise:
-    """Gives each dropout of a forward pass its key: the n-th one of a step always drops
-    the same places of the whole batch, whichever worker or backend computes them.
-
-    `rate` is that of activations, `attention_rate` that of attention weights.
-    `first_row` is where this shard begins in the whole batch.
-    """
-
-    def __init__(
-        self,
-        rate: float,
-        seed: int,
-        step: int,
-        first_row: int = 0,
-        attention_rate: float = 0.0,
-    ):
-        self.rate = rate
-        self.attention_rate = attention_rate
-        self.first_row = first_row
-        # Up to 4096 dropouts a step. Keys count modulo 2³²: after 2²⁰ steps they recur.
-        self._key = (seed * 1_000_003 + step) * 4096
-
-    def next_key(self) -> int:
-        self._key += 1
-        return self._key
-
-    def of_weights(self) -> dict:
-        """The settings of an attention op that drops weights; else none."""
-        if not self.attention_rate:
-            return {}
-        key = self.next_key()
-        return {"rate": self.attention_rate, "key": key, "first_row": self.first_row}
-
-
-def drop(x: Tensor, noise: Noise | None) -> Tensor:
+def drop(x: Tensor, noise: "nn.Noise | None") -> Tensor:
     """Dropout where there is noise, x itself where there is none."""
     if noise is None or noise.rate == 0:
         return x

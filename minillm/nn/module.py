@@ -6,9 +6,6 @@ from pathlib import Path
 
 from minillm.tensor import Tensor
 
-MOST_LAYERS = 24  # of a module on the screen
-LONGEST = 120  # of the shapes of a layer
-
 
 class Module:
     """Finds its parameters by looking at its own attributes. There is no registration,
@@ -53,47 +50,14 @@ class Module:
     def __repr__(self) -> str:
         """Every layer that has parameters of its own, with their shapes and number; of
         many layers the first and the last."""
-        total, rows = self._layers()
-        if not rows:
-            return f"{type(self).__name__}, {total:,} parameters"
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            f"  {name:{widths[0]}}  {kind:{widths[1]}}  {shapes:{widths[2]}}"
-            f"  {n:>{widths[3]}}".rstrip()
-            for name, kind, shapes, n in rows
-        ]
-        return "\n".join([f"{type(self).__name__}, {total:,} parameters", *lines])
+        from minillm import display  # opened when something is shown
+
+        return display.module_text(self, _walk(self, "", set()))
 
     def _repr_html_(self) -> str:
-        from minillm import markup
+        from minillm import display
 
-        total, rows = self._layers()
-        title = f"{type(self).__name__}, {total:,} parameters"
-        heads = ["layer", "class", "parameters", "number"]
-        return markup.shown(title, markup.table(heads, rows) if rows else "")
-
-    def _layers(self) -> tuple[int, list[list[str]]]:
-        """The number of parameters, and (name, class, shapes, number) of each layer."""
-        rows = []
-        for name, found in _walk(self, "", set()):
-            if isinstance(found, Module):
-                rows.append([name, type(found).__name__, "", 0])
-            elif found.made_by is None:
-                row = next(
-                    row  # the innermost that holds it; the first one has no name
-                    for row in reversed(rows)
-                    if not row[0] or name.startswith(f"{row[0]}.")
-                )
-                own = name.removeprefix(row[0]).removeprefix(".")
-                row[2] += f"{', ' if row[2] else ''}{own} {found.shape}"
-                row[3] += found.size
-        total = sum(row[3] for row in rows)
-        rows = [[*row[:2], _cut(row[2]), f"{row[3]:,}"] for row in rows if row[3]]
-        if len(rows) > MOST_LAYERS:
-            half = MOST_LAYERS // 2
-            more = f"… and {len(rows) - 2 * half} more layers"
-            rows = [*rows[:half], [more, "", "", ""], *rows[-half:]]
-        return total, rows
+        return display.module_html(self, _walk(self, "", set()))
 
     def modules(self) -> Iterator["Module"]:
         """Every module of the tree, this one first."""
@@ -122,10 +86,6 @@ class Module:
             if isinstance(found, Tensor)
         }
         return copy.deepcopy(self, same_numbers)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _walk(value, name: str, seen: set[int]) -> Iterator[tuple[str, Tensor | Module]]:

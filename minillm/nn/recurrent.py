@@ -7,8 +7,9 @@ from minillm.nn.block import Residual
 from minillm.nn.cache import LSTMState
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Init, Initializer, initializer
-from minillm.nn.layers import Linear, Noise, new_norm
+from minillm.nn.layers import Linear, new_norm
 from minillm.nn.module import Module
+from minillm.nn.noise import Noise
 from minillm.ops import lstm
 from minillm.ops.recurrent import step
 from minillm.tensor import Tensor
@@ -24,11 +25,14 @@ class LSTM(Module):
     def __init__(self, width: int, *, init: Init = None):
         init = initializer(init)
         self.input = Linear(width, 4 * width, init=init)
-        self.input.bias = init.gate_bias(width)
+        # One bias for each gate, of which the second is the forget gate's.
+        self.input.bias = init.made(
+            (4 * width,), lambda shape: np.repeat([0, 1, 0, 0], width)
+        )
         self.recurrent = init.matrix(width, 4 * width)
 
     def __call__(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, T, D)
-        return lstm(self.input(x), self.recurrent, None, None)
+        return lstm(x, self.input.weight, self.input.bias, self.recurrent, None, None)
 
     def new_cache(self, batch: int, padding: np.ndarray | None = None) -> LSTMState:
         """An empty state. `padding`: see `Cache`."""
@@ -45,7 +49,7 @@ class LSTM(Module):
 @kernel
 def lstm_onwards(z, weight, *, state: LSTMState):
     """The hidden state after each of the tokens that follow those in a state, which it
-    carries on.   z (B, t, 4D), weight (D, 4D) as in the op `lstm` -> (B, t, D)"""
+    carries on.   z (B, t, 4D), weight (D, 4D), the op's `recurrent` -> (B, t, D)"""
     after = []
     for t in range(z.shape[1]):
         state.carry_on(*step(z[:, t] + state.hidden @ weight, state.cell))

@@ -7,20 +7,7 @@ contraction, noise, llama, decoder_attention, recurrent.
 
 from minillm.lazy import lazy_names
 from minillm.ops import methods  # noqa: F401  (Tensor's operators)
-from minillm.ops.arithmetic import (
-    add,
-    div,
-    exp,
-    log,
-    matmul,
-    mul,
-    neg,
-    power,
-    sqrt,
-    sub,
-    tanh,
-    where,
-)
+from minillm.ops.arithmetic import add, div, matmul, mul, neg, sub
 from minillm.ops.attention import attention, self_attention
 from minillm.ops.loss import IGNORED, cross_entropy, linear_cross_entropy
 from minillm.ops.neural import (
@@ -40,8 +27,9 @@ more, __getattr__, __dir__ = lazy_names(
         "contraction": ["einsum"],
         "decoder_attention": ["cross_attention"],
         "elementwise": [
-            *("abs", "clip", "cos", "log1p", "maximum", "minimum", "pow", "sigmoid"),
-            *("silu", "sin", "softplus"),
+            *("abs", "clip", "cos", "exp", "log", "log1p", "maximum", "minimum"),
+            *("pow", "power", "sigmoid", "silu", "sin", "softplus", "sqrt", "tanh"),
+            "where",
         ],
         "llama": ["rms_norm", "rotary", "swiglu"],
         "noise": ["dropout"],
@@ -62,26 +50,20 @@ __all__ = [
     "cross_entropy",
     "div",
     "embedding",
-    "exp",
     "gelu",
     "getitem",
     "layer_norm",
     "linear",
     "linear_cross_entropy",
-    "log",
     "log_softmax",
     "matmul",
     "mul",
     "neg",
-    "power",
     "relu",
     "reshape",
     "self_attention",
     "softmax",
-    "sqrt",
     "sub",
-    "tanh",
     "transpose",
-    "where",
     *more,
 ]

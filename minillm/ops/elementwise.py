@@ -1,4 +1,4 @@
-"""More functions of each number by itself: what a GPT does without.
+"""Functions of each number by itself: what a GPT does without.
 
 The two arrays of `maximum`, `minimum` and `pow` broadcast, as in `arithmetic.py`.
 """
@@ -6,8 +6,62 @@ The two arrays of `maximum`, `minimum` and `pow` broadcast, as in `arithmetic.py
 import numpy as np
 
 from minillm.backend import xp
+from minillm.ops import checks
 from minillm.ops.arithmetic import quotient
 from minillm.tensor import op
+
+
+@op(check=checks.one_exponent)
+def power(x, *, exponent: float):
+    """x to a constant power."""
+    if exponent == 2:  # NumPy's x**3 takes 150 multiplications' time; x**2 takes one
+        return x * x, lambda g: g * (2 * x)
+    if exponent == 0:  # else 0 · 0⁻¹ at 0
+        return x**0, xp.zeros_like
+
+    def pullback(g):
+        base = xp.where(g == 0, 1, x)  # see quotient
+        return g * (exponent * base ** (exponent - 1))
+
+    return x**exponent, pullback
+
+
+@op
+def exp(x):
+    """e to the power x."""
+    y = xp.exp(x)
+    return y, lambda g: g * y
+
+
+@op
+def log(x):
+    """The natural logarithm of x."""
+    return xp.log(x), lambda g: quotient(g, x)
+
+
+@op
+def sqrt(x):
+    """The square root of x."""
+    y = xp.sqrt(x)
+    return y, lambda g: quotient(g, 2 * y)
+
+
+@op
+def tanh(x):
+    """The hyperbolic tangent of x, between −1 and 1."""
+    y = xp.tanh(x)
+    return y, lambda g: g * (1 - y * y)
+
+
+@op(check=checks.condition_comes_last)
+def where(x, y, *, condition):
+    """x where the condition holds, y elsewhere; the side not taken gets gradient 0."""
+    condition = xp.asarray(condition)  # CuPy's `where` takes no True or False
+    return (
+        xp.where(condition, x, y),
+        lambda g: xp.where(condition, g, xp.zeros_like(g)),
+        lambda g: xp.where(condition, xp.zeros_like(g), g),
+    )
 
 
 @op

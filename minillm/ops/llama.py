@@ -1,11 +1,11 @@
 """The ops of Llama's block that GPT's does without: RMS norm, rotary positions, SwiGLU.
 
-As everywhere in `ops/`, a CPU runs the faster bodies of `backend/cpu.py`.
+As everywhere in `ops/`, a CPU runs faster bodies: those of `backend/cpu_llama.py`.
 """
 
 import numpy as np
 
-from minillm.backend import joint, xp
+from minillm.backend import cpu_llama, joint, xp  # noqa: F401  (registers its bodies)
 from minillm.backend.arrays import as_rows
 from minillm.ops import checks
 from minillm.ops.neural import mean_of_rows

@@ -37,7 +37,7 @@ def _power(self, exponent):
     """x ** y, element by element; quickest for an exponent that is one number."""
     one = (int, float)
     if isinstance(exponent, one) or isinstance(plain_number(exponent), one):
-        return arithmetic.power(self, exponent=exponent)
+        return ops.power(self, exponent=exponent)
     return ops.pow(self, exponent)
 
 

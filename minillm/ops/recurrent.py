@@ -3,16 +3,20 @@
 from minillm.backend import cpu_lstm, joint, xp  # noqa: F401  (registers its body)
 from minillm.backend.arrays import as_rows
 from minillm.ops.elementwise import sigmoid
+from minillm.ops.neural import linear
 from minillm.tensor import op
 
 
-def _fits(x, weight, hidden, cell) -> None:
-    width = weight.shape[0]
-    if weight.shape != (width, 4 * width) or x.ndim != 3 or x.shape[2] != 4 * width:
+def _fits(x, weight, bias, recurrent, hidden, cell) -> None:
+    width = recurrent.shape[0]
+    fits = recurrent.shape == (width, 4 * width) and x.ndim == 3
+    if not fits or weight.shape != (x.shape[2], 4 * width):
         raise ValueError(
-            f"lstm: x of shape {x.shape} and weight of shape {weight.shape}, but "
-            f"(B, T, 4D) and (D, 4D) are needed"
+            f"lstm: x of shape {x.shape}, weight of shape {weight.shape} and recurrent "
+            f"of shape {recurrent.shape}, but (B, T, N), (N, 4D) and (D, 4D) are needed"
         )
+    if bias is not None and bias.shape != (4 * width,):
+        raise ValueError(f"lstm: a bias of shape {bias.shape}, not {(4 * width,)}")
     for state in (hidden, cell):
         if state is not None and state.shape != (x.shape[0], width):
             raise ValueError(
@@ -22,17 +26,18 @@ def _fits(x, weight, hidden, cell) -> None:
 
 
 @op(check=_fits)
-def lstm(x, weight, hidden, cell):
+def lstm(x, weight, bias, recurrent, hidden, cell):
     """The hidden state after each token; see `step` for what happens at one.
 
-    x (B, T, 4D) is what each token says to the gates, weight (D, 4D) what the hidden
-    state says; hidden and cell (B, D) are the state at the start, None for zeros
-    -> (B, T, D)
+    x (B, T, N) are the tokens; weight (N, 4D) and bias (4D,), or None, make of each
+    what it says to the gates, recurrent (D, 4D) what the hidden state says; hidden and
+    cell (B, D) are the state at the start, None for zeros -> (B, T, D)
 
     Backward goes through time from the last token to the first: the state's gradient
     comes from the token itself and from all that follow.
     """
-    batch, length, width = len(x), x.shape[1], len(weight)
+    said, pull_x, pull_weight, pull_bias = linear.rule(x, weight, bias)
+    batch, length, width = len(x), x.shape[1], len(recurrent)
     # The first axis is time: what belongs to one token lies together.
     z = xp.empty((length, batch, 4 * width), x.dtype)
     hiddens = xp.zeros((length + 1, batch, width), x.dtype)
@@ -42,7 +47,7 @@ def lstm(x, weight, hidden, cell):
     if cell is not None:
         cells[0] = cell
     for t in range(length):
-        z[t] = x[:, t] + hiddens[t] @ weight
+        z[t] = said[:, t] + hiddens[t] @ recurrent
         hiddens[t + 1], cells[t + 1] = step(z[t], cells[t])
 
     def pullback(g):
@@ -59,11 +64,13 @@ def lstm(x, weight, hidden, cell):
             gh = gh + g[:, t]
             gc = gc + gh * cell_to_hidden[t]
             gz[t] = xp.concatenate([gc, gc, gh, gc], -1) * slopes[t]
-            gh = gz[t] @ weight.T
+            gh = gz[t] @ recurrent.T
             gc = gc * f[t]
         # One product for all tokens is quicker than a sum of one for each.
-        g_weight = as_rows(hiddens[:-1]).T @ as_rows(gz)
-        return gz.swapaxes(0, 1), g_weight, gh, gc
+        g_recurrent = as_rows(hiddens[:-1]).T @ as_rows(gz)
+        gz = gz.swapaxes(0, 1)
+        g_bias = None if bias is None else pull_bias(gz)
+        return pull_x(gz), pull_weight(gz), g_bias, g_recurrent, gh, gc
 
     return hiddens[1:].swapaxes(0, 1), joint(pullback)
 

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minillm import backend
-from minillm.errors import DataError, UsageError, option
+from minillm.errors import UsageError, option
 from minillm.files import (
-    holds_only,
-    leads_away,
     remove_files,
     remove_folder,
     sweep,
@@ -90,35 +88,6 @@ def _write_new_run(book: Logbook, stem: Path | None) -> None:
     book.write_first_record()
     if stem:
         branching.copy_stem(stem, book.folder)
-
-
-def may_be_removed(config: TrainConfig, resume: bool | str) -> bool:
-    """Whether there is a run in `out`, which a new one may take the place of.
-
-    Raises UsageError where that cannot be meant, DataError where something else lies
-    among its checkpoints.
-    """
-    if config.out is None:
-        raise UsageError(f"{option('overwrite')} needs {option('out')}: which run?")
-    if resume:
-        raise UsageError(
-            f"{option('overwrite')} or {option('resume')}: a run cannot do both"
-        )
-    folder = Path(config.out)
-    if not (folder / "run.json").exists():
-        return False
-    if config.start and Path(config.start).resolve() == folder.resolve():
-        raise UsageError(
-            f"{option('overwrite', True)} would remove the "
-            f"{option('start', config.start)}"
-        )
-    checkpoints = folder / checkpoint.FOLDER
-    if checkpoints.is_dir() and leads_away(checkpoints):
-        raise DataError(f"{checkpoints}: leads elsewhere: remove it yourself")
-    for path in checkpoints.glob("step-*"):
-        if not holds_only(path, checkpoint.NAMES):
-            raise DataError(f"{path}: holds something else: move it away")
-    return True
 
 
 def remove_run(folder: Path) -> None:

@@ -28,7 +28,7 @@ from minillm.files import (
 from minillm.json_files import Damaged, read_object
 from minillm.kinds import COUNT, Number
 from minillm.learning.flat import FlatParameters
-from minillm.learning.optimizer import moments
+from minillm.learning.saving import moments
 from minillm.reading import MANIFEST, RECORD, Missing, check_file
 from minillm.weights import fill, header, write_arrays
 

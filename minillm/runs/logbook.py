@@ -1,26 +1,31 @@
 """The logbook of a run: what is written into its folder while it trains."""
 
 import contextlib
-import math
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from minillm.backend import current, to_numpy
-from minillm.errors import DataError, DivergedError, Interrupted, UsageError, call
+from minillm.backend import current
+from minillm.errors import (
+    DataError,
+    DivergedError,
+    Interrupted,
+    UsageError,
+    call,
+    check_finite,
+)
 from minillm.files import write_json
 from minillm.learning.evaluate import Score, interim_every, summarise
-from minillm.learning.learner import Learner, Step, check_finite
-from minillm.learning.schedule import branch_step, learning_rate
-from minillm.learning.worker import batch_at
-from minillm.runs import branching, checkpoint
+from minillm.learning.learner import Learner, Step
+from minillm.learning.schedule import branch_step
+from minillm.runs import branching, checkpoint, divergence
 from minillm.runs.evaluation import seconds_per_token
 from minillm.runs.metrics import Metrics, Stopwatch
 from minillm.runs.resume import FREE, differences
 from minillm.runs.run import hashes, read_record
+from minillm.runs.saved_state import could_be
 from minillm.runs.warm_start import warm_start
 
-FAR = 1e30  # beyond any loss that is finite, or any seconds
 # How often a GPU is waited for, in seconds: it has nothing to do then until the next
 # step is asked for.
 BETWEEN_READINGS = 0.5
@@ -96,7 +101,7 @@ class Logbook:
             state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0, **recorded}
         else:
             state = checkpoint.load(newest, self.work.flat, self.work.optimizer)
-            if not self._could_have_saved(state):
+            if not could_be(state, self.work.config.steps):
                 raise DataError(f"{newest / 'state.json'}: is not of a run like this")
         for name, sha256 in hashes(self.record).items():
             if state.get(name) != sha256:
@@ -136,36 +141,6 @@ class Logbook:
                     f"{newest}: was trained with {name} {old}, and run.json has {new}: "
                     f"one of them is damaged, or of another run"
                 )
-
-    def _could_have_saved(self, state: dict) -> bool:
-        """Whether these are a step, the seconds and the losses until then, and the best
-        evaluation."""
-        step, seconds, losses, logged = map(
-            state.get, ("step", "seconds", "losses", "logged")
-        )
-        return (
-            all(isinstance(number, int) for number in (step, logged))
-            and 0 <= logged <= step <= self.work.config.steps
-            and isinstance(losses, list)
-            and len(losses) >= max(step - logged, min(step, 1))
-            and all(
-                isinstance(number, float) and abs(number) < FAR
-                for number in (seconds, *losses)
-            )
-            and seconds >= 0
-            and self._could_be_best(state.get("best"), step)
-        )
-
-    def _could_be_best(self, best: dict | None, step: int) -> bool:
-        if best is None:
-            return True
-        return (
-            isinstance(best, dict)
-            and isinstance(best.get("step"), int)
-            and 0 < best["step"] <= step
-            and isinstance(best.get("val_loss"), float)
-            and math.isfinite(best["val_loss"])
-        )
 
     def start_watch(self) -> None:
         """Start to count seconds: the first step of this session comes next. Called
@@ -281,35 +256,12 @@ class Logbook:
             self.unwritten = [s for s in self.unwritten if s.number + 1 < error.step]
             self._write_known()
             self._write_record("diverged")
-            found = self._diverged(error.step, error.figures)
+            found = divergence.found(self.work, error.step, error.figures)
             write_json(self.folder / "diverged.json", found)
             newest = checkpoint.latest(self.checkpoints)
             kept = f"{newest} is kept" if newest else "there was no checkpoint yet"
             message = f"{error}; {kept}"
             raise DivergedError(message, error.step, error.figures) from None
-
-    def _diverged(self, n_done: int, figures: dict) -> dict:
-        """Where it happened, in the last of `n_done` steps: its rate, what it read, and
-        the first parameter whose gradient or value is not finite."""
-        work = self.work
-
-        def first_lost(buffer) -> str | None:
-            for name, view in work.flat.views(buffer).items():
-                if not math.isfinite(abs(to_numpy(view)).max(initial=0)):
-                    return name
-            return None
-
-        return {
-            "step": n_done,
-            "learning_rate": learning_rate(work.config, n_done - 1),
-            "figures": {
-                name: value if math.isfinite(value) else str(value)
-                for name, value in figures.items()
-            },
-            "first_gradient": first_lost(work.gradients[0]),
-            "first_weight": first_lost(work.flat.data),
-            "batch_ids": batch_at(work, n_done - 1).ids.tolist(),
-        }
 
     def interrupted(self, number: int) -> None:
         """Raise Interrupted, with the way to go on. `number` is the signal's."""

@@ -1,4 +1,4 @@
-"""Settle and resume: the settings of a run, and what its folder holds already.
+"""Settle: with which settings a run begins, goes on, or replaces another.
 
 Its weights and its step are read by `Logbook.go_on`.
 """
@@ -6,17 +6,15 @@ Its weights and its step are read by `Logbook.go_on`.
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError, option
-from minillm.files import is_temporary
+from minillm.files import holds_only, is_temporary, leads_away
 from minillm.learning.config import DEFAULT, TrainConfig, recorded, translated
-from minillm.learning.data import EncodedCorpus, read_corpus
 from minillm.learning.settings import word
 from minillm.nn import Module
 from minillm.runs import checkpoint, lock
 from minillm.runs.own_run import check_same, with_given
 from minillm.runs.record import IMPORTED
-from minillm.runs.run import folder_of, read_record, read_tokenizer
+from minillm.runs.run import folder_of, is_unfinished, read_record
 from minillm.runs.warm_start import shaped
-from minillm.text import OBJECTIVES
 
 # The only options that may differ when a run is repeated or resumed, since they change
 # no result beyond rounding. Any other, as `lr`, is refused. The text is known by its
@@ -27,22 +25,57 @@ FREE = {"out", "device", "workers", "keep", "save_every", "data", "start", "bran
 def settle(
     config: TrainConfig,
     sources: dict | None = None,
-    resume: bool = False,
+    resume: bool | str = False,
+    overwrite: bool = False,
     model: Module | None = None,
-) -> tuple[TrainConfig, dict]:
-    """Every setting of a run, and where each came from: those it was begun with where
-    it is resumed, the shape of the run it builds on, and all defaults written out; of
-    a `model` of one's own, no shape.
+) -> tuple[TrainConfig, dict, bool, bool]:
+    """Every setting of a run, where each came from, whether it goes on with the run in
+    `out`, and whether it replaces that one.
 
-    Raises UsageError or DataError.
+    A run goes on with the settings it was begun with. Another one has the shape of the
+    run it builds on, and all defaults written out; of a `model` of one's own, no shape.
+    `resume` is "auto" to go on if the run in `out` is unfinished. Raises UsageError or
+    DataError.
     """
-    sources = translated(sources or sources_of(config))
+    replaces = overwrite and _may_be_removed(config, resume)
+    sources = translated(sources) if sources else sources_of(config)
+    if resume == "auto":
+        resume = config.out is not None and is_unfinished(config.out)
     if resume:
         config, sources = resumed(config, sources, model)
     else:
         config = shaped(config, sources)
         config = with_given(config, model)
-    return config.resolve(), sources
+    return config.resolve(), sources, resume, replaces
+
+
+def _may_be_removed(config: TrainConfig, resume: bool | str) -> bool:
+    """Whether there is a run in `out`, which a new one may take the place of.
+
+    Raises UsageError where that cannot be meant, DataError where something else lies
+    among its checkpoints.
+    """
+    if config.out is None:
+        raise UsageError(f"{option('overwrite')} needs {option('out')}: which run?")
+    if resume:
+        raise UsageError(
+            f"{option('overwrite')} or {option('resume')}: a run cannot do both"
+        )
+    folder = Path(config.out)
+    if not (folder / "run.json").exists():
+        return False
+    if config.start and Path(config.start).resolve() == folder.resolve():
+        raise UsageError(
+            f"{option('overwrite', True)} would remove the "
+            f"{option('start', config.start)}"
+        )
+    checkpoints = folder / checkpoint.FOLDER
+    if checkpoints.is_dir() and leads_away(checkpoints):
+        raise DataError(f"{checkpoints}: leads elsewhere: remove it yourself")
+    for path in checkpoints.glob("step-*"):
+        if not holds_only(path, checkpoint.NAMES):
+            raise DataError(f"{path}: holds something else: move it away")
+    return True
 
 
 def sources_of(config: TrainConfig) -> dict:
@@ -79,7 +112,7 @@ def resumed(
         for name, value in config.to_json().items()
         if sources.get(name, DEFAULT) != DEFAULT
     }
-    _refuse_imported(path, record)
+    refuse_imported(path, record)
     options = dict(record["options"])
     # A size stands for layers, width and heads: the recorded ones are dropped.
     if "size" in asked:
@@ -99,7 +132,7 @@ def resumed(
     return config, {**record["sources"], **{name: sources[name] for name in asked}}
 
 
-def _refuse_imported(path: Path, record: dict) -> None:
+def refuse_imported(path: Path, record: dict) -> None:
     """UsageError for a run of weights from elsewhere: it has no steps to go on with."""
     if record["status"] == IMPORTED:
         raise UsageError(
@@ -118,64 +151,6 @@ def _longer(record: dict, config: TrainConfig) -> str:
         f"{option('base', run)}{start}, "
         f"another {option('out')}, and no {option('resume', True)}"
     )
-
-
-def finished_record(
-    config: TrainConfig,
-    resume: bool,
-    text: EncodedCorpus | None,
-    model: Module | None = None,
-) -> dict | None:
-    """The record of this very run, if `out` holds it and it is done; else None.
-
-    With `resume`, a finished run without its last checkpoint counts as unfinished: it
-    goes back to the checkpoint before and finishes again.
-
-    Raises UsageError where the folder holds anything else, or where this run is
-    unfinished and nobody asked to resume it; DataError where it is to be resumed and
-    its tokenizer is missing or damaged.
-    """
-    if config.out is None:
-        return None
-    path = Path(config.out)
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file, not a folder")
-    if not path.exists() or holds_nothing_yet(path):
-        return None
-    if not (path / "run.json").exists():
-        raise UsageError(
-            f"{path}: is not empty and holds no run: choose another {option('out')}"
-        )
-    record = read_record(path)
-    _refuse_imported(path, record)
-    check_same(path, record, model)
-    for name, old, new in differences(record, config):
-        raise UsageError(
-            f"{path}: already holds another run, with {name} {old} instead of {new}: "
-            f"choose another {option('out')}"
-        )
-    if resume:
-        read_tokenizer(path)  # without it no run is of use
-    last = checkpoint.at(path / checkpoint.FOLDER, config.steps)
-    is_finished = record["status"] == "finished"
-    if not is_finished or (resume and not checkpoint.is_whole(last)):
-        with lock.locked(path):  # or it says who is at work on it
-            pass
-        if resume:
-            return None
-        another = f"choose another {option('out')}"
-        way = f"add {option('resume', True)} to go on with it, or {another}"
-        if record["status"] == "diverged":
-            way = f"{another}, with a smaller {option('lr')}"
-        raise UsageError(f"{path}: holds this run, {record['status']}: {way}")
-    text = text or read_corpus(config.data, OBJECTIVES[config.objective].kind)
-    if record["data"]["sha256"] != text.sha256:
-        raise UsageError(
-            f"{path}: already holds a run on another text, or {config.data} has "
-            f"changed since, or an earlier minillm read it otherwise: choose another "
-            f"{option('out')}"
-        )
-    return record
 
 
 def holds_nothing_yet(path: Path) -> bool:

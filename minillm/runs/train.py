@@ -7,25 +7,23 @@ from pathlib import Path
 from minillm import backend, launcher
 from minillm.backend import Backend, products
 from minillm.backend.memory import keep_freed_memory
-from minillm.errors import UsageError, option
+from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
-from minillm.learning.flat import FlatParameters
 from minillm.learning.learner import Learner
 from minillm.learning.schedule import odd_warmup
 from minillm.learning.workers import choose_workers, missed_wish
 from minillm.nn import Module
-from minillm.runs import checkpoint, memory
-from minillm.runs.begin import may_be_removed, open_logbook
+from minillm.runs import memory
+from minillm.runs.begin import open_logbook
 from minillm.runs.expectation import expected_seconds
+from minillm.runs.finished import finished_already
 from minillm.runs.interrupt import Interrupts
 from minillm.runs.listener import listener
 from minillm.runs.logbook import Logbook, Silent
-from minillm.runs.record import code
-from minillm.runs.resume import finished_record, settle
-from minillm.runs.run import is_unfinished, read_tokenizer
+from minillm.runs.resume import settle
+from minillm.runs.run import read_tokenizer
 from minillm.runs.run_record import RunRecord
-from minillm.visible import warn
 
 
 def train(
@@ -71,21 +69,20 @@ def train(
         given |= {"reporter": reporter, "draw": draw, "quiet": quiet}
         return _on_ranks(config, model, text, **given)
     reporter = listener(reporter, quiet)
-    replaces = overwrite and may_be_removed(config, resume)
-    if resume == "auto":
-        resume = config.out is not None and is_unfinished(config.out)
-    config, sources = settle(config, sources, resume, model)
-    record = None if replaces else finished_record(config, resume, text, model)
+    config, sources, resume, replaces = settle(
+        config, sources, resume, overwrite, model
+    )
+    record = None
+    if not replaces:
+        record = finished_already(config, resume, text, model, reporter, draw)
     if record is None:
-        given = {"resume": resume, "replaces": replaces, "text": text, "ranks": ranks}
-        record = _train(config, sources, model, reporter or Silent(), draw, **given)
-    else:
-        _again(record, Path(config.out), model, reporter, draw)
+        how = {"resume": resume, "replaces": replaces, "draw": draw, "ranks": ranks}
+        record = _train(config, sources, text, model, reporter or Silent(), **how)
     return RunRecord(record)
 
 
 def _train(
-    config, sources, model, reporter, draw: bool, *, resume, replaces, text, ranks
+    config, sources, text, model, reporter, *, resume, replaces, draw: bool, ranks
 ) -> dict:
     """Train where nothing is finished yet: the text, the Learner, the Logbook."""
     keep_freed_memory()
@@ -141,29 +138,6 @@ def _on_ranks(
 
     lead = functools.partial(train, config, model=model, text=text, **given)
     return train_on_ranks(lead, config, model, text)
-
-
-def _again(
-    record: dict, folder: Path, model: Module | None, reporter, draw: bool
-) -> None:
-    """Tell of a run that is finished already, and give its weights to `model`."""
-    if draw and not (folder / "loss.svg").exists():
-        _draw(folder, record)  # it was killed, or the disk was full
-    other = record["versions"].get("code") not in (None, code())
-    by = ", by another version of minillm's code" if other else ""
-    note = (
-        f"{folder}: finished already{by}: nothing trained; choose another "
-        f"{option('out')}, or {option('overwrite', True)}"
-    )
-    if model is not None:
-        numbers = sum(p.size for p in model.parameters())
-        newest = checkpoint.trained(folder / checkpoint.FOLDER, numbers)
-        checkpoint.load(newest, FlatParameters(model))
-        note += "; its weights are in the model now"
-    if reporter is None:
-        warn(note)
-    else:
-        reporter.note(note)
 
 
 def _draw(folder: Path, record: dict) -> None:

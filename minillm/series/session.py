@@ -9,18 +9,14 @@ from pathlib import Path
 from minillm.backend import products
 from minillm.errors import DataError, UsageError, call, option, typed
 from minillm.files import sweep, write_json, writing
-from minillm.json_files import Damaged, read_object
-from minillm.kinds import COUNT, NOT_NEGATIVE
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.encoded import LIMIT
 from minillm.learning.workers import available_cores
-from minillm.reading import Missing
-from minillm.runs import lock, logbook
+from minillm.runs import lock
 from minillm.runs.begin import check_bodies
 from minillm.runs.resume import holds_nothing_yet
 from minillm.runs.run import read_record
-from minillm.runs.train import train
 from minillm.series.elsewhere import elsewhere, jobs_for
 from minillm.series.executors import Executor
 from minillm.series.ladder import Ladder, command, options
@@ -30,20 +26,10 @@ from minillm.series.results import Results
 from minillm.series.series_progress import Silent
 from minillm.series.series_record import SeriesRecord
 from minillm.series.series_text import prepared
-from minillm.series.speed import probe, time_decoding
+from minillm.series.speed import decoding_of, probe
+from minillm.series.training import train_run
 
 PROBING = 0.02  # of the budget
-SECONDS_BETWEEN_LINES = 0.3  # that a run sends
-DECODING = {  # the contents of decoding.json
-    "points": [
-        {
-            "width": COUNT,
-            "trained": bool,
-            "parameters": {"non_embedding": COUNT, "total": COUNT},
-            "seconds_per_token?": NOT_NEGATIVE,
-        }
-    ]
-}
 
 
 @dataclass
@@ -108,7 +94,8 @@ class Session:
             self.reporter.note(note)
         self._train(text)
         self.reporter.note("timing how fast each size writes, fitting, drawing")
-        decoding = self._decoding(text)
+        vocab_size = text.tokenizer.vocab_size
+        decoding = decoding_of(self.plan, vocab_size, self.folder, self.reporter.note)
         results = Results(self.plan, self.records, self.excluded, decoding)
         result = results.to_json()
         result["warnings"] += self.warnings
@@ -288,24 +275,6 @@ class Session:
             for tokens in run.lengths
         ]
 
-    def _decoding(self, text: EncodedCorpus) -> list[dict]:
-        """The decoding speeds of all sizes, measured once for a series."""
-        path = self.folder / "decoding.json"
-        ladder = self.plan.ladder
-        wanted = {*ladder.widths, ladder.held_out, *ladder.untrained}
-        try:
-            points = read_object(path, DECODING)["points"]
-            if {point["width"] for point in points} == wanted:
-                return points
-            self.reporter.note(f"{path}: is of other sizes: measured again")
-        except Missing:
-            pass
-        except Damaged as error:
-            self.reporter.note(f"{error}: measured again")
-        points = time_decoding(self.plan, text.tokenizer.vocab_size)
-        write_json(path, {"points": points})
-        return points
-
 
 def _check_free(place: Path) -> None:
     """UsageError unless a run may begin in a place: it is free, or holds only the
@@ -326,28 +295,3 @@ def _status(place: Path) -> str:
         return read_record(place)["status"]
     except DataError as error:
         raise DataError(f"{error}: delete {place} to train it again") from None
-
-
-def train_run(send, configs: list[TrainConfig], text: EncodedCorpus | None) -> None:
-    """Train or resume one model of a series, branch by branch, each from the step at
-    which the one before began to cool down."""
-    start = None
-    for config in configs:
-        resume = Path(config.out, "run.json").exists()
-        config = replace(config, start=start)
-        train(config, reporter=_Sender(send), resume=resume, text=text, draw=False)
-        start = config.out
-
-
-class _Sender(logbook.Silent):
-    """Sends a line of metrics now and then."""
-
-    def __init__(self, send):
-        self.send = send
-        self.last = 0.0
-
-    def step(self, line: dict) -> None:
-        now = time.perf_counter()
-        if now - self.last > SECONDS_BETWEEN_LINES:
-            self.last = now
-            self.send(line)

@@ -6,24 +6,40 @@ on larger models too, which need no training for this.
 """
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from minillm.backend.memory import keep_freed_memory
 from minillm.backend.products import threads
 from minillm.errors import MinillmError
+from minillm.files import write_json
+from minillm.json_files import Damaged, read_object
+from minillm.kinds import COUNT, NOT_NEGATIVE
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
 from minillm.models import build, count
+from minillm.reading import Missing
 from minillm.runs.evaluation import seconds_per_token
 from minillm.series.plan import Plan
 from minillm.series.pool import Task, forks, side_by_side
 
 WARM_UP = 3  # steps before the clock is started
 ROUNDS = 5  # of decoding; the fastest counts, as disturbances only add to it
+DECODING = {  # the contents of decoding.json
+    "points": [
+        {
+            "width": COUNT,
+            "trained": bool,
+            "parameters": {"non_embedding": COUNT, "total": COUNT},
+            "seconds_per_token?": NOT_NEGATIVE,
+        }
+    ]
+}
 
 
 def probe(
@@ -77,6 +93,27 @@ def step_seconds(
                 break
         learner.wait()
         return (time.perf_counter() - began) / (learner.next - first)
+
+
+def decoding_of(
+    plan: Plan, vocab_size: int, folder: Path, note: Callable[[str], None]
+) -> list[dict]:
+    """`time_decoding`, once for a series: it is kept in the series' folder."""
+    path = folder / "decoding.json"
+    ladder = plan.ladder
+    wanted = {*ladder.widths, ladder.held_out, *ladder.untrained}
+    try:
+        points = read_object(path, DECODING)["points"]
+        if {point["width"] for point in points} == wanted:
+            return points
+        note(f"{path}: is of other sizes: measured again")
+    except Missing:
+        pass
+    except Damaged as error:
+        note(f"{error}: measured again")
+    points = time_decoding(plan, vocab_size)
+    write_json(path, {"points": points})
+    return points
 
 
 def time_decoding(plan: Plan, vocab_size: int) -> list[dict]:

@@ -203,12 +203,15 @@ def _mask(c: Choices, leading: tuple, n_queries: int, n_keys: int):
 
 
 def lstm(c: Choices, domain: Domain):
-    """With a state to begin from, a part of one, or none."""
+    """With a bias or none; with a state to begin from, a part of one, or none."""
     batch, length, width = c.integer(1, 3), c.integer(1, 4), c.integer(1, 3)
-    x = c.numbers((batch, length, 4 * width), domain)
-    weight = c.numbers((width, 4 * width), domain)
+    n_in = c.integer(1, 3)
+    x = c.numbers((batch, length, n_in), domain)
+    weight = c.numbers((n_in, 4 * width), domain)
+    bias = c.one_of(c.numbers((4 * width,), domain), None)
+    recurrent = c.numbers((width, 4 * width), domain)
     states = [c.one_of(c.numbers((batch, width), domain), None) for _ in range(2)]
-    return [x, weight, *states], {}
+    return [x, weight, bias, recurrent, *states], {}
 
 
 def cross_entropy(c: Choices, domain: Domain):

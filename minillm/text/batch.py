@@ -45,21 +45,6 @@ class Batch:
         if self.n_labels is None:
             object.__setattr__(self, "n_labels", 0 if labels is None else len(labels))
 
-    def trimmed(self) -> "Batch":
-        """The same without the last columns, where they are padding in every row."""
-        cut = {}
-        for mask, names in (
-            (self.mask, ("ids", "targets", "mask", "segments")),
-            (self.source_mask, ("source", "source_mask")),
-        ):
-            if mask is not None:
-                used = np.flatnonzero(mask.any(0))
-                columns = slice(used[-1] + 1 if used.size else 0)
-                for name in names:
-                    if getattr(self, name) is not None:
-                        cut[name] = getattr(self, name)[:, columns]
-        return dataclasses.replace(self, **cut)
-
     def shard(self, rank: int, n: int) -> "Batch":
         """Shard `rank` of `n` nearly equal ones: rows as views."""
         n_rows = len(self.ids)

@@ -1,5 +1,6 @@
 """Padding: texts of several lengths in the rows of one batch."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,3 +31,19 @@ def pad(
         batch.segments[i, : len(ids)] = segments
         batch.mask[i, : len(ids)] = True
     return batch
+
+
+def trimmed(batch: Batch) -> Batch:
+    """The same without the last columns, where they are padding in every row."""
+    cut = {}
+    for mask, names in (
+        (batch.mask, ("ids", "targets", "mask", "segments")),
+        (batch.source_mask, ("source", "source_mask")),
+    ):
+        if mask is not None:
+            used = np.flatnonzero(mask.any(0))
+            columns = slice(used[-1] + 1 if used.size else 0)
+            for name in names:
+                if getattr(batch, name) is not None:
+                    cut[name] = getattr(batch, name)[:, columns]
+    return dataclasses.replace(batch, **cut)

@@ -23,7 +23,7 @@ LISTED = ["minillm", "minillm.ops", "minillm.nn", "minillm.testing", "minillm.ba
 BARE = """
     self data x y q k v kv qkv mask memory_key_mask ids table weight bias gain hidden
     cell logits targets condition index indices arrays array host grad axis out axes
-    new shape settings gate up cos sin
+    new shape settings gate up cos sin recurrent
 """
 
 

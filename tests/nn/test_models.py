@@ -178,7 +178,8 @@ def products_of(op: str, arrays, settings) -> float:
         case "linear_cross_entropy":
             return arrays[0].size * len(arrays[1])
         case "lstm":
-            return arrays[0].size * len(arrays[1])
+            _, weight, _, recurrent, *_ = arrays
+            return arrays[0][..., 0].size * (weight.size + recurrent.size)
         case "self_attention":
             share = 0.5 if settings["causal"] else 1
             n_heads, n_kv_heads = settings["n_heads"], settings["n_kv_heads"]

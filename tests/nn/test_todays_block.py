@@ -33,7 +33,8 @@ PARTS["all"] = {
     for name, value in PARTS[part].items()
 }
 EACH_PART = pytest.mark.parametrize("part", PARTS)
-TRANSFORMERS = pytest.mark.parametrize("arch", ["gpt", "encoder", "bert", "encdec"])
+ARCHS = ["gpt", "encoder", "bert", "encdec"]
+TRANSFORMERS = pytest.mark.parametrize("arch", ARCHS)
 RNG = np.random.default_rng(0)
 IDS = RNG.integers(0, VOCAB, (3, LENGTH))
 
@@ -55,8 +56,18 @@ def batch() -> Batch:
     return Batch(IDS, targets, int((targets >= 0).sum()), mask=mask, source=source)
 
 
-@TRANSFORMERS
-@EACH_PART
+EACH_PAIR = pytest.mark.parametrize(
+    ("part", "arch"),
+    [  # the blocks of an encoder are those of a GPT, those of BERT too
+        pytest.param(part, arch, marks=() if every_day else pytest.mark.slow)
+        for part in PARTS
+        for arch in ARCHS
+        for every_day in [arch == "gpt" or part == "all"]
+    ],
+)
+
+
+@EACH_PAIR
 def test_the_gradient_of_every_parameter(part, arch, check_loss):
     """Of one layer: half the parameters, in half the time each."""
     check_loss(make(part, arch, n_layers=1), batch())

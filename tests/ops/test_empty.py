@@ -72,10 +72,11 @@ def test_attention_and_lstm(batch, n_queries, n_keys, width):
     assert run(ops.cross_attention, q, kv, n_heads=2).shape == q.shape
     packed = np.ones((batch, n_queries, 3 * width))
     assert run(ops.self_attention, packed, n_heads=2, causal=True).shape == q.shape
-    x, weight = np.ones((batch, n_keys, 4 * width)), np.ones((width, 4 * width))
+    x, bias = np.ones((batch, n_keys, n_queries)), np.ones(4 * width)
+    weights = np.ones((n_queries, 4 * width)), bias, np.ones((width, 4 * width))
     state = np.ones((batch, width))
-    assert run(ops.lstm, x, weight, state, state).shape == (batch, n_keys, width)
-    assert run(ops.lstm, x, weight, None, None).shape == (batch, n_keys, width)
+    assert run(ops.lstm, x, *weights, state, state).shape == (batch, n_keys, width)
+    assert run(ops.lstm, x, *weights, None, None).shape == (batch, n_keys, width)
 
 
 @pytest.mark.parametrize("axis", [0, -2, (0, 1), None])

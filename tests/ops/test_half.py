@@ -86,7 +86,11 @@ def harder(name: str) -> list:
             long = [10 * RNG.standard_normal((1, n, 4)) for n in (30, 9000, 9000)]
             return [(long, {}), ([RNG.standard_normal((3, 5, 4))] * 3, far)]
         case "lstm":
-            return [([RNG.standard_normal((2, 300, 8)), rows(2, 8), None, None], {})]
+            x, weights = (
+                RNG.standard_normal((2, 300, 3)),
+                (rows(3, 8), None, rows(2, 8)),
+            )
+            return [([x, *weights, None, None], {})]
     return []
 
 

@@ -289,14 +289,14 @@ def test_gelu_in_any_pieces(monkeypatch, chunk):
 @BOTH
 @pytest.mark.parametrize("chunk", [1, 60, 10_000])
 def test_an_lstm_in_any_pieces_with_a_state_and_without(monkeypatch, chunk, dtype):
-    monkeypatch.setattr(cpu_lstm, "CHUNK", chunk)  # a token, two, and all seven
-    x, weight = normal((2, 7, 12)), normal((3, 12))
+    monkeypatch.setattr(cpu_lstm, "PIECE", chunk)  # a token, two, and all seven
+    arrays = normal((2, 7, 4)), normal((4, 12)), normal(12), normal((3, 12))
 
-    def from_nothing(x, weight):
-        return ops.lstm(x, weight, None, None)
+    def from_nothing(*arrays):
+        return ops.lstm(*arrays, None, None)
 
-    compare(ops.lstm, x, weight, normal((2, 3)), normal((2, 3)), dtype=dtype)
-    compare(from_nothing, x, weight, dtype=dtype)
+    compare(ops.lstm, *arrays, normal((2, 3)), normal((2, 3)), dtype=dtype)
+    compare(from_nothing, *arrays, dtype=dtype)
 
 
 @BOTH

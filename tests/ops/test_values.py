@@ -108,15 +108,16 @@ def dropout(x, *, rate, key, first_row):
     return y
 
 
-def lstm(x, weight, hidden, cell):
+def lstm(x, weight, bias, recurrent, hidden, cell):
     """One number at a time."""
-    batch, length, width = len(x), x.shape[1], len(weight)
+    batch, length, width = len(x), x.shape[1], len(recurrent)
+    bias = np.zeros(4 * width) if bias is None else bias
     y = np.zeros((batch, length, width))
     for b in range(batch):
         h = np.zeros(width) if hidden is None else hidden[b]
         c = np.zeros(width) if cell is None else cell[b].copy()
         for t in range(length):
-            z = x[b, t] + h @ weight
+            z = x[b, t] @ weight + bias + h @ recurrent
             for d in range(width):
                 i, f, o = (1 / (1 + math.exp(-z[k * width + d])) for k in range(3))
                 c[d] = f * c[d] + i * math.tanh(z[3 * width + d])

@@ -38,16 +38,16 @@ def their_cross_attention(x, source, **settings):
     return y.transpose(1, 2).reshape(3, 3, 8)
 
 
-def their_lstm(x, weight, hidden, cell):
-    """Its gates lie in another order, and its x is not yet projected: what is in place
-    of a projection puts the gates into that order."""
+def their_lstm(x, weight, bias, recurrent, hidden, cell):
+    """Its gates lie in another order, and it has a second bias."""
     order = [0, 1, 3, 2]  # input, forget, new content, output
-    eye = torch.eye(32, dtype=x.dtype).reshape(4, 8, 32)[order].reshape(32, 32)
     named = {
-        "weight_ih_l0": eye,
-        "weight_hh_l0": weight.T.reshape(4, 8, 8)[order].reshape(32, 8),
+        "weight_ih_l0": weight.T.reshape(4, 8, 5)[order].reshape(32, 5),
+        "weight_hh_l0": recurrent.T.reshape(4, 8, 8)[order].reshape(32, 8),
+        "bias_ih_l0": bias.reshape(4, 8)[order].reshape(32),
+        "bias_hh_l0": torch.zeros_like(bias),
     }
-    layer = torch.nn.LSTM(32, 8, bias=False, batch_first=True, dtype=x.dtype)
+    layer = torch.nn.LSTM(5, 8, batch_first=True, dtype=x.dtype)
     state = hidden[None], cell[None]
     return torch.func.functional_call(layer, named, (x, state))[0]
 
@@ -129,7 +129,10 @@ CASES = {
         ),
     ),
     "lstm": (
-        [weights(3, 5, 32), weights(8, 32), weights(3, 8), weights(3, 8)],
+        [
+            *(weights(3, 5, 5), weights(5, 32), weights(32), weights(8, 32)),
+            *(weights(3, 8), weights(3, 8)),
+        ],
         ops.lstm,
         their_lstm,
     ),

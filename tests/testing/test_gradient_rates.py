@@ -128,19 +128,18 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("n", [7, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("name", sorted({*RULES} - {"x / x"}))
-def test_no_wrong_rule_passes(name, wrong):
+def test_no_wrong_rule_passes(name, wrong, n):
     for scale in SCALES:
-        for n in (7, 100):
-            x = inputs(scale, n, 1)
-            _, pullback = RULES[name](x)
-            slopes = pullback(np.ones_like(RULES[name](x)[0])) * np.ones(n)
-            error = (WRONG[wrong](slopes) - slopes) * x
-            if (name, scale) in HIDDEN or not abs(error).max() > 1e-6 * scale:
-                continue
-            said = checked(RULES[name], WRONG[wrong], x)
-            assert said != "right", (scale, n)
+        x = inputs(scale, n, 1)
+        _, pullback = RULES[name](x)
+        slopes = pullback(np.ones_like(RULES[name](x)[0])) * np.ones(n)
+        error = (WRONG[wrong](slopes) - slopes) * x
+        if (name, scale) in HIDDEN or not abs(error).max() > 1e-6 * scale:
+            continue
+        assert checked(RULES[name], WRONG[wrong], x) != "right", scale
 
 
 @pytest.mark.parametrize(

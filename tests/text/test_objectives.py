@@ -18,6 +18,7 @@ from minillm.text import (
     train_tokenizer,
 )
 from minillm.text.objectives import word_beginnings
+from minillm.text.padding import trimmed
 
 B, T = 64, 512
 TOKENIZER = train_tokenizer("bytes", "", specials=("[CLS]", "[MASK]"))
@@ -310,11 +311,11 @@ def test_a_text_without_a_template_is_padded_all_the_same():
 def test_a_trimmed_batch_lacks_nothing_but_padding():
     rows = [(FRAMING.encode("x" * n), n % 2) for n in (3, 5, 20)]
     batch = run(OBJECTIVES["classify"].batch, rows, tokenizer=FRAMING, context=32)
-    short = batch.shard(0, 3).trimmed()
+    short = trimmed(batch.shard(0, 3))
     assert short.ids.shape == short.mask.shape == short.segments.shape == (1, 5)
     np.testing.assert_array_equal(short.ids, batch.ids[:1, :5])
     assert short.labels.tolist() == [1]
-    assert batch.trimmed().ids.shape == (3, 22)
+    assert trimmed(batch).ids.shape == (3, 22)
 
 
 def test_what_other_rooms_repeat_is_the_same_number():

@@ -83,7 +83,8 @@ CUDA_PEAKS = [
         256,
         554,
     ),
-    ({"size": "tiny", "arch": "lstm", "batch": 128, "context": 64}, 256, 348),
+    # 348 when the input map was an op by itself, less the output of that op
+    ({"size": "tiny", "arch": "lstm", "batch": 128, "context": 64}, 256, 348 - 64),
     ({"size": "tiny", "arch": "encoder", "batch": 128, "context": 64}, 256, 455),
 ]
 

@@ -120,7 +120,7 @@ def test_it_is_said_each_time_also_by_the_same_line_of_code(book, tmp_path):
 
 def test_a_run_of_other_code_is_said_to_be_one(quick_train, monkeypatch):
     quick_train("a")
-    monkeypatch.setattr("minillm.runs.train.code", lambda: "other")
+    monkeypatch.setattr("minillm.runs.finished.code", lambda: "other")
     with pytest.warns(UserWarning, match="finished already, by another version of"):
         quick_train("a")
 
