@@ -7,6 +7,7 @@
 import errno
 import importlib
 import os
+import re
 import time
 import traceback
 
@@ -64,6 +65,7 @@ SECTIONS = {
         "completion": "Print the completion script of a shell.",
     },
 }
+HALF = re.compile("[\ud800-\udfff]")  # of a pair of UTF-16: no character by itself
 FIRST = 1.0  # seconds that other ranks leave to rank 0, which may fail alike
 RANKS = ("train", "scale")  # that may be started by mpiexec
 COMMANDS = {name: help for part in SECTIONS.values() for name, help in part.items()}
@@ -176,6 +178,8 @@ def explain(error: BaseException) -> tuple[int, str]:
             return DataError.exit_code, f"{error.filename}: no such file"
         case ValueError() if "embedded null" in str(error):
             return UsageError.exit_code, "the name of a file cannot hold a zero byte"
+        case UnicodeEncodeError() if HALF.search(error.object):
+            return UsageError.exit_code, f"{error.object!a} is no name in UTF-8"
         case PermissionError() if error.filename:
             return (
                 DataError.exit_code,

@@ -112,3 +112,10 @@ def test_any_command_line_ends_well(minillm, inner, name, data):
     errors = [line for line in err.splitlines() if line.startswith("minillm: ")]
     assert len(errors) == (code != 0), err
     assert [item.name for item in inner.parent.iterdir()] == ["inner"]
+
+
+@pytest.mark.parametrize("step", ["check", "next", "watch"])
+def test_half_a_character_is_no_name(minillm, inner, step):
+    code, out, err = minillm("exercises", step, "--folder=\ud800")
+    assert (code, out) == (2, "")
+    assert r"'\ud800/course.toml' is no name in UTF-8" in err
