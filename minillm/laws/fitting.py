@@ -1,4 +1,7 @@
-"""Fit a law to measured runs: `fit("runs.csv", x="N", y="loss")`, and `fit_power`."""
+"""Fit a law to measured runs: `fit("runs.csv", x="N", y="loss")`, and `fit_power`.
+
+The search for the numbers of the law is in `minimise.py`.
+"""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -45,7 +45,7 @@ class Step:
         """That of the whole gradient, before it is clipped."""
         return self._known()[1]
 
-    def check(self, loss: float, norm: float) -> None:
+    def keep(self, loss: float, norm: float) -> None:
         """Keep both. Raises DivergedError where one is no finite number."""
         figures = {"loss": loss, "gradient_norm": norm, "learning_rate": self.lr}
         check_finite(self.number + 1, **figures)
@@ -145,7 +145,7 @@ class Learner:
         step = Step(number, lr, self.wait)
         if self._unread is None:
             loss, norm = backend.to_numpy(sum(losses)).item(), global_norm(squares)
-            step.check(loss, norm)
+            step.keep(loss, norm)
             scale = clip_scale(norm, self.config.clip)
         else:
             scale = self._unread.scale_of(step, losses[0], squares[0])
@@ -161,7 +161,7 @@ class Learner:
         """
         for step, loss, norm in self._unread.read() if self._unread else ():
             try:
-                step.check(loss, norm)
+                step.keep(loss, norm)
             except DivergedError:
                 self.next = step.number
                 self._workers.call("compute", step.number)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 from minillm.backend import kernel, of, to_numpy, xp
+from minillm.errors import UsageError
 from minillm.learning.flat import FlatParameters
 from minillm.learning.settings import check_settings
 
@@ -24,7 +25,7 @@ class Optimizer:
         self.weight_decay = weight_decay
         self.steps = 0  # of `step`
         self.state = {}
-        self.loop = None  # of one's own
+        self.loop = None  # the OwnLoop, where a loop of one's own calls `step`
         if isinstance(parameters, FlatParameters):
             self.flat = parameters
         else:
@@ -35,15 +36,24 @@ class Optimizer:
 
     def step(self) -> None:
         """Move all parameters by their gradients."""
-        self.loop.gather()
+        loop = self._own_loop()
         self.steps += 1
         whole = slice(0, self.flat.size)
-        self.update(whole, self.loop.gradient, lr=self.lr, step=self.steps, scale=1.0)
+        self.update(whole, loop.gradient, lr=self.lr, step=self.steps, scale=1.0)
 
     def zero_grad(self) -> None:
         """Set all gradients to zero: backward adds to what is there."""
+        self._own_loop().gradient[...] = 0
+
+    def _own_loop(self):
+        """With what somebody put beside its buffers in them."""
+        if self.loop is None:
+            raise UsageError(
+                "an optimizer of FlatParameters has no gradients of its own: call "
+                "`update` with them, or make it of a module"
+            )
         self.loop.gather()
-        self.loop.gradient[...] = 0
+        return self.loop
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
         """Move a part of the parameters. `step` is from 1, as in Adam's corrections;

@@ -96,7 +96,7 @@ def available_cores() -> int:
 
 
 class Workers:
-    """n workers at work (see `worker.py`).
+    """n workers at work; `Worker.reduce` (`worker.py`) adds up their gradients.
 
     `make(rank)` makes one; worker 0 is the caller itself. `call("name", …)`
     runs the method of that name in every worker and returns the answers by rank. A

@@ -74,9 +74,9 @@ class MultiHeadAttention(Module):
         `mask` broadcasts to (B, H, T, T): boolean (True: may look) or additive.
         """
         qkv = self.queries_keys_values(x)
-        drop = {} if noise is None else noise.of_weights()
+        dropout = {} if noise is None else noise.for_attention()
         heads = {"n_heads": self.n_heads, "n_kv_heads": self.n_kv_heads}
-        y = self_attention(qkv, **heads, causal=self.causal, mask=mask, **drop)
+        y = self_attention(qkv, **heads, causal=self.causal, mask=mask, **dropout)
         return self.out(y)
 
     def queries_keys_values(

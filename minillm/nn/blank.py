@@ -1,4 +1,5 @@
-"""Models without drawn weights: of shapes alone, to be counted, or to be filled."""
+"""Models without drawn weights: `Shapes`, to be counted, `Blank`, to be filled from a
+file."""
 
 from collections.abc import Callable
 from functools import partial

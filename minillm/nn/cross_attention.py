@@ -51,6 +51,6 @@ class CrossAttention(Module):
     def look(self, x: Tensor, kv, mask=None, noise: Noise | None = None) -> Tensor:
         """The same with the memory's keys and values already at hand: kv (B, S, 2D), or
         with fewer heads (B, S, 2Gd)."""
-        drop = {} if noise is None else noise.of_weights()
+        dropout = {} if noise is None else noise.for_attention()
         heads = {"n_heads": self.n_heads, "n_kv_heads": self.n_kv_heads}
-        return self.out(cross_attention(self.q(x), kv, **heads, mask=mask, **drop))
+        return self.out(cross_attention(self.q(x), kv, **heads, mask=mask, **dropout))

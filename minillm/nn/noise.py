@@ -1,4 +1,5 @@
-"""Noise: what a model that drops activations is handed down."""
+"""Noise: the rate of dropout and the key of each, handed down through a model. The
+mask itself is drawn in `ops/noise.py`."""
 
 
 class Noise:
@@ -27,7 +28,7 @@ class Noise:
         self._key += 1
         return self._key
 
-    def of_weights(self) -> dict:
+    def for_attention(self) -> dict:
         """The settings of an attention op that drops weights; else none."""
         if not self.attention_rate:
             return {}

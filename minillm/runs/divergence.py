@@ -7,7 +7,7 @@ from minillm.learning.schedule import learning_rate
 from minillm.learning.worker import Workplace, batch_at
 
 
-def found(work: Workplace, n_done: int, figures: dict) -> dict:
+def where(work: Workplace, n_done: int, figures: dict) -> dict:
     """Where it happened, in the last of `n_done` steps: its rate, what it read, and
     the first parameter whose gradient or value is not finite."""
 

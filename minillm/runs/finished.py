@@ -50,8 +50,7 @@ def finished_already(
     if resume:
         read_tokenizer(folder)  # without it no run is of use
     if not _is_done(folder, record, resume):
-        with lock.locked(folder):  # or it says who is at work on it
-            pass
+        lock.refuse_held(folder)
         if resume:
             return None
         raise _unfinished(folder, record["status"])

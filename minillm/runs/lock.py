@@ -52,6 +52,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def refuse_held(folder: Path) -> None:
+    """Raises what `locked` raises where another process holds the folder."""
+    with locked(folder):
+        pass
+
+
 if os.name == "nt":
     import msvcrt
 

@@ -23,7 +23,7 @@ from minillm.runs.evaluation import seconds_per_token
 from minillm.runs.metrics import Metrics, Stopwatch
 from minillm.runs.resume import FREE, differences
 from minillm.runs.run import hashes, read_record
-from minillm.runs.saved_state import could_be
+from minillm.runs.saved_state import is_possible
 from minillm.runs.warm_start import warm_start
 
 # How often a GPU is waited for, in seconds: it has nothing to do then until the next
@@ -101,7 +101,7 @@ class Logbook:
             state = {"step": 0, "seconds": 0.0, "losses": [], "logged": 0, **recorded}
         else:
             state = checkpoint.load(newest, self.work.flat, self.work.optimizer)
-            if not could_be(state, self.work.config.steps):
+            if not is_possible(state, self.work.config.steps):
                 raise DataError(f"{newest / 'state.json'}: is not of a run like this")
         for name, sha256 in hashes(self.record).items():
             if state.get(name) != sha256:
@@ -256,7 +256,7 @@ class Logbook:
             self.unwritten = [s for s in self.unwritten if s.number + 1 < error.step]
             self._write_known()
             self._write_record("diverged")
-            found = divergence.found(self.work, error.step, error.figures)
+            found = divergence.where(self.work, error.step, error.figures)
             write_json(self.folder / "diverged.json", found)
             newest = checkpoint.latest(self.checkpoints)
             kept = f"{newest} is kept" if newest else "there was no checkpoint yet"

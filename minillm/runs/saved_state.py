@@ -1,11 +1,11 @@
-"""state.json of a checkpoint: whether it can be where a run stood."""
+"""state.json of a checkpoint: whether its numbers are possible for this run."""
 
 import math
 
 FAR = 1e30  # beyond any loss that is finite, or any seconds
 
 
-def could_be(state: dict, steps: int) -> bool:
+def is_possible(state: dict, steps: int) -> bool:
     """Whether these are a step of a run of so many `steps`, the seconds and the losses
     until then, and the best evaluation."""
     step, seconds, losses, logged = map(
@@ -21,11 +21,11 @@ def could_be(state: dict, steps: int) -> bool:
             for number in (seconds, *losses)
         )
         and seconds >= 0
-        and _could_be_best(state.get("best"), step)
+        and _is_possible_best(state.get("best"), step)
     )
 
 
-def _could_be_best(best: dict | None, step: int) -> bool:
+def _is_possible_best(best: dict | None, step: int) -> bool:
     if best is None:
         return True
     return (

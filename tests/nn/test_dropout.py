@@ -125,7 +125,7 @@ def test_attention_weights_are_dropped_by_a_rate_of_their_own(arch):
 
 def test_every_attention_of_a_step_drops_other_weights():
     noise = Noise(0.0, 1, 2, 4, attention_rate=0.5)
-    first, second = noise.of_weights(), noise.of_weights()
+    first, second = noise.for_attention(), noise.for_attention()
     assert first["key"] != second["key"]
     assert (first["rate"], first["first_row"]) == (0.5, 4)
-    assert Noise(0.5, 1, 2).of_weights() == {}
+    assert Noise(0.5, 1, 2).for_attention() == {}

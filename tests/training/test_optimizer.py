@@ -6,6 +6,7 @@ from threadpoolctl import threadpool_info
 
 from minillm import SGD, AdamW, Tensor, threads
 from minillm.errors import UsageError
+from minillm.learning.flat import FlatParameters
 from minillm.nn import Initializer, Linear, Module
 
 MAKERS = {
@@ -153,6 +154,13 @@ def test_gradients_add_up_until_they_are_zeroed(problem):
 def test_what_is_no_parameter_is_one_line(parameters, words):
     with pytest.raises(UsageError, match=words):
         SGD(parameters(), momentum=0.9)
+
+
+def test_of_flat_parameters_it_has_no_gradients_of_its_own():
+    optimizer = AdamW(FlatParameters(Line()))
+    for call in (optimizer.step, optimizer.zero_grad):
+        with pytest.raises(UsageError, match="has no gradients of its own"):
+            call()
 
 
 def test_a_parameter_is_given_once():
