@@ -180,7 +180,7 @@ def test_a_masked_model(opened, options):
 
 
 def test_an_encoder_decoder(opened):
-    options = {"objective": "seq2seq", "data": "reverse:rows=100", "tokenizer": "chars"}
+    options = {"objective": "seq2seq", "data": "reverse", "tokenizer": "chars"}
     run, folder = opened(**options, width=32, heads=4, steps=300)
     theirs = load(transformers.AutoModelForSeq2SeqLM, folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
