@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minillm import backend, nn  # nn.Columns, nn.last_tokens: files of their own
+from minillm import backend, nn  # opened when used: nn.Columns
 from minillm.errors import UsageError
 from minillm.nn import (
     Embedding,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minillm import backend, nn  # files of their own: RMSNorm, rotary, the cache
+from minillm import backend, nn  # opened when used: nn.RMSNorm, the cache
 from minillm.nn.config import ModelConfig, check_groups, head_width
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.layers import Linear

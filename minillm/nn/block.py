@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from minillm import nn  # nn.KeyValueCache, nn.Noise, nn.RMSNorm: files of their own
+from minillm import nn  # opened when used: nn.RMSNorm
 from minillm.nn.attention import MultiHeadAttention
 from minillm.nn.config import ModelConfig
 from minillm.nn.init import Initializer

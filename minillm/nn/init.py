@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minillm import nn  # nn.Shapes, nn.by_seed: files of their own
+from minillm import nn  # opened when used: nn.Shapes, nn.by_seed
 from minillm.errors import UsageError
 from minillm.nn.config import INITS, ModelConfig, check_choice
 from minillm.tensor import Tensor

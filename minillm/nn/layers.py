@@ -1,7 +1,7 @@
 """The layers without attention: linear map, embedding, layer norm, feed-forward,
 dropout."""
 
-from minillm import nn, ops  # files of their own: RMSNorm, Noise; dropout
+from minillm import nn, ops  # opened when used: nn.RMSNorm, ops.dropout
 from minillm.nn.config import CHOICES, ModelConfig, check_choice
 from minillm.nn.init import Init, Initializer, initializer
 from minillm.nn.module import Module

@@ -1,6 +1,6 @@
 """What blocks of today do to queries and keys: norms in each head, rotary positions."""
 
-from minillm import nn, ops  # rotary, the cache: files of their own
+from minillm import nn, ops  # opened when used: ops.rotary
 from minillm.nn.positions import rotations
 from minillm.tensor import Tensor
 
