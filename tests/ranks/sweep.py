@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from minillm import launcher
@@ -59,12 +60,18 @@ def write_words(path: Path) -> None:
 
 
 def lose(rank: int) -> None:
-    """Let a rank be killed while its first run is on its way."""
+    """Let a rank be killed as its first run begins, however fast the machine is."""
     usual = job._train
 
-    def train(*arguments):
-        threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        return usual(*arguments)
+    def kill_once_begun(record: Path):
+        while not record.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def train(config, stop):
+        record = Path(config.out, "run.json")
+        threading.Thread(target=kill_once_begun, args=[record], daemon=True).start()
+        return usual(config, stop)
 
     if launcher.place()[0] == rank:
         job._train = train
