@@ -19,6 +19,9 @@ from minillm.backend.registry import faster
 # Numbers of all gates that backward works on at a time. With a quarter of them it is
 # 1.1 × slower; with all of a sequence no quicker, and takes more memory.
 PIECE = 131_072
+# OpenBLAS packs a matrix anew for each product, but with AVX-512 does not where there
+# are no more multiplications than these.
+SMALL, MOST_PARTS = 1_000_000, 8
 
 
 @faster("lstm")
@@ -39,6 +42,7 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
     if bias is not None:
         weights[:, -1] = bias
     weights[: 3 * width] *= -1  # exp wants −z
+    multiply, weights = _in_parts(weights, batch)
     # Input, forget and output gate, the new content, and the cell before the token.
     kept = np.empty((length + 1, 5 * width, batch), dtype)
     kept[-1] = 0
@@ -49,16 +53,17 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
     taken, left = work[:width], work[width:]
     one = np.array(1, dtype)  # an array: a number would become one in each call
     i_and_f, new_and_cell = kept[:, : 2 * width], kept[:, 3 * width :]
+    by_part = kept[:-1, : 4 * width].reshape(length, *weights.shape[:-1], batch)
     steps = zip(
         states[:-1],
-        *(kept[:-1, : 4 * width], kept[:-1, : 3 * width], new[:-1], o[:-1]),
+        *(by_part, kept[:-1, : 3 * width], new[:-1], o[:-1]),
         *(i_and_f[:-1], new_and_cell[:-1]),
         *(cells[1:], shown, hiddens[1:]),
         strict=True,
     )
     with np.errstate(over="ignore"):  # as in `sigmoid`
         for state, z, gates, new_t, o_t, i_f, new_c, next_c, shown_t, next_h in steps:
-            np.dot(weights, state, out=z)
+            multiply(weights, state, out=z)
             np.exp(gates, out=gates)
             np.add(gates, one, out=gates)
             np.divide(one, gates, out=gates)
@@ -72,6 +77,8 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
         gz = np.empty((4 * width, length, batch), dtype)
         g_state, work = np.zeros((2, 2 * width, batch), dtype)
         gh, gc = g_state[:width], g_state[width:]
+        multiply, by_gates = _in_parts(recurrent, batch)
+        gh_by_part = gh.reshape(*by_gates.shape[:-1], batch)
         by_output, left = work[:width], work[width:]
         g_by_time = np.ascontiguousarray(g.transpose(1, 2, 0))
         some = max(1, min(length, PIECE // max(1, 4 * width * batch)))
@@ -112,7 +119,7 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
                 np.add(by_output, left, out=gc)
                 np.multiply(by_gate_t, gc, out=by_gate_t)  # the slopes become gz
                 np.multiply(of_o_t, gh, out=gz_o)
-                np.dot(recurrent, gz_t, out=gh)
+                multiply(by_gates, gz_t, out=gh_by_part)
             gz[:, piece] = slopes.swapaxes(0, 1)
         n_columns = length * batch
         columns = gz.reshape(4 * width, n_columns)
@@ -131,3 +138,15 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
         )
 
     return np.ascontiguousarray(hiddens[1:].transpose(2, 0, 1)), joint(pullback)
+
+
+def _in_parts(weights, batch: int):
+    """How to multiply weights by (columns, batch), and the weights: (rows, columns), or
+    (n, rows / n, columns) where the product of a part is SMALL. At 512 × 257 by 8 that
+    is 1.8 × as quick with AVX-512, and 2 % slower without."""
+    n = 1
+    while n * SMALL < weights.size * batch and len(weights) % (2 * n) == 0:
+        n *= 2
+    if n == 1 or n > MOST_PARTS:
+        return np.dot, weights
+    return np.matmul, weights.reshape(n, -1, weights.shape[1])
