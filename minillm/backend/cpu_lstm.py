@@ -125,11 +125,10 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
         columns = gz.reshape(4 * width, n_columns)
         by_number = states[:-1].swapaxes(0, 1).reshape(len(states[0]), n_columns)
         g_weights = matmul(by_number, columns.T)
-        gx = matmul(weight.astype(dtype, copy=False), columns).reshape(
-            n_in, length, batch
-        )
+        gx = matmul(columns.T, weight.astype(dtype, copy=False).T)
+        gx = gx.reshape(length, batch, n_in).swapaxes(0, 1)
         return (
-            np.ascontiguousarray(gx.transpose(2, 1, 0)),
+            np.ascontiguousarray(gx),
             g_weights[width:-1],
             g_weights[-1],
             g_weights[:width],
