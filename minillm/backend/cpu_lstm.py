@@ -120,11 +120,12 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
                 np.multiply(by_gate_t, gc, out=by_gate_t)  # the slopes become gz
                 np.multiply(of_o_t, gh, out=gz_o)
                 multiply(by_gates, gz_t, out=gh_by_part)
-            gz[:, piece] = slopes.swapaxes(0, 1)
+            _items(gz)[:, piece] = _items(slopes).T
         n_columns = length * batch
         columns = gz.reshape(4 * width, n_columns)
-        by_number = states[:-1].swapaxes(0, 1).reshape(len(states[0]), n_columns)
-        g_weights = matmul(by_number, columns.T)
+        by_number = np.empty((len(states[0]), length, batch), dtype)
+        _items(by_number)[...] = _items(states[:-1]).T
+        g_weights = matmul(by_number.reshape(-1, n_columns), columns.T)
         gx = matmul(columns.T, weight.astype(dtype, copy=False).T)
         gx = gx.reshape(length, batch, n_in).swapaxes(0, 1)
         return (
@@ -149,3 +150,11 @@ def _in_parts(weights, batch: int):
     if n == 1 or n > MOST_PARTS:
         return np.dot, weights
     return np.matmul, weights.reshape(n, -1, weights.shape[1])
+
+
+def _items(x):
+    """Without the last axis: what lies along it is one item, which NumPy copies at
+    once.   (..., B) -> (...)"""
+    if not x.size:
+        return np.empty(x.shape[:-1])
+    return x.view(f"V{x.shape[-1] * x.itemsize}")[..., 0]
