@@ -125,7 +125,7 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
         columns = gz.reshape(4 * width, n_columns)
         by_number = np.empty((len(states[0]), length, batch), dtype)
         _items(by_number)[...] = _items(states[:-1]).T
-        g_weights = matmul(by_number.reshape(-1, n_columns), columns.T)
+        g_weights = matmul(by_number.reshape(len(states[0]), n_columns), columns.T)
         gx = matmul(columns.T, weight.astype(dtype, copy=False).T)
         gx = gx.reshape(length, batch, n_in).swapaxes(0, 1)
         return (
