@@ -1,5 +1,7 @@
 """`minillm bench`: how fast this machine trains and decodes."""
 
+import os
+
 import click
 
 from minillm_cli import common, output
@@ -92,6 +94,8 @@ def print_rows(result: dict) -> None:
     output.print_table(heads, rows, what)
     print_contests(result)
     click.echo(f"matrix products: {short(result['matmul_peak_flops'])}FLOP/s at most")
+    if kind := os.environ.get("OPENBLAS_CORETYPE"):
+        click.echo(f"OPENBLAS_CORETYPE={kind}: NumPy's kernels are those of that type")
 
 
 def print_contests(result: dict) -> None:

@@ -45,7 +45,8 @@ def another(version: str | None) -> list[list[str]]:
 
 def describe_blas(blas: dict) -> str:
     threads = "" if blas["threads"] is None else f", {blas['threads']} threads"
-    return f"{blas['name']} {blas['version'] or ''}{threads}"
+    kernels = f", kernels for {blas['architecture']}" if blas["architecture"] else ""
+    return f"{blas['name']} {blas['version'] or ''}{threads}{kernels}"
 
 
 def describe_products(products: dict) -> list[str]:

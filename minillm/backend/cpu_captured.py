@@ -6,20 +6,14 @@ the passes over memory. Only what writing needs is here; `capture.py` runs
 the body of any other op again. `tests/backend/test_capture.py` compares.
 """
 
-import functools
 import math
 from functools import partial
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
 from minillm.backend.arrays import split_heads
 from minillm.backend.capture import captured, rows_of
-
-# Multiplications up to which OpenBLAS has a kernel of its own for small products on
-# processors with AVX-512: beyond, it packs both matrices first.
-SMALL = 1_000_000
-WITH_SMALL_PRODUCTS = ("SkylakeX", "Cooperlake", "Sapphirerapids")
+from minillm.backend.products import SMALL, has_small_products
 
 
 @captured("linear")
@@ -45,15 +39,9 @@ def _rows_at_a_time(n: int, size: int) -> int:
     """How many of n rows are best multiplied at once with a matrix of this size."""
     if n <= 3:  # as vectors: a product of matrices takes twice as long as these
         return 1
-    if n <= 32 and 2 * size <= SMALL < n * size and _has_small_products():
+    if n <= 32 and 2 * size <= SMALL < n * size and has_small_products():
         return SMALL // size
     return n
-
-
-@functools.cache
-def _has_small_products() -> bool:
-    found = [each.get("architecture") for each in threadpool_info()]
-    return any(name in WITH_SMALL_PRODUCTS for name in found)
 
 
 @captured("embedding")

@@ -12,16 +12,14 @@ up to twice as quick on a piece as on a part of each row.
 
 import numpy as np
 
-from minillm.backend.products import matmul
+from minillm.backend.products import SMALL, has_small_products, matmul
 from minillm.backend.pullbacks import joint
 from minillm.backend.registry import faster
 
 # Numbers of all gates that backward works on at a time. With a quarter of them it is
 # 1.1 × slower; with all of a sequence no quicker, and takes more memory.
 PIECE = 131_072
-# OpenBLAS packs a matrix anew for each product, but with AVX-512 does not where there
-# are no more multiplications than these.
-SMALL, MOST_PARTS = 1_000_000, 8
+MOST_PARTS = 8  # of a product: with more, packing costs less
 
 
 @faster("lstm")
@@ -142,12 +140,12 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
 
 def _in_parts(weights, batch: int):
     """How to multiply weights by (columns, batch), and the weights: (rows, columns), or
-    (n, rows / n, columns) where the product of a part is SMALL. At 512 × 257 by 8 that
-    is 1.8 × as quick with AVX-512, and 2 % slower without."""
+    (n, rows / n, columns) where the product of a part is SMALL: at 512 × 257 by 8 that
+    is 1.8 × as quick."""
     n = 1
     while n * SMALL < weights.size * batch and len(weights) % (2 * n) == 0:
         n *= 2
-    if n == 1 or n > MOST_PARTS:
+    if n == 1 or n > MOST_PARTS or not has_small_products():
         return np.dot, weights
     return np.matmul, weights.reshape(n, -1, weights.shape[1])
 

@@ -11,12 +11,17 @@ import os
 from importlib import metadata
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from minillm.errors import UsageError
 
 # Multiplications below which the call through ctypes costs more than MKL can save.
 WORTH_IT = 200_000
+
+# Multiplications up to which OpenBLAS has a kernel of its own for small products on
+# processors with AVX-512: beyond, it packs both matrices first.
+SMALL = 1_000_000
+WITH_SMALL_PRODUCTS = ("SkylakeX", "Cooperlake", "Sapphirerapids")
 
 # mkl_cblas.h, mkl_service.h
 _ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112
@@ -69,6 +74,13 @@ def threads(n: int):
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise UsageError(f"threads must be a whole number of at least 1, got {n!r}")
     return threadpool_limits(limits=n, user_api="blas")
+
+
+@functools.cache
+def has_small_products() -> bool:
+    """Whether NumPy's OpenBLAS multiplies SMALL matrices without packing them."""
+    found = [each.get("architecture") for each in threadpool_info()]
+    return any(name in WITH_SMALL_PRODUCTS for name in found)
 
 
 def library() -> dict:

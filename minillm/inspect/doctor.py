@@ -61,12 +61,14 @@ def _version(name: str) -> str | None:
 
 
 def _blas() -> list[dict]:
-    """The linear algebra libraries NumPy runs on, each with its number of threads."""
+    """The linear algebra libraries NumPy runs on, each with its number of threads, and
+    the kind of processor that its kernels are for."""
     found = [
         {
             "name": pool["internal_api"],
             "version": pool["version"],
             "threads": pool["num_threads"],
+            "architecture": pool.get("architecture"),
         }
         for pool in threadpoolctl.threadpool_info()
         if pool["user_api"] == "blas"
@@ -75,7 +77,8 @@ def _blas() -> list[dict]:
         return found
     # threadpoolctl does not know every library (Accelerate on macOS, for one).
     built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return [{"name": built["name"], "version": built.get("version"), "threads": None}]
+    unknown = {"threads": None, "architecture": None}
+    return [{"name": built["name"], "version": built.get("version"), **unknown}]
 
 
 def _products() -> dict:

@@ -19,7 +19,6 @@ from minillm.text import (
     Shuffled,
     Tokenizer,
     Windows,
-    all_windows,
     spread,
     validation_windows,
 )
@@ -185,12 +184,31 @@ def all_batches(
     # so does a causal one that reads a special token first.
     n_before = len(tokenizer.before)
     if config.objective == "clm" and n_before:
-        windows = all_windows(val, config.context + 1 - n_before, ahead=0)
+        windows = _all_windows(val, config.context + 1 - n_before, ahead=0)
     elif config.objective == "clm":
-        windows = all_windows(val, config.context, ahead=1)
+        windows = _all_windows(val, config.context, ahead=1)
     else:
-        windows = all_windows(val, tokenizer.room(config.context), ahead=0)
+        windows = _all_windows(val, tokenizer.room(config.context), ahead=0)
     return [make_batch(config, each, rng, tokenizer) for each in windows]
+
+
+def _all_windows(ids: np.ndarray, context: int, ahead: int) -> list[np.ndarray]:
+    """All of a text: n whole windows (n, T) int32, and its end, a shorter one (1, T')
+    int32, each only where there is such. T = `context` + `ahead`.
+
+    `ahead` is how far a model predicts: 1 for a causal one, whose last token of a
+    window is a target only, so that the next window begins with it; 0 for a masked
+    one. Raises DataError for a text of `ahead` tokens or fewer.
+    """
+    if len(ids) <= ahead:
+        raise DataError(
+            f"the validation text is too short: {len(ids)} tokens leave nothing to be "
+            f"predicted; give more text"
+        )
+    n = (len(ids) - ahead) // context
+    places = np.arange(n)[:, None] * context + np.arange(context + ahead)
+    parts = [ids[places], ids[None, n * context :]]
+    return [p.astype(np.int32) for p in parts if len(p) and p.shape[1] > ahead]
 
 
 def _validation_draws() -> np.random.Generator:

@@ -83,11 +83,11 @@ class Learner:
     ):
         if not isinstance(config, TrainConfig) or not hasattr(text, "sampler"):
             raise UsageError("a Learner takes a TrainConfig and what `prepare` returns")
-        own = None
+        own_model = None
         if config.arch == OWN or not isinstance(model, LanguageModel | None):
-            from minillm.learning import own_model as own  # opened for such a model
+            from minillm.learning import own_model  # opened for such a model
 
-            config = own.with_model(config, model)
+            config = own_model.with_model(config, model)
         config = config.resolve()
         vocab_size = text.tokenizer.vocab_size
         shape = config.shape(vocab_size, len(text.labels))
@@ -106,10 +106,10 @@ class Learner:
                 rng = np.random.default_rng((config.seed, 0, WEIGHTS))
                 model = build(shape, rng)
             sampler, validation = text.sampler(config), text.validation(config)
-            if own:
+            if own_model:
                 row = validation.shard(0, len(validation.ids))
                 wish = str(workers), self.n_workers
-                self.own = own.look_at(model, row, vocab_size, config, *wish)
+                self.own = own_model.look_at(model, row, vocab_size, config, *wish)
                 self.n_workers = self.own.n_workers
             forked = self.worker_kind == "processes" and self.n_workers > 1
             flat = FlatParameters(model, shared=forked)

@@ -2,7 +2,6 @@
 
 import math
 
-from minillm.errors import option
 from minillm.learning.config import TrainConfig
 
 COOLDOWN = 0.2  # the last fraction of a "wsd" run
@@ -33,25 +32,6 @@ def cooldown_begins(config: TrainConfig) -> int:
     """The steps of a "wsd" run before its rate falls. Up to there, a run does what any
     longer one does."""
     return config.steps - max(1, round(COOLDOWN * config.steps))
-
-
-def odd_warmup(config: TrainConfig) -> str | None:
-    """What to tell about a warm-up that leaves the rest of the schedule no room."""
-    begin = f"{option('warmup', config.warmup)}: "
-    if config.steps == 1 and config.warmup <= 1:
-        return None
-    if config.warmup >= config.steps:
-        last = learning_rate(config, config.steps - 1)
-        return (
-            f"{begin}as long as the run of {config.steps} steps, or longer: the rate "
-            f"only rises, to {last:.3g} of {config.lr:.3g}"
-        )
-    if config.schedule == "wsd" and config.warmup > cooldown_begins(config):
-        return (
-            f"{begin}the cooldown begins after step {cooldown_begins(config)}: the "
-            f"rate drops where the warm-up ends"
-        )
-    return None
 
 
 def branch_step(config: TrainConfig) -> int | None:

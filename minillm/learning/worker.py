@@ -16,7 +16,7 @@ import numpy as np
 from minillm import backend, nn  # nn.Noise: a file of its own
 from minillm.learning.config import OBJECTIVE, TrainConfig
 from minillm.learning.encoded import make_batch
-from minillm.learning.evaluate import Score, evaluate, score_parts
+from minillm.learning.evaluate import Score, score_parts
 from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import Optimizer, squared_norm
 from minillm.models import LanguageModel
@@ -95,21 +95,12 @@ class Worker:
 
     def evaluate(self, every: int = 1) -> Score:
         """How the model predicts this worker's parts of the validation batch."""
-        return evaluate(
-            self.model,
-            self.work.validation,
-            self.at_a_time,
-            every=every,
-            rank=self.rank,
-            n=self.n,
-        )
+        return sum(self.score_parts(every), Score())
 
-    def score_parts(self) -> list[Score]:
+    def score_parts(self, every: int = 1) -> list[Score]:
         """The same for each of them."""
-        work = self.work
-        return score_parts(
-            self.model, work.validation, self.at_a_time, rank=self.rank, n=self.n
-        )
+        validation, size = self.work.validation, self.at_a_time
+        return score_parts(self.model, validation, size, every, self.rank, self.n)
 
 
 def part(size: int, rank: int, n: int) -> slice:

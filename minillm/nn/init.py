@@ -55,12 +55,8 @@ class Initializer:
         """What draws the weights of a model of this shape; `embedding_sd` is the
         configuration's unless it is given. Without an `rng` there are only shapes;
         `Blank` in its place makes weights to be filled."""
-        if rng is None:
-            kind = nn.Shapes
-        elif isinstance(rng, type):
-            kind = rng
-        else:
-            kind = cls
+        rng = nn.Shapes if rng is None else rng
+        kind = rng if isinstance(rng, type) else cls
         return kind(
             rng,
             config.init,

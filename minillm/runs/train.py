@@ -1,18 +1,15 @@
 """`train`: from settings to a run folder and its record."""
 
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 
 from minillm import backend, launcher
-from minillm.backend import Backend, products
 from minillm.backend.memory import keep_freed_memory
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
-from minillm.learning.schedule import odd_warmup
-from minillm.learning.workers import choose_workers, missed_wish
+from minillm.learning.workers import choose_workers
 from minillm.nn import Module
 from minillm.runs import memory
 from minillm.runs.begin import open_logbook
@@ -24,6 +21,7 @@ from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.resume import settle
 from minillm.runs.run import read_tokenizer
 from minillm.runs.run_record import RunRecord
+from minillm.runs.warnings import before_a_run
 
 
 def train(
@@ -95,7 +93,7 @@ def _train(
             learner = Learner(
                 config, text, workers=config.workers, model=model, ranks=ranks
             )
-            for line in _notes(learner, device):
+            for line in before_a_run(learner, device):
                 reporter.note(line)
             with open_logbook(learner, sources, reporter, resume, replaces) as book:
                 record = _steps(book, learner)
@@ -150,25 +148,3 @@ def _tokenizer(config: TrainConfig, resume: bool):
     """The one there is already: this run's own, or that of the run it builds on."""
     there = config.out if resume else config.base
     return read_tokenizer(there) if there else None
-
-
-def _notes(learner: Learner, device: Backend) -> Iterator[str]:
-    """In words: where this machine or text lacks something, or a setting is odd."""
-    config, text, own, n = learner.config, learner.text, learner.own, learner.n_workers
-    problem = products.library()["problem"] if device.kind == "cpu" else None
-    yield from filter(
-        None,
-        [
-            missed_wish(config.workers, learner.worker_kind),
-            problem,
-            odd_warmup(config),
-            None if own else memory.tight(config, learner.model.config, n, device),
-            text.cut(config.context),
-            text.repeated(config),
-            learner.ranks and learner.ranks.note,
-        ],
-    )
-    if device.kind != "cpu":
-        from minillm.backend import self_check
-
-        yield from self_check.notes(device)

@@ -12,7 +12,6 @@ __all__, __getattr__, __dir__ = lazy_names(
         "examples": [
             "Shuffled",
             "Windows",
-            "all_windows",
             "spread",
             "validation_windows",
         ],

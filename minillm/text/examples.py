@@ -86,25 +86,6 @@ def validation_windows(
     return windows[spread(len(windows), limit)].astype(np.int32)
 
 
-def all_windows(ids: np.ndarray, context: int, ahead: int) -> list[np.ndarray]:
-    """All of a text: n whole windows (n, T) int32, and its end, a shorter one (1, T')
-    int32, each only where there is such. T = `context` + `ahead`.
-
-    `ahead` is how far a model predicts: 1 for a causal one, whose last token of a
-    window is a target only, so that the next window begins with it; 0 for a masked
-    one. Raises DataError for a text of `ahead` tokens or fewer.
-    """
-    if len(ids) <= ahead:
-        raise DataError(
-            f"the validation text is too short: {len(ids)} tokens leave nothing to be "
-            f"predicted; give more text"
-        )
-    n = (len(ids) - ahead) // context
-    places = np.arange(n)[:, None] * context + np.arange(context + ahead)
-    parts = [ids[places], ids[None, n * context :]]
-    return [p.astype(np.int32) for p in parts if len(p) and p.shape[1] > ahead]
-
-
 def spread(n: int, limit: int | None) -> np.ndarray:
     """The numbers below n, or `limit` of them at equal distances."""
     if limit is None or limit >= n:

@@ -194,7 +194,7 @@ def test_after_an_error_ops_run_as_before():
 def test_rows_are_cut_where_that_is_quicker(n, size, monkeypatch):
     """With AVX-512: products of at most a million multiplications."""
     rows = cpu_captured._rows_at_a_time
-    monkeypatch.setattr(cpu_captured, "_has_small_products", lambda: False)
+    monkeypatch.setattr(cpu_captured, "has_small_products", lambda: False)
     assert [rows(i, size) for i in (1, 2, 3, 4, n)] == [1, 1, 1, 4, n]
-    monkeypatch.setattr(cpu_captured, "_has_small_products", lambda: True)
+    monkeypatch.setattr(cpu_captured, "has_small_products", lambda: True)
     assert rows(n, size) == (5 if (n, size) == (8, 180_000) else n)

@@ -36,6 +36,14 @@ def test_a_shape_of_one_s_own_is_shown_as_a_table(minillm):
     assert err.startswith("next: ")
 
 
+@pytest.mark.parametrize("kind", ["Haswell", ""])
+def test_who_chose_numpy_s_kernels_is_told(minillm, monkeypatch, kind):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", kind)
+    out = minillm("bench", "--size", "pico", *QUICK)[1]
+    said = "OPENBLAS_CORETYPE=Haswell: NumPy's kernels are those of that type" in out
+    assert said == bool(kind)
+
+
 def test_an_unknown_size_is_refused(minillm):
     code, _, err = minillm("bench", "--size", "huge")
     assert code == 2

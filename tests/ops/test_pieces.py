@@ -299,6 +299,30 @@ def test_an_lstm_in_any_pieces_with_a_state_and_without(monkeypatch, chunk, dtyp
     compare(from_nothing, *arrays, dtype=dtype)
 
 
+@pytest.mark.parametrize(
+    ("small", "forwards", "backwards"),
+    [(1, 1, 4), (50, 8, 4), (100, 4, 2), (400, 1, 1)],
+)
+def test_an_lstm_by_products_in_parts(monkeypatch, small, forwards, backwards):
+    """Of 16 × 11 by 2 and, backwards, 4 × 16 by 2; more than 8 parts are none."""
+    parts, in_parts = [], cpu_lstm._in_parts
+
+    def noted(weights, batch):
+        multiply, cut = in_parts(weights, batch)
+        parts.append(len(cut) if cut.ndim == 3 else 1)
+        return multiply, cut
+
+    monkeypatch.setattr(cpu_lstm, "_in_parts", noted)
+    monkeypatch.setattr(cpu_lstm, "SMALL", small)
+    arrays = normal((2, 7, 6)), normal((6, 16)), normal(16), normal((4, 16))
+    states = normal((2, 4)), normal((2, 4))
+    for can, expected in ((True, [forwards, backwards]), (False, [1, 1])):
+        monkeypatch.setattr(cpu_lstm, "has_small_products", lambda can=can: can)
+        parts.clear()
+        compare(ops.lstm, *arrays, *states, dtype=np.float64)
+        assert parts == expected
+
+
 @BOTH
 @pytest.mark.parametrize("shape", [(6,), (1, 6), (3, 5, 6), (0, 6)])
 def test_linear_and_layer_norm_with_and_without_a_bias(shape, dtype):

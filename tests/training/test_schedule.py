@@ -7,7 +7,8 @@ import pytest
 
 from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
-from minillm.learning.schedule import learning_rate, odd_warmup
+from minillm.learning.schedule import learning_rate
+from minillm.runs.warnings import odd_warmup
 
 
 def rates(schedule: str, **options) -> np.ndarray:
