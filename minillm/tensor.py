@@ -175,9 +175,9 @@ def backward(root: Tensor, grad=None) -> None:
         g, _ = gradients.pop(tensor)
         if tensor.retains_grad or not tensor.edges:
             _keep(tensor, g)
+        device = backend.of(tensor.data)
         for parents, pullback in tensor.edges:
-            device, made_by = backend.of(tensor.data), tensor.made_by
-            for parent, part in pulled(device, made_by, pullback, parents, g):
+            for parent, part in pulled(device, tensor.made_by, pullback, parents, g):
                 gradients[parent] = _plus(gradients.get(parent), part)
         if tensor.edges:
             tensor.edges = FREED
