@@ -170,21 +170,22 @@ def backward(root: Tensor, grad=None) -> None:
     order = topological_order(root)
     while order:  # popped, so that what has been used is freed at once
         tensor = order.pop()
-        if tensor not in gradients:  # a leaf to which a GPU's pullbacks have added
+        if tensor not in gradients:  # a leaf into whose grad a GPU has added itself
             continue
         g, _ = gradients.pop(tensor)
         if tensor.retains_grad or not tensor.edges:
             _keep(tensor, g)
+        device = backend.of(tensor.data)
         for parents, pullback in tensor.edges:
-            device, made_by = backend.of(tensor.data), tensor.made_by
-            for parent, part in pulled(device, made_by, pullback, parents, g):
+            for parent, part in pulled(device, tensor.made_by, pullback, parents, g):
                 gradients[parent] = _plus(gradients.get(parent), part)
         if tensor.edges:
             tensor.edges = FREED
 
 
 def topological_order(root: Tensor) -> list[Tensor]:
-    """Every tensor that `root` was made from and that needs a gradient, users last.
+    """Every tensor that `root` was made from and that needs a gradient, each before
+    what was made of it.
 
     Why sorted: in `b = a + a; c = b + b` the gradient of b has two parts. Passing b's
     gradient on before both have arrived would send the first part down twice; walking
@@ -227,7 +228,9 @@ def _keep(tensor, g) -> None:
         # A copy: g may be borrowed.
         tensor.grad = xp.array(g, tensor.dtype, order="C")
     else:
-        tensor.grad += g  # in place: in training, a view of the flat gradient
+        tensor.grad += (
+            g  # in place: in training, a view of one buffer (`FlatParameters`)
+        )
 
 
 def _seed(root, grad):

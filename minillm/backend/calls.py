@@ -92,12 +92,13 @@ class Call:
     def settings(self, given: dict, recording: bool) -> dict:
         """What the rule gets for settings: no Tensor, and no number of NumPy. Raises
         TypeError for a Tensor that would want a gradient, while ops are recorded."""
-        return {
-            key: x if type(x) in PLAIN else self._plain(key, x, recording)
-            for key, x in given.items()
-        }
+        if PLAIN.issuperset(map(type, given.values())):
+            return given
+        return {key: self._plain(key, x, recording) for key, x in given.items()}
 
     def _plain(self, key: str, x, recording: bool):
+        if type(x) in PLAIN:
+            return x
         if isinstance(x, ArrayLike):
             if x.requires_grad and recording:
                 raise TypeError(

@@ -5,7 +5,6 @@ respect to one argument, or, where it is `joint`, to all of them. Here gradients
 arrays; `minillm/tensor.py` sends them from tensor to tensor.
 """
 
-import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -114,20 +113,21 @@ def _contributions(parents, answer, g, made_by: str, places) -> list[tuple]:
                 f"the pullback of {made_by} returned {len(answers)} gradients for "
                 f"{len(parents)} arguments"
             )
-    found = []
-    places = places or itertools.repeat(None)
-    for parent, contribution, place in zip(parents, answers, places, strict=False):
-        if parent is not None and (place is None or contribution is not None):
-            array = parent.data
-            if getattr(contribution, "shape", None) != array.shape:
-                contribution = unbroadcast(contribution, array.shape, made_by)
-            if debugging():
-                types = computing_type(array.dtype), g.dtype
-                what = f"the gradient through {made_by}"
-                backend.check_array(contribution, what, types)
-            if contribution.dtype != array.dtype:
-                contribution = contribution.astype(computing_type(array.dtype))
-            found.append((parent, contribution))
+    found, checks = [], debugging()
+    for i, (parent, contribution) in enumerate(zip(parents, answers, strict=False)):
+        added = places and contribution is None and places[i] is not None
+        if parent is None or added:
+            continue
+        array = parent.data
+        if getattr(contribution, "shape", None) != array.shape:
+            contribution = unbroadcast(contribution, array.shape, made_by)
+        if checks:
+            types = computing_type(array.dtype), g.dtype
+            what = f"the gradient through {made_by}"
+            backend.check_array(contribution, what, types)
+        if contribution.dtype != array.dtype:
+            contribution = contribution.astype(computing_type(array.dtype))
+        found.append((parent, contribution))
     return found
 
 

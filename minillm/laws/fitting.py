@@ -1,6 +1,6 @@
 """Fit a law to measured runs: `fit("runs.csv", x="N", y="loss")`, and `fit_power`.
 
-The search for the numbers of the law is in `minimise.py`.
+The search for the numbers of the law is `search` in `minimise.py`.
 """
 
 import os

@@ -143,7 +143,7 @@ class Learner:
         losses = self._workers.call("compute", number)
         squares = self._workers.call("reduce")
         step = Step(number, lr, self.wait)
-        if self._unread is None:
+        if self._unread is None:  # no GPU: the loss is here already
             loss, norm = backend.to_numpy(sum(losses)).item(), global_norm(squares)
             step.keep(loss, norm)
             scale = clip_scale(norm, self.config.clip)

@@ -15,8 +15,8 @@ class Optimizer:
     `lr`; a Learner hands over flat parameters and calls `update` for each of its parts.
 
     parameters: a module, its tensors, or FlatParameters. Their arrays and
-    gradients become views of one buffer each. Decay acts on matrices and embeddings
-    only, not on gains and biases.
+    gradients become views of one buffer each, and those that decay acts on lie first
+    (`flat.py`): matrices and embeddings, not gains and biases.
     """
 
     def __init__(self, parameters, *, lr: float, weight_decay: float):
@@ -102,8 +102,8 @@ class AdamW(Optimizer):
 
 
 def unless_diverged(step: Callable) -> Callable:
-    """A step in place that moves nothing where `scale` says so: an array, and 0, as on
-    a GPU once a run has diverged."""
+    """The step itself where `scale` is a plain number, as on any CPU. On a GPU it is an
+    array, which is 0 once a run has diverged: then nothing moves."""
 
     @functools.wraps(step)
     def run(*arrays, scale, **settings):

@@ -123,6 +123,6 @@ def loss_function(model: Module) -> Callable:
 def batch_at(work: Workplace, step: int) -> Batch:
     """The whole batch of a step: a pure function of the run's seed and the step."""
     config = work.config
-    examples = work.sampler.at(step, config.batch)
+    examples = work.sampler.at(step, config.batch)  # see `text/examples.py`
     rng = np.random.default_rng((config.seed, step, OBJECTIVE))
     return make_batch(config, examples, rng, work.tokenizer)

@@ -55,6 +55,7 @@ class Initializer:
         """What draws the weights of a model of this shape; `embedding_sd` is the
         configuration's unless it is given. Without an `rng` there are only shapes;
         `Blank` in its place makes weights to be filled."""
+        # To train it is a Generator; the two that draw nothing are in `blank.py`.
         rng = nn.Shapes if rng is None else rng
         kind = rng if isinstance(rng, type) else cls
         return kind(
@@ -71,8 +72,9 @@ class Initializer:
         """(fan_in, fan_out), for x @ W. Raises UsageError where one is 0."""
         if fan_in < 1 or fan_out < 1:
             raise UsageError(f"a matrix of shape {(fan_in, fan_out)} holds no weights")
-        per_sd = {"kaiming": fan_in / 2, "xavier": (fan_in + fan_out) / 2}
-        sd = self._sd_by_rule(1 / math.sqrt(per_sd.get(self.rule, fan_in)))
+        inverse_variance = {"kaiming": fan_in / 2, "xavier": (fan_in + fan_out) / 2}
+        sd = 1 / math.sqrt(inverse_variance.get(self.rule, fan_in))
+        sd = self._sd_by_rule(sd)
         if into_residual:
             sd /= math.sqrt(2 * self.n_layers)
         return self._normal((fan_in, fan_out), sd)

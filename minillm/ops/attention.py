@@ -44,9 +44,9 @@ def attention_weights(q, k, bias=None, *, causal: bool = False, mask=None):
     weights, pull_scores = softmax.rule(scores)
 
     def pullback(g):
-        g_bias = pull_scores(g)
-        gs = g_bias * scale
-        return gs @ keys, sum_over_groups(gs.swapaxes(-1, -2) @ q, k), g_bias
+        g_scores = pull_scores(g)  # that of the bias too
+        gs = g_scores * scale  # of q kᵀ
+        return gs @ keys, sum_over_groups(gs.swapaxes(-1, -2) @ q, k), g_scores
 
     return weights, pullback
 

@@ -1,7 +1,8 @@
 """Cross-entropy, the loss of every objective here, in nats.
 
-The loss is a *sum* over the kept targets divided by `n_targets`, the number of kept
-targets in the whole batch: shards of unequal counts then add up to the whole's loss.
+The loss is a *sum* over the kept targets, those that are not IGNORED, divided by
+`n_targets`, their number in the whole batch: shards of unequal counts then add up to
+the whole's loss.
 
 Where few targets are kept, as in a masked model, these ops do not see the other rows:
 `_token_loss` in `models/language_model.py` drops them before.

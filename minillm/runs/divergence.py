@@ -1,4 +1,5 @@
-"""diverged.json: what is known of a step whose loss or gradient is not finite."""
+"""diverged.json: what is known of a step whose loss or gradient is not finite, which
+`Learner.step` has noticed."""
 
 import math
 

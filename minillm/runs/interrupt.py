@@ -1,4 +1,5 @@
-"""Ctrl-C, termination, a terminal that closes: training finishes its step first."""
+"""Ctrl-C, termination, a terminal that closes: training finishes its step first, and
+saves (`_steps` in `train.py`)."""
 
 import signal
 import threading

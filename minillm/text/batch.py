@@ -1,4 +1,5 @@
-"""Batch: what every objective hands to a model."""
+"""Batch: what every objective (`objectives.py`) makes of examples (`examples.py`) and
+hands to a model."""
 
 import dataclasses
 from dataclasses import dataclass

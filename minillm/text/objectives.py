@@ -40,8 +40,9 @@ def causal(
         windows = np.hstack([before, windows])[:, : context + 1]
     ids = np.ascontiguousarray(windows[:, :-1])
     targets = np.ascontiguousarray(windows[:, 1:])
-    targets[:, : max(0, n_before - 1)] = IGNORED  # no text holds those
-    return Batch(ids, targets, n_targets=int((targets != IGNORED).sum()))
+    if n_before > 1:
+        targets[:, : n_before - 1] = IGNORED  # no text holds those
+    return Batch(ids, targets)
 
 
 def masked(
