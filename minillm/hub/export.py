@@ -75,13 +75,15 @@ def weights_of(run: Run, places: Places) -> dict[str, np.ndarray]:
 def generation_config(run: Run, ids: dict) -> dict:
     """The content of generation_config.json: the likeliest token, within the context,
     unless somebody asks otherwise."""
+    most = run.model.config.context
     if run.config.objective == "seq2seq":
+        most += 1  # the token to begin with is counted, and the last one not read
         begin = run.tokenizer.specials[run.tokenizer.begin]
         ids = {**ids, "decoder_start_token_id": begin}
         ids = {**ids, "suppress_tokens": run.tokenizer.never_written}
     elif not run.model.continues_text:
         return ids
-    return {**ids, "do_sample": False, "max_length": run.model.config.context}
+    return {**ids, "do_sample": False, "max_length": most}
 
 
 def _check_free(folder: Path) -> None:

@@ -233,6 +233,7 @@ def test_an_encoder_decoder_lies_in_the_order_of_marians_sines(make, bias, tmp_p
     assert config["eos_token_id"] == specials["[EOS]"]
     writing = json.loads((folder / "generation_config.json").read_text("utf-8"))
     assert writing["suppress_tokens"] == [specials["[PAD]"], specials["[BOS]"]]
+    assert writing["max_length"] == run.model.config.context + 1  # the first counts
     weights = read_arrays(folder / "model.safetensors")
     assert weights["final_logits_bias"].shape == (1, run.tokenizer.vocab_size)
     rng = np.random.default_rng(1)

@@ -194,6 +194,11 @@ def test_an_encoder_decoder(opened):
         written = theirs.generate(**tokenizer(text, return_tensors="pt"))[0]
         found = tokenizer.decode(written, skip_special_tokens=True)
         assert found == generate(run, text, temperature=0)
+    never = [*theirs.generation_config.suppress_tokens, tokenizer.eos_token_id]
+    endless = theirs.generate(
+        **tokenizer("abc", return_tensors="pt"), suppress_tokens=never
+    )
+    assert endless.shape[1] == 1 + run.model.config.context  # as many as ours writes
     assert check_card(folder)
 
 
