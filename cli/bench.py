@@ -74,6 +74,7 @@ def run_profile(given: dict, plot: str | None, json: bool) -> None:
 
 
 def print_rows(result: dict) -> None:
+    from minillm.backend import products
     from minillm.figures import short
 
     rows = [
@@ -94,8 +95,9 @@ def print_rows(result: dict) -> None:
     output.print_table(heads, rows, what)
     print_contests(result)
     click.echo(f"matrix products: {short(result['matmul_peak_flops'])}FLOP/s at most")
-    if kind := os.environ.get("OPENBLAS_CORETYPE"):
-        click.echo(f"OPENBLAS_CORETYPE={kind}: NumPy's kernels are those of that type")
+    if asked := os.environ.get("OPENBLAS_CORETYPE"):
+        kernels = ", ".join(products.kernels()) or "unknown"
+        click.echo(f"NumPy's kernels: {kernels}, by OPENBLAS_CORETYPE={asked}")
 
 
 def print_contests(result: dict) -> None:

@@ -170,7 +170,7 @@ def backward(root: Tensor, grad=None) -> None:
     order = topological_order(root)
     while order:  # popped, so that what has been used is freed at once
         tensor = order.pop()
-        if tensor not in gradients:  # a leaf into whose grad a GPU has added itself
+        if tensor not in gradients:  # a leaf: a GPU's pullbacks added to its grad
             continue
         g, _ = gradients.pop(tensor)
         if tensor.retains_grad or not tensor.edges:
@@ -228,9 +228,8 @@ def _keep(tensor, g) -> None:
         # A copy: g may be borrowed.
         tensor.grad = xp.array(g, tensor.dtype, order="C")
     else:
-        tensor.grad += (
-            g  # in place: in training, a view of one buffer (`FlatParameters`)
-        )
+        # In place: in training, grad is a view of one buffer (`FlatParameters`).
+        tensor.grad += g
 
 
 def _seed(root, grad):

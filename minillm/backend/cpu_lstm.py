@@ -75,8 +75,8 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
         gz = np.empty((4 * width, length, batch), dtype)
         g_state, work = np.zeros((2, 2 * width, batch), dtype)
         gh, gc = g_state[:width], g_state[width:]
-        multiply, by_gates = _in_parts(recurrent, batch)
-        gh_by_part = gh.reshape(*by_gates.shape[:-1], batch)
+        multiply, weights = _in_parts(recurrent, batch)
+        gh_by_part = gh.reshape(*weights.shape[:-1], batch)
         by_output, left = work[:width], work[width:]
         g_by_time = np.ascontiguousarray(g.transpose(1, 2, 0))
         some = max(1, min(length, PIECE // max(1, 4 * width * batch)))
@@ -117,7 +117,7 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
                 np.add(by_output, left, out=gc)
                 np.multiply(by_gate_t, gc, out=by_gate_t)  # the slopes become gz
                 np.multiply(of_o_t, gh, out=gz_o)
-                multiply(by_gates, gz_t, out=gh_by_part)
+                multiply(weights, gz_t, out=gh_by_part)
             _items(gz)[:, piece] = _items(slopes).T
         n_columns = length * batch
         columns = gz.reshape(4 * width, n_columns)
@@ -140,12 +140,13 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
 
 def _in_parts(weights, batch: int):
     """How to multiply weights by (columns, batch), and the weights: (rows, columns), or
-    in n parts (n, rows / n, columns). Where OpenBLAS has small products, each part is
-    SMALL (512 × 257 by 8 are 1.8 × as quick), and a column lies together (1.05 ×)."""
-    n = 1
-    while n * SMALL < weights.size * batch and len(weights) % (2 * n) == 0:
+    (n, rows / n, columns), each part for a SMALL product, where OpenBLAS has such: 1.8
+    × as quick for 512 × 257 by 8. A column's numbers lie side by side there (1.05 ×).
+    """
+    n, size = 1, weights.size * batch
+    while size > n * SMALL and len(weights) % (2 * n) == 0:
         n *= 2
-    if n > MOST_PARTS or not has_small_products():
+    if size > n * SMALL or n > MOST_PARTS or not has_small_products():
         return np.dot, weights
     by_column = weights.reshape(n, len(weights) // n, weights.shape[1]).swapaxes(1, 2)
     parts = np.ascontiguousarray(by_column).swapaxes(1, 2)
@@ -153,8 +154,10 @@ def _in_parts(weights, batch: int):
 
 
 def _items(x):
-    """Without the last axis: what lies along it is one item, which NumPy copies at
-    once.   (..., B) -> (...)"""
+    """x without its last axis, to be copied: the numbers of all sequences are one item,
+    which NumPy copies at once.   (..., B) -> (...)
+
+    A view; for an x without numbers an array that leads nowhere."""
     if not x.size:
         return np.empty(x.shape[:-1])
     return x.view(f"V{x.shape[-1] * x.itemsize}")[..., 0]

@@ -78,9 +78,15 @@ def threads(n: int):
 
 @functools.cache
 def has_small_products() -> bool:
-    """Whether NumPy's OpenBLAS multiplies SMALL matrices without packing them."""
+    """Whether an OpenBLAS here multiplies SMALL matrices without packing them."""
+    return any(kind in WITH_SMALL_PRODUCTS for kind in kernels())
+
+
+def kernels() -> list[str]:
+    """The kinds of processors that the loaded BLAS libraries compute for, as far as
+    they tell: ["Haswell"]."""
     found = [each.get("architecture") for each in threadpool_info()]
-    return any(name in WITH_SMALL_PRODUCTS for name in found)
+    return [kind for kind in found if kind]
 
 
 def library() -> dict:

@@ -73,11 +73,12 @@ def weights_of(run: Run, places: Places) -> dict[str, np.ndarray]:
 
 
 def generation_config(run: Run, ids: dict) -> dict:
-    """The content of generation_config.json: the likeliest token, within the context,
-    unless somebody asks otherwise."""
+    """The content of generation_config.json: the likeliest token, and as many as ours
+    writes, unless somebody asks otherwise. The library counts what is read too: a
+    prompt, or the one token that an encoder–decoder begins with."""
     most = run.model.config.context
     if run.config.objective == "seq2seq":
-        most += 1  # the token to begin with is counted, and the last one not read
+        most += 1
         begin = run.tokenizer.specials[run.tokenizer.begin]
         ids = {**ids, "decoder_start_token_id": begin}
         ids = {**ids, "suppress_tokens": run.tokenizer.never_written}

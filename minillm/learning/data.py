@@ -1,5 +1,5 @@
-"""From a configuration to token ids: the corpus, its tokenizer, its two parts. Which of
-them a step sees is in `text/examples.py`."""
+"""From a configuration to token ids: the corpus, its tokenizer, its two parts. Which
+examples of the first part a step sees is in `text/examples.py`."""
 
 from collections.abc import Sequence
 from typing import TypeAlias

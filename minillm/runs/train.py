@@ -21,7 +21,7 @@ from minillm.runs.logbook import Logbook, Silent
 from minillm.runs.resume import settle
 from minillm.runs.run import read_tokenizer
 from minillm.runs.run_record import RunRecord
-from minillm.runs.warnings import before_a_run
+from minillm.runs.warnings import before_training
 
 
 def train(
@@ -93,7 +93,7 @@ def _train(
             learner = Learner(
                 config, text, workers=config.workers, model=model, ranks=ranks
             )
-            for line in before_a_run(learner, device):
+            for line in before_training(learner, device):
                 reporter.note(line)
             with open_logbook(learner, sources, reporter, resume, replaces) as book:
                 record = _steps(book, learner)

@@ -12,8 +12,8 @@ from minillm.learning.workers import missed_wish
 from minillm.runs import memory
 
 
-def before_a_run(learner: Learner, device: Backend) -> Iterator[str]:
-    """In words: where this machine or text lacks something, or a setting is odd."""
+def before_training(learner: Learner, device: Backend) -> Iterator[str]:
+    """What there is to tell of this run, a sentence each."""
     config, text, own, n = learner.config, learner.text, learner.own, learner.n_workers
     problem = products.library()["problem"] if device.kind == "cpu" else None
     yield from filter(

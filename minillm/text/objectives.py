@@ -39,7 +39,7 @@ def causal(
         before = np.tile(tokenizer.before, (len(windows), 1))
         windows = np.hstack([before, windows])[:, : context + 1]
     ids = np.ascontiguousarray(windows[:, :-1])
-    targets = np.ascontiguousarray(windows[:, 1:])
+    targets = windows[:, 1:].copy()  # written into, where ids may be a view
     if n_before > 1:
         targets[:, : n_before - 1] = IGNORED  # no text holds those
     return Batch(ids, targets)

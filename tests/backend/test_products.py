@@ -303,3 +303,17 @@ def test_without_the_package_numpy_multiplies(monkeypatch):
     monkeypatch.setattr(products.metadata, "version", version)
     found = products.library()
     assert found == {"name": "NumPy", "version": np.__version__, "problem": None}
+
+
+@pytest.mark.parametrize(
+    ("loaded", "kernels", "small"),
+    [
+        ([{}, {"architecture": None}], [], False),
+        ([{"architecture": "Haswell"}], ["Haswell"], False),
+        ([{"architecture": x} for x in ("Zen", "SkylakeX")], ["Zen", "SkylakeX"], True),
+    ],
+)
+def test_what_the_kernels_are_for(monkeypatch, loaded, kernels, small):
+    monkeypatch.setattr(products, "threadpool_info", lambda: loaded)
+    assert products.kernels() == kernels
+    assert products.has_small_products.__wrapped__() is small

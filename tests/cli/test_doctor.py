@@ -85,6 +85,17 @@ def test_blas_is_named_also_where_its_threads_cannot_be_counted(monkeypatch):
     assert blas["threads"] is None
 
 
+@pytest.mark.parametrize("kind", ["Zen", None])
+def test_the_kind_of_kernels_is_told_where_it_is_known(minillm, monkeypatch, kind):
+    blas = {"user_api": "blas", "internal_api": "openblas", "version": "1"}
+    found = [{**blas, "num_threads": 3, "architecture": kind}]
+    monkeypatch.setattr(doctor.threadpoolctl, "threadpool_info", lambda: found)
+    monkeypatch.setattr(backend, "describe", list)
+    out = " ".join(minillm("doctor")[1].split())
+    assert "openblas 1, 3 threads" in out
+    assert ("3 threads, kernels for Zen" in out) == bool(kind)
+
+
 def test_a_package_of_our_name_is_told_apart(minillm, monkeypatch, tmp_path):
     """`pip install minillm` brings another project, and puts it over this one."""
     monkeypatch.setattr(backend, "describe", list)

@@ -299,12 +299,14 @@ def test_an_lstm_in_any_pieces_with_a_state_and_without(monkeypatch, chunk, dtyp
     compare(from_nothing, *arrays, dtype=dtype)
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("small", "forwards", "backwards"),
-    [(1, 1, 4), (50, 8, 4), (100, 4, 2), (400, 1, 1)],
+    [(1, 1, 1), (30, 1, 1), (40, 1, 4), (50, 8, 4), (100, 4, 2), (400, 1, 1)],
 )
-def test_an_lstm_by_products_in_parts(monkeypatch, small, forwards, backwards):
-    """Of 16 × 11 by 2 and, backwards, 4 × 16 by 2; more than 8 parts are none."""
+def test_an_lstm_by_products_in_parts(monkeypatch, small, forwards, backwards, dtype):
+    """Of 16 × 11 by 2 and, backwards, 4 × 16 by 2. More than 8 parts are none, and so
+    are parts that would still be too large."""
     parts, in_parts = [], cpu_lstm._in_parts
 
     def noted(weights, batch):
@@ -319,7 +321,7 @@ def test_an_lstm_by_products_in_parts(monkeypatch, small, forwards, backwards):
     for can, expected in ((True, [forwards, backwards]), (False, [1, 1])):
         monkeypatch.setattr(cpu_lstm, "has_small_products", lambda can=can: can)
         parts.clear()
-        compare(ops.lstm, *arrays, *states, dtype=np.float64)
+        compare(ops.lstm, *arrays, *states, dtype=dtype)
         assert parts == expected
 
 

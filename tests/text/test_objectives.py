@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,16 @@ def test_causal_predicts_the_next_token():
     assert batch.ids.tolist() == [[5, 6, 7]]
     assert batch.targets.tolist() == [[6, 7, 8]]
     assert batch.n_targets == 3
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_causal_reads_what_stands_before_a_text(n):
+    """Of one window too, whose ids and targets could be the same memory."""
+    begun = SimpleNamespace(before=np.array([1, 2], np.int32))
+    batch = run(causal, np.array(n * [[5, 6, 7]], np.int32), tokenizer=begun, context=3)
+    assert batch.ids.tolist() == n * [[1, 2, 5]]
+    assert batch.targets.tolist() == n * [[IGNORED, 5, 6]]
+    assert batch.n_targets == 2 * n
 
 
 def test_masked_hides_only_what_it_asks_for():
