@@ -197,9 +197,8 @@ class Session:
         at_once = min(self.workers, available_cores())
         step_seconds = probe(configs, text, at_once, PROBING * self.budget)
         spent = time.perf_counter() - self.began
-        return within_budget(
-            replace(plan, step_seconds=step_seconds, seconds_before=spent)
-        )
+        measured = {"step_seconds": step_seconds, "seconds_before": spent}
+        return within_budget(replace(plan, **measured))
 
     def _train(self, text: EncodedCorpus) -> None:
         """Train the missing runs, each in a process of its own."""
