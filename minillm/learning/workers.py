@@ -1,4 +1,5 @@
-"""Workers: processes or threads that do the same call at the same time.
+"""Workers: processes or threads that do the same call at the same time. What each does,
+with its shard of the batch and in adding up the gradients, is in `worker.py`.
 
 Processes are forked (Linux), so that each starts with everything its parent has and
 sees the same shared buffers; they are spared the interpreter lock. Elsewhere, and when

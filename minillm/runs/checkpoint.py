@@ -1,4 +1,5 @@
-"""Checkpoints: directories that are either whole or not there.
+"""Checkpoints: directories that are either whole or not there, by `replacing_folder` of
+`files.py`.
 
     step-000500/ model.safetensors      weights by name
                  optimizer.safetensors  the optimizer's moments by name

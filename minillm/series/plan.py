@@ -214,7 +214,7 @@ def _checked(plan: Plan) -> Plan:
     return plan
 
 
-def fitted(plan: Plan) -> Plan:
+def within_budget(plan: Plan) -> Plan:
     """The plan with the runs that the budget allows.
 
     Another seed changes a loss more than a third fewer tokens do. So tokens are cut

@@ -20,7 +20,14 @@ from minillm.runs.run import read_record
 from minillm.series.elsewhere import elsewhere, jobs_for
 from minillm.series.executors import Executor
 from minillm.series.ladder import Ladder, command, options
-from minillm.series.plan import FINISHING, Plan, Run, fitted, most_runs, read_plan
+from minillm.series.plan import (
+    FINISHING,
+    Plan,
+    Run,
+    most_runs,
+    read_plan,
+    within_budget,
+)
 from minillm.series.pool import Task, forks, side_by_side
 from minillm.series.results import Results
 from minillm.series.series_progress import Silent
@@ -190,7 +197,8 @@ class Session:
         at_once = min(self.workers, available_cores())
         step_seconds = probe(configs, text, at_once, PROBING * self.budget)
         spent = time.perf_counter() - self.began
-        return fitted(replace(plan, step_seconds=step_seconds, seconds_before=spent))
+        measured = {"step_seconds": step_seconds, "seconds_before": spent}
+        return within_budget(replace(plan, **measured))
 
     def _train(self, text: EncodedCorpus) -> None:
         """Train the missing runs, each in a process of its own."""

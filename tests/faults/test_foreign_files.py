@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from minillm import weights
 from minillm.runs import checkpoint
 from minillm.series.ladder import PRESETS
-from minillm.series.plan import Plan, fitted
+from minillm.series.plan import Plan, within_budget
 
 NEWEST = Path("run/checkpoints/step-000006")
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
@@ -65,7 +65,7 @@ def series(here, run) -> Path:
     )
     folder = Path("law")
     shutil.copytree(run, folder / "runs" / "16-s0")
-    fitted(plan).write(folder / "plan.json")
+    within_budget(plan).write(folder / "plan.json")
     (folder / "scale.json").write_text('{"runs": []}')
     (folder / "decoding.json").write_text('{"points": []}')
     return folder

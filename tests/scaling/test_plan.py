@@ -17,9 +17,9 @@ from minillm.series.plan import (
     SLOWER,
     STARTING,
     Plan,
-    fitted,
     makespan,
     read_plan,
+    within_budget,
 )
 from minillm.series.series_progress import Reporter
 
@@ -56,7 +56,7 @@ def plan(budget, slower=1.0, **changes) -> Plan:
         step_seconds={width: slower * s for width, s in STEP_SECONDS.items()},
         seconds_before=7.0,
     )
-    return fitted(replace(blank, **changes))
+    return within_budget(replace(blank, **changes))
 
 
 def seeds(plan: Plan) -> dict[int, int]:
