@@ -54,21 +54,16 @@ class Score:
         return Score(self.tokens + other.tokens, self.labels + other.labels)
 
 
-def evaluate(
-    model, batch: Batch, size: int, *, every: int = 1, rank: int = 0, n: int = 1
-) -> Score:
-    """Score a batch in parts of `size` sequences.
-
-    With `every=8` it looks at every eighth part only, and of these, as worker `rank` of
-    `n`, at every n-th.
-    """
-    return sum(score_parts(model, batch, size, every, rank, n), Score())
+def evaluate(model, batch: Batch, size: int) -> Score:
+    """Score a batch in parts of `size` sequences."""
+    return sum(score_parts(model, batch, size), Score())
 
 
 def score_parts(
     model, batch: Batch, size: int, every: int = 1, rank: int = 0, n: int = 1
 ) -> list[Score]:
-    """The score of each part that `evaluate` looks at."""
+    """The score of each part of `size` sequences: with `every=8` of every eighth one
+    only, and of these, as worker `rank` of `n`, of every n-th."""
     n_parts = math.ceil(len(batch.ids) / size)
     parts = range(0, n_parts, every)[rank::n]
     return [score(model, _trimmed(batch.shard(part, n_parts))) for part in parts]

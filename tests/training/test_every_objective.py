@@ -1,6 +1,7 @@
 """What holds of a run whatever it learns: exact resumes, any number of workers, sharded
 evaluation, float32 throughout."""
 
+import itertools
 import signal
 from dataclasses import astuple
 
@@ -11,7 +12,7 @@ from minillm import train
 from minillm.errors import Interrupted
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import prepare
-from minillm.learning.evaluate import Score, evaluate, score
+from minillm.learning.evaluate import Score, score, score_parts
 from minillm.learning.learner import Learner
 from minillm.learning.worker import Worker, batch_at
 from minillm.runs.logbook import Silent
@@ -107,8 +108,8 @@ def test_an_evaluation_in_parts_is_that_of_the_whole(config):
     whole = score(work.model, batch)
     assert whole.tokens.n + whole.labels.n > 0
     for size in (1, 4):
-        shares = [evaluate(work.model, batch, size, rank=r, n=2) for r in range(2)]
-        parts = sum(shares, Score())
+        of_two = (score_parts(work.model, batch, size, 1, r, 2) for r in range(2))
+        parts = sum(itertools.chain(*of_two), Score())
         for part, of in ((parts.tokens, whole.tokens), (parts.labels, whole.labels)):
             np.testing.assert_allclose(astuple(part), astuple(of), rtol=1e-5)
 
