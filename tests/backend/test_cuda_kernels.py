@@ -149,6 +149,16 @@ def test_a_planted_fault_is_found(fault, device_in):
     assert finds(fault.cases(), fault.planted(), device_in)
 
 
+@pytest.mark.parametrize("bits", [0x7F800000, 0x7FA00000, 0x7FC00000])
+def test_memory_that_nobody_wrote_is_found_whatever_it_holds(bits):
+    """∞, NaN, and the NaN at which NumPy's arithmetic warns."""
+    case = kernel_cases.norms()[0]
+    wanted = [np.full(2, np.inf)]
+    unwritten = np.full(2, bits, np.uint32).view(np.float32)
+    assert "is off by nan" in kernel_cases.problem(case, wanted, [unwritten], 1.0)
+    assert not kernel_cases.problem(case, [np.ones(2)], [np.ones(2, np.float32)], 1.0)
+
+
 def finds(cases: list, source: str, device_in) -> bool:
     for case in cases:
         wanted = kernel_cases.expected(case)
