@@ -95,3 +95,22 @@ def test_debug_mode_sees_every_gradient(product, places):
         product(x, y).sum().backward()
     assert places == [None, None]
     assert x.grad.tolist() == [6, 8]
+
+
+@pytest.mark.parametrize("has_place", [False, True])
+def test_a_gradient_that_was_added_nowhere_is_missed(has_place):
+    """Of two arguments one has a place, the other none, and the answer is None."""
+
+    @op
+    def forgetful(x, y):
+        return x * y, joint(adding(lambda g, *places: (g * y, None)))
+
+    x, y = leaf(2, 3), leaf(5, 7)
+    x.grad = np.ones(2)
+    if has_place:
+        y.grad = np.zeros(2)
+        forgetful(x, y).sum().backward()
+        assert y.grad.tolist() == [0, 0]  # where it would have been added
+        return
+    with pytest.raises(TypeError, match="forgetful must be an array, not None"):
+        forgetful(x, y).sum().backward()
