@@ -100,7 +100,7 @@ def layer_norm(x, gain, bias, *, eps=1e-5):
 def gelu(x, *, form="tanh"):
     """Value and slope in one visit to each piece of x, while it is in cache; by erf it
     is the definition's visit, 1.9 × as fast as of the whole. Without a gradient to come
-    no slope is computed: 0.75 × of the time."""
+    no slope is computed: 0.7 × of the time."""
     flat = x.reshape(-1)
     y = np.empty_like(flat)
     slope = np.empty_like(flat) if recording.get() else None
@@ -115,28 +115,36 @@ def gelu(x, *, form="tanh"):
 
 
 def _visit(xs, ys, slopes) -> None:
-    """Write GELU of xs into ys, and its slope into `slopes`, if it is wanted."""
-    c = math.sqrt(2 / math.pi)
+    """Write GELU of xs into ys, and its slope into `slopes`, if it is wanted.
+
+    (1 + tanh(u)) / 2 is s = 1 / (1 + e), e = exp(−2u): NumPy's exp takes half the time
+    of its tanh or less. The slope is s + x·s·(1 − s)·(2u)', and 1 − s is e·s, which
+    rounds less.
+    """
+    c = 2 * math.sqrt(2 / math.pi)  # 2u = c·(x + 0.044715 x³)
     squared = xs * xs
-    if not xs.dot(xs) < 1e12:  # x³ may overflow; from 10 on tanh is 1
+    if not squared.max() < 100:  # x³ and exp may overflow; from 10 on s is 1, or 1e-38
         np.minimum(squared, 100, out=squared)
-    np.multiply(squared, c * 0.044715, out=ys)
-    ys += c
+        xs = np.maximum(xs, -10)
+    np.multiply(squared, -c * 0.044715, out=ys)
+    ys -= c
     ys *= xs
-    t = np.tanh(ys, out=ys)
-    if slopes is not None:
-        # slope = (1 + t)/2 + x/2·(1 − t²)·c·(1 + 3·0.044715·x²)
-        squared *= c * 1.5 * 0.044715
-        squared += c / 2
-        squared *= xs
-        np.multiply(t, t, out=slopes)
-        np.subtract(1, slopes, out=slopes)
-        slopes *= squared
-    t += 1
-    t *= 0.5
-    if slopes is not None:
-        slopes += t
-    ys *= xs
+    np.exp(ys, out=ys)
+    if slopes is None:
+        ys += 1
+        np.divide(1, ys, out=ys)
+        ys *= xs
+        return
+    np.add(ys, 1, out=slopes)
+    s = np.divide(1, slopes, out=slopes)
+    ys *= s
+    squared *= 3 * c * 0.044715
+    squared += c
+    squared *= ys
+    squared *= xs
+    squared += 1
+    np.multiply(xs, s, out=ys)
+    slopes *= squared
 
 
 def _visit_by_erf(xs, ys, slopes) -> None:
