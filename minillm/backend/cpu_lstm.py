@@ -24,44 +24,47 @@ MOST_PARTS = 8  # of a product: with more, packing costs less
 
 @faster("lstm")
 def lstm(x, weight, bias, recurrent, hidden, cell):
-    """One product a token, of all weights: a state is the hidden state, x and 1, one
-    below the other. x by itself, all tokens at once, would be as quick, but for laying
-    its product out anew."""
+    """One product a token, of the recurrent weights: those of x are multiplied with all
+    tokens at once. Beside x stands a 1, for the bias."""
     (batch, length, n_in), width, dtype = x.shape, len(recurrent), x.dtype
-    recurrent = recurrent.astype(dtype, copy=False)
-    states = np.empty((length + 1, width + n_in + 1, batch), dtype)
-    hiddens = states[:, :width]
-    hiddens[0] = 0 if hidden is None else hidden.T
-    states[:-1, width:-1] = x.transpose(1, 2, 0)
-    states[:, -1] = 1
-    weights = np.zeros((4 * width, width + n_in + 1), dtype)
-    weights[:, :width] = recurrent.T
-    weights[:, width:-1] = weight.T
+    x_by_time = np.ones((length, batch, n_in + 1), dtype)
+    x_by_time[..., :-1] = x.swapaxes(0, 1)
+    x_by_time = x_by_time.reshape(length * batch, n_in + 1)
+    maps = np.zeros((4 * width, n_in + 1), dtype)
+    maps[:, :-1] = weight.T
     if bias is not None:
-        weights[:, -1] = bias
-    weights[: 3 * width] *= -1  # exp wants −z
+        maps[:, -1] = bias
+    maps[: 3 * width] *= -1  # exp wants −z
+    weights = recurrent.T.astype(dtype, order="C")
+    weights[: 3 * width] *= -1
     multiply, weights = _in_parts(weights, batch)
     # Input, forget and output gate, the new content, and the cell before the token.
     kept = np.empty((length + 1, 5 * width, batch), dtype)
     kept[-1] = 0
+    by_number = matmul(maps, x_by_time.T).reshape(4 * width, length, batch)
+    _items(kept[:-1, : 4 * width])[...] = _items(by_number).T
     f, o, new, cells = (kept[:, n * width : (n + 1) * width] for n in range(1, 5))
     cells[0] = 0 if cell is None else cell.T
+    hiddens = np.empty((length + 1, width, batch), dtype)
+    hiddens[0] = 0 if hidden is None else hidden.T
     shown = np.empty((length, width, batch), dtype)
     work = np.empty((2 * width, batch), dtype)
+    from_before = np.empty((4 * width, batch), dtype)
+    by_part = from_before.reshape(*weights.shape[:-1], batch)
     taken, left = work[:width], work[width:]
     one = np.array(1, dtype)  # an array: a number would become one in each call
     i_and_f, new_and_cell = kept[:, : 2 * width], kept[:, 3 * width :]
-    by_part = kept[:-1, : 4 * width].reshape(length, *weights.shape[:-1], batch)
     steps = zip(
-        states[:-1],
-        *(by_part, kept[:-1, : 3 * width], new[:-1], o[:-1]),
+        hiddens[:-1],
+        *(kept[:-1, : 4 * width], kept[:-1, : 3 * width], new[:-1], o[:-1]),
         *(i_and_f[:-1], new_and_cell[:-1]),
         *(cells[1:], shown, hiddens[1:]),
         strict=True,
     )
     with np.errstate(over="ignore"):  # as in `sigmoid`
-        for state, z, gates, new_t, o_t, i_f, new_c, next_c, shown_t, next_h in steps:
-            multiply(weights, state, out=z)
+        for h, z, gates, new_t, o_t, i_f, new_c, next_c, shown_t, next_h in steps:
+            multiply(weights, h, out=by_part)
+            np.add(z, from_before, out=z)
             np.exp(gates, out=gates)
             np.add(gates, one, out=gates)
             np.divide(one, gates, out=gates)
@@ -75,7 +78,7 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
         gz = np.empty((4 * width, length, batch), dtype)
         g_state, work = np.zeros((2, 2 * width, batch), dtype)
         gh, gc = g_state[:width], g_state[width:]
-        multiply, weights = _in_parts(recurrent, batch)
+        multiply, weights = _in_parts(recurrent.astype(dtype, copy=False), batch)
         gh_by_part = gh.reshape(*weights.shape[:-1], batch)
         by_output, left = work[:width], work[width:]
         g_by_time = np.ascontiguousarray(g.transpose(1, 2, 0))
@@ -121,16 +124,16 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
             _items(gz)[:, piece] = _items(slopes).T
         n_columns = length * batch
         columns = gz.reshape(4 * width, n_columns)
-        by_number = np.empty((len(states[0]), length, batch), dtype)
-        _items(by_number)[...] = _items(states[:-1]).T
-        g_weights = matmul(by_number.reshape(len(states[0]), n_columns), columns.T)
+        by_number = np.empty((width, length, batch), dtype)
+        _items(by_number)[...] = _items(hiddens[:-1]).T
         gx = matmul(columns.T, weight.astype(dtype, copy=False).T)
         gx = gx.reshape(length, batch, n_in).swapaxes(0, 1)
+        g_maps = matmul(x_by_time.T, columns.T)
         return (
             np.ascontiguousarray(gx),
-            g_weights[width:-1],
-            g_weights[-1],
-            g_weights[:width],
+            g_maps[:-1],
+            g_maps[-1],
+            matmul(by_number.reshape(width, n_columns), columns.T),
             gh.T,
             (gc * f[0]).T,
         )
