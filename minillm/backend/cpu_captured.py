@@ -131,8 +131,8 @@ for _name, _function in (("add", np.add), ("sub", np.subtract), ("mul", np.multi
 
 @captured("gelu")
 def gelu(x, *, form="tanh"):
-    """(1 + tanh(u)) / 2 is 1 / (1 + exp(−2u)): a call less, and a cheaper one. Where
-    exp overflows, x / ∞ is the 0 that it should be."""
+    """x·(1 + tanh(u)) / 2 is x / (1 + exp(−2u)): two calls less, and a cheaper one.
+    Where exp overflows, x / ∞ is the 0 that it should be."""
     if form != "tanh":
         return None
     y, c = np.empty(x.shape, x.dtype), -2 * math.sqrt(2 / math.pi)
@@ -142,18 +142,17 @@ def gelu(x, *, form="tanh"):
         partial(np.multiply, y, slope, y),
         partial(np.add, y, start, y),
         partial(np.multiply, y, x, y),
-        *_sigmoid_of_minus(y),
-        partial(np.multiply, y, x, y),
+        *_over_one_plus_exp(x, y),
     ]
 
 
-def _sigmoid_of_minus(y) -> list:
-    """The calls of y = 1 / (1 + exp(y)), in place."""
+def _over_one_plus_exp(x, y) -> list:
+    """The calls of y = x / (1 + exp(y)), in place."""
     (one,) = _numbers(y, 1)
     return [
         partial(np.exp, y, y),
         partial(np.add, y, one, y),
-        partial(np.divide, one, y, y),
+        partial(np.divide, x, y, y),
     ]
 
 
@@ -162,8 +161,7 @@ def swiglu(gate, up):
     y = np.empty(gate.shape, gate.dtype)
     return y, [
         partial(np.negative, gate, y),
-        *_sigmoid_of_minus(y),
-        partial(np.multiply, y, gate, y),
+        *_over_one_plus_exp(gate, y),
         partial(np.multiply, y, up, y),
     ]
 
@@ -314,7 +312,7 @@ def lstm_onwards(z, weight, *, state):
         before,
         partial(np.add, gates, now, gates),
         partial(np.negative, sigmoids, sigmoids),
-        *_sigmoid_of_minus(sigmoids),
+        *_over_one_plus_exp(*_numbers(z, 1), sigmoids),
         partial(np.tanh, new, new),
         after,
     ]
