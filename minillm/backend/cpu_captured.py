@@ -226,19 +226,20 @@ def cached_attention(qkv, *, cache, n_heads, mask=None):
     if length != 1 or not qkv.flags.c_contiguous:
         return None
     q, k, v = split_heads(qkv, n_heads, groups, groups)
-    all_keys, all_values = cache.k, cache.v
+    k, v = k[:, :, 0], v[:, :, 0]
+    # The columns first: an index takes half the time of a slice.
+    key_of, value_of = (array.transpose(2, 0, 1, 3) for array in (cache.k, cache.v))
     # Heads of all sequences as one axis: NumPy's loops are quicker over fewer axes.
     stacked = (batch * groups, cache.capacity, q.shape[-1])
-    columns = all_keys.reshape(stacked).swapaxes(1, 2)
-    values = all_values.reshape(stacked)
+    columns = cache.k.reshape(stacked).swapaxes(1, 2)
+    values = cache.v.reshape(stacked)
     of_group = (batch * groups, n_heads // groups, q.shape[-1])
     scale, attend, y = _attention(q, of_group)
 
     def call():
-        end = cache.length + 1
-        all_keys[:, :, end - 1 : end] = k
-        all_values[:, :, end - 1 : end] = v
-        cache.length = end
+        key_of[cache.length] = k
+        value_of[cache.length] = v
+        cache.length = end = cache.length + 1
         seen = None if mask is None else mask[..., :end]
         attend(columns[:, :, :end], values[:, :end], seen)
 
