@@ -14,7 +14,7 @@ from minillm.backend import products, xp
 from minillm.backend.memory import total_bytes
 from minillm.backend.products import threads
 from minillm.inspect.bench.measure import fastest, matmul_peak
-from minillm.learning.workers import available_cores
+from minillm.learning.worker_pool import available_cores
 from minillm.tensor import Tensor, no_grad
 
 LIBRARIES = (

@@ -39,8 +39,8 @@ def bounds(form: Form) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def polish(problem: Problem, theta: np.ndarray, max_steps: int = 400):
-    """Go down from every theta to an optimum: damped Newton steps within the bounds.
+def newton(problem: Problem, theta: np.ndarray, max_steps: int = 400):
+    """Newton's method: damped steps from every theta down to an optimum, within bounds.
 
     Returns theta, the objective, and `converged`: True only where the gradient is 0 up
     to rounding, or an undamped step promises less than rounding; and where no direction
@@ -172,7 +172,7 @@ def non_negative_least_squares(
 def refine(
     problem: Problem, deltas: tuple[float, ...], theta: np.ndarray, late: int = 0
 ):
-    """`polish` with one delta after another, each a start for the next.
+    """`newton` with one delta after another, each a start for the next.
 
     The last `late` curves join for the last delta alone: a curve that is followed from
     the first one on may end elsewhere.
@@ -187,8 +187,8 @@ def refine(
     early = slice(len(theta) - late)
     for delta in deltas[:-1]:
         wider = replace(problem.curves(early), delta=delta)
-        theta[early] = polish(wider, theta[early])[0]
-    theta, value, converged = polish(replace(problem, delta=deltas[-1]), theta)
+        theta[early] = newton(wider, theta[early])[0]
+    theta, value, converged = newton(replace(problem, delta=deltas[-1]), theta)
     theta[:, 1::2] += theta[:, 2::2] * centre[:, 0]
     return theta, value, converged
 
@@ -206,9 +206,9 @@ def contained(form: Form) -> list[Form]:
 def minimise(problem: Problem, found: dict[Form, Optimum], *also) -> Optimum:
     """The best theta of a problem with one curve, and whether it has converged.
 
-    found: the optima of forms of the same points; this one joins them, and those of the
-    laws that it contains, which are found first. They are starts for it, as the curves
-    `also` (columns,) are: so it fits no worse than they do.
+    The laws that it contains are fitted first, and start its own search, as do the
+    curves `also` (columns,): so it fits no worse than they do. `found` holds the optima
+    of the same points, by form: what is there is not fitted again, what is new joins.
     """
     for form in contained(problem.form):
         if form not in found:

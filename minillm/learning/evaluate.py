@@ -78,8 +78,9 @@ def _trimmed(batch: Batch) -> Batch:
 
 
 def added_up(of_workers: list[list[Score]], every: int) -> Score:
-    """What n workers find that look at every so many parts of a batch, to the last bit,
-    from what they found that looked at all: `score_parts` of each."""
+    """The score of every so many parts of a batch, from the scores that each worker
+    has of all its parts (`score_parts`): added up in the order in which workers that
+    look at those parts alone would add, so that it is equal to the last bit."""
     n = len(of_workers)
     parts = [None] * sum(map(len, of_workers))
     for rank, found in enumerate(of_workers):

@@ -20,7 +20,7 @@ from minillm.learning.flat import FlatParameters
 from minillm.learning.optimizer import AdamW, Optimizer, clip_scale, global_norm
 from minillm.learning.schedule import learning_rate
 from minillm.learning.worker import Workplace
-from minillm.learning.workers import Workers, choose_workers, open_workers
+from minillm.learning.worker_pool import Workers, choose_workers, open_workers
 from minillm.models import LanguageModel, build
 from minillm.nn import Module
 

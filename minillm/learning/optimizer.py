@@ -1,4 +1,7 @@
-"""AdamW, on slices of the flat parameter buffer, and what clips a gradient."""
+"""AdamW, on slices of the flat parameter buffer, and the clipping of gradients.
+
+What a CPU runs in place of `adamw` is in `backend/cpu.py`.
+"""
 
 import functools
 import math
@@ -57,8 +60,8 @@ class Optimizer:
 
     def update(self, part: slice, grad, *, lr: float, step: int, scale) -> None:
         """Move a part of the parameters. `step` is from 1, as in Adam's corrections;
-        the gradient is multiplied by `scale` first: a number, or one on the device, of
-        which 0 says that nothing may move."""
+        the gradient is multiplied by `scale` first: a number, or on a GPU an array of
+        one number, where 0 means that nothing moves."""
         raise NotImplementedError
 
 

@@ -18,7 +18,7 @@ from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.optimizer import squared_norm
 from minillm.learning.worker import Worker, Workplace, part
-from minillm.learning.workers import SIGNALS
+from minillm.learning.worker_pool import SIGNALS
 
 
 class Ranks:

@@ -1,8 +1,8 @@
 """A worker turns its shard of each batch into a gradient.
 
 It holds a replica: a copy of the model over the same weights, with a flat gradient of
-its own. All workers (`workers.py`) do the same three things at the same time: compute
-a gradient, add up one slice of everybody's gradients, update that slice of the weights.
+its own. All workers (`worker_pool.py`) do the same three things at the same time:
+compute a gradient, add up one slice of all gradients, update that slice of the weights.
 Steps are numbered from 0.
 """
 

@@ -28,8 +28,8 @@ class Cache:
     def select(self, rows: np.ndarray) -> None:
         """Go on with these sequences, in this order; one may be there several times.
 
-        As many as before keep their arrays, and with them the step that was captured on
-        these (`NextToken`).
+        Where their number stays the same, the arrays stay too, and with them a step
+        that was captured on these arrays (`NextToken`).
         """
         self._take(rows)
         if self.padding is not None:

@@ -1,4 +1,7 @@
-"""Scaled dot-product attention (Vaswani et al. 2017, eq. 1), and its masks."""
+"""Scaled dot-product attention (Vaswani et al. 2017, eq. 1), and its masks.
+
+What a CPU runs in its place is in `backend/cpu_attention.py`.
+"""
 
 import math
 

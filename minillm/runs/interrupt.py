@@ -4,7 +4,7 @@ saves (`_steps` in `train.py`)."""
 import signal
 import threading
 
-from minillm.learning.workers import HANG_UP, SAVE, SIGNALS
+from minillm.learning.worker_pool import HANG_UP, SAVE, SIGNALS
 
 
 class Interrupts:

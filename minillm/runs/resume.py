@@ -1,6 +1,6 @@
-"""Settle: with which settings a run begins, goes on, or replaces another.
+"""Resume: whether a run begins, goes on or replaces another, and with which settings.
 
-Its weights and its step are read by `Logbook.go_on`.
+The weights and the step that it goes on from are read by `Logbook.go_on`.
 """
 
 from pathlib import Path

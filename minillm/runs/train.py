@@ -9,7 +9,7 @@ from minillm.errors import UsageError
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus, prepare
 from minillm.learning.learner import Learner
-from minillm.learning.workers import choose_workers
+from minillm.learning.worker_pool import choose_workers
 from minillm.nn import Module
 from minillm.runs import memory
 from minillm.runs.begin import open_logbook

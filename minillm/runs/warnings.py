@@ -8,7 +8,7 @@ from minillm.errors import option
 from minillm.learning.config import TrainConfig
 from minillm.learning.learner import Learner
 from minillm.learning.schedule import cooldown_begins, learning_rate
-from minillm.learning.workers import missed_wish
+from minillm.learning.worker_pool import missed_wish
 from minillm.runs import memory
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from minillm import launcher
 from minillm.errors import Interrupted, MinillmError, UsageError, option
-from minillm.learning.workers import SIGNALS
+from minillm.learning.worker_pool import SIGNALS
 from minillm.runs.record import versions
 
 NAMES = ("local", "dask", "mpi")

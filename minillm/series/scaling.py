@@ -10,7 +10,7 @@ from pathlib import Path
 from minillm import notebook
 from minillm.errors import Interrupted, UsageError, option
 from minillm.learning.settings import check_name
-from minillm.learning.workers import available_cores
+from minillm.learning.worker_pool import available_cores
 from minillm.series.executors import opened
 from minillm.series.ladder import Ladder, architecture, named, options
 from minillm.series.plan import Plan, most_runs, read_plan

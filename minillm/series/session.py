@@ -12,7 +12,7 @@ from minillm.files import sweep, write_json, writing
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.encoded import LIMIT
-from minillm.learning.workers import available_cores
+from minillm.learning.worker_pool import available_cores
 from minillm.runs import lock
 from minillm.runs.begin import check_bodies
 from minillm.runs.resume import holds_nothing_yet

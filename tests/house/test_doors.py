@@ -129,7 +129,8 @@ def test_a_process_that_is_started_anew_looks_for_modules_in_safe_places():
     texts = {file: (ROOT / file).read_text(encoding="utf-8") for file in SOURCES}
     starts = [file for file, text in texts.items() if re.search(r"\.Process\(", text)]
     forks = [file for file in starts if '"spawn"' not in texts[file]]
-    assert forks == ["minillm/learning/workers.py"]  # with all that is imported already
+    # With all that is imported already.
+    assert forks == ["minillm/learning/worker_pool.py"]
     for file in starts:
         assert file in forks or "with safe_path()" in texts[file]
     others = [file for file, text in texts.items() if "import subprocess" in text]

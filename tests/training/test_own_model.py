@@ -457,9 +457,9 @@ class Bound(MLP):
 def test_a_model_that_cannot_be_copied_has_one_worker(
     own_train, vocab, tmp_path, kind, monkeypatch
 ):
-    from minillm.learning import workers
+    from minillm.learning import worker_pool
 
-    monkeypatch.setattr(workers, "available_cores", lambda: 2)
+    monkeypatch.setattr(worker_pool, "available_cores", lambda: 2)
     with pytest.warns(UserWarning, match=f"{kind.__name__} cannot be copied") as told:
         record = own_train(kind(vocab), "auto", workers="auto")
     assert len(told) == 1

@@ -13,7 +13,7 @@ from minillm.inspect.bench import contest
 from minillm.inspect.bench.contest import Job
 from minillm.inspect.bench.profile import Profile
 from minillm.learning.config import TrainConfig
-from minillm.learning.workers import choose_workers, missed_wish
+from minillm.learning.worker_pool import choose_workers, missed_wish
 from minillm.models import ARCHITECTURES, count, size
 from minillm.models.architectures import architecture
 from minillm.ops import linear

@@ -1,4 +1,7 @@
-"""Byte-level byte-pair encoding."""
+"""Byte-level byte-pair encoding.
+
+A text is encoded by the library (`library.py`), a long one by words (`words.py`).
+"""
 
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property

@@ -13,8 +13,13 @@ import pytest
 
 from minillm.backend import Backend
 from minillm.errors import MinillmError, UsageError
-from minillm.learning import workers as room
-from minillm.learning.workers import Workers, choose_workers, missed_wish, parse_workers
+from minillm.learning import worker_pool as room
+from minillm.learning.worker_pool import (
+    Workers,
+    choose_workers,
+    missed_wish,
+    parse_workers,
+)
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 KINDS = ["threads", pytest.param("processes", marks=needs_fork)]
@@ -131,7 +136,7 @@ def test_workers_leave_signals_to_their_parent(number):
 def test_workers_do_not_outlive_their_parent(tmp_path, doing):
     code = """
         import os, signal, sys, time
-        from minillm.learning.workers import Workers
+        from minillm.learning.worker_pool import Workers
 
         class Member:
             def __init__(self, rank):
