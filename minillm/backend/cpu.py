@@ -123,7 +123,7 @@ def _visit(xs, ys, slopes) -> None:
     """
     c = 2 * math.sqrt(2 / math.pi)  # 2u = c·(x + 0.044715 x³)
     squared = xs * xs
-    if not squared.max() < 100:  # x³ and exp may overflow; from 10 on s is 1, or 1e-38
+    if not squared.max() < 100:  # x³ or exp may overflow; s is 1, or 1e-38, from 10 on
         np.minimum(squared, 100, out=squared)
         xs = np.maximum(xs, -10)
     np.multiply(squared, -c * 0.044715, out=ys)

@@ -131,7 +131,7 @@ for _name, _function in (("add", np.add), ("sub", np.subtract), ("mul", np.multi
 
 @captured("gelu")
 def gelu(x, *, form="tanh"):
-    """x·(1 + tanh(u)) / 2 is x / (1 + exp(−2u)): two calls less, and a cheaper one.
+    """x·(1 + tanh(u)) / 2 is x / (1 + exp(−2u)): a call less, and a cheaper one.
     Where exp overflows, x / ∞ is the 0 that it should be."""
     if form != "tanh":
         return None
@@ -227,7 +227,8 @@ def cached_attention(qkv, *, cache, n_heads, mask=None):
         return None
     q, k, v = split_heads(qkv, n_heads, groups, groups)
     k, v = k[:, :, 0], v[:, :, 0]
-    # The columns first: an index takes half the time of a slice.
+    # With columns as the first axis a token's place is an index, which takes half the
+    # time of a slice.
     key_of, value_of = (array.transpose(2, 0, 1, 3) for array in (cache.k, cache.v))
     # Heads of all sequences as one axis: NumPy's loops are quicker over fewer axes.
     stacked = (batch * groups, cache.capacity, q.shape[-1])

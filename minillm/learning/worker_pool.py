@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
@@ -35,9 +34,6 @@ if HANG_UP:
 SAVE = getattr(signal, "SIGUSR1", None)
 if SAVE:
     SIGNALS[SAVE] = signal.SIG_DFL
-# Seconds that a process looks for a message before it sleeps: to be woken takes it a
-# tenth of a millisecond, and four times that is 3 % of a step of nano.
-AWAKE = 0.0005
 PATIENCE = 5.0  # seconds that a worker has for its last step, when all is over
 
 
@@ -113,7 +109,6 @@ class Workers:
         self._others = []
         self._connections = []
         self._owing = []  # connections whose answer has not been read
-        self._awake = AWAKE if kind == "processes" else 0  # threads share a lock
         for rank in range(1, n):
             here, there = multiprocessing.Pipe()
             self._connections.append(here)
@@ -149,7 +144,7 @@ class Workers:
     def _answer(self, connection) -> tuple:
         """(what a worker answers, its error or None)."""
         try:
-            answer = _receive(connection, self._awake)
+            answer = connection.recv()
         except (EOFError, OSError):
             rank = self._connections.index(connection) + 1
             raise MinillmError(
@@ -188,7 +183,7 @@ def _fork(make, rank, connection, parents_ends):
             signal.signal(number, signal.SIG_IGN)
         for end in parents_ends:  # or this process would never see the parent go
             end.close()
-        _serve(make(rank), connection, AWAKE)
+        _serve(make(rank), connection)
 
     process = multiprocessing.get_context("fork").Process(target=run, daemon=True)
     with warnings.catch_warnings():
@@ -208,24 +203,16 @@ def _start_thread(make, rank, connection, _parents_ends):
     return thread
 
 
-def _serve(worker, connection, awake: float = 0) -> None:
+def _serve(worker, connection) -> None:
     """Do what arrives, until the other end is closed."""
     with contextlib.suppress(EOFError, OSError), connection:
         while True:
-            method, arguments = _receive(connection, awake)
+            method, arguments = connection.recv()
             try:
                 answer, error = getattr(worker, method)(*arguments), None
             except Exception as failure:
                 answer, error = None, failure
             connection.send((answer, error))
-
-
-def _receive(connection, awake: float):
-    """The next message; for it this process stays `awake` for so many seconds."""
-    end = time.perf_counter() + awake
-    while time.perf_counter() < end and not connection.poll():
-        pass
-    return connection.recv()
 
 
 @contextlib.contextmanager

@@ -65,7 +65,7 @@ def check_gradients(
     Measured on 47 functions, inputs and seeds other than those of the tests (two of the
     functions led to a mend of the check, made on further seeds): of 3,900 right
     gradients 0.2 % were called wrong (cos of 10¹²; what loses digits inside of itself,
-    as gelu's 1 + tanh does at −6) and 1.1 % undecided (x⁴ − 10⁷, where x⁴ is no larger
+    as 1 + tanh does at −6) and 1.1 % undecided (x⁴ − 10⁷, where x⁴ is no larger
     than the rounding). Of 8,100 wrong ones (factor, sign, order, 1/n, one slope; by
     3e-4 at least) 2.7 % passed, most where a function is flat; of those that can be
     seen, 0.4 %, most of them one slope in 800 that changes the value far less than the
