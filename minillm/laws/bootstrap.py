@@ -25,7 +25,8 @@ LEVEL = 0.95
 class Resamples:
     """The curves of the resampled data: theta (resamples, columns), and the best fit.
 
-    spread: the level of each one's noise divided by s (1 where runs were drawn).
+    spread: how large the noise of each was drawn, relative to that of the data; 1 where
+    runs were drawn instead.
     failed: how many of the n resamples did not converge, and are not among them.
     """
 

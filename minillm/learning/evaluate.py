@@ -79,8 +79,8 @@ def _trimmed(batch: Batch) -> Batch:
 
 def added_up(of_workers: list[list[Score]], every: int) -> Score:
     """The score of every so many parts of a batch, from the scores that each worker
-    has of all its parts (`score_parts`): added up in the order in which workers that
-    look at those parts alone would add, so that it is equal to the last bit."""
+    has of all its parts (`score_parts`). To the last bit it is what `evaluate(every)`
+    of the same workers adds up to."""
     n = len(of_workers)
     parts = [None] * sum(map(len, of_workers))
     for rank, found in enumerate(of_workers):

@@ -17,9 +17,9 @@ class Optimizer:
     """What optimizers have in common: a loop of one's own needs `step`, `zero_grad` and
     `lr`; a Learner hands over flat parameters and calls `update` for each of its parts.
 
-    parameters: a module, its tensors, or FlatParameters. Their arrays and
-    gradients become views of one buffer each, and those that decay acts on lie first
-    (`flat.py`): matrices and embeddings, not gains and biases.
+    parameters: a module, its tensors, or FlatParameters. All their arrays become views
+    of one buffer, and all gradients views of another (`flat.py`). Matrices and
+    embeddings lie first: weight decay acts on these, not on gains and biases.
     """
 
     def __init__(self, parameters, *, lr: float, weight_decay: float):

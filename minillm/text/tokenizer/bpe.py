@@ -1,6 +1,7 @@
 """Byte-level byte-pair encoding.
 
-A text is encoded by the library (`library.py`), a long one by words (`words.py`).
+A text is encoded word by word (`words.py`); where its words seldom come again, the
+library does it (`library.py`).
 """
 
 from collections.abc import Iterator, Sequence
