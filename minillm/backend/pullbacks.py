@@ -39,8 +39,8 @@ class joint:
 
 class adding:
     """Marks a pullback that can add to gradients that are there already, with no array
-    of its own between: pullback(g, *places), a place for each argument. Where a place is
-    an array, it may add to that, and its answer for this argument is None then.
+    of its own between: pullback(g, *places), a place for each argument. Where a place
+    is an array, it may add to that, and its answer for this argument is None then.
 
     Where it is for all arguments: `joint(adding(pullback))`.
     """
