@@ -41,8 +41,9 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
     # Input, forget and output gate, the new content, and the cell before the token.
     kept = np.empty((length + 1, 5 * width, batch), dtype)
     kept[-1] = 0
-    by_number = matmul(maps, x_by_time.T).reshape(4 * width, length, batch)
-    _items(kept[:-1, : 4 * width])[...] = _items(by_number).T
+    _items(kept[:-1, : 4 * width])[...] = _items(
+        matmul(maps, x_by_time.T).reshape(4 * width, length, batch)
+    ).T
     f, o, new, cells = (kept[:, n * width : (n + 1) * width] for n in range(1, 5))
     cells[0] = 0 if cell is None else cell.T
     hiddens = np.empty((length + 1, width, batch), dtype)
