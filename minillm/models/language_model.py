@@ -4,20 +4,8 @@ import numpy as np
 
 from minillm import backend, nn  # opened when used: nn.Columns
 from minillm.errors import UsageError
-from minillm.nn import (
-    Embedding,
-    Initializer,
-    ModelConfig,
-    Module,
-    add_positions,
-)
-from minillm.ops import (
-    IGNORED,
-    cross_entropy,
-    embedding,
-    linear,
-    linear_cross_entropy,
-)
+from minillm.nn import Embedding, Initializer, ModelConfig, Module, add_positions
+from minillm.ops import IGNORED, cross_entropy, embedding, linear, linear_cross_entropy
 from minillm.tensor import Tensor
 
 
