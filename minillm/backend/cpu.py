@@ -123,20 +123,20 @@ def _visit(xs, ys, slopes) -> None:
     """
     c = 2 * math.sqrt(2 / math.pi)  # 2u = c·(x + 0.044715 x³)
     squared = xs * xs
-    if not squared.max() < 100:  # x³ or exp may overflow; s is 1, or 1e-38, from 10 on
+    far = not squared.max() < 100  # from 10 on s is 1 or 0; x³ or exp may overflow
+    if far:
         np.minimum(squared, 100, out=squared)
-        xs = np.maximum(xs, -10)
     np.multiply(squared, -c * 0.044715, out=ys)
     ys -= c
-    ys *= xs
+    ys *= np.maximum(xs, -10) if far else xs
     np.exp(ys, out=ys)
+    s = np.add(ys, 1, out=ys if slopes is None else slopes)
+    np.divide(1, s, out=s)
+    if far:
+        s[xs < -10] = 0
     if slopes is None:
-        ys += 1
-        np.divide(1, ys, out=ys)
         ys *= xs
         return
-    np.add(ys, 1, out=slopes)
-    s = np.divide(1, slopes, out=slopes)
     ys *= s
     squared *= 3 * c * 0.044715
     squared += c

@@ -147,8 +147,8 @@ def test_sigmoid_and_gelu_far_out():
     for form in ("tanh", "erf"):
         y = ops.gelu(x, form=form)
         y.sum().backward()
-        np.testing.assert_allclose(y.numpy(), [0, 1000], atol=1e-35)
-    np.testing.assert_allclose(x.grad, [0, 2], atol=1e-35)
+        np.testing.assert_allclose(y.numpy(), [0, 1000])
+    np.testing.assert_allclose(x.grad, [0, 2])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
