@@ -213,6 +213,14 @@ def test_gelu_has_slope_one_and_zero_far_out(dtype, far):
         np.testing.assert_allclose(x.grad, [1, 0, 1, 0], atol=1e-15)
 
 
+def test_gelu_far_out_does_not_mind_a_nan_beside_it():
+    x = leaf([np.nan, -1e13, 1e13], np.float32)
+    y = ops.gelu(x)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), np.float32([np.nan, 0, 1e13]))
+    np.testing.assert_array_equal(x.grad, [np.nan, 0, 1])
+
+
 def test_cross_entropy_with_all_targets_ignored_is_zero():
     x, w = leaf(np.ones((2, 3))), leaf(np.ones((4, 3)))
     targets = np.full(2, IGNORED)
