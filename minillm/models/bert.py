@@ -7,7 +7,7 @@ post-norm blocks see both sides, unless the configuration says pre-norm.
 import numpy as np
 
 from minillm.errors import UsageError
-from minillm.models.language_model import LanguageModel
+from minillm.models.masked import MaskedModel
 from minillm.nn import (
     Block,
     Embedding,
@@ -20,16 +20,13 @@ from minillm.nn import (
     gelu_form,
     last_norm,
     new_norm,
-    normed,
     position_table,
-    to_key_mask,
 )
 from minillm.ops import cross_entropy, gelu, linear
 from minillm.tensor import Tensor
-from minillm.text import MASKED_SHARE
 
 
-class Bert(LanguageModel):
+class Bert(MaskedModel):
     """Restores masked tokens, and tells whether a second text follows the first.
 
     Of the two classes, 0 says that it does. Raises UsageError for segments other than
@@ -39,7 +36,6 @@ class Bert(LanguageModel):
     n_classes = 2
     output_parts = ("head", "transform", "output_bias", "next_sentence")
     sequence_parts = ("pooler", "next_sentence")
-    predicted_share = MASKED_SHARE
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
@@ -63,20 +59,17 @@ class Bert(LanguageModel):
                 delattr(self, name)
 
     def hidden(
-        self, ids, *, segments=None, mask=None, noise: Noise | None = None
+        self, ids, *, segments=None, mask=None, noise: Noise | None = None, rows=None
     ) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
 
         `segments` (B, T) tell a first text (0) from a second (1); None: all are of the
-        first. `mask` (B, T) is False at padding, which nothing may look at.
+        first. `mask` (B, T) is False at padding; for `rows` see `encode`.
         """
         ids = self.checked(ids)
         x = self.embed(ids) + self._segment_vectors(segments, ids.shape)
         x = drop(self.embedding_norm(x), noise)
-        key_mask = to_key_mask(mask)
-        for block in self.blocks:
-            x = block(x, key_mask, noise)
-        return normed(x, self.norm)
+        return self.encode(x, mask, noise, rows)
 
     def _segment_vectors(self, segments, shape: tuple) -> Tensor:
         if segments is None:
@@ -89,9 +82,10 @@ class Bert(LanguageModel):
             )
         return self.segments(segments)
 
-    def read(self, batch, noise: Noise | None = None) -> Tensor:
+    def read(self, batch, noise: Noise | None = None, rows=None) -> Tensor:
+        segments, mask = batch.segments, batch.mask
         return self.hidden(
-            batch.ids, segments=batch.segments, mask=batch.mask, noise=noise
+            batch.ids, segments=segments, mask=mask, noise=noise, rows=rows
         )
 
     def project(self, x: Tensor) -> Tensor:

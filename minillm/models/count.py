@@ -31,9 +31,9 @@ def flops_per_token(config: ModelConfig) -> int:
     """Training FLOPs for each token: forward, and twice as much backward.
 
     A multiply-add counts two. Matrix products only: those of the layers; attention's
-    two products, 2Td each, of which a causal model needs half; and 2Vd for the output,
-    in a masked model at the 15 % of positions that have a target. What is computed once
-    for a whole sequence is left out.
+    two products, 2Td each, of which a causal model needs half; and 2Vd for the output.
+    A masked model has a target at 15 % of the positions, and needs output and last
+    feed-forward there alone. What is computed once for a whole sequence is left out.
 
     Of an encoder–decoder: for each target token, with a source as long as the target,
     so that a source token is counted with it.
@@ -65,6 +65,7 @@ def _counted(config: ModelConfig) -> dict:
     with backend.use("cpu"):
         model = build(config, None)
     total = embedding = matrices = products = output = 0
+    last_feed_forward = f"blocks.{config.n_layers - 1}.feed_forward."
     for name, p in model.named_parameters():
         part = name.removeprefix("body.").split(".")[0]
         total += p.size
@@ -74,7 +75,7 @@ def _counted(config: ModelConfig) -> dict:
             matrices += p.size
             if part in model.sequence_parts:
                 continue
-            if part in model.output_parts:
+            if part in model.output_parts or name.startswith(last_feed_forward):
                 output += p.size
             else:
                 products += p.size

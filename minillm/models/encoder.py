@@ -6,7 +6,7 @@ next token; it learns to restore masked ones (Devlin et al. 2019).
 
 import numpy as np
 
-from minillm.models.language_model import LanguageModel
+from minillm.models.masked import MaskedModel
 from minillm.nn import (
     Block,
     Embedding,
@@ -15,18 +15,13 @@ from minillm.nn import (
     Noise,
     drop,
     last_norm,
-    normed,
     position_table,
-    to_key_mask,
 )
 from minillm.tensor import Tensor
-from minillm.text import MASKED_SHARE
 
 
-class Encoder(LanguageModel):
+class Encoder(MaskedModel):
     """Position t sees every token: it can fill a gap and cannot continue a text."""
-
-    predicted_share = MASKED_SHARE
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator, dtype=np.float32):
         self.config = config
@@ -39,16 +34,15 @@ class Encoder(LanguageModel):
         self.norm = last_norm(config, init)
         self.head = self.token_head(init)
 
-    def hidden(self, ids, *, mask=None, noise: Noise | None = None) -> Tensor:
+    def hidden(
+        self, ids, *, mask=None, noise: Noise | None = None, rows=None
+    ) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
 
-        `mask` (B, T) is False where a token is padding, which nothing may look at.
+        `mask` (B, T) is False at padding; for `rows` see `encode`.
         """
         x = drop(self.embed(self.checked(ids)), noise)  # (B, T, D)
-        key_mask = to_key_mask(mask)  # (B, 1, 1, T)
-        for block in self.blocks:
-            x = block(x, key_mask, noise)  # (B, T, D)
-        return normed(x, self.norm)
+        return self.encode(x, mask, noise, rows)
 
     def pooled(self, x: Tensor, mask=None) -> Tensor:
         """The mean over a sequence's real tokens.   (B, T, D), mask (B, T) -> (B, D)"""

@@ -76,10 +76,8 @@ class LanguageModel(Module):
 
     def _token_loss(self, x: Tensor, batch) -> Tensor:
         targets = batch.targets
-        # A masked model has few targets. The other rows are dropped here, on the host,
-        # where they can be counted without asking a device. A step of BERT gains 1.9 ×
-        # at nano and 1.2 × at tiny. A step of the encoder gains 1.7 × and 1.1 × without
-        # faster bodies, and nothing with the CPU's, which drops those rows itself.
+        # Few targets, as in a masked model or after a prompt: the other rows are dropped
+        # here, on the host, where they can be counted without asking a device.
         kept = np.flatnonzero(targets != IGNORED)
         if 2 * kept.size < targets.size:
             x = embedding(x.reshape(-1, x.shape[-1]), ids=kept)
@@ -90,7 +88,7 @@ class LanguageModel(Module):
     def _prediction_loss(self, x: Tensor, targets, n_targets: int) -> Tensor:
         return linear_cross_entropy(x, self.head, targets=targets, n_targets=n_targets)
 
-    def _label_loss(self, x: Tensor, batch, noise: "nn.Noise | None") -> Tensor:
+    def _label_loss(self, x: Tensor, batch, noise: "nn.Noise | None" = None) -> Tensor:
         logits = self.label_logits(x, batch, noise)
         labels = backend.current().asarray(batch.labels)
         return cross_entropy(logits, targets=labels, n_targets=batch.n_labels)

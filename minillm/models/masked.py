@@ -1,0 +1,66 @@
+"""What encoders have in common: they see both sides, and restore masked tokens.
+
+Devlin et al. 2019. Of a text 15 % of the tokens are to be restored.
+"""
+
+import numpy as np
+
+from minillm import backend
+from minillm.models.language_model import LanguageModel
+from minillm.nn import Block, LayerNorm, Noise, RMSNorm, normed, to_key_mask
+from minillm.ops import IGNORED, embedding
+from minillm.tensor import Tensor
+from minillm.text import MASKED_SHARE
+
+
+class MaskedModel(LanguageModel):
+    """An encoder that learns from hidden words. After the last attention, what nobody
+    asks for is left out."""
+
+    predicted_share = MASKED_SHARE
+
+    blocks: list[Block]
+    norm: LayerNorm | RMSNorm | None
+
+    def encode(
+        self, x: Tensor, mask=None, noise: Noise | None = None, rows=None
+    ) -> Tensor:
+        """The blocks and the last norm.   (B, T, D) -> (B, T, D)
+
+        `mask` (B, T) is False where a token is padding, which nothing may look at.
+        `rows` (N,) number the positions of all sequences that are asked for, without
+        dropout: -> (N, D). What follows the last attention looks at each position by
+        itself, so that the others need no last feed-forward.
+        """
+        key_mask = to_key_mask(mask)  # (B, 1, 1, T)
+        *blocks, last = self.blocks
+        for block in blocks:
+            x = block(x, key_mask, noise)  # (B, T, D)
+        if rows is None:
+            return normed(last(x, key_mask, noise), self.norm)
+        x = last.around(lambda h: last.attention(h, key_mask), x, last.norm1)
+        x = embedding(x.reshape(-1, x.shape[-1]), ids=rows)  # (N, D)
+        return normed(last.around(last.feed_forward, x, last.norm2), self.norm)
+
+    def read(self, batch, noise: Noise | None = None, rows=None) -> Tensor:
+        """What the last layer makes of each position: (B, T, D), or of these `rows` of
+        all: (N, D)."""
+        return self.hidden(batch.ids, mask=batch.mask, noise=noise, rows=rows)
+
+    def loss(self, batch, noise: Noise | None = None) -> Tensor:
+        """As every model's. Where few positions are asked for, the others are left out
+        of the last layer, if there is no dropout, which is drawn for whole batches."""
+        if batch.targets is None or noise is not None:
+            return super().loss(batch, noise)
+        kept = np.flatnonzero(batch.targets != IGNORED)
+        if 2 * kept.size >= batch.targets.size:
+            return super().loss(batch)
+        targets = backend.current().asarray(batch.targets.reshape(-1)[kept])
+        if batch.labels is None:
+            x = self.read(batch, rows=kept)
+            return self._prediction_loss(x, targets, batch.n_targets)
+        firsts = np.arange(0, batch.ids.size, batch.ids.shape[1])  # for the labels
+        x = self.read(batch, rows=np.concatenate([kept, firsts]))
+        tokens, first = x[: kept.size], x[kept.size :]
+        of_tokens = self._prediction_loss(tokens, targets, batch.n_targets)
+        return of_tokens + self._label_loss(first.reshape(len(firsts), 1, -1), batch)
