@@ -76,8 +76,8 @@ class LanguageModel(Module):
 
     def _token_loss(self, x: Tensor, batch) -> Tensor:
         targets = batch.targets
-        # Few targets, as in a masked model or after a prompt: the other rows are dropped
-        # here, on the host, where they can be counted without asking a device.
+        # Few targets, as in a masked model or after a prompt: the other rows are
+        # dropped here, on the host, where no device need be asked how many they are.
         kept = np.flatnonzero(targets != IGNORED)
         if 2 * kept.size < targets.size:
             x = embedding(x.reshape(-1, x.shape[-1]), ids=kept)

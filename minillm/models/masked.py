@@ -6,6 +6,7 @@ Devlin et al. 2019. Of a text 15 % of the tokens are to be restored.
 import numpy as np
 
 from minillm import backend
+from minillm.errors import UsageError
 from minillm.models.language_model import LanguageModel
 from minillm.nn import Block, LayerNorm, Noise, RMSNorm, normed, to_key_mask
 from minillm.ops import IGNORED, embedding
@@ -28,10 +29,13 @@ class MaskedModel(LanguageModel):
         """The blocks and the last norm.   (B, T, D) -> (B, T, D)
 
         `mask` (B, T) is False where a token is padding, which nothing may look at.
-        `rows` (N,) number the positions of all sequences that are asked for, without
-        dropout: -> (N, D). What follows the last attention looks at each position by
-        itself, so that the others need no last feed-forward.
+        `rows` (N,) number the positions of all sequences that are asked for: -> (N, D).
+        What follows the last attention looks at each position by itself, so that the
+        others need no last feed-forward. Dropout is drawn for whole batches: raises
+        UsageError for rows with noise.
         """
+        if rows is not None and noise is not None:
+            raise UsageError("rows of the last layer are for a model without dropout")
         key_mask = to_key_mask(mask)  # (B, 1, 1, T)
         *blocks, last = self.blocks
         for block in blocks:
@@ -49,7 +53,7 @@ class MaskedModel(LanguageModel):
 
     def loss(self, batch, noise: Noise | None = None) -> Tensor:
         """As every model's. Where few positions are asked for, the others are left out
-        of the last layer, if there is no dropout, which is drawn for whole batches."""
+        of the last layer, if there is no dropout."""
         if batch.targets is None or noise is not None:
             return super().loss(batch, noise)
         kept = np.flatnonzero(batch.targets != IGNORED)

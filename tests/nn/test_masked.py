@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm import backend
+from minillm.errors import UsageError
 from minillm.models import ModelConfig, build
 from minillm.models.language_model import LanguageModel
 from minillm.nn import Noise
@@ -113,3 +114,9 @@ def test_rows_of_the_last_layer_are_rows_of_all(arch):
     rows = np.array([9, 0, 3, 9])
     whole = m.hidden(ids).numpy().reshape(-1, 8)
     np.testing.assert_allclose(m.hidden(ids, rows=rows).numpy(), whole[rows])
+
+
+@ENCODERS
+def test_rows_with_dropout_are_refused(arch):
+    with pytest.raises(UsageError, match="without dropout"):
+        model(arch).hidden(np.zeros((1, 3), int), noise=Noise(0.1, 1, 0), rows=[1])
