@@ -64,12 +64,13 @@ class Bert(MaskedModel):
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
 
         `segments` (B, T) tell a first text (0) from a second (1); None: all are of the
-        first. `mask` (B, T) is False at padding; for `rows` see `encode`.
+        first. `mask` (B, T) is False at padding. Of `rows` alone: (N, D); see
+        `through_blocks`.
         """
         ids = self.checked(ids)
         x = self.embed(ids) + self._segment_vectors(segments, ids.shape)
         x = drop(self.embedding_norm(x), noise)
-        return self.encode(x, mask, noise, rows)
+        return self.through_blocks(x, mask, noise, rows)
 
     def _segment_vectors(self, segments, shape: tuple) -> Tensor:
         if segments is None:

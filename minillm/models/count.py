@@ -33,7 +33,8 @@ def flops_per_token(config: ModelConfig) -> int:
     A multiply-add counts two. Matrix products only: those of the layers; attention's
     two products, 2Td each, of which a causal model needs half; and 2Vd for the output.
     A masked model has a target at 15 % of the positions, and needs output and last
-    feed-forward there alone. What is computed once for a whole sequence is left out.
+    feed-forward there alone (with dropout it computes the whole of the latter). What is
+    computed once for a whole sequence is left out.
 
     Of an encoder–decoder: for each target token, with a source as long as the target,
     so that a source token is counted with it.
@@ -112,7 +113,8 @@ def memory_bytes(config: ModelConfig, batch: int, workers: int = 1) -> int:
 
     Weights, AdamW's two moments, and a gradient for each worker; what its forward pass
     of `batch` sequences keeps for the backward pass (`kept` in `nn/costs.py`); and at
-    the turn from one to the other the output's gradient, twice.
+    the turn from one to the other the output's gradient, twice. The last layer of a
+    masked model is counted whole, as it is with dropout.
     """
     d = config.d_model
     states = (3 + workers) * parameters(config)["total"]

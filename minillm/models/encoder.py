@@ -39,10 +39,11 @@ class Encoder(MaskedModel):
     ) -> Tensor:
         """What the last layer makes of each token.   ids (B, T) -> (B, T, D)
 
-        `mask` (B, T) is False at padding; for `rows` see `encode`.
+        `mask` (B, T) is False at padding. Of `rows` alone: (N, D); see
+        `through_blocks`.
         """
         x = drop(self.embed(self.checked(ids)), noise)  # (B, T, D)
-        return self.encode(x, mask, noise, rows)
+        return self.through_blocks(x, mask, noise, rows)
 
     def pooled(self, x: Tensor, mask=None) -> Tensor:
         """The mean over a sequence's real tokens.   (B, T, D), mask (B, T) -> (B, D)"""

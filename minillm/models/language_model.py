@@ -75,11 +75,8 @@ class LanguageModel(Module):
         return self._token_loss(x, batch) + self._label_loss(x, batch, noise)
 
     def _token_loss(self, x: Tensor, batch) -> Tensor:
-        targets = batch.targets
-        # Few targets, as in a masked model or after a prompt: the other rows are
-        # dropped here, on the host, where no device need be asked how many they are.
-        kept = np.flatnonzero(targets != IGNORED)
-        if 2 * kept.size < targets.size:
+        targets, kept = batch.targets, few_targets(batch)
+        if kept is not None:
             x = embedding(x.reshape(-1, x.shape[-1]), ids=kept)
             targets = targets.reshape(-1)[kept]
         targets = backend.current().asarray(targets)
@@ -117,3 +114,11 @@ class LanguageModel(Module):
                 f"was this text encoded with another tokenizer?"
             )
         return ids
+
+
+def few_targets(batch) -> np.ndarray | None:
+    """The rows that have a target, of all rows of a batch, where that are fewer than
+    half: in a masked model, or after a prompt; else None. Counted on the host: no
+    device is asked.   -> (N,)"""
+    kept = np.flatnonzero(batch.targets != IGNORED)
+    return kept if 2 * kept.size < batch.targets.size else None

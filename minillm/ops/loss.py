@@ -5,7 +5,7 @@ The loss is a *sum* over the kept targets, those that are not IGNORED, divided b
 the whole's loss.
 
 Where few targets are kept, as in a masked model, these ops do not see the other rows:
-`_token_loss` in `models/language_model.py` drops them before.
+the model drops them before (`few_targets` in `models/language_model.py`).
 """
 
 from minillm.backend import joint, xp

@@ -63,10 +63,12 @@ def here(local, tmp_path, monkeypatch) -> Path:
 
 
 def opened(n: int, folder: Path, preload: str = ""):
-    """A cluster of so many workers on this machine, which have done this first."""
+    """A cluster of so many workers on this machine, which have done this first. What
+    they keep for themselves lies in the folder."""
     from distributed import LocalCluster
 
-    (folder / "preload.py").write_text(preload, "utf-8")
+    place = f"import tempfile\ntempfile.tempdir = {str(folder)!r}\n"
+    (folder / "preload.py").write_text(place + preload, "utf-8")
     return LocalCluster(
         n_workers=n,
         threads_per_worker=1,

@@ -93,7 +93,9 @@ class PeerEncoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         kept = batch.targets != IGNORED
-        x = self.norm(x[kept])  # position by position: what is not asked is left out
+        # What is not asked is left out of the output. Ours leaves it out of the last
+        # feed-forward too (`models/masked.py`), which users of PyTorch seldom do.
+        x = self.norm(x[kept])
         if self.is_bert:
             x = self.dense_norm(F.gelu(self.dense(x), approximate="tanh"))
         return F.cross_entropy(self.head(x), batch.targets[kept])
