@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +134,13 @@ class Starting:
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         usual = spec.loader.exec_module
-        spec.loader.exec_module = lambda module: (usual(module), self.event())
+
+        def exec_module(module):
+            usual(module)
+            self.event()
+            time.sleep(0.2)  # in which any thread may get the signal
+
+        spec.loader.exec_module = exec_module
         return spec
 
 
