@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import signal
+import threading
 import time
 from collections.abc import Iterator
 
@@ -170,12 +171,21 @@ def join(make=Ranks):
 def _without_signals() -> Iterator[None]:
     """Let signals wait. An import of MPI that one breaks off has started it, and leaves
     nothing by which `launcher.abort` could end it: its exit would wait for the others.
+
+    The handlers wait, not the signals: one that is blocked here comes by another
+    thread, and Python handles it in this one.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python hands no signals over here
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    heard = []
+    usual = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        signal.signal(number, lambda number, _: heard.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in usual.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        for number in dict.fromkeys(heard):
+            signal.raise_signal(number)
