@@ -49,7 +49,8 @@ def command(profile: bool, plot: str | None, json: bool, **options) -> None:
     if json:
         return output.print_json(result)
     print_rows(result)
-    output.say_next("minillm bench --size tiny --profile")
+    arch = f" --arch {given['arch']}" if "arch" in given else ""
+    output.say_next(f"minillm bench --size tiny{arch} --profile")
 
 
 def run_profile(given: dict, plot: str | None, json: bool) -> None:

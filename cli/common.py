@@ -126,9 +126,11 @@ def unescaped(text: str) -> str:
 
 def texts(function):
     """Add the argument TEXT... and --file, which `given_texts` reads."""
-    function = click.option("--file", metavar="FILE", help="More texts, one a line.")(
-        function
-    )
+    function = click.option(
+        "--file",
+        metavar="FILE",
+        help="More texts, one a line; blank lines count as none.",
+    )(function)
     return click.argument("texts", metavar="[TEXT]...", nargs=-1)(function)
 
 

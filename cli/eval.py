@@ -12,7 +12,8 @@ from minillm_cli import common, output
 @click.option(
     "--data",
     metavar="NAME|PATH",
-    help="Corpus whose validation part is read. Default: the run's own.",
+    help="Corpus whose validation part is read, or a file of rows, all of which are. "
+    "Default: the run's own.",
 )
 @common.follow_links
 @click.option(
@@ -25,7 +26,9 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     RUN is the folder of a run.
     """
     from minillm import load_run
+    from minillm.learning.data import TABLES
     from minillm.runs.evaluation import evaluate_run
+    from minillm.text import OBJECTIVES
 
     loaded = load_run(run)
     if data is None and os.path.exists(loaded.config.data):
@@ -39,5 +42,7 @@ def command(run: str, data: str | None, limit: int | None, json: bool) -> None:
     for name in ("tokens", "labels"):
         if result[f"val_{name}"]:
             rows.append([f"validation {name}", f"{result[f'val_{name}']:,}"])
-    title = f"{run} on the validation part of {result['data']['name']}"
+    by_rows = OBJECTIVES[loaded.config.objective].kind in TABLES
+    part = "rows" if by_rows and data is not None else "the validation part"
+    title = f"{run} on {part} of {result['data']['name']}"
     output.print_table(["result", "value"], rows, title)

@@ -206,4 +206,6 @@ def _usage_message(error: click.UsageError) -> str:
     param = getattr(error, "param", None)
     if param:
         message += common.place_of(ctx, param.name)
+    if message[-1:] not in ".?!":
+        message += "."
     return f"{message} See `{ctx.command_path if ctx else 'minillm'} --help`."

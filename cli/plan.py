@@ -84,7 +84,8 @@ def _arch(arch: str) -> str:
 
     objective = ARCHITECTURES[arch].objectives[0]
     options = "" if objective == "clm" else f"--objective {objective} "
-    return options if arch == architectures_for(objective)[0] else f"--arch {arch} "
+    default = arch == architectures_for(objective)[0]
+    return options if default else f"{options}--arch {arch} "
 
 
 def measured(shape) -> dict:

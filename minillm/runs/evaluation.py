@@ -58,8 +58,8 @@ def evaluate_run(
     the rows held out). That must be the same text still: the record of somebody else's
     run may name any file here. All of it is looked at, the end too that fills no
     sequence, which the `val_loss` of training leaves out; of more than `limit` tokens
-    about so many, in whole sequences. `note(text)` hears how a file was read, and
-    what is lost of the text.
+    about so many, in whole sequences. `note(text)` hears how a file was read, what is
+    lost of the text, and where no token was hidden.
 
     Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
     `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
@@ -83,6 +83,8 @@ def evaluate_run(
         batches = all_batches(val, config, run.tokenizer, limit or LIMIT)
     at_a_time = config.sequences_at_a_time(backend.current().numbers_at_a_time)
     found = sum((evaluate(run.model, each, at_a_time) for each in batches), Score())
+    if note and not (found.tokens.n or found.labels.n):
+        note(f"{corpus.name}: no token was hidden: a loss of 0 says nothing here")
     missing = lost(corpus, "val", kind, run.tokenizer, val)
     if note and (message := missing.note(corpus.name)):
         note(message)

@@ -34,7 +34,9 @@ def test_a_shape_of_one_s_own_is_shown_as_a_table(minillm):
     assert code == 0
     assert "1 × 8" in out
     assert "4 × 16" in out
-    assert err.startswith("next: ")
+    assert err == "next: minillm bench --size tiny --profile\n"
+    _, _, err = minillm("bench", *shape, "--context", "16", *QUICK, "--arch", "bert")
+    assert err == "next: minillm bench --size tiny --arch bert --profile\n"
 
 
 @pytest.mark.parametrize("asked", ["Nonsense", ""])
@@ -57,7 +59,7 @@ def test_an_unknown_size_is_refused(minillm):
     [
         (["--against", "tinygrad"], "--against tinygrad: choose from torch"),
         (["--against", "torch,,tinygrad"], "tinygrad"),
-        (["--profile", "--against", "torch"], "--profile takes no --against"),
+        (["--profile", "--against", "torch"], "--profile takes no --against. See"),
         (["--profile", "--decode"], "--profile takes no --decode"),
         (["--profile", "--seconds", "1"], "--profile takes no --seconds"),
         (["--profile", "--size", "pico", "--size", "nano"], "one --size"),

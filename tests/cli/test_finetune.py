@@ -121,6 +121,17 @@ def test_ctrl_c_says_how_to_go_on_and_that_goes_on(base, rows, tmp_path):
     assert record["status"] == "interrupted"
 
 
+def test_eval_looks_at_all_rows_of_another_file(minillm, tuned, tmp_path):
+    rows = tmp_path / "rows.tsv"
+    rows.write_text("the sea\tsea\n灯塔\t灯\n" * 6, encoding="utf-8")
+    code, out, _ = minillm("eval", tuned, "--data", str(rows))
+    assert code == 0
+    assert "on rows of rows.tsv" in " ".join(out.split())
+    record = json.loads(minillm("eval", tuned, "--data", str(rows), "--json")[1])
+    assert record["val_labels"] == 12
+    assert "on the validation part of" in " ".join(minillm("eval", tuned)[1].split())
+
+
 def test_classify_gives_a_label_and_probabilities(minillm, tuned, tmp_path):
     texts = ["the sea 海", "灯塔"]
     lines = tmp_path / "lines.txt"

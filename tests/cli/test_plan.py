@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from minillm.models.architectures import check_arch
+from minillm_cli.plan import _arch
+
 
 @pytest.fixture
 def table(tmp_path):
@@ -126,3 +129,21 @@ def test_bad_input_is_refused(minillm, table, argv, code, words):
     got, out, err = minillm("plan", *(arg.format(table=table) for arg in argv))
     assert (got, out) == (code, "")
     assert words in err
+
+
+@pytest.mark.parametrize(
+    ("arch", "options"),
+    [
+        ("gpt", ""),
+        ("lstm", "--arch lstm "),
+        ("encoder", "--objective mlm "),
+        ("bert", "--objective mlm --arch bert "),
+        ("encdec", "--objective seq2seq "),
+    ],
+)
+def test_the_next_command_trains_the_architecture(arch, options):
+    assert _arch(arch) == options
+    settings = dict(zip(("objective", "arch"), ("clm", arch), strict=True))
+    words = options.replace("--", "").split()
+    settings |= dict(zip(words[::2], words[1::2], strict=True))
+    check_arch(settings["arch"], settings["objective"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minillm import train
 from minillm.errors import DataError, UsageError
 from minillm.learning import evaluate as room
 from minillm.learning.encoded import all_batches, validation_batch
@@ -277,3 +278,17 @@ def test_the_best_is_the_best_of_like_measures(quick_train, tmp_path):
     assert record["results"]["best"] == {k: least[k] for k in ("step", "val_loss")}
     # so small a part is looked at whole
     assert lines[-1]["val_loss"] == record["results"]["val_loss"]
+
+
+def test_a_text_in_which_nothing_is_hidden_is_told(tmp_path, monkeypatch):
+    """A loss of 0 would be the best there is."""
+    monkeypatch.chdir(tmp_path)
+    Path("few.txt").write_text("ab " * 40, encoding="utf-8")
+    settings = {"tokenizer": "chars", "device": "cpu", "workers": 1, "steps": 1}
+    shape = {"n_layers": 1, "d_model": 8, "n_heads": 1, "context": 4, "batch": 2}
+    train(data="few.txt", objective="mlm", out="run", **settings, **shape)
+    Path("one.txt").write_text("ab " * 3, encoding="utf-8")
+    notes = []
+    found = evaluate_run(load_run("run"), data="one.txt", note=notes.append)
+    assert (found["val_tokens"], found["val_loss"]) == (0, 0)
+    assert notes == ["one.txt: no token was hidden: a loss of 0 says nothing here"]
