@@ -117,8 +117,8 @@ class LanguageModel(Module):
 
 
 def few_targets(batch) -> np.ndarray | None:
-    """The rows that have a target, of all rows of a batch, where that are fewer than
-    half: in a masked model, or after a prompt; else None. Counted on the host: no
+    """The positions that have a target, of all B·T of a batch, where these are fewer
+    than half: in a masked model, or after a prompt; else None. Counted on the host: no
     device is asked.   -> (N,)"""
     kept = np.flatnonzero(batch.targets != IGNORED)
     return kept if 2 * kept.size < batch.targets.size else None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from minillm.models.architectures import check_arch
+from minillm import TrainConfig
 from minillm_cli.plan import _arch
 
 
@@ -143,7 +143,6 @@ def test_bad_input_is_refused(minillm, table, argv, code, words):
 )
 def test_the_next_command_trains_the_architecture(arch, options):
     assert _arch(arch) == options
-    settings = dict(zip(("objective", "arch"), ("clm", arch), strict=True))
     words = options.replace("--", "").split()
-    settings |= dict(zip(words[::2], words[1::2], strict=True))
-    check_arch(settings["arch"], settings["objective"])
+    settings = dict(zip(words[::2], words[1::2], strict=True))
+    assert TrainConfig(**settings).resolve().arch == arch
