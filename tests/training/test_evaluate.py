@@ -292,3 +292,5 @@ def test_a_text_in_which_nothing_is_hidden_is_told(tmp_path, monkeypatch):
     found = evaluate_run(load_run("run"), data="one.txt", note=notes.append)
     assert (found["val_tokens"], found["val_loss"]) == (0, 0)
     assert notes == ["one.txt: no token was hidden: a loss of 0 says nothing here"]
+    assert evaluate_run(load_run("run"), note=notes.append)["val_tokens"] > 0
+    assert len(notes) == 1
