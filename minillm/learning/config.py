@@ -230,8 +230,10 @@ class TrainConfig:
         steps = self.steps or max(1, round(tokens / (batch * context)))
         arch = self.arch or architectures_for(self.objective)[0]
         lr = self.lr
-        if lr is None:
-            lr = SGD_LR if self.optimizer == "sgd" else peak_lr(d_model, arch)
+        if lr is None and self.optimizer == "sgd":
+            lr = SGD_LR
+        elif lr is None:
+            lr = peak_lr(d_model, arch, self.norm)
         published = {} if arch == OWN else usual(arch)
         filled = {
             **{

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterable
 
 from minillm.errors import DataError, UsageError, brief
-from minillm.models.architectures import OWN, architecture
+from minillm.models.architectures import OWN, architecture, usual
 from minillm.nn.config import CHOICES, check_choice
 
 # Plain descent has no scale of its own: of 0.0075, 0.1, 0.3 and 1 at width 16, the two
@@ -135,12 +135,18 @@ def word(name: str) -> str:
     return next((word for word, field in WORDS.items() if field == name), name)
 
 
-def peak_lr(d_model: int, arch: str = "gpt", at_32: float = 0.0075) -> float:
+def peak_lr(
+    d_model: int, arch: str = "gpt", norm: str | None = None, at_32: float = 0.0075
+) -> float:
     """The largest learning rate of a run by width: at_32·(32/d_model)^0.8, measured at
-    widths 16 to 128; an architecture may have a factor of its own."""
+    widths 16 to 128; an architecture may have factors of its own. norm: the usual one
+    of the architecture, unless another is named."""
     if arch == OWN:
         return OWN_LR
-    return at_32 * (32 / d_model) ** 0.8 * architecture(arch).lr_factor
+    lr = at_32 * (32 / d_model) ** 0.8 * architecture(arch).lr_factor
+    if (norm or usual(arch)["norm"]) == "post":
+        lr *= architecture(arch).post_norm_lr_factor
+    return lr
 
 
 def last_lr(lr: float, schedule: str) -> float | None:

@@ -6,6 +6,7 @@ later session of the series reads it and measures nothing.
 
 import dataclasses
 import heapq
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -38,7 +39,7 @@ KIND = {
     "budget": NOT_NEGATIVE,
     "tokens": TOKENS,
     "validation_batches": COUNT,
-    "sizes": [{"width": WIDTH, "step_seconds": NOT_NEGATIVE}],
+    "sizes": [{"width": WIDTH, "lr": POSITIVE, "step_seconds": NOT_NEGATIVE}],
     "seconds_before": NOT_NEGATIVE,
     "runs": [
         {
@@ -103,6 +104,8 @@ class Plan:
     seconds_before: float  # the corpus and the probes
     runs: tuple[Run, ...] = ()
     warnings: tuple[str, ...] = ()
+    # Its learning rates as a multiple of today's: the rule may have changed since.
+    of_today: float = 1.0
 
     @property
     def training_seconds(self) -> float:
@@ -130,13 +133,13 @@ class Plan:
             objective=self.objective,
             arch=self.arch,
             shortest=self.lengths[0],
-            rate=rate,
+            rate=rate * self.of_today,
         )
 
     def to_json(self) -> dict:
         record = asdict(self)
         record["ladder"] = self.ladder.to_json()
-        del record["step_seconds"]
+        del record["step_seconds"], record["of_today"]  # `sizes` has both
         record["sizes"] = [
             {
                 "width": width,
@@ -174,13 +177,23 @@ def read_plan(path: Path) -> Plan:
         rest["warnings"] = tuple(record["warnings"])
         # Plans from before there was a choice do not say.
         rest["arch"] = architecture(record["objective"], record.get("arch"))
-        return _checked(Plan(**rest))
+        rates = {size["width"]: size["lr"] for size in record["sizes"]}
+        return _checked(_with_rates(Plan(**rest), rates))
     except (Damaged, ArithmeticError, ValueError, TypeError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise DataError(
             f"{path}: cannot be read as a plan ({reason}): put the whole file back, or "
             f"begin anew in another {option('out')}"
         ) from None
+
+
+def _with_rates(plan: Plan, rates: dict[int, float]) -> Plan:
+    """The plan with the learning rates of its record. Raises ValueError where they do
+    not fall with width as today's do."""
+    of_today = [rate / plan.config(width).lr for width, rate in rates.items()]
+    if not all(math.isclose(each, of_today[0]) for each in of_today):
+        raise ValueError("its learning rates do not fall with width as they have to")
+    return replace(plan, of_today=of_today[0])
 
 
 def _read_run(record: dict) -> Run:

@@ -55,6 +55,10 @@ def test_the_demo_is_the_recipe():
     assert config(named("smoke"), 32).lr == pytest.approx(0.0085)
     settings = {"data": "stdlib", "tokenizer": "chars", "tokens": 10**6, "seed": 0}
     assert demo.config(32, arch="lstm", **settings).lr == pytest.approx(0.015)
+    settings |= {"objective": "mlm", "arch": "bert"}
+    assert demo.config(32, **settings).lr == pytest.approx(0.0075 / 2)
+    pre = replace(demo, model={"norm": "pre"})
+    assert pre.config(32, **settings).lr == pytest.approx(0.0075)
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,33 @@ def test_plan_json_says_what_will_happen(tmp_path):
     assert record["warnings"] == list(written.warnings)
 
 
+def test_a_plan_keeps_the_learning_rates_of_its_record(tmp_path):
+    """Also where the rule for them has changed since it was made."""
+    path = tmp_path / "plan.json"
+    written = plan(budget=90)
+    written.write(path)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for size in record["sizes"]:
+        size["lr"] *= 2
+    path.write_text(json.dumps(record), encoding="utf-8")
+    found = read_plan(path)
+    for width in STEP_SECONDS:
+        assert found.config(width).lr == 2 * written.config(width).lr
+    assert found.config(8, rate=0.5).lr == written.config(8).lr
+    found.write(path)
+    assert json.loads(path.read_text(encoding="utf-8")) == record
+
+
+def test_learning_rates_that_fall_in_another_way_are_refused(tmp_path):
+    path = tmp_path / "plan.json"
+    plan(budget=90).write(path)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["sizes"][0]["lr"] *= 2
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(DataError, match="do not fall with width"):
+        read_plan(path)
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"ladder": {"name": 1}}'])
 def test_a_damaged_plan_is_refused(tmp_path, text):
     path = tmp_path / "plan.json"

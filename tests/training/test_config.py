@@ -81,6 +81,16 @@ def test_the_objective_decides_the_architecture():
         TrainConfig(arch="lstm", objective="mlm").resolve()
 
 
+def test_bert_and_encdec_take_half_the_rate_behind_the_sums():
+    whole = TrainConfig().resolve().lr
+    for objective, arch in (("mlm", "bert"), ("seq2seq", "encdec")):
+        about = {"objective": objective, "arch": arch, "data": "reverse"}
+        assert TrainConfig(**about).resolve().lr == whole / 2
+        assert TrainConfig(**about, norm="post").resolve().lr == whole / 2
+        assert TrainConfig(**about, norm="pre").resolve().lr == whole
+    assert TrainConfig(norm="post").resolve().lr == whole
+
+
 def test_paths_and_numbers_are_understood_as_text():
     config = TrainConfig(data=Path("a.txt"), out=Path("b"), workers=2)
     assert (config.data, config.out, config.workers) == ("a.txt", "b", "2")
