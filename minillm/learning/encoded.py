@@ -116,6 +116,8 @@ class EncodedCorpus:
 
     def epochs(self, config: TrainConfig) -> float:
         """How often the steps of a run go over the training part."""
+        if isinstance(self.train, list):  # whose rows have tokens of the template too
+            return config.steps * config.batch / len(self.train)
         return config.steps * self.tokens_per_step(config) / self.train_tokens
 
     def repeated(self, config: TrainConfig) -> str | None:

@@ -109,7 +109,7 @@ def _unfinished(folder: Path, status: str) -> UsageError:
 def _note(folder: Path, record: dict) -> str:
     other = record["versions"].get("code") not in (None, code())
     by = ", by another version of minillm's code" if other else ""
-    return (
-        f"{folder}: finished already{by}: nothing trained; choose another "
-        f"{option('out')}, or {option('overwrite', True)}"
-    )
+    way = f"choose another {option('out')}"
+    if not record["options"].get("base"):  # fine-tuning takes the place of no run
+        way += f", or {option('overwrite', True)}"
+    return f"{folder}: finished already{by}: nothing trained; {way}"

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from minillm.learning.config import TrainConfig
 from minillm.runs.record import model_of
+from minillm.text import OBJECTIVES
 from minillm.visible import console
 
 SECONDS_BETWEEN_LINES = 10  # where stderr is no terminal
@@ -22,7 +23,10 @@ class Reporter:
 
     def start(self, record: dict) -> None:
         self.steps = record["options"]["steps"]
-        self.unit = TrainConfig.from_json(record["options"]).loss_unit
+        config = TrainConfig.from_json(record["options"])
+        self.unit = config.loss_unit
+        windows = OBJECTIVES[config.objective].kind == "windows"
+        self.whole = "every whole window" if windows else "all"
         self.console.print(beginning(record))
         if self.console.is_terminal:
             self.progress = Progress(
@@ -44,10 +48,10 @@ class Reporter:
 
     def evaluated(self, step: int, result: dict) -> None:
         # Those on the way look at a share of the validation part only.
-        whole = "  (all of the validation part)" if step == self.steps else ""
-        self.console.print(
-            f"step {step}/{self.steps}  {evaluation_line(result, self.unit)}{whole}"
-        )
+        line = f"step {step}/{self.steps}  {evaluation_line(result, self.unit)}"
+        if step == self.steps:
+            line += f"  ({self.whole} of the validation part)"
+        self.console.print(line)
 
     def note(self, text: str) -> None:
         self.console.print(text)

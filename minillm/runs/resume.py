@@ -3,6 +3,7 @@
 The weights and the step that it goes on from are read by `Logbook.go_on`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from minillm.errors import DataError, UsageError, option
@@ -46,7 +47,19 @@ def settle(
     else:
         config = shaped(config, sources)
         config = with_given(config, model)
+        config = _at_its_rate(config, replaces)
     return config.resolve(), sources, resume, replaces
+
+
+def _at_its_rate(config: TrainConfig, replaces: bool) -> TrainConfig:
+    """The configuration with the learning rate of the run that it repeats or branches
+    off, where none is named: the rule for it may have changed since."""
+    run = config.start
+    if config.out and not replaces and (Path(config.out) / "run.json").exists():
+        run = config.out
+    if run is None or config.lr is not None:
+        return config
+    return replace(config, lr=read_record(run)["options"].get("lr"))
 
 
 def _may_be_removed(config: TrainConfig, resume: bool | str) -> bool:

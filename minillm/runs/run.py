@@ -197,6 +197,8 @@ def read_record(path) -> dict:
     """The run.json of a run, or of the one a checkpoint is of. Raises DataError."""
     path = folder_of(path)
     file = path / "run.json"
+    if os.path.isfile(path):
+        raise DataError(f"{brief(path)}: is a file, and a run is a folder")
     if not os.path.isdir(path):  # or its name is too long
         raise DataError(f"{brief(path)}: there is no such run")
     try:

@@ -140,7 +140,7 @@ class Ladder:
         Matrices N(0, 1/fan in), no bias, no decay; AdamW; 100 steps of warm-up, a
         constant rate, and the last fifth linear to 0. A rate that falls with width as
         d^(−0.8) was the best at both ends of the series; an LSTM's is twice as high,
-        BERT's half.
+        that of BERT with post-norm half.
         """
         arch = architecture(objective, arch)
         steps = max(1, tokens // self.tokens_per_step)
@@ -159,7 +159,7 @@ class Ladder:
             vocab=98 if tokenizer == "chars" else None,
             batch=self.batch,
             steps=steps,
-            lr=peak_lr(width, arch, self.model.get("norm"), rate * self.lr),
+            lr=peak_lr(width, arch, self.model.get("norm"), at_32=rate * self.lr),
             schedule="wsd",
             warmup=min(self.warmup, shortest_steps // 10),
             beta2=0.99,

@@ -178,7 +178,7 @@ def read_plan(path: Path) -> Plan:
         # Plans from before there was a choice do not say.
         rest["arch"] = architecture(record["objective"], record.get("arch"))
         rates = {size["width"]: size["lr"] for size in record["sizes"]}
-        return _checked(_with_rates(Plan(**rest), rates))
+        return with_rates(_checked(Plan(**rest)), rates)
     except (Damaged, ArithmeticError, ValueError, TypeError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise DataError(
@@ -187,9 +187,10 @@ def read_plan(path: Path) -> Plan:
         ) from None
 
 
-def _with_rates(plan: Plan, rates: dict[int, float]) -> Plan:
-    """The plan with the learning rates of its record. Raises ValueError where they do
-    not fall with width as today's do."""
+def with_rates(plan: Plan, rates: dict[int, float]) -> Plan:
+    """The plan with these learning rates by width. Raises ValueError where they do not
+    fall with width as today's do."""
+    plan = replace(plan, of_today=1.0)
     of_today = [rate / plan.config(width).lr for width, rate in rates.items()]
     if not all(math.isclose(each, of_today[0]) for each in of_today):
         raise ValueError("its learning rates do not fall with width as they have to")

@@ -13,7 +13,7 @@ from minillm.learning.settings import check_name
 from minillm.learning.worker_pool import available_cores
 from minillm.series.executors import opened
 from minillm.series.ladder import Ladder, architecture, named, options
-from minillm.series.plan import Plan, most_runs, read_plan
+from minillm.series.plan import Plan, most_runs, read_plan, with_rates
 from minillm.series.series_progress import Silent
 from minillm.series.series_record import SeriesRecord
 from minillm.series.session import Session
@@ -62,8 +62,10 @@ def scale(
     DivergedError or Interrupted.
     """
     given = None if plan is None else read_plan(Path(plan))
-    if given and model:
+    if given and model:  # at its rates, whatever those of such a model would be
+        rates = {width: given.config(width).lr for width in given.step_seconds}
         given = replace(given, ladder=replace(given.ladder, model=model))
+        given = with_rates(given, rates)
     if given:
         name = preset.name if isinstance(preset, Ladder) else preset
         asked = {"preset": name, "data": str(data), "objective": objective}

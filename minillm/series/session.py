@@ -155,6 +155,11 @@ class Session:
                 )
             return None
         plan = read_plan(path)
+        widest = plan.ladder.held_out
+        rates = []
+        if self.given:
+            both = (each.config(widest).lr for each in (plan, self.given))
+            rates = [(f"learning rate at width {widest}", *both)]
         for what, old, new in (
             ("preset", plan.ladder.name, self.ladder.name),
             ("data", plan.data, self.data),
@@ -163,6 +168,7 @@ class Session:
             ("seed", plan.seed, self.seed),
             ("model", plan.ladder.model, self.ladder.model),
             ("sizes or settings", plan.ladder, self.ladder),
+            *rates,
         ):
             if old != new:
                 raise UsageError(

@@ -37,6 +37,13 @@ EPOCHS = 3
 BATCH = 16
 FEW_STEPS = 50
 
+# The learning rate is that of training. Which of eight packages two lines of code are
+# from, told by models of 2 × 32 that have read 1.5 M tokens of code and then 2,520 rows
+# three times: at twice this rate, at it and at half of it BERT 71, 74, 71 %; at it, at
+# half and at a quarter GPT 69, 64, 57 %. 2,000 strings to reverse three times, by an
+# encoder–decoder that can copy: at twice the rate, at it and at half 96, 96, 59 %.
+# Dropout of 0.1 lost up to 3 %; of 288 rows of code seen ten times it gained 3 %.
+
 
 def finetune(
     run: Run | str,
@@ -60,8 +67,7 @@ def finetune(
     for an encoder–decoder; `data` is a .tsv, .csv or .jsonl file of texts and labels,
     or of sources and targets. The result is a run of its own, in `out` (default: a new
     folder in runs/); what `out` holds already is not trained again, and goes on where
-    it was interrupted. `lr` is by default that of training at this width, for post-norm
-    models half of it.
+    it was interrupted. `lr` is by default that of training at this width.
 
     `baselines` are what it has to beat: the same model trained for as many steps from
     new weights, at the default rate (its run lies in `out`/scratch), and in classes the
@@ -94,8 +100,7 @@ def finetune(
         config = shaped(asked)
         text = prepare(config, tokenizer, reporter.note)
         steps = math.ceil(epochs * len(text.train) / batch)
-        rate = finetuning_lr(config) if lr is None else lr
-        config = replace(config, steps=steps, lr=rate)
+        config = replace(config, steps=steps)
         for line in _notes(config, text):
             reporter.note(line)
         with _folder(config) as folder:
@@ -125,27 +130,18 @@ def _check(base: str, task: str, epochs: int) -> None:
         )
 
 
-def finetuning_lr(config: TrainConfig) -> float:
-    """The peak rate of fine-tuning a model of this shape: that of training it.
-
-    Which of eight packages two lines of code are from, told by models of 2 × 32 that
-    have read 1.5 M tokens of code and then 2,520 rows three times: GPT 69 % at this
-    rate, 64 % at half of it, 57 % at a quarter; BERT 71 % at twice the rate, 74 % at
-    it, 71 % at half. 2,000 strings to reverse three times, by an encoder–decoder that
-    can copy: 96, 96, 59 %. Dropout of 0.1 lost up to 3 %; of 288 rows of code seen ten
-    times it gained 3 %.
-    """
-    return replace(config, lr=None).resolve().lr
-
-
 def _notes(config: TrainConfig, text: EncodedCorpus) -> Iterator[str]:
     if config.objective == "seq2seq" and not answers.installed():
         yield answers.INSTALL
-    if config.steps < FEW_STEPS:
+    if config.batch > len(text.train):
+        yield (
+            f"a step of {config.batch} rows takes each of the {len(text.train)} more "
+            f"than once, in fewer steps: give a smaller {option('batch')}"
+        )
+    elif config.steps < FEW_STEPS:
         yield (
             f"{config.steps} steps of {config.batch} rows are few: more "
-            f"{option('epochs')} may "
-            f"teach it more"
+            f"{option('epochs')} may teach it more"
         )
 
 
@@ -168,6 +164,8 @@ def _sitting(
 ) -> dict:
     """Train what is missing, and measure."""
     table = read_corpus(config.data, OBJECTIVES[config.objective].kind)
+    trained = _trained(config, text, table.val, reporter)
+    options = read_record(config.out)["options"]
     result = {
         "base": config.base,
         "task": config.objective,
@@ -177,17 +175,13 @@ def _sitting(
             "train": len(table.train),
             "held_out": len(table.val),
         },
-        **{name: getattr(config, name) for name in ("steps", "batch", "lr", "seed")},
-        **_trained(config, text, table.val, reporter),
+        **{name: options[name] for name in ("steps", "batch", "lr", "seed")},
+        **trained,
         "baselines": {},
     }
     if baselines:
-        scratch = replace(
-            config,
-            fresh=True,
-            lr=finetuning_lr(config),
-            out=str(Path(config.out) / "scratch"),
-        )
+        scratch = str(Path(config.out) / "scratch")
+        scratch = replace(config, fresh=True, lr=None, out=scratch)
         reporter.note("the same model from new weights, to compare with")
         scratch = _trained(scratch, text, table.val, reporter)
         result["baselines"] = {"scratch": scratch}

@@ -214,6 +214,9 @@ PLANS = [
     (["seed"], -1, "seed must be a whole number from 0"),
     (["budget"], -1, "budget must be a number from 0"),
     (["sizes", 0, "step_seconds"], -1, r"sizes\[0\].step_seconds must be"),
+    (["sizes", 0, "lr"], "high", r"sizes\[0\].lr must be"),
+    (["sizes", 0, "lr"], 0.5, "its learning rates do not fall with width"),
+    (["sizes"], [], "its sizes are not those of its ladder"),
     (["runs", 0, "seconds"], -1, r"runs\[0\].seconds must be"),
     (["runs", 0, "lengths"], "many", r"runs\[0\].lengths must be a list"),
 ]

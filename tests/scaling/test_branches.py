@@ -109,6 +109,12 @@ def test_a_plan_is_repeated_elsewhere(branched, words, tmp_path):
     few.write(tmp_path / "plan.json")
     again = scale(plan=tmp_path / "plan.json", out=tmp_path / "elsewhere")
     assert read_plan(tmp_path / "elsewhere" / "plan.json") == few
+    written = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
+    for size in written["sizes"]:
+        size["lr"] *= 2
+    (tmp_path / "faster.json").write_text(json.dumps(written), encoding="utf-8")
+    with pytest.raises(UsageError, match="another series, with learning rate"):
+        scale(plan=tmp_path / "faster.json", out=tmp_path / "elsewhere")
     assert {r["results"]["val_loss"] for r in again["runs"]} <= {
         r["results"]["val_loss"] for r in result["runs"]
     }

@@ -15,13 +15,13 @@ SIZES = (1000, 4000, 16_000, 64_000, 256_000)
 LAWS = {"gpt": (1.5, 20.0, 0.4), "lstm": (1.2, 12.0, 0.3)}
 
 
-def record(n: int, arch: str, tokens=1_000_000, **data) -> dict:
+def record(n: int, arch: str, tokens=1_000_000, lr=1.0, **data) -> dict:
     E, A, alpha = LAWS[arch]
     text = {"name": "a text", "sha256": "aa", "tokenizer": {"sha256": "bb"}}
     return {
         "status": "finished",
         "config": {"arch": arch, "d_model": n, "objective": "clm"},
-        "options": {"width": n, "lr": 1 / n, "context": 64, "out": f"runs/{n}"},
+        "options": {"width": n, "lr": lr / n, "context": 64, "out": f"runs/{n}"},
         "data": {**text, **data},
         "parameters": {"non_embedding": n},
         "results": {"val_loss": E + A * n**-alpha, "tokens": tokens},
@@ -58,6 +58,15 @@ def test_the_laws_stand_side_by_side(series):
     assert result["at"]["loss"] == pytest.approx(expected)
     assert result["differences"] == {}
     assert not [w for w in result["warnings"] if not w.startswith(("gpt:", "lstm:"))]
+
+
+def test_two_rates_of_one_architecture_are_told(series):
+    told = "different learning rates (0.002, 0.001 at one width)"
+    half = series("half", "gpt", lr=2.0), series("whole", "gpt", lr=1.0)
+    assert any(told in warning for warning in compare(half)["warnings"])
+    for other in (series("same", "gpt", lr=2.0), series("lstm", "lstm")):
+        found = compare([half[0], other])["warnings"]
+        assert not any("learning rates" in warning for warning in found)
 
 
 def test_series_of_one_architecture_are_told_apart_by_their_folders(series):

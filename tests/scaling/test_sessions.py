@@ -11,7 +11,6 @@ import pytest
 from minillm.errors import DivergedError, UsageError
 from minillm.runs.run import read_record
 from minillm.series import scale
-from minillm.series.ladder import Ladder
 from minillm.series.plan import read_plan
 from minillm.series.session import Session
 
@@ -117,14 +116,16 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tiny, words, tmp_path)
 @pytest.fixture
 def wild(monkeypatch):
     """A function that lets the runs of some widths diverge."""
-    tame = Ladder.config
+    tame = Session._configs
 
     def let(*widths):
-        def config(self, width, **settings):
-            found = tame(self, width, **settings)
-            return replace(found, lr=1e30) if width in widths else found
+        def configs(self, run):
+            found = tame(self, run)
+            if run.width not in widths:
+                return found
+            return [replace(config, lr=1e30) for config in found]
 
-        monkeypatch.setattr(Ladder, "config", config)
+        monkeypatch.setattr(Session, "_configs", configs)
 
     return let
 

@@ -112,6 +112,17 @@ def test_the_same_again_gives_the_same_figures(world, base, tmp_path, seed):
     assert finetune(base, world.labelled, out=tmp_path / "a", **settings) == first
 
 
+def test_a_rate_that_nobody_names_is_that_of_the_run(world, base, tmp_path):
+    settings = {"epochs": 1, "baselines": False, "out": tmp_path / "a", **QUICK}
+    lr = finetune(base, world.labelled, **settings)["lr"]
+    assert lr == load_run(base).record["options"]["lr"]
+    path = tmp_path / "a" / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["options"]["lr"] = 2 * lr  # as if the rule had changed since
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert finetune(base, world.labelled, **settings)["lr"] == 2 * lr
+
+
 def test_its_records_repeat_both_runs(world, base, tmp_path):
     result = finetune(base, world.labelled, epochs=1, out=tmp_path / "a", **QUICK)
     for run in (result, result["baselines"]["scratch"]):
@@ -177,6 +188,9 @@ def test_rows_that_are_too_long_and_steps_that_are_few_are_told(world, base, tmp
     finetune(base, long, baselines=False, out=tmp_path / "a", reporter=heard, **QUICK)
     assert heard.notes[0].startswith("6 steps of 16 rows are few")
     assert heard.notes[1].startswith("15 of 30 rows are longer than the 16 tokens")
+    again = {"baselines": False, "out": tmp_path / "b", "reporter": heard, **QUICK}
+    finetune(base, long, batch=50, epochs=1, **again)
+    assert heard.notes[2].startswith("a step of 50 rows takes each of the 27 more than")
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(

@@ -83,6 +83,12 @@ def test_many_times_over_the_same_text_are_told(book, texts):
     assert "35 times over the same text" in text.repeated(many)
 
 
+def test_epochs_of_rows_are_counted_in_rows():
+    config = TrainConfig(data="reverse:rows=100", objective="seq2seq", batch=16)
+    text = prepare(config)
+    assert text.epochs(replace(config.resolve(), steps=17)) == 17 * 16 / len(text.train)
+
+
 def test_a_large_text_is_announced(book, monkeypatch):
     notes = []
     prepare(TrainConfig(data=book, tokenizer="bytes"), note=notes.append)

@@ -54,6 +54,8 @@ def test_without_a_terminal_there_are_lines(quick_train, watched, objective):
     assert "书.txt by chars" in lines[0]
     assert lines[1].startswith("step 1/10  loss ")
     assert "step 10/10  validation loss " in lines[-1]
+    # What fills no window is left out, as `eval` does not.
+    assert lines[-1].endswith("  (every whole window of the validation part)")
     assert "\x1b" not in screen.getvalue()
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from minillm.errors import (
     UsageError,
 )
 from minillm.learning.config import TrainConfig
+from minillm.runs.resume import settle
 from minillm.runs.run import load_run, read_record
 from minillm.runs.train import Silent, train
 
@@ -238,6 +240,33 @@ def test_another_run_is_refused(quick_train, tmp_path, option, value):
     with pytest.raises(UsageError, match=r"already holds another run.*another out="):
         quick_train("a", **{option: value})
     assert everything_in(tmp_path) == before
+
+
+def with_lr(folder, times: float) -> float:
+    """Change the rate that a run was trained with, as a change of the rule would;
+    returns it."""
+    path = Path(folder) / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["options"]["lr"] *= times
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return record["options"]["lr"]
+
+
+def test_a_rate_that_nobody_names_is_that_of_the_run(config, tmp_path):
+    def rate(name="a", lr=None, overwrite=False, **options) -> float:
+        made = replace(config(out=str(tmp_path / name), **options), lr=lr)
+        how = {"overwrite": overwrite, "draw": False, "reporter": Silent()}
+        return train(made, **how)["options"]["lr"]
+
+    usual = rate()
+    lr = with_lr(tmp_path / "a", 2)
+    assert rate() == rate(lr=lr) == lr == 2 * usual
+    with pytest.raises(UsageError, match=f"with lr {lr} instead of {usual}"):
+        rate(lr=usual)
+    start = config(start=str(tmp_path / "a"), out=str(tmp_path / "longer"))
+    assert settle(replace(start, lr=None))[0].lr == lr
+    # Not that of a run whose place it takes.
+    assert rate(overwrite=True) == usual
 
 
 def test_a_text_that_has_changed_makes_another_run(book, config, tmp_path):

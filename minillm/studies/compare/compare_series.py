@@ -135,6 +135,13 @@ def _comparability(found: list[SeriesLaw]):
             f"the series read different numbers of tokens ({tokens} for each model): "
             f"part of a difference is that of length"
         )
+    same = not differ("config", "arch") and not differ("config", "d_model")
+    if same and differ("options", "lr"):
+        rates = ", ".join(f"{one.first.get('options', 'lr'):.2g}" for one in found)
+        yield (
+            f"the series have different learning rates ({rates} at one width): part of "
+            f"a difference is theirs"
+        )
     if _at_one_size(found) is None:
         yield (
             "the series have no size in common: beside each other their laws are "
