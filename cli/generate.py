@@ -33,6 +33,10 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
     before = _before(loaded, prompt)
     if len(texts) < options["n"]:
         output.note(f"{len(texts)} of {options['n']}: the search found no more texts")
+    if len(texts) > 1 and not options["beams"] and _is_greedy(loaded, options):
+        output.note(
+            "the likeliest text is always the same: add --beams or --temperature"
+        )
     if json:
         record = {"run": run, "prompt": prompt, "text": texts[0], "texts": texts}
         return output.print_json({**record, **options})
@@ -40,6 +44,14 @@ def command(run: str, prompt: str, stream: bool, json: bool, **options) -> None:
         if len(texts) > 1:
             click.echo(f"--- {number}")
         click.echo(before + text)
+
+
+def _is_greedy(run, options: dict) -> bool:
+    """Whether each token is the likeliest, and none is drawn."""
+    from minillm.generation import reads_source
+
+    temperature = options["temperature"]
+    return temperature == 0 or (temperature is None and reads_source(run))
 
 
 def _stream(run: str, prompt: str, json: bool, n: int, beams, **options) -> None:

@@ -1,6 +1,7 @@
 """The two tables that models are chosen from: architectures and sizes."""
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -93,8 +94,9 @@ def usual(name: str) -> dict:
     return common | architecture(name).settings
 
 
-def check_arch(arch: str, objective: str) -> None:
-    """Raises UsageError for an architecture that cannot be trained with it."""
+def check_arch(arch: str, objective: str, known: Iterable[str] = OBJECTIVES) -> None:
+    """Raises UsageError for an architecture that cannot be trained with it, which says
+    which of the known objectives can."""
     if arch == OWN:
         allowed = [n for n, each in OBJECTIVES.items() if each.kind == "windows"]
         if objective not in allowed:
@@ -105,7 +107,7 @@ def check_arch(arch: str, objective: str) -> None:
         return
     allowed = architectures_for(objective)
     if arch not in allowed:
-        others = [name for name in OBJECTIVES if arch in architectures_for(name)]
+        others = [name for name in known if arch in architectures_for(name)]
         way = f": arch {arch} is for objective {' or '.join(others)}" if others else ""
         way = way or nearest(arch, allowed)
         raise UsageError(

@@ -257,7 +257,7 @@ def architecture(objective: str, arch: str | None) -> str:
             f"objective {objective!r}: a series has one of {', '.join(known)}"
         )
     arch = arch or architectures_for(objective)[0]
-    check_arch(arch, objective)
+    check_arch(arch, objective, known)
     return arch
 
 

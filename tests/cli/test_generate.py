@@ -99,6 +99,18 @@ def test_fewer_different_texts_than_asked_for_are_told(minillm, run):
     assert err == "note: 1 of 3: the search found no more texts\n"
 
 
+def test_texts_that_cannot_differ_are_told(minillm, run, agreeing):
+    told = "note: the likeliest text is always the same: add --beams or --temperature\n"
+    argv = ["generate", run, *ARGUMENTS, "--n", "2"]
+    assert minillm(*argv, "--temperature", "0")[2] == told
+    assert minillm(*argv)[2] == ""
+    argv = ["generate", agreeing, "a", "--n", "2"]
+    assert minillm(*argv)[2] == told
+    for option in (["--temperature", "2"], ["--beams", "2"]):
+        assert minillm(*argv, *option)[2] == ""
+    assert minillm("generate", agreeing, "a")[2] == ""
+
+
 def test_a_stream_prints_the_same_text(minillm, run):
     whole = minillm("generate", run, *ARGUMENTS)
     assert minillm("generate", run, *ARGUMENTS, "--stream") == whole

@@ -193,3 +193,12 @@ def test_the_command_and_the_folder_name_the_settings():
     ladder = replace(named("demo"), model={"positions": "rotary"})
     folder = _folder(ladder, "facts", "clm", "llama", 0)
     assert folder.name == "scale-demo-llama-facts-positions-rotary"
+
+
+@pytest.mark.parametrize(
+    ("arch", "words"),
+    [("bert", "'bert': arch bert is for objective mlm$"), ("encdec", "'encdec'$")],
+)
+def test_an_architecture_is_pointed_to_what_a_series_has(arch, words):
+    with pytest.raises(UsageError, match=words):
+        scale("smoke", arch=arch)
