@@ -19,6 +19,7 @@ from minillm.series.plan import (
     Plan,
     makespan,
     read_plan,
+    with_rates,
     within_budget,
 )
 from minillm.series.series_progress import Reporter
@@ -253,6 +254,16 @@ def test_a_plan_keeps_the_learning_rates_of_its_record(tmp_path):
     assert json.loads(path.read_text(encoding="utf-8")) == record
     path.write_text(json.dumps({**record, "of_today": 5}), encoding="utf-8")
     assert read_plan(path) == found
+
+
+def test_other_parts_learn_at_the_rates_of_the_plan():
+    post = plan(budget=90, objective="mlm", arch="bert")
+    rates = {width: post.config(width).lr for width in STEP_SECONDS}
+    pre = replace(post, ladder=replace(LADDER, model={"norm": "pre"}))
+    assert pre.config(8).lr == 2 * rates[8]
+    kept = with_rates(pre, rates)
+    assert {width: kept.config(width).lr for width in STEP_SECONDS} == rates
+    assert kept.config(8).norm == "pre"
 
 
 def test_learning_rates_that_fall_in_another_way_are_refused(tmp_path):
