@@ -67,7 +67,7 @@ class Ladder:
     seeds: tuple[int, ...]  # runs of each width, where time allows
     held_out: int
     tokens: int  # for each model
-    lr: float  # peak, at width 32
+    lr: float  # peak, of a GPT at width 32
     budget: float  # seconds for everything on two cores
     held_out_seeds: int = 1
     enough_tokens: int = 1_500_000  # fewer only when no repeat is left to leave out
