@@ -50,7 +50,9 @@ def test_people_get_the_figures_and_the_next_command(minillm, base, rows, tmp_pa
         assert words in stdout
     assert err.splitlines()[-1] == f"next: minillm classify '{out}' \"TEXT\""
     record = json.loads(Path(out, "finetune.json").read_text(encoding="utf-8"))
-    assert json.loads(minillm(*argv, "--json")[1]) == record
+    _, again, err = minillm(*argv, "--json")
+    assert json.loads(again) == record
+    assert err.count("finished already: nothing trained; choose another --out\n") == 2
     assert f"{record['accuracy']:.1%}" in stdout
 
 
@@ -67,6 +69,11 @@ def test_without_baselines_there_are_none(minillm, base, rows, tmp_path):
     [
         (["{base}"], 2, "--data"),
         (["no/run", "--data", "{rows}"], 3, "no/run: there is no such run"),
+        (
+            ["{rows}", "--data", "{rows}"],
+            3,
+            "评论.tsv: is a file, and a run is a folder",
+        ),
         (["{base}", "--data", "no.tsv"], 3, "no.tsv"),
         (["{base}", "--data", "{empty}"], 3, "empty.tsv"),
         (["{base}", "--data", "{rows}", "--epochs", "0"], 2, "epochs must be"),
