@@ -105,7 +105,7 @@ class Plan:
     runs: tuple[Run, ...] = ()
     warnings: tuple[str, ...] = ()
     # Its learning rates as a multiple of today's: the rule may have changed since.
-    of_today: float = 1.0
+    rate_factor: float = 1.0
 
     @property
     def training_seconds(self) -> float:
@@ -133,13 +133,13 @@ class Plan:
             objective=self.objective,
             arch=self.arch,
             shortest=self.lengths[0],
-            rate=rate * self.of_today,
+            rate=rate * self.rate_factor,
         )
 
     def to_json(self) -> dict:
         record = asdict(self)
         record["ladder"] = self.ladder.to_json()
-        del record["step_seconds"], record["of_today"]  # `sizes` has both
+        del record["step_seconds"], record["rate_factor"]  # `sizes` has both
         record["sizes"] = [
             {
                 "width": width,
@@ -190,11 +190,11 @@ def read_plan(path: Path) -> Plan:
 def with_rates(plan: Plan, rates: dict[int, float]) -> Plan:
     """The plan with these learning rates by width. Raises ValueError where they do not
     fall with width as today's do."""
-    plan = replace(plan, of_today=1.0)
-    of_today = [rate / plan.config(width).lr for width, rate in rates.items()]
-    if not all(math.isclose(each, of_today[0]) for each in of_today):
+    plan = replace(plan, rate_factor=1.0)
+    factors = [rate / plan.config(width).lr for width, rate in rates.items()]
+    if not all(math.isclose(factor, factors[0]) for factor in factors):
         raise ValueError("its learning rates do not fall with width as they have to")
-    return replace(plan, of_today=of_today[0])
+    return replace(plan, rate_factor=factors[0])
 
 
 def _read_run(record: dict) -> Run:

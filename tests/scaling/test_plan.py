@@ -252,7 +252,7 @@ def test_a_plan_keeps_the_learning_rates_of_its_record(tmp_path):
     assert found.config(8, rate=0.5).lr == written.config(8).lr
     found.write(path)
     assert json.loads(path.read_text(encoding="utf-8")) == record
-    path.write_text(json.dumps({**record, "of_today": 5}), encoding="utf-8")
+    path.write_text(json.dumps({**record, "rate_factor": 5}), encoding="utf-8")
     assert read_plan(path) == found
 
 
