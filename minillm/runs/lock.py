@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ NAME = ".lock"
 # The byte of the file that is locked, beyond its end: the others can be read.
 PLACE = 1 << 20
 NUMBER = re.compile(rb"\d{0,20}\s?\n?")
+PATIENCE = 1.0  # seconds in which a process that took the lock has written its number
 
 
 @contextlib.contextmanager
@@ -33,6 +35,10 @@ def locked(folder: Path) -> Iterator[None]:
     with file:
         taken = _take(file.fileno())
         found = file.read(64)
+        deadline = time.monotonic() + PATIENCE
+        while not taken and not found and time.monotonic() < deadline:
+            time.sleep(0.01)
+            found = file.read(64)
         if not NUMBER.fullmatch(found):
             raise DataError(
                 f"{path}: is no lock of minillm, which holds the number of a process: "

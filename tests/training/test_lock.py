@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 
@@ -77,7 +78,18 @@ def test_the_number_takes_the_place_of_a_longer_one(hold, tmp_path):
     assert (tmp_path / ".lock").read_bytes() == f"{other.pid}\n".encode()
 
 
-def test_who_comes_before_the_number_is_written_is_told_without_it(hold, tmp_path):
+def test_who_comes_before_the_number_is_written_waits_for_it(hold, tmp_path):
+    other = hold(tmp_path)
+    (tmp_path / ".lock").write_bytes(b"")
+    number = f"{other.pid}\n"
+    writer = threading.Timer(0.1, (tmp_path / ".lock").write_text, [number])
+    writer.start()
+    with pytest.raises(UsageError, match=f"process {other.pid} is training here"):
+        locked(tmp_path).__enter__()
+    writer.join()
+
+
+def test_who_waits_for_a_number_in_vain_is_told_without_it(hold, tmp_path):
     hold(tmp_path)
     (tmp_path / ".lock").write_bytes(b"")
     with pytest.raises(UsageError, match="another process is training"):
