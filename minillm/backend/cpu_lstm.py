@@ -5,9 +5,11 @@ which a core's first cache holds: what it costs is calls. So each token gets as 
 can be, all into memory that is there already, and what backward can do for several
 tokens at once, it does.
 
-Everything lies as (T, numbers, B), the sequences last: what belongs to a token is one
-piece of memory, and so is each of its gates, and two that lie side by side. A call is
-up to twice as quick on a piece as on a part of each row.
+From token to token everything lies as (T, numbers, B), the sequences last: what belongs
+to a token is one piece of memory, and so is each of its gates, and two that lie side by
+side. A call is up to twice as quick on a piece as on a part of each row. The products
+of all tokens at once take rows instead, (T, B, numbers): from one to the other it is a
+copy of each token by itself, within the first cache.
 """
 
 import numpy as np
@@ -16,8 +18,8 @@ from minillm.backend.products import SMALL, has_small_products, matmul
 from minillm.backend.pullbacks import joint
 from minillm.backend.registry import faster
 
-# Numbers of all gates that backward works on at a time. With a quarter of them it is
-# 1.1 × slower; with all of a sequence no quicker, and takes more memory.
+# Numbers of all gates that backward works on at a time. A quarter of them, or all of a
+# sequence, are no quicker, up to 1.03 × slower; all take more memory.
 PIECE = 131_072
 MOST_PARTS = 8  # of a product: with more, packing costs less
 
@@ -30,20 +32,19 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
     x_by_time = np.ones((length, batch, n_in + 1), dtype)
     x_by_time[..., :-1] = x.swapaxes(0, 1)
     x_by_time = x_by_time.reshape(length * batch, n_in + 1)
-    maps = np.zeros((4 * width, n_in + 1), dtype)
-    maps[:, :-1] = weight.T
-    if bias is not None:
-        maps[:, -1] = bias
-    maps[: 3 * width] *= -1  # exp wants −z
+    maps = np.empty((n_in + 1, 4 * width), dtype)
+    maps[:-1] = weight
+    maps[-1] = 0 if bias is None else bias
+    maps[:, : 3 * width] *= -1  # exp wants −z
     weights = recurrent.T.astype(dtype, order="C")
     weights[: 3 * width] *= -1
     multiply, weights = _in_parts(weights, batch)
     # Input, forget and output gate, the new content, and the cell before the token.
     kept = np.empty((length + 1, 5 * width, batch), dtype)
     kept[-1] = 0
-    _items(kept[:-1, : 4 * width])[...] = _items(
-        matmul(maps, x_by_time.T).reshape(4 * width, length, batch)
-    ).T
+    said = matmul(x_by_time, maps).reshape(length, batch, 4 * width)
+    kept[:-1, : 4 * width] = said.swapaxes(1, 2)
+    del said
     f, o, new, cells = (kept[:, n * width : (n + 1) * width] for n in range(1, 5))
     cells[0] = 0 if cell is None else cell.T
     hiddens = np.empty((length + 1, width, batch), dtype)
@@ -76,7 +77,7 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
             np.multiply(o_t, shown_t, out=next_h)
 
     def pullback(g):
-        gz = np.empty((4 * width, length, batch), dtype)
+        gz = np.empty((length, batch, 4 * width), dtype)
         g_state, work = np.zeros((2, 2 * width, batch), dtype)
         gh, gc = g_state[:width], g_state[width:]
         multiply, weights = _in_parts(recurrent.astype(dtype, copy=False), batch)
@@ -122,19 +123,18 @@ def lstm(x, weight, bias, recurrent, hidden, cell):
                 np.multiply(by_gate_t, gc, out=by_gate_t)  # the slopes become gz
                 np.multiply(of_o_t, gh, out=gz_o)
                 multiply(weights, gz_t, out=gh_by_part)
-            _items(gz)[:, piece] = _items(slopes).T
-        n_columns = length * batch
-        columns = gz.reshape(4 * width, n_columns)
-        by_number = np.empty((width, length, batch), dtype)
-        _items(by_number)[...] = _items(hiddens[:-1]).T
-        gx = matmul(columns.T, weight.astype(dtype, copy=False).T)
+            gz[piece] = slopes.swapaxes(1, 2)
+        rows = length * batch
+        gz = gz.reshape(rows, 4 * width)
+        before = np.ascontiguousarray(hiddens[:-1].swapaxes(1, 2)).reshape(rows, width)
+        gx = matmul(gz, weight.astype(dtype, copy=False).T)
         gx = gx.reshape(length, batch, n_in).swapaxes(0, 1)
-        g_maps = matmul(x_by_time.T, columns.T)
+        g_maps = matmul(x_by_time.T, gz)
         return (
             np.ascontiguousarray(gx),
             g_maps[:-1],
             g_maps[-1],
-            matmul(by_number.reshape(width, n_columns), columns.T),
+            matmul(before.T, gz),
             gh.T,
             (gc * f[0]).T,
         )
@@ -155,13 +155,3 @@ def _in_parts(weights, batch: int):
     by_column = weights.reshape(n, len(weights) // n, weights.shape[1]).swapaxes(1, 2)
     parts = np.ascontiguousarray(by_column).swapaxes(1, 2)
     return (np.dot, parts[0]) if n == 1 else (np.matmul, parts)
-
-
-def _items(x):
-    """x without its last axis, to be copied: the numbers of all sequences are one item,
-    which NumPy copies at once.   (..., B) -> (...)
-
-    A view; for an x without numbers an array that leads nowhere."""
-    if not x.size:
-        return np.empty(x.shape[:-1])
-    return x.view(f"V{x.shape[-1] * x.itemsize}")[..., 0]
