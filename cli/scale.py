@@ -18,21 +18,18 @@ COUNTED = {
     "--preset",
     metavar="|".join(PRESETS),
     type=click.Choice(list(PRESETS)),
-    default="demo",
     help="Five minutes, or smoke: one.  [demo]",
 )
 @click.option("--budget", metavar="TIME", type=common.TIME, help="Such as 20m or 2h.")
 @click.option(
     "--data",
     metavar="NAME|PATH",
-    default="stdlib",
     help="Corpus, text, folder or .zip.  [stdlib]",
 )
 @common.follow_links
 @click.option(
     "--objective",
     metavar="clm|mlm",
-    default="clm",
     help="Next or masked tokens.  [clm]",
 )
 @click.option(
@@ -48,7 +45,7 @@ COUNTED = {
     help="For all models: positions=rotary.",
 )
 @click.option("--plan", metavar="FILE", help="Repeat the series of this plan.json.")
-@click.option("--seed", metavar="N", default=0, help="Of the first repeat.  [0]")
+@click.option("--seed", metavar="N", type=int, help="Of the first repeat.  [0]")
 @click.option(
     "--workers",
     metavar="N",

@@ -21,13 +21,13 @@ from minillm.text import generated
 
 
 def scale(
-    preset: str | Ladder = "demo",
+    preset: str | Ladder | None = None,
     *,
-    data: str = "stdlib",
-    objective: str = "clm",
+    data: str | None = None,
+    objective: str | None = None,
     arch: str | None = None,
     out: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     reporter=None,
     workers: int | None = None,
     budget: float | None = None,
@@ -39,9 +39,10 @@ def scale(
 ) -> SeriesRecord | None:
     """Train a series of sizes, fit L(N) = E + A·N^(−alpha), predict a larger model.
 
-    preset: `smoke`, `demo`, `hour`, `gpu`, or a Ladder of your own. data: a corpus name
-    or a path. objective: `clm` or `mlm`; arch: for `clm` `gpt`, `llama` or `lstm`
-    (default: the objective's own). Each has its own law.
+    preset: `smoke`, `demo` (default), `hour`, `gpu`, or a Ladder of your own. data: a
+    corpus name or a path (default: `stdlib`). objective: `clm` (default) or `mlm`;
+    arch: for `clm` `gpt`, `llama` or `lstm` (default: the objective's own). Each has
+    its own law. seed: of the first repeat (default: 0).
     out: the folder of the series (default: one in `runs/`); its finished runs are not
     trained again. workers: the number of runs side by side (default: one for each
     core); never more than there are runs. budget: seconds for all of it (default: the
@@ -68,12 +69,17 @@ def scale(
         given = with_rates(given, rates)
     if given:
         name = preset.name if isinstance(preset, Ladder) else preset
-        asked = {"preset": name, "data": str(data), "objective": objective}
-        _refuse_others(plan, given, **asked, arch=arch, seed=seed, budget=budget)
+        text = None if data is None else str(data)
+        asked = {"preset": name, "data": text, "objective": objective, "arch": arch}
+        _refuse_others(plan, given, **asked, seed=seed, budget=budget)
         ladder, data, seed = given.ladder, given.data, given.seed
         objective, arch = given.objective, given.arch
     else:
+        preset = "demo" if preset is None else preset
         ladder = preset if isinstance(preset, Ladder) else named(preset)
+        data = "stdlib" if data is None else data
+        objective = "clm" if objective is None else objective
+        seed = 0 if seed is None else seed
         if model:
             ladder = replace(ladder, model=model)
     arch = architecture(objective, arch)
@@ -142,12 +148,10 @@ def _listener(reporter, quiet: bool):
 
 
 def _refuse_others(path: str | Path, plan: Plan, **asked) -> None:
-    """UsageError where something is asked for, not just left as usual, that the plan
-    has otherwise."""
-    usual = scale.__kwdefaults__ | {"preset": scale.__defaults__[0]}
+    """UsageError where something is asked for that the plan has otherwise."""
     for name, value in asked.items():
         has = plan.ladder.name if name == "preset" else getattr(plan, name)
-        if value not in (usual[name], has):
+        if value not in (None, has):
             raise UsageError(
                 f"{name} {value}: the series of {path} has {has}, and is repeated as "
                 f"it is: leave {name} out"

@@ -203,6 +203,9 @@ def test_the_plan_of_another_series_with_other_settings(copied, monkeypatch):
     [
         ({"preset": "hour"}, "preset hour: .*plan.json has .*: leave preset out"),
         ({"data": "bilingual"}, "data bilingual: .* has .*words"),
+        # What a series has that is asked for nothing is asked for all the same.
+        ({"preset": "demo"}, "preset demo: .* has "),
+        ({"data": "stdlib"}, "data stdlib: .* has .*words"),
         ({"objective": "mlm"}, "objective mlm: .* has clm"),
         ({"arch": "llama"}, "arch llama: .* has gpt"),
         ({"seed": 3}, "seed 3: .* has 0"),
