@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from minillm.errors import UsageError
 from minillm.learning.config import translated
+from minillm.learning.settings import word
 from minillm.nn.config import DESIGN
 
 # The rest follows from the ladder and the width.
@@ -33,11 +34,11 @@ def written(model: dict) -> list[str]:
 
 def checked(settings: dict) -> dict:
     """The same by the names of `OF_MODEL`. Raises UsageError for any other."""
-    settings = translated(settings)
-    for name in settings:
+    by_name = translated(settings)
+    for said, name in zip(settings, by_name, strict=True):
         if name not in OF_MODEL:
             raise UsageError(
-                f"a series has no setting {name!r} of its models: choose among "
-                f"{', '.join(OF_MODEL)}"
+                f"a series has no setting {said!r} of its models: choose among "
+                f"{', '.join(map(word, OF_MODEL))}"
             )
-    return settings
+    return by_name

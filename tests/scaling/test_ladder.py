@@ -157,7 +157,7 @@ def test_the_settings_of_all_models_of_a_series():
     ("words", "message"),
     [
         (["positions"], "--set positions: a setting and its value are needed"),
-        (["width=3"], "a series has no setting 'd_model' of its models: choose among"),
+        (["width=3"], "a series has no setting 'width' of its models: .* kv_heads$"),
         (["kv_heads=1", "n_kv_heads=1"], "kv_heads and n_kv_heads are one setting"),
     ],
 )
