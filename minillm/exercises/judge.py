@@ -140,11 +140,17 @@ class _Running:
             SAFE_PATH: "1",
             "PYTHONPATH": os.pathsep.join([root, before] if before else [root]),
             "PYTHONHASHSEED": "0",
+            "HYPOTHESIS_STORAGE_DIRECTORY": os.devnull,  # nothing of it is kept
             "PYTHONUTF8": "1",
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
-        self.lines = tempfile.TemporaryFile()  # noqa: SIM115  closed in `end`
+        # Opened twice: who reads must not move the place at which the process writes.
+        self.place = tempfile.TemporaryDirectory()
+        written = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            dir=self.place.name, delete=False
+        )
+        self.lines = open(written.name, "rb")  # noqa: SIM115  closed in `end`
         self.said = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             [
@@ -155,18 +161,22 @@ class _Running:
                 json.dumps(request),
             ],
             stdin=subprocess.DEVNULL,
-            stdout=self.lines,
+            stdout=written,
             stderr=self.said,
             env=environment,
             start_new_session=True,
         )
+        written.close()
+        if os.name != "nt":  # there an open file cannot be removed
+            self.place.cleanup()
         self.read, self.ready, self.since = 0, False, time.monotonic()
+        self.strange = False  # whether something else than verdicts was written
 
     def advance(self) -> bool:
         """Take in what has come; returns whether the check is done."""
         ended = self.process.poll()
         self._take()
-        if ended is None:
+        if ended is None and not self.strange:
             limit = self.exercise.seconds if self.ready else START_SECONDS
             if time.monotonic() - self.since <= limit:
                 return False
@@ -188,6 +198,8 @@ class _Running:
         return True
 
     def _death(self, code: int | None) -> tuple[str, str]:
+        if self.strange:
+            return "exit", "the code writes where the check tells its verdicts"
         if code is None and self.ready:
             seconds = self.exercise.seconds
             return "time", f"it did not end within {seconds:g} s: a loop without end?"
@@ -206,13 +218,25 @@ class _Running:
         text = self.lines.read()
         whole = text[: text.rfind(b"\n") + 1]
         self.read += len(whole)
-        for line in whole.decode("utf-8").splitlines():
-            record = json.loads(line)
+        for line in whole.splitlines():
             self.since = time.monotonic()
-            if "ready" in record:
-                self.ready = True
-            else:
-                self.verdicts.append(Verdict(**record))
+            try:
+                self._heard(json.loads(line))
+            except (ValueError, TypeError):
+                self.strange = True
+                return
+
+    def _heard(self, record: dict) -> None:
+        """Take in a line. Raises ValueError or TypeError for one that is none of the
+        check's: the student's code may write into any file that is open."""
+        if record == {"ready": True}:
+            self.ready = True
+            return
+        verdict, properties = Verdict(**record), self.exercise.properties
+        names = [each.name for each in properties[len(self.verdicts) :]]
+        if names[:1] != [verdict.name]:
+            raise ValueError(f"a verdict of {verdict.name}, not of {names[:1]}")
+        self.verdicts.append(verdict)
 
     def end(self) -> None:
         """End the process, and what it has started."""
@@ -229,6 +253,7 @@ class _Running:
             self.printed = self.printed[:PRINTED]
             self.said.close()
             self.lines.close()
+            self.place.cleanup()
 
     def mark(self, worth: float | None) -> Mark:
         of = self.exercise.points if worth is None else worth

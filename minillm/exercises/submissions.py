@@ -16,6 +16,7 @@ from minillm.exercises.student import MOST
 from minillm.exercises.table import file_name
 
 DEEPEST = 4  # folders inside a submission
+LECTURERS = (".csv", ".toml")  # files beside the submissions
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,20 @@ class Graded:
 
 def grade(folder: Path, course: Course) -> Iterator[Graded]:
     """Mark each submission of a folder: a folder or a .zip, in order of their names.
+    Any other file has an error, but for those of `LECTURERS`.
 
     Raises DataError where there is none.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: is no folder of submissions")
     each = [path for path in sorted(folder.iterdir()) if _is_one(path)]
-    if not each:
+    if not any(path.is_dir() or _is_zip(path) for path in each):
         raise DataError(f"{folder}: holds no submission, a folder or a .zip each")
     for path in each:
         with tempfile.TemporaryDirectory() as temporary:
             try:
+                if not path.is_dir() and not _is_zip(path):
+                    raise DataError(f"{path.name}: is no folder and no .zip: make one")
                 inside = path if path.is_dir() else _unpacked(path, temporary, course)
                 where = find(inside, course)
                 marks = [*marking.marks(where, course, [*course.names])]
@@ -65,7 +69,7 @@ def grade(folder: Path, course: Course) -> Iterator[Graded]:
 def find(submission: Path, course: Course) -> Path:
     """The folder of a submission in which most files of the course lie.
 
-    Raises DataError where there is none of them.
+    Raises DataError where there is none of them, or two folders have as many.
     """
     wanted = {file_name(name) for name in course.names}
     folders = [submission]
@@ -82,10 +86,17 @@ def find(submission: Path, course: Course) -> Path:
         return sum((folder / name).is_file() for name in wanted)
 
     best = max(folders, key=number)
+    others = [folder for folder in folders if number(folder) == number(best)]
     if not number(best):
         raise DataError(
             f"{submission.name}: holds none of {', '.join(sorted(wanted)[:3])} …: "
             f"submit the files with their names"
+        )
+    if others[1:]:
+        names = [folder.relative_to(submission).as_posix() for folder in others]
+        raise DataError(
+            f"{submission.name}: the files lie in {names[0]} and in {names[1]}: leave "
+            f"one of the two"
         )
     return best
 
@@ -99,14 +110,24 @@ def table(graded: list[Graded], course: Course) -> str:
         record = each.to_json(course)
         numbers = [f"{points:g}" for points in record["exercises"].values()]
         points = [f"{each.points:g}", f"{course.of:g}"]
-        writer.writerow([each.name, *points, *numbers, each.error])
+        name, error = _as_text(each.name), _as_text(each.error)
+        writer.writerow([name, *points, *numbers, error])
     return text.getvalue()
 
 
+def _as_text(cell: str) -> str:
+    """A student's words as no spreadsheet takes them for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
 def _is_one(path: Path) -> bool:
-    if path.name.startswith("."):
-        return False
-    return path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")
+    if path.name.startswith(".") or path.suffix.lower() in LECTURERS:
+        return path.is_dir() and not path.name.startswith(".")
+    return path.is_dir() or path.is_file()
+
+
+def _is_zip(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() == ".zip"
 
 
 def _unpacked(path: Path, into: str, course: Course) -> Path:
@@ -120,6 +141,8 @@ def _unpacked(path: Path, into: str, course: Course) -> Path:
                 hidden = "__MACOSX" in info.filename
                 if name in wanted and info.file_size <= MOST and not hidden:
                     temporary = Path(into) / name
+                    if temporary.exists():
+                        raise DataError(f"{path.name}: holds {name} twice: leave one")
                     temporary.write_bytes(archive.read(info))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(f"{path.name}: cannot be unpacked: {error}") from None

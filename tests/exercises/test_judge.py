@@ -1,7 +1,9 @@
 """Marks in processes of their own: whatever a student's file does is a result."""
 
+import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -46,6 +48,60 @@ def test_a_solution_passes_and_what_it_prints_is_kept_apart(check_mul):
     assert mark.passed
     assert mark.points == mark.of == exercise_of("mul").points
     assert mark.printed.startswith("seen\n")
+
+
+def test_what_is_written_while_the_judge_reads_is_not_lost(tmp_path, monkeypatch):
+    """Whoever reads a file at a place must not move the place of who writes."""
+    exercise = exercise_of("mul")
+    records = [{"ready": True}]
+    records += [{"name": each.name, "passed": True} for each in exercise.properties]
+    script = "import sys, time\nfor line in sys.argv[1:]:\n" + (
+        "    print(line, flush=True)\n    time.sleep(0.1)\n"
+    )
+    argv = [sys.executable, "-c", script, *map(json.dumps, records)]
+    popen = judge.subprocess.Popen
+    monkeypatch.setattr(
+        judge.subprocess, "Popen", lambda _, **given: popen(argv, **given)
+    )
+    running = judge._Running(exercise, tmp_path / file_name("mul"), {}, [0])
+
+    class Slow:
+        """The file, at which time goes by between finding a place and reading."""
+
+        def __init__(self, file):
+            self.file, self.closed, self.close = file, False, file.close
+
+        def seek(self, place):
+            self.file.seek(place)
+            time.sleep(0.25)
+
+        def read(self):
+            return self.file.read()
+
+    running.lines = Slow(running.lines)
+    while not running.advance():
+        pass
+    assert [each.passed for each in running.verdicts] == [True] * len(records[1:])
+
+
+@pytest.mark.parametrize("line", ["hello", '{"name": "types", "passed": true}', "[]"])
+def test_who_writes_between_the_verdicts_fails_alone(check_mul, line):
+    """It is no sandbox, but the marks of others do not depend on it."""
+    text = SOLVED + (
+        f"\nimport os\n\nfor n in range(3, 12):\n    try:\n"
+        f"        os.write(n, {line + chr(10)!r}.encode())\n"
+        f"    except OSError:\n        pass\n"
+    )
+    mark = check_mul(text)
+    assert mark.points == 0
+    assert "writes where the check tells its verdicts" in mark.verdicts[0].message
+
+
+def test_a_blank_file_has_no_points(tmp_path):
+    """Also where the engine has a faster body by the name of what is to be written."""
+    write(tmp_path, "clipping", text_of(exercise_of("clipping"), solved=False))
+    (mark,) = judge.check(tmp_path, ["clipping"])
+    assert mark.points == 0
 
 
 def test_some_properties_are_some_points(check_mul):
