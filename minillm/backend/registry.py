@@ -31,11 +31,14 @@ def define(rule: Callable) -> Callable:
     """Make an op or kernel known by its name.
 
     The names of this package stay its own: a `softmax` that someone else writes runs
-    beside it, as it is written, and replaces nothing.
+    beside it, as it is written, and replaces nothing; also where only the body of ours
+    has been imported so far.
     """
-    holder = _definitions.get(rule.__name__, rule)
-    if _written_here(rule) or not _written_here(holder):
-        _definitions[rule.__name__] = rule
+    name = rule.__name__
+    bodies = (body for (_, of), body in _bodies.items() if of == name)
+    ours = any(map(_written_here, [_definitions.get(name, rule), *bodies]))
+    if _written_here(rule) or not ours:
+        _definitions[name] = rule
     return rule
 
 
@@ -53,6 +56,9 @@ def faster(name: str, kind: str = "cpu") -> Callable:
 
     def register(body):
         _bodies[kind, name] = body
+        holder = _definitions.get(name, body)
+        if _written_here(body) and not _written_here(holder):
+            del _definitions[name]  # someone else's, see `define`
         return body
 
     return register
@@ -62,7 +68,7 @@ def body_of(rule: Callable, kind: str) -> Callable:
     """What runs for a definition: its faster body on such a backend, or itself."""
     name = rule.__name__
     body = _bodies.get((kind, name), rule)
-    if runs_plain() or body is rule or _definitions[name] is not rule:
+    if runs_plain() or body is rule or _definitions.get(name) is not rule:
         body = rule
     elif kind != "cpu" and _judge is not None:
         body = _judge(rule, body)

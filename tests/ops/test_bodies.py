@@ -1,5 +1,8 @@
 """Every faster body does what its definition says, on small inputs and large."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -230,3 +233,30 @@ def test_attention_with_a_bias_or_with_dropped_weights_runs_as_it_is_defined(
         n_keys = arrays[min(1, len(arrays) - 1)].shape[-2]
         body(*arrays, np.zeros(n_keys), **settings)
     assert ran == [name]
+
+
+STRANGER = """
+import numpy as np
+from minillm.backend import kernel
+{first}
+
+@kernel
+def squared_norm(grad):
+    return 7
+
+{then}
+print(squared_norm(np.ones(3)))
+from minillm.learning import optimizer
+print(squared_norm(np.ones(3)), optimizer.squared_norm(np.ones(3)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [("", "import minillm.backend.cpu"), ("import minillm.backend.cpu", "")],
+)
+def test_a_stranger_s_kernel_runs_as_it_is_written(first, then):
+    """Also where ours of this name has not been imported, or its body only later."""
+    script = STRANGER.format(first=first, then=then)
+    out = subprocess.check_output([sys.executable, "-c", script], text=True)
+    assert out == "7\n7 3.0\n"
