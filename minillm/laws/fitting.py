@@ -6,6 +6,7 @@ The search for the numbers of the law is `search` in `minimise.py`.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 
@@ -140,9 +141,9 @@ def _measured(
 
 
 def _with_intervals(law: LawFit, bootstrap: int, seed: int) -> LawFit:
-    if bootstrap < 0:
-        raise UsageError(f"bootstrap {bootstrap}: a number of resamples, 0 or more")
-    if seed < 0:
+    if not isinstance(bootstrap, Integral) or bootstrap < 0 or bootstrap == 1:
+        raise UsageError(f"bootstrap {bootstrap}: a number of resamples, 0, 2 or more")
+    if not isinstance(seed, Integral) or seed < 0:
         raise UsageError(f"seed {seed}: a whole number, 0 or more")
     n = bootstrap or min(1000, max(100, LARGEST_DRAW // law.n))
     drawn = resample(law.problem, law.noise, law.theta, n, seed)
@@ -166,6 +167,8 @@ def _form(
     if tied and len(variables) == 1:
         raise UsageError("tied is for a law of two variables: add a second x")
     form = Form(variables, floor, ceiling, tied)
+    if fix is not None and not isinstance(fix, Mapping):
+        raise UsageError(f"fix {fix!r}: a mapping is needed, such as {{'E': 1.6}}")
     fixed = tuple((name, float(value)) for name, value in (fix or {}).items())
     for name, value in fixed:
         _check_fixed(form, name, value)

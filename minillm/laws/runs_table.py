@@ -213,7 +213,7 @@ def _unfit(number: float) -> str:
 def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
     """A Table from a file's path or a mapping of columns (a data frame will do).
 
-    Raises UsageError where columns differ in length.
+    Raises UsageError where columns differ in length, DataError where there are none.
     """
     if isinstance(source, Table):
         return source
@@ -228,6 +228,8 @@ def as_table(source: str | os.PathLike | Mapping | Table) -> Table:
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise UsageError(f"columns differ in length: {counts}")
+    if not any(lengths.values()):
+        raise DataError("the table: has no rows")
     return Table("the table", columns)
 
 

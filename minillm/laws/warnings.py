@@ -9,6 +9,7 @@ from minillm.laws.quantities import quantity_of
 from minillm.laws.runs_table import place
 from minillm.laws.sweep import SAME, medians, swept
 
+FEW_RESAMPLES = 20  # with fewer, a 95 % interval has no end of its own
 KEPT_EQUAL = (
     *("batch", "batch_size", "batch_tokens", "epochs", "context", "seq_len"),
     *("vocab_size", "tokenizer", "data", "dataset", "schedule"),
@@ -21,6 +22,8 @@ def warnings_about(fit) -> list[str]:
     """All warnings about a LawFit, the gravest first."""
     return [
         *_convergence(fit),
+        *_copies(fit),
+        *_few_resamples(fit),
         *_rising_loss(fit),
         *_transition(fit),
         *_residuals(fit),
@@ -51,6 +54,33 @@ def _convergence(fit):
         yield (
             f"{lost} of {fit.resamples.n} resamples did not converge: "
             "do not trust the intervals; add runs"
+        )
+
+
+def _copies(fit):
+    """A row that equals another in every column."""
+    first, copies = {}, []
+    columns = fit.table.columns.values()
+    for row in fit.index:
+        cells = tuple(str(column[row]).strip() for column in columns)
+        if cells in first:
+            copies.append((first[cells], row))
+        first.setdefault(cells, row)
+    if copies:
+        one, other = (place(fit.table.numbered(row)) for row in copies[0])
+        more = f", and {len(copies) - 1} more such rows" if copies[1:] else ""
+        yield (
+            f"{one} and {other} are the same in every column{more}: a copy measures "
+            "nothing and makes intervals too narrow; leave it out, or add a column, "
+            "such as the seed, that tells two runs apart"
+        )
+
+
+def _few_resamples(fit):
+    if fit.resamples.n < FEW_RESAMPLES:
+        yield (
+            f"intervals from {fit.resamples.n} resamples are too narrow: take 1000 "
+            f"({option('bootstrap', 1000)})"
         )
 
 
@@ -163,6 +193,12 @@ def _interaction(fit):
 
 
 def _exponents(fit):
+    if fit.y.min() == fit.y.max():
+        yield (
+            f"{fit.y_name} is {fit.y[0]:g} in every row: the data show no power law, "
+            "and the exponents mean nothing"
+        )
+        return
     for name in fit.form.exponents:
         column = fit.form.columns.index(name)
         least, most = (ends[column] for ends in bounds(fit.form))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minillm.errors import DataError, UsageError
 from minillm.laws import fit
 
 SIZES = np.geomspace(1e4, 1e6, 8)
@@ -19,6 +20,24 @@ LONE_LOSS = (1.12 + 33 * LONE**-0.43) * (1 + 0.002 * np.sin(np.arange(8) ** 2))
 def warnings_of(y=GOOD, x="N", y_name="loss", sizes=SIZES, **columns):
     first = x if isinstance(x, str) else x[0]
     return fit({first: sizes, y_name: y, **columns}, x, y_name).warnings
+
+
+def test_two_seeds_of_one_loss_are_no_copy():
+    twice = {"sizes": np.repeat(SIZES, 2), "y": np.repeat(GOOD, 2)}
+    told = warnings_of(**twice, seed=[0, 1] * 8)
+    assert not [each for each in told if "same in every column" in each]
+
+
+def test_few_resamples_are_told_and_one_is_refused():
+    columns = {"N": SIZES, "loss": GOOD}
+    told = fit(columns, bootstrap=5).warnings
+    assert "intervals from 5 resamples are too narrow: take 1000" in told[0]
+    for wrong in ({"bootstrap": 1}, {"bootstrap": 2.5}, {"fix": "E=1"}, {"seed": 0.5}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            fit(columns, **wrong)
+    for empty in ({}, {"N": [], "loss": []}):
+        with pytest.raises(DataError, match="has no rows"):
+            fit(empty)
 
 
 def test_a_good_series_gives_none():
@@ -43,6 +62,11 @@ def test_a_good_series_gives_none():
         ("one point decides alpha: without row 8", {"sizes": LONE, "y": LONE_LOSS}),
         ("is not distinguishable from 0", {"y": 20 * SIZES**-0.1}),
         ("show no power law", {"y": np.full(8, 2.0)}),
+        ("loss is 2 in every row", {"y": np.full(8, 2.0)}),
+        (
+            "row 1 and row 2 are the same in every column, and 7 more such rows",
+            {"sizes": np.repeat(SIZES, 2), "y": np.repeat(GOOD, 2)},
+        ),
         ("show no power law", {"y": 2 + 0.1 * np.sin(np.arange(8) ** 2)}),
     ],
 )
