@@ -50,19 +50,36 @@ NUMBER = Quantity("number", {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12})
 TIME = Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400})
 
 
+RECORDS = (".json", ".jsonl", ".safetensors")  # in the folder of a run
+
+
+def _is_file(value, path: str) -> bool:
+    """Whether a parameter names this very file."""
+    try:
+        return isinstance(value, str) and os.path.samefile(value, path)
+    except (OSError, ValueError):  # it names none
+        return False
+
+
 class Written(click.ParamType):
     """The name of a file that the command writes. What minillm did not write itself is
-    replaced only if the name is not from a configuration, which may be anybody's."""
+    replaced only if the name is not from a configuration, which may be anybody's; what
+    the command reads, and the records of a run, never are."""
 
     name = "file"
 
     def check(self, ctx: click.Context, param: click.Parameter) -> None:
         """Raises UsageError, with the way out."""
         path, source = ctx.params[param.name], ctx.get_parameter_source(param.name)
-        if path is None or source is not ParameterSource.DEFAULT_MAP:
+        if path is None or not os.path.lexists(path):
             return
-        if os.path.lexists(path) and not is_ours(Path(path)):
-            option = f"{param.opts[0]} {shlex.quote(path)}"
+        option = f"{param.opts[0]} {shlex.quote(path)}"
+        others = [value for name, value in ctx.params.items() if name != param.name]
+        if any(_is_file(value, path) for value in others):
+            raise UsageError(f"{option}: is what is read: choose another name")
+        if Path(path).suffix in RECORDS and Path(path).with_name("run.json").exists():
+            raise UsageError(f"{option}: is part of a run: choose another name")
+        if source is ParameterSource.DEFAULT_MAP and not is_ours(Path(path)):
             raise UsageError(
                 f"{option}: is there, and minillm did not write it: to replace it, say "
                 f"{option} on the command line"

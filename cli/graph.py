@@ -18,8 +18,8 @@ SUFFIXES = {".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid"}
 @click.option(
     "--shape", "shapes", metavar="X=N,N", multiple=True, help="Of a variable."
 )
-@click.option("--size", metavar="NAME", default="pico", help="Of a model.  [pico]")
-@click.option("--arch", type=click.Choice(list(ARCHITECTURES)), default="gpt")
+@click.option("--size", metavar="NAME", help="Of a model.  [pico]")
+@click.option("--arch", type=click.Choice(list(ARCHITECTURES)), help="[gpt]")
 @click.option("--forward-only", is_flag=True, help="No backward, no gradient norms.")
 @click.option("--format", type=click.Choice(["dot", "mermaid"]), help="[mermaid]")
 @click.option(
@@ -39,10 +39,18 @@ def command(expression, shapes, size, arch, forward_only, format, out, json) -> 
     from minillm.inspect.expression import evaluate
     from minillm.inspect.graph import draw, model_step
 
+    shapes = [read_shape(text) for text in shapes]
+    for number, (name, _) in enumerate(shapes):
+        if name in dict(shapes[:number]):
+            raise UsageError(f"--shape {name}: is given twice")
     if expression is None:
-        value, names = model_step(size, arch)
+        if shapes:
+            raise UsageError("--shape is for the variables of an expression: give one")
+        value, names = model_step(size or "pico", arch or "gpt")
     else:
-        value, names = evaluate(expression, dict(map(read_shape, shapes)))
+        if size or arch:
+            raise UsageError("--size and --arch are for a model: leave EXPRESSION out")
+        value, names = evaluate(expression, dict(shapes))
     drawing = draw(value, names)
     if not forward_only:
         value.backward(np.ones(value.shape))

@@ -232,7 +232,10 @@ def _read_by_somebody(path: Path) -> Iterator[None]:
 
 
 def _beside(path: Path) -> Path:
-    """A name in the same folder that nobody knows."""
+    """A name in the same folder that nobody knows. Raises DataError for `.`, `/` and a
+    path without a name."""
+    if not path.name:
+        raise DataError(f"{path}: is a folder, and no name for a file")
     return path.with_name(f".{path.name[:48]}.{os.urandom(8).hex()}.minillm")
 
 

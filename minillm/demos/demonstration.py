@@ -36,7 +36,8 @@ def demo(
     Interrupted.
     """
     chosen = named(name)
-    out = out or f"runs/demo-{name}" + (f"-s{seed}" if seed else "")
+    if out is None:
+        out = f"runs/demo-{name}" + (f"-s{seed}" if seed else "")
     config = chosen.config(seed=seed, out=out, device=device, workers=workers)
     try:
         train(

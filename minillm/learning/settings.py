@@ -78,8 +78,11 @@ def _checked_text(field: dataclasses.Field, value) -> str:
 
 
 def check_name(name: str, value: str | None) -> None:
-    """Raises UsageError for the name of a file that a record could not hold, DataError
-    for a folder that no disk has a place for."""
+    """Raises UsageError for the name of a file that a record could not hold, and for a
+    folder without a name, as of a variable that is not set; DataError for one that no
+    disk has a place for."""
+    if name == "out" and value == "":
+        raise UsageError("out is empty: name a folder, or leave it out")
     try:
         (value or "").encode("utf-8")
     except UnicodeEncodeError:

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator
 from pathlib import Path
 
+from minillm.errors import UsageError
 from minillm.tensor import Tensor
 
 
@@ -21,9 +22,17 @@ class Module:
         """(name, tensor) of every parameter, in the order of definition.
 
         A parameter that is used twice (tied weights) comes once, under its first name.
+        Raises UsageError where two have one name, as by keys 1 and "1" of a dictionary.
         """
+        names = set()
         for name, found in _walk(self, "", set()):
             if isinstance(found, Tensor) and found.made_by is None:
+                if name in names:
+                    raise UsageError(
+                        f"two parameters of {type(self).__name__} are called {name}: "
+                        f"choose other names"
+                    )
+                names.add(name)
                 yield name, found
 
     def parameters(self) -> list[Tensor]:

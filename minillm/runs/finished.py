@@ -36,8 +36,8 @@ def finished_already(
     unfinished and nobody asked to resume it; DataError where it is to be resumed and
     its tokenizer is missing or damaged.
     """
-    folder = config.out and Path(config.out)
-    if not folder or not _holds_run(folder):
+    folder = None if config.out is None else Path(config.out)
+    if folder is None or not _holds_run(folder):
         return None
     record = read_record(folder)
     refuse_imported(folder, record)

@@ -138,3 +138,40 @@ def test_another_run_is_not_replaced_by_a_configuration(sees, run, quick):
     sees(*argv, code=2, says="already holds another run, with seed")
     (run / "run.json").unlink()
     sees(*argv, code=2, says="is not empty and holds no run")
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["embed", "run", "She", "--out=run/run.json"], "is part of a run"),
+        (
+            ["graph", "a * b", "--format=dot", "--out=run/metrics.jsonl"],
+            "part of a run",
+        ),
+        (["embed", "run", "--file=law.csv", "--out=law.csv"], "is what is read"),
+        (["train", "--steps=1", "--out="], "out is empty: name a folder"),
+        (["scale", "--out="], "out is empty: name a folder"),
+        (["demo", "copy", "--out="], "out is empty: name a folder"),
+    ],
+)
+def test_what_is_read_and_what_a_run_keeps_is_never_replaced(
+    sees, run, law, argv, says
+):
+    def held() -> dict:
+        return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+    before = held()
+    sees(*argv, code=2, says=says)
+    assert held() == before
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--shape=x=2"], "--shape is for the variables of an expression"),
+        (["x * 2", "--shape=x=2", "--size=nano"], "--size and --arch are for a model"),
+        (["x", "--shape=x=2", "--shape=x=3"], "--shape x: is given twice"),
+    ],
+)
+def test_nothing_that_graph_is_given_is_left_out(sees, here, argv, says):
+    sees("graph", *argv, code=2, says=says)

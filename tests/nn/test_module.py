@@ -206,3 +206,13 @@ def test_a_module_is_saved_and_loaded_by_the_names_of_its_parameters(tmp_path):
     with pytest.raises(DataError, match=r"weight is float32 of shape \(3, 2\), the"):
         other.load(tmp_path / "layer.safetensors")
     np.testing.assert_array_equal(other.weight.numpy(), before)
+
+
+def test_two_parameters_of_one_name_are_refused_where_they_are_named(tmp_path):
+    module = Tree()
+    module.several = {1: weight(), "1": weight()}
+    with pytest.raises(UsageError, match=r"two .* of Tree are called several\.1"):
+        module.save(tmp_path / "tree.safetensors")
+    assert not [*tmp_path.iterdir()]
+    with pytest.raises(DataError, match="is a folder, and no name for a file"):
+        Linear(2, 2, init=INIT).save("")

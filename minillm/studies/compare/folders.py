@@ -27,6 +27,8 @@ def compare(folders: list, *, plot: str | Path | None = None, x: str | None = No
 
     Raises UsageError and DataError.
     """
+    if isinstance(folders, str | Path):
+        raise UsageError(f"compare takes a list of folders, got {str(folders)!r}")
     paths = [Path(folder) for folder in folders]
     if len(paths) < 2:
         raise UsageError("give at least two folders to compare")
