@@ -115,10 +115,12 @@ def get(name: str, json: bool) -> None:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=output.console(stderr=True)) as bar:
-        task = bar.add_task(name)
+        task = bar.add_task(name, visible=False)  # until something comes
         path = fetch(
             name,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            lambda done, total: bar.update(
+                task, completed=done, total=total, visible=True
+            ),
         )
     if json:
         entry = catalogue()[name]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import minillm
-from minillm.errors import MinillmError
+from minillm.errors import MinillmError, install
 from minillm_cli import common, lecturers, output
 
 folder = click.option(
@@ -25,7 +25,7 @@ def command(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
     elif importlib.util.find_spec("hypothesis") is None:
         raise MinillmError(
-            "exercises are checked with Hypothesis: pip install 'minillm-lab[course]'"
+            f"exercises are checked with Hypothesis: {install('course')}"
         )
 
 

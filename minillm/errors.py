@@ -131,6 +131,11 @@ def call(name: str, *given, **options) -> str:
     return " ".join(["minillm", name, *(shlex.quote(str(one)) for one in given), *told])
 
 
+def install(extra: str) -> str:
+    """How to get what an extra brings. On PyPI there is no minillm of ours."""
+    return f"pip install '.[{extra}]' in the clone of minillm"
+
+
 def shortened(text: str, most: int = 2000) -> str:
     """A text without its middle, where it is long: what is wrong is said at its end."""
     if len(text) <= most:

@@ -13,9 +13,9 @@ import numpy as np
 
 from minillm.backend import cuda_scatter
 from minillm.backend.base import Backend
-from minillm.errors import DeviceError, option
+from minillm.errors import DeviceError, install, option
 
-INSTALL = "install the extra that fits your driver: minillm-lab[cuda12] or [cuda13]"
+INSTALL = f"install the extra that fits your driver: {install('cuda12')}, or cuda13"
 # By name, since they import the switch, which imports this file.
 BODIES = ("cuda_bodies", "cuda_attention", "cuda_fused")
 OLDEST = 14  # CuPy's release that computes in the types of NumPy 2

@@ -1,8 +1,8 @@
 """The matrix product of NumPy's bodies: NumPy's own, or MKL's where that is installed.
 
-`pip install minillm-lab[mkl]` brings Intel's library, which is quicker than NumPy's
-OpenBLAS on many Intel processors; `minillm doctor` measures both. MINILLM_MKL=0 leaves
-it unused.
+The extra `mkl` (`pip install '.[mkl]'`) brings Intel's library, which is quicker than
+NumPy's OpenBLAS on many Intel processors; `minillm doctor` measures both. MINILLM_MKL=0
+leaves it unused.
 """
 
 import ctypes

@@ -6,7 +6,7 @@ where it may not, or cannot, ask (HF_HUB_OFFLINE=1). A pickled file is never fet
 
 from pathlib import Path
 
-from minillm.errors import DataError, UsageError
+from minillm.errors import DataError, UsageError, install
 from minillm.hub.sentence import MODULES, files_of_modules
 from minillm.hub.shards import INDEX, WEIGHTS, files_of_index, refuse_pickled
 from minillm.json_files import read_object
@@ -63,8 +63,8 @@ class Repository:
             import huggingface_hub.errors
         except ImportError:
             raise UsageError(
-                f"{name}: to download needs huggingface_hub: pip install "
-                f"'minillm-lab[hub]', or give a folder"
+                f"{name}: to download needs huggingface_hub: {install('hub')}, or give "
+                f"a folder"
             ) from None
         self._library = huggingface_hub
         self._note = note

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from minillm import backend, launcher
-from minillm.errors import MinillmError, UsageError, option
+from minillm.errors import MinillmError, UsageError, install, option
 from minillm.learning.config import TrainConfig
 from minillm.learning.data import EncodedCorpus
 from minillm.learning.optimizer import squared_norm
@@ -157,7 +157,7 @@ def join(make=Ranks):
         reason = " ".join(str(error).split())
         raise UsageError(
             f"{n} processes were started together, and each would train alone: mpi4py "
-            f"cannot be used ({reason}): pip install 'minillm-lab[mpi]'"
+            f"cannot be used ({reason}): {install('mpi')}"
         ) from None
     if n != MPI.COMM_WORLD.size:
         raise UsageError(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from minillm import launcher
-from minillm.errors import Interrupted, MinillmError, UsageError, option
+from minillm.errors import Interrupted, MinillmError, UsageError, install, option
 from minillm.learning.worker_pool import SIGNALS
 from minillm.runs.record import versions
 
@@ -172,7 +172,7 @@ def _client(address: str):
         from distributed import Client
     except ImportError as error:
         raise UsageError(
-            f"{option('executor', 'dask')}: {error}: pip install 'minillm-lab[dask]'"
+            f"{option('executor', 'dask')}: {error}: {install('dask')}"
         ) from None
     # What it has to say, about a lost scheduler for one, is said by `Dask.check`.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)

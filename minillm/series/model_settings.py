@@ -15,11 +15,11 @@ def read(words: Iterable[str]) -> dict:
     """{"n_kv_heads": 1} of ["kv_heads=1"]: settings of the model, in the words of
     `train`. Raises UsageError."""
     found = {}
-    for word in words:
-        name, equals, text = word.partition("=")
+    for given in words:
+        name, equals, text = given.partition("=")
         if not (name and equals and text):
             raise UsageError(
-                f"--set {word}: a setting and its value are needed, as in "
+                f"--set {given}: a setting and its value are needed, as in "
                 f"--set positions=rotary"
             )
         value = {"true": True, "false": False}.get(text, text)

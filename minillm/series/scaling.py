@@ -5,6 +5,7 @@ scale("demo", out="runs/law")["law"]["parameters"]    # {"E": …, "A": …, "al
 
 import re
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 
 from minillm import notebook
@@ -94,8 +95,8 @@ def scale(
             objective=objective,
         )
         each.resolve()
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers must be at least 1, got {workers}")
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise UsageError(f"workers must be a whole number of at least 1, got {workers}")
     for name, value in (("data", data), ("out", out)):
         check_name(name, None if value is None else str(value))
     if workers is not None and executor != "local":
@@ -109,8 +110,8 @@ def scale(
     budget = ladder.budget if budget is None else budget
     if seed < 0:
         raise UsageError(f"seed must be at least 0, got {seed}")
-    if not budget > 0:
-        raise UsageError(f"budget must be more than 0 seconds, got {budget}")
+    if not isinstance(budget, Real) or not budget > 0:
+        raise UsageError(f"budget is a number of seconds above 0, got {budget!r}")
     with opened(executor, scheduler) as cluster:
         if cluster == "served":
             return None

@@ -4,6 +4,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 
+from minillm.errors import install
 from minillm.generation import generate
 from minillm.runs.run import Run
 from minillm.text import Tokenizer, spread
@@ -11,7 +12,7 @@ from minillm.text import Tokenizer, spread
 MOST = 1000  # answers that are written to measure a run
 CHINESE = "\u3400-\u4dbf\u4e00-\u9fff"
 WORD = re.compile(f"[{CHINESE}]|[^\\W_{CHINESE}]+")
-INSTALL = "for BLEU and ROUGE-L: pip install 'minillm-lab[scores]'"
+INSTALL = f"for BLEU and ROUGE-L: {install('scores')}"
 
 
 def measure(run: Run, rows: Sequence[tuple[str, str]]) -> dict:

@@ -6,7 +6,7 @@ Hypothesis comes with the extra `test`; it is imported when a strategy is asked 
 import math
 from typing import TYPE_CHECKING
 
-from minillm.errors import MinillmError
+from minillm.errors import MinillmError, install
 from minillm.testing.choices import Choices
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def _strategies():
         import hypothesis.strategies
     except ModuleNotFoundError:
         raise MinillmError(
-            "this needs Hypothesis: install minillm-lab[test]; check_gradients works "
-            "without it"
+            f"this needs Hypothesis: {install('test')}; check_gradients works without "
+            f"it"
         ) from None
     return hypothesis.strategies
 

@@ -124,7 +124,14 @@ def no_library(*_, **__):
 @pytest.mark.parametrize(
     ("cupy", "name", "words"),
     [
-        (None, "cuda", ["CuPy is not installed", "minillm-lab[cuda12]"]),
+        (
+            None,
+            "cuda",
+            [
+                "CuPy is not installed",
+                "pip install '.[cuda12]' in the clone of minillm, or cuda13",
+            ],
+        ),
         (
             module(no_driver),
             "cuda",

@@ -177,7 +177,7 @@ def test_without_hypothesis_one_line_says_what_to_install(minillm, monkeypatch):
     monkeypatch.setattr(exercises.importlib.util, "find_spec", lambda name: None)
     code, out, err = minillm("exercises", "start", "ex")
     assert (code, out) == (1, "")
-    assert "minillm-lab[course]" in err
+    assert "pip install '.[course]' in the clone" in err
     assert err.count("\n") == 1
     assert not Path("ex").exists()
 
@@ -202,5 +202,5 @@ def test_the_plain_install_says_what_to_install(tmp_path):
         cwd=tmp_path,
     )
     assert done.returncode == 1
-    assert "minillm-lab[course]" in done.stderr
+    assert "pip install '.[course]' in the clone" in done.stderr
     assert "Traceback" not in done.stderr

@@ -116,7 +116,7 @@ class Unlinked:
 
 # (what is missing, what CuPy does, the device asked for, exit code, what the user sees)
 MISSING = [
-    ("CuPy", None, "cuda", 4, r"CuPy is not installed.*minillm-lab\[cuda12\]"),
+    ("CuPy", None, "cuda", 4, r"CuPy is not installed.*pip install '.\[cuda12\]'"),
     (
         "a driver",
         fake(failing(CUDARuntimeError(OLD)), driver=0),

@@ -210,7 +210,7 @@ def test_without_the_extra(minillm, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     code, _, err = minillm("import", NAME, str(tmp_path / "run"))
     assert (code, err.count("\n")) == (2, 1)
-    assert "minillm-lab[hub]" in err
+    assert "pip install '.[hub]' in the clone" in err
 
 
 def test_offline_as_a_user_asks_for_it(exported, hub, spawn, tmp_path):

@@ -39,7 +39,7 @@ def test_without_the_extra_nobody_trains_alone(command, tmp_path, monkeypatch, m
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    with pytest.raises(UsageError, match=r"4 processes.*alone.*minillm-lab\[mpi\]"):
+    with pytest.raises(UsageError, match=r"4 processes.*alone.*pip install '.\[mpi\]'"):
         join()
     code, _, err = minillm(command)
     assert code == 2, err

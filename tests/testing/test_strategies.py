@@ -76,5 +76,5 @@ def test_without_hypothesis_all_but_the_strategies_works():
     )
     out = subprocess.check_output([sys.executable, "-c", code], encoding="utf-8")
     assert out.startswith(
-        "MinillmError this needs Hypothesis: install minillm-lab[test]"
+        "MinillmError this needs Hypothesis: pip install '.[test]' in the clone"
     )
