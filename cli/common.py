@@ -54,9 +54,10 @@ RECORDS = (".json", ".jsonl", ".safetensors")  # in the folder of a run
 
 
 def _is_file(value, path: str) -> bool:
-    """Whether a parameter names this very file."""
+    """Whether a parameter names this very file. A folder is refused by the command."""
     try:
-        return isinstance(value, str) and os.path.samefile(value, path)
+        named = isinstance(value, str) and os.path.isfile(path)
+        return named and os.path.samefile(value, path)
     except (OSError, ValueError):  # it names none
         return False
 

@@ -19,6 +19,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "learning.optimizer": ["AdamW"],
         "learning.sgd": ["SGD"],
         "ops.methods": ["Tensor"],  # with its operators
+        "runs.evaluation": ["evaluate_run"],
         "runs.run": ["load_run"],
         "runs.train": ["train"],
         "series": ["scale"],

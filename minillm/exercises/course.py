@@ -83,7 +83,10 @@ def read_course(path: Path) -> Course:
         raise DataError(f"{path}: exercises = []: a course has one at least")
     for name, number in points.items():
         if type(number) not in (int, float) or not 0 < number < 1e6:
-            raise DataError(f"{path}: points of {name}: a number above 0 is needed")
+            raise DataError(
+                f"{path}: points of {name}: a number above 0, and below a "
+                f"million, is needed"
+            )
     seeds = hidden.get("seeds", [0])
     whole = isinstance(seeds, list) and all(type(each) is int for each in seeds)
     if {*hidden} - {"seeds"} or not whole or not seeds or min(seeds) < 0:

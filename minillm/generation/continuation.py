@@ -1,6 +1,7 @@
 """Writing a text: prompts or sources in, what a model writes for them out."""
 
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -62,6 +63,7 @@ def generate(
 
     Raises UsageError for a run that does not write and for settings out of range.
     """
+    _check_whole("n", n, 1)
     run = open_writer(run, tokenizer, context)
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     options = {
@@ -83,6 +85,13 @@ def generate(
         ]
     results = [group[0] for group in groups] if n == 1 else groups
     return results[0] if isinstance(prompt, str) else results
+
+
+def _check_whole(name: str, value: int, least: int) -> None:
+    if not isinstance(value, Integral):
+        raise UsageError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise UsageError(f"{name} must be at least {least}, got {value}")
 
 
 def usual_length(run: Run, max_tokens: int | None) -> int:
@@ -212,8 +221,7 @@ def draw_tokens(
         ("max_tokens", max_tokens, 0),
         ("n", n, 1),
     ):
-        if value < least:
-            raise UsageError(f"{name} must be at least {least}, got {value}")
+        _check_whole(name, value, least)
     rows = list(range(n * len(decoder.sequences)))
     rngs = [np.random.default_rng((seed, row % n)) for row in rows]
     decoder.logits()  # each sequence is read once, whatever n is

@@ -5,6 +5,7 @@ A filter takes logits (V,) and returns logits in which what may not be drawn is 
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -27,6 +28,12 @@ class Sampling:
     repetition_penalty: float = 1.0
 
     def __post_init__(self):
+        for name, value in vars(self).items():
+            kind, what = (Integral, "whole ") if name == "top_k" else (Real, "")
+            if value is None and getattr(Sampling, name) is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise UsageError(f"{name} must be a {what}number, got {value!r}")
         if not 0 <= self.temperature < math.inf:
             raise UsageError(
                 f"temperature must be at least 0 and finite, got {self.temperature}"

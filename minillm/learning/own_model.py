@@ -60,7 +60,10 @@ def logits_of(model: Module, ids: np.ndarray, noise: Noise | None = None) -> Ten
         )
     logits = _ask(ask, device_of(model).asarray(ids), noise)
     if not isinstance(logits, Tensor) or logits.shape[:-1] != ids.shape:
-        found = getattr(logits, "shape", type(logits).__name__)
+        kind = type(logits).__name__
+        found = (
+            logits.shape if isinstance(logits, Tensor) else f"a value of type {kind}"
+        )
         raise UsageError(
             f"{_name(model)} makes {found} of ids of shape {ids.shape}: logits are a "
             f"Tensor of shape {(*ids.shape, 'V')}"

@@ -20,7 +20,7 @@ from minillm.learning.evaluate import Score, evaluate, summarise
 from minillm.models import GPT, LSTMModel
 from minillm.reading import check_file
 from minillm.runs.record import IMPORTED
-from minillm.runs.run import refuse_sentence_encoder
+from minillm.runs.run import Run, load_run, refuse_sentence_encoder
 from minillm.text import OBJECTIVES
 
 
@@ -49,17 +49,18 @@ def _own_text(run, kind: str) -> AnyCorpus:
 
 
 def evaluate_run(
-    run, data: str | None = None, limit: int | None = None, note=None
+    run: Run | str, data: str | None = None, limit: int | None = None, note=None
 ) -> dict:
     """Evaluate a trained model on the validation part of a corpus, or on all rows of a
     file of them.
 
-    `data` is a corpus name or a path, by default what the run was trained on (and then
-    the rows held out). That must be the same text still: the record of somebody else's
-    run may name any file here. All of it is looked at, the end too that fills no
-    sequence, which the `val_loss` of training leaves out; of more than `limit` tokens
-    about so many, in whole sequences. `note(text)` hears how a file was read, what is
-    lost of the text, and where no token was hidden.
+    `run` is a run (`load_run`) or the path of one. `data` is a corpus name or a path,
+    by default what the run was trained on (and then the rows held out). That must be
+    the same text still: the record of somebody else's run may name any file here. All
+    of it is looked at, the end too that fills no sequence, which the `val_loss` of
+    training leaves out; of more than `limit` tokens about so many, in whole sequences.
+    `note(text)` hears how a file was read, what is lost of the text, and where no token
+    was hidden.
 
     Returns `run`, `val_loss` (in the objective's unit), `val_perplexity`,
     `val_bits_per_byte`, `val_accuracy`, `val_tokens` and `val_labels` (those
@@ -68,6 +69,7 @@ def evaluate_run(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"{option('limit', limit)}: must be at least 1 token")
+    run = run if isinstance(run, Run) else load_run(run)
     refuse_sentence_encoder(run, "be measured on a text")
     config = run.config
     kind = OBJECTIVES[config.objective].kind

@@ -96,7 +96,9 @@ def scale(
         )
         each.resolve()
     if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise UsageError(f"workers must be a whole number of at least 1, got {workers}")
+        raise UsageError(
+            f"workers must be a whole number of at least 1, got {workers!r}"
+        )
     for name, value in (("data", data), ("out", out)):
         check_name(name, None if value is None else str(value))
     if workers is not None and executor != "local":

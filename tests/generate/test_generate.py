@@ -67,6 +67,24 @@ def test_settings_out_of_range_are_refused(runs, name, value):
         generate(runs["clm"], "The", **{name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", "hot"),
+        ("temperature", True),
+        ("top_k", 2.5),
+        ("top_p", "0.5"),
+        ("max_tokens", 2.5),
+        ("seed", 1.5),
+        ("n", "3"),
+    ],
+)
+def test_settings_of_another_type_are_refused_by_their_names(runs, name, value):
+    with pytest.raises(UsageError, match=f"{name} must be a .*number, got {value!r}"):
+        generate(runs["clm"], "The", **{name: value})
+    generate(runs["clm"], "The", max_tokens=np.int64(1), temperature=np.float32(0.5))
+
+
 def test_a_run_that_is_not_there_is_said():
     with pytest.raises(DataError, match="no/run"):
         generate("no/run", "The")

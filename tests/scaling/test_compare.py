@@ -171,6 +171,8 @@ def test_a_picture_of_any_name_is_well_formed(write, tmp_path, name):
 
 def test_bad_input_is_refused(write, tmp_path):
     a = write("a", record())
+    with pytest.raises(UsageError, match="takes a list of folders, got 'runs/a'"):
+        compare("runs/a")
     with pytest.raises(UsageError, match="at least two"):
         compare([a])
     with pytest.raises(DataError, match="no run"):

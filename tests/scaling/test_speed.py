@@ -10,7 +10,7 @@ from minillm.series.series_text import prepared
 from minillm.series.speed import probe
 
 
-@pytest.mark.parametrize("budget", [0, -1.0, float("nan")])
+@pytest.mark.parametrize("budget", [0, -1.0, float("nan"), "1h"])
 def test_a_budget_is_a_time(tiny, words, tmp_path, budget):
     with pytest.raises(UsageError, match="budget"):
         scale(tiny, data=words, out=tmp_path / "a", budget=budget)

@@ -168,6 +168,7 @@ def test_a_run_is_measured_as_it_was_at_its_end_and_beyond_the_last_window(
     results = quick_train("a", objective=objective)["results"]
     run, text = load_run(tmp_path / "a"), texts[objective]
     found = evaluate_run(run)
+    assert found == evaluate_run(str(tmp_path / "a"))
     assert set(found["data"]) == {"name", "sha256"}
     whole, rest = all_batches(text.val, run.config, text.tokenizer)
     trained = validation_batch(text.val, run.config, text.tokenizer)

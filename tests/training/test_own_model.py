@@ -289,6 +289,11 @@ class Flat(MLP):
         return super().__call__(ids).reshape(-1, self.out.weight.shape[1])
 
 
+class Bare(MLP):
+    def __call__(self, ids):
+        return super().__call__(ids).data
+
+
 class Apart(MLP):
     """Its loss has a number for each target, or depends on nothing."""
 
@@ -307,6 +312,7 @@ class Apart(MLP):
         (lambda v: [1], "model must be a minillm.nn.Module, got list"),
         (lambda v: MLP(v + 3), r"MLP has logits of \d+ tokens, the tokenizer has"),
         (Flat, r"Flat makes \(16, \d+\) of ids of shape \(1, 16\): logits are"),
+        (Bare, r"Bare makes a value of type ndarray of ids of shape \(1, 16\)"),
         (lambda v: Apart(v, [1.0, 2.0]), r"Apart.loss gives \(2,\): a loss is"),
         (lambda v: Apart(v, 1.0), "loss of Apart depends on none of its parameters"),
     ],
