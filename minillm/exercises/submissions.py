@@ -57,7 +57,7 @@ def grade(folder: Path, course: Course) -> Iterator[Graded]:
         with tempfile.TemporaryDirectory() as temporary:
             try:
                 if not path.is_dir() and not _is_zip(path):
-                    raise DataError(f"{path.name}: is no folder and no .zip: make one")
+                    raise DataError("is no folder and no .zip: make one")
                 inside = path if path.is_dir() else _unpacked(path, temporary, course)
                 where = find(inside, course)
                 marks = [*marking.marks(where, course, [*course.names])]
@@ -89,14 +89,13 @@ def find(submission: Path, course: Course) -> Path:
     others = [folder for folder in folders if number(folder) == number(best)]
     if not number(best):
         raise DataError(
-            f"{submission.name}: holds none of {', '.join(sorted(wanted)[:3])} …: "
-            f"submit the files with their names"
+            f"holds none of {', '.join(sorted(wanted)[:3])} …: submit the files with "
+            f"their names"
         )
     if others[1:]:
         names = [folder.relative_to(submission).as_posix() for folder in others]
         raise DataError(
-            f"{submission.name}: the files lie in {names[0]} and in {names[1]}: leave "
-            f"one of the two"
+            f"the files lie in {names[0]} and in {names[1]}: leave one of the two"
         )
     return best
 
@@ -121,9 +120,9 @@ def _as_text(cell: str) -> str:
 
 
 def _is_one(path: Path) -> bool:
-    if path.name.startswith(".") or path.suffix.lower() in LECTURERS:
-        return path.is_dir() and not path.name.startswith(".")
-    return path.is_dir() or path.is_file()
+    if path.name.startswith("."):
+        return False
+    return path.is_dir() or (path.is_file() and path.suffix.lower() not in LECTURERS)
 
 
 def _is_zip(path: Path) -> bool:
@@ -142,8 +141,8 @@ def _unpacked(path: Path, into: str, course: Course) -> Path:
                 if name in wanted and info.file_size <= MOST and not hidden:
                     temporary = Path(into) / name
                     if temporary.exists():
-                        raise DataError(f"{path.name}: holds {name} twice: leave one")
+                        raise DataError(f"holds {name} twice: leave one")
                     temporary.write_bytes(archive.read(info))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-        raise DataError(f"{path.name}: cannot be unpacked: {error}") from None
+        raise DataError(f"cannot be unpacked: {error}") from None
     return Path(into)
