@@ -50,7 +50,16 @@ NUMBER = Quantity("number", {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12})
 TIME = Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400})
 
 
-RECORDS = (".json", ".jsonl", ".safetensors")  # in the folder of a run
+RECORDS = ("run.json", "metrics.jsonl", "tokenizer.json", "plan.json", "scale.json")
+
+
+def _is_record(path: Path) -> bool:
+    """Whether this is a file that a run or a series cannot do without."""
+    beside = [path.with_name(name).exists() for name in ("run.json", "plan.json")]
+    return (path.name in RECORDS and any(beside)) or any(
+        folder.name == "checkpoints" and folder.with_name("run.json").exists()
+        for folder in path.absolute().parents
+    )
 
 
 def _is_file(value, path: str) -> bool:
@@ -65,20 +74,25 @@ def _is_file(value, path: str) -> bool:
 class Written(click.ParamType):
     """The name of a file that the command writes. What minillm did not write itself is
     replaced only if the name is not from a configuration, which may be anybody's; what
-    the command reads, and the records of a run, never are."""
+    the command is given to read, and the records of a run, never are."""
 
     name = "file"
 
     def check(self, ctx: click.Context, param: click.Parameter) -> None:
         """Raises UsageError, with the way out."""
         path, source = ctx.params[param.name], ctx.get_parameter_source(param.name)
+        if path == "":
+            raise UsageError(f"{param.opts[0]} is empty: name a file, or leave it out")
         if path is None or not os.path.lexists(path):
             return
         option = f"{param.opts[0]} {shlex.quote(path)}"
         others = [value for name, value in ctx.params.items() if name != param.name]
-        if any(_is_file(value, path) for value in others):
+        read = [ctx.meta.get("config")]
+        for value in others:
+            read += value if isinstance(value, tuple) else [value]
+        if any(_is_file(each, path) for each in read):
             raise UsageError(f"{option}: is what is read: choose another name")
-        if Path(path).suffix in RECORDS and Path(path).with_name("run.json").exists():
+        if _is_record(Path(path)):
             raise UsageError(f"{option}: is part of a run: choose another name")
         if source is ParameterSource.DEFAULT_MAP and not is_ours(Path(path)):
             raise UsageError(

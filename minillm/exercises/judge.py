@@ -222,7 +222,7 @@ class _Running:
             self.since = time.monotonic()
             try:
                 self._heard(json.loads(line))
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 self.strange = True
                 return
 
@@ -236,6 +236,9 @@ class _Running:
         names = [each.name for each in properties[len(self.verdicts) :]]
         if names[:1] != [verdict.name]:
             raise ValueError(f"a verdict of {verdict.name}, not of {names[:1]}")
+        words = isinstance(verdict.message, str), isinstance(verdict.kind, str | None)
+        if not all(words) or not isinstance(verdict.passed, bool):
+            raise TypeError(f"no verdict: {record}")
         self.verdicts.append(verdict)
 
     def end(self) -> None:

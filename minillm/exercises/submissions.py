@@ -4,6 +4,7 @@ import csv
 import io
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from minillm.exercises.student import MOST
 from minillm.exercises.table import file_name
 
 DEEPEST = 4  # folders inside a submission
-LECTURERS = (".csv", ".toml")  # files beside the submissions
+LECTURERS = (".csv", ".toml", ".yml")  # files beside the submissions
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def find(submission: Path, course: Course) -> Path:
     if others[1:]:
         names = [folder.relative_to(submission).as_posix() for folder in others]
         raise DataError(
-            f"the files lie in {names[0]} and in {names[1]}: leave one of the two"
+            f"as many of the files lie in {names[0]} as in {names[1]}: put what counts "
+            f"into one folder"
         )
     return best
 
@@ -131,18 +133,23 @@ def _is_zip(path: Path) -> bool:
 
 def _unpacked(path: Path, into: str, course: Course) -> Path:
     """The files of the course in an archive, by their names alone: no path in it is
-    followed. Raises DataError."""
+    followed. Of a name that is there twice, the one with most others beside it counts.
+    Raises DataError."""
     wanted = {file_name(name) for name in course.names}
     try:
         with zipfile.ZipFile(path) as archive:
+            found = {}  # name -> {folder: its entry}
             for info in archive.infolist():
-                name = info.filename.replace("\\", "/").rpartition("/")[2]
+                folder, _, name = info.filename.replace("\\", "/").rpartition("/")
                 hidden = "__MACOSX" in info.filename
                 if name in wanted and info.file_size <= MOST and not hidden:
-                    temporary = Path(into) / name
-                    if temporary.exists():
-                        raise DataError(f"holds {name} twice: leave one")
-                    temporary.write_bytes(archive.read(info))
+                    found.setdefault(name, {})[folder] = info
+            beside = Counter(folder for entries in found.values() for folder in entries)
+            for name, entries in found.items():
+                best, *others = sorted(entries, key=beside.get, reverse=True)
+                if others and beside[best] == beside[others[0]]:
+                    raise DataError(f"holds {name} twice: leave one")
+                (Path(into) / name).write_bytes(archive.read(entries[best]))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(f"cannot be unpacked: {error}") from None
     return Path(into)

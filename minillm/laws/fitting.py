@@ -142,7 +142,9 @@ def _measured(
 
 def _with_intervals(law: LawFit, bootstrap: int, seed: int) -> LawFit:
     if not isinstance(bootstrap, Integral) or bootstrap < 0 or bootstrap == 1:
-        raise UsageError(f"bootstrap {bootstrap}: a number of resamples, 0, 2 or more")
+        raise UsageError(
+            f"bootstrap {bootstrap}: a whole number of resamples, 0, 2 or more"
+        )
     if not isinstance(seed, Integral) or seed < 0:
         raise UsageError(f"seed {seed}: a whole number, 0 or more")
     n = bootstrap or min(1000, max(100, LARGEST_DRAW // law.n))

@@ -78,10 +78,6 @@ class FlatParameters:
 def _check(named: list[tuple[str, Tensor]]) -> None:
     if not named:
         raise UsageError("the module has no parameter: no leaf requires a gradient")
-    names = [name for name, _ in named]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise UsageError(f"two parameters have the name {min(twice)}: rename a key")
     types = sorted({str(p.dtype) for _, p in named})
     if len(types) > 1:
         raise UsageError(f"parameters must be of one type, got {' and '.join(types)}")

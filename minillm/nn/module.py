@@ -29,8 +29,7 @@ class Module:
             if isinstance(found, Tensor) and found.made_by is None:
                 if name in names:
                     raise UsageError(
-                        f"two parameters of {type(self).__name__} are called {name}: "
-                        f"choose other names"
+                        f"two parameters have the name {name}: rename a key"
                     )
                 names.add(name)
                 yield name, found

@@ -38,6 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
         deadline = time.monotonic() + PATIENCE
         while not taken and not found and time.monotonic() < deadline:
             time.sleep(0.01)
+            taken = _take(file.fileno())  # who held it may have ended
             found = file.read(64)
         if not NUMBER.fullmatch(found):
             raise DataError(

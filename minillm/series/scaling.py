@@ -5,7 +5,7 @@ scale("demo", out="runs/law")["law"]["parameters"]    # {"E": …, "A": …, "al
 
 import re
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 
 from minillm import notebook
@@ -95,7 +95,7 @@ def scale(
             objective=objective,
         )
         each.resolve()
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
+    if workers is not None and (not isinstance(workers, Integral) or workers < 1):
         raise UsageError(
             f"workers must be a whole number of at least 1, got {workers!r}"
         )
@@ -110,8 +110,8 @@ def scale(
     if workers is None:
         workers = available_cores() if ladder.device == "cpu" else 1
     budget = ladder.budget if budget is None else budget
-    if seed < 0:
-        raise UsageError(f"seed must be at least 0, got {seed}")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise UsageError(f"seed must be at least 0, and whole, got {seed!r}")
     if not isinstance(budget, Real) or not budget > 0:
         raise UsageError(f"budget is a number of seconds above 0, got {budget!r}")
     with opened(executor, scheduler) as cluster:

@@ -145,7 +145,7 @@ def test_submissions_are_graded_into_a_table(tmp_path, minillm):
 
 def test_what_cannot_be_marked_is_a_row_and_no_formula(tmp_path, minillm):
     course = tmp_path / "c.toml"
-    course.write_text('exercises = ["mul"]', encoding="utf-8")
+    course.write_text('exercises = ["mul", "matmul"]', encoding="utf-8")
     folder = tmp_path / "all"
     for place in ("=cmd|x/v1", "=cmd|x/v2", "eve"):
         (folder / place).mkdir(parents=True)
@@ -153,15 +153,29 @@ def test_what_cannot_be_marked_is_a_row_and_no_formula(tmp_path, minillm):
     with zipfile.ZipFile(folder / "flo.zip", "w") as archive:
         archive.writestr("v1/01_mul.py", MUL)
         archive.writestr("v2/01_mul.py", MUL)
+    with zipfile.ZipFile(folder / "hal.zip", "w") as archive:
+        for place in ("old/01_mul.py", "new/01_mul.py", "new/02_matmul.py"):
+            archive.writestr(place, MUL if place.startswith("new") else "")
     for name in ("gus.tar.gz", "01_mul.py", "marks.csv", ".hidden"):
         (folder / name).write_text("", encoding="utf-8")
     code, said, _ = minillm("exercises", "grade", str(folder), "--course", str(course))
     assert code == 0
     rows = {row["submission"]: row for row in csv.DictReader(said.splitlines())}
-    assert [*rows] == ["01_mul.py", "'=cmd|x", "eve", "flo.zip", "gus.tar.gz"]
-    assert "lie in v1 and in v2" in rows["'=cmd|x"]["error"]
+    assert [*rows] == [
+        "01_mul.py",
+        "'=cmd|x",
+        "eve",
+        "flo.zip",
+        "gus.tar.gz",
+        "hal.zip",
+    ]
+    assert (
+        "lie in v1 as in v2: put what counts into one folder"
+        in rows["'=cmd|x"]["error"]
+    )
     assert rows["eve"]["error"] == ""
     assert float(rows["eve"]["points"]) > 0
+    assert rows["hal.zip"]["mul"] == rows["eve"]["mul"]
     assert "holds 01_mul.py twice" in rows["flo.zip"]["error"]
     assert "is no folder and no .zip" in rows["gus.tar.gz"]["error"]
 

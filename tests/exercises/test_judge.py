@@ -84,7 +84,13 @@ def test_what_is_written_while_the_judge_reads_is_not_lost(tmp_path, monkeypatch
     assert [each.passed for each in running.verdicts] == [True] * len(records[1:])
 
 
-@pytest.mark.parametrize("line", ["hello", '{"name": "types", "passed": true}', "[]"])
+STRANGE = [
+    *("hello", "[]", "[" * 100_000, '{"name": "types", "passed": true}'),
+    '{"name": "value", "passed": true, "message": 7}',
+]
+
+
+@pytest.mark.parametrize("line", STRANGE, ids=range(len(STRANGE)))
 def test_who_writes_between_the_verdicts_fails_alone(check_mul, line):
     """It is no sandbox, but the marks of others do not depend on it."""
     text = SOLVED + (

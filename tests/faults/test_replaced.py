@@ -149,6 +149,9 @@ def test_another_run_is_not_replaced_by_a_configuration(sees, run, quick):
             "part of a run",
         ),
         (["embed", "run", "--file=law.csv", "--out=law.csv"], "is what is read"),
+        (["embed", "run", "She", "--out={step}"], "is part of a run"),
+        (["graph", "--config=c.toml", "--out=c.toml"], "is what is read"),
+        (["graph", "--out="], "--out is empty: name a file"),
         (["train", "--steps=1", "--out="], "out is empty: name a folder"),
         (["scale", "--out="], "out is empty: name a folder"),
         (["demo", "copy", "--out="], "out is empty: name a folder"),
@@ -160,7 +163,10 @@ def test_what_is_read_and_what_a_run_keeps_is_never_replaced(
     def held() -> dict:
         return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
+    Path("c.toml").write_text('size = "pico"', "utf-8")
     before = held()
+    weights = next(path for path in before if path.name == "model.safetensors")
+    argv = [word.replace("{step}", str(weights)) for word in argv]
     sees(*argv, code=2, says=says)
     assert held() == before
 

@@ -211,7 +211,7 @@ def test_a_module_is_saved_and_loaded_by_the_names_of_its_parameters(tmp_path):
 def test_two_parameters_of_one_name_are_refused_where_they_are_named(tmp_path):
     module = Tree()
     module.several = {1: weight(), "1": weight()}
-    with pytest.raises(UsageError, match=r"two .* of Tree are called several\.1"):
+    with pytest.raises(UsageError, match=r"have the name several\.1"):
         module.save(tmp_path / "tree.safetensors")
     assert not [*tmp_path.iterdir()]
     with pytest.raises(DataError, match="is a folder, and no name for a file"):

@@ -1,5 +1,6 @@
 """One process at a time trains into a folder."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -87,6 +88,16 @@ def test_who_comes_before_the_number_is_written_waits_for_it(hold, tmp_path):
     with pytest.raises(UsageError, match=f"process {other.pid} is training here"):
         locked(tmp_path).__enter__()
     writer.join()
+
+
+def test_who_waits_for_a_number_takes_the_place_of_a_process_that_ends(hold, tmp_path):
+    other = hold(tmp_path)
+    (tmp_path / ".lock").write_bytes(b"")
+    end = threading.Timer(0.1, other.kill)
+    end.start()
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").read_bytes() == f"{os.getpid()}\n".encode()
+    end.join()
 
 
 def test_who_waits_for_a_number_in_vain_is_told_without_it(hold, tmp_path):
