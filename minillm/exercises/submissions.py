@@ -149,7 +149,8 @@ def _unpacked(path: Path, into: str, course: Course) -> Path:
                 best, *others = sorted(entries, key=beside.get, reverse=True)
                 if others and beside[best] == beside[others[0]]:
                     raise DataError(f"holds {name} twice: leave one")
-                (Path(into) / name).write_bytes(archive.read(entries[best]))
+                temporary = Path(into) / name
+                temporary.write_bytes(archive.read(entries[best]))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise DataError(f"cannot be unpacked: {error}") from None
     return Path(into)
