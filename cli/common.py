@@ -50,6 +50,7 @@ NUMBER = Quantity("number", {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12})
 TIME = Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400})
 
 
+# In the folder of a run, or of a series.
 RECORDS = ("run.json", "metrics.jsonl", "tokenizer.json", "plan.json", "scale.json")
 
 

@@ -40,9 +40,9 @@ def command(expression, shapes, size, arch, forward_only, format, out, json) -> 
     from minillm.inspect.graph import draw, model_step
 
     shapes = [read_shape(text) for text in shapes]
-    for number, (name, _) in enumerate(shapes):
-        if name in dict(shapes[:number]):
-            raise UsageError(f"--shape {name}: is given twice")
+    names = [name for name, _ in shapes]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"--shape {twice[0]}: is given twice")
     if expression is None:
         if shapes:
             raise UsageError("--shape is for the variables of an expression: give one")

@@ -167,7 +167,7 @@ class _Running:
             start_new_session=True,
         )
         written.close()
-        if os.name != "nt":  # there an open file cannot be removed
+        if os.name != "nt":  # Windows removes no file that is open
             self.place.cleanup()
         self.read, self.ready, self.since = 0, False, time.monotonic()
         self.strange = False  # whether something else than verdicts was written

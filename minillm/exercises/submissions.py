@@ -57,10 +57,7 @@ def grade(folder: Path, course: Course) -> Iterator[Graded]:
     for path in each:
         with tempfile.TemporaryDirectory() as temporary:
             try:
-                if not path.is_dir() and not _is_zip(path):
-                    raise DataError("is no folder and no .zip: make one")
-                inside = path if path.is_dir() else _unpacked(path, temporary, course)
-                where = find(inside, course)
+                where = find(_opened(path, temporary, course), course)
                 marks = [*marking.marks(where, course, [*course.names])]
                 yield Graded(path.name, marks)
             except DataError as error:
@@ -129,6 +126,15 @@ def _is_one(path: Path) -> bool:
 
 def _is_zip(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() == ".zip"
+
+
+def _opened(path: Path, into: str, course: Course) -> Path:
+    """The folder of a submission, into which an archive is unpacked."""
+    if path.is_dir():
+        return path
+    if not _is_zip(path):
+        raise DataError("is no folder and no .zip: make one")
+    return _unpacked(path, into, course)
 
 
 def _unpacked(path: Path, into: str, course: Course) -> Path:

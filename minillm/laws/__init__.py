@@ -10,7 +10,8 @@ First walk, in order of use:
 - `bootstrap.py`, `variance.py`: 95 % intervals, and the noise they come from
 - `aicc.py`, `influence.py`: rival formulas, and the points that decide
 - `held_out.py`: a model that was no part of the fit, predicted and measured
-- `warnings.py`: reasons to distrust the fit; `law_figure.py`: its picture
+- `warnings.py`, `table_warnings.py`: reasons to distrust the fit, and its table
+- `law_figure.py`: its picture
 
 Tables of runs: `runs_table.py`, read by `runs_file.py` (`delimited.py`,
 `json_table.py`, `written_numbers.py`); `quantities.py` knows columns by their names,

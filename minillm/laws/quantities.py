@@ -37,6 +37,7 @@ WHOLE = {
     "loss nats token": "loss",
     "l": "loss",
 }
+FALLING = ("loss", "nll", "bits", "nats", "bpb", "perplexity", "ppl", "entropy", "损失")
 LETTERS = {"parameters": "N", "tokens": "D", "FLOPs": "C"}
 
 
@@ -48,6 +49,11 @@ def quantity_of(name: str) -> str | None:
         return found
     named = {QUANTITY.get(word) for word in words if word not in NEUTRAL}
     return named.pop() if len(named) == 1 else None
+
+
+def falls(name: str) -> bool:
+    """Whether it is a loss of some kind, which falls as a model learns."""
+    return any(word in name.lower() for word in FALLING)
 
 
 def column_of(quantity: str, names) -> str | None:

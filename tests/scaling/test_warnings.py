@@ -25,6 +25,7 @@ def warnings_of(y=GOOD, x="N", y_name="loss", sizes=SIZES, **columns):
 def test_two_seeds_of_one_loss_are_no_copy():
     twice = {"sizes": np.repeat(SIZES, 2), "y": np.repeat(GOOD, 2)}
     told = warnings_of(**twice, seed=[0, 1] * 8)
+    told += warnings_of(np.repeat(1 / GOOD, 2), "N", "accuracy", twice["sizes"])
     assert not [each for each in told if "same in every column" in each]
 
 
